@@ -1,0 +1,110 @@
+/**
+ * Builds as the rest of the house sees them: a request, a record that tells the state, and an append-only event log
+ * that can be followed and resumed from anywhere.
+ */
+import type { Descriptor, Digest } from '../oci/index.js';
+
+export interface BuildRequest {
+  /** Digest of the context tar (plain or gzip) in the content store. */
+  readonly context: Digest;
+  /** Path of the Dockerfile inside the context; `Dockerfile` when absent. */
+  readonly dockerfile?: string;
+  /** Names to give the image, `repository[:tag]` of Wharf's own registry. */
+  readonly tags: readonly string[];
+  readonly target?: string;
+  readonly args?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** `os/architecture`; the host's own when absent. */
+  readonly platform?: string;
+  readonly noCache?: boolean;
+}
+
+export type BuildStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+
+export interface BuildError {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string;
+  /** Where in the Dockerfile, when it is there. */
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+export interface BuildStepSummary {
+  /** `[build 2/5]`-style place of the step. */
+  readonly name: string;
+  readonly instruction: string;
+  readonly cached: boolean;
+  readonly milliseconds: number;
+  /** Compressed bytes of the layer it made; absent when it made none. */
+  readonly layerBytes?: number;
+  readonly layerDigest?: Digest;
+}
+
+export interface BuildResult {
+  readonly digest: Digest;
+  /** Digest of the image config: docker's image id. */
+  readonly imageId: Digest;
+  readonly tags: readonly string[];
+  readonly layers: readonly Descriptor[];
+  readonly steps: readonly BuildStepSummary[];
+  readonly stepsCached: number;
+}
+
+export interface Build {
+  readonly id: string;
+  readonly status: BuildStatus;
+  readonly request: BuildRequest;
+  readonly createdMs: number;
+  readonly startedMs?: number;
+  readonly finishedMs?: number;
+  readonly result?: BuildResult;
+  readonly error?: BuildError;
+}
+
+export type BuildEvent =
+  | { readonly type: 'step-started'; readonly step: number; readonly name: string; readonly instruction: string }
+  | { readonly type: 'step-output'; readonly step: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }
+  | {
+      readonly type: 'step-finished';
+      readonly step: number;
+      readonly cached: boolean;
+      readonly milliseconds: number;
+      readonly layerBytes?: number;
+      readonly layerDigest?: Digest;
+      readonly failed?: boolean;
+    }
+  | { readonly type: 'warning'; readonly message: string; readonly line?: number; readonly rule?: string }
+  | { readonly type: 'message'; readonly text: string }
+  /** Always the last event. */
+  | {
+      readonly type: 'finished';
+      readonly status: BuildStatus;
+      readonly result?: BuildResult;
+      readonly error?: BuildError;
+    };
+
+/** An event with its place in the log, from 1. */
+export interface LoggedBuildEvent {
+  readonly sequence: number;
+  readonly timeMs: number;
+  readonly event: BuildEvent;
+}
+
+/** The building service: any host may submit, one worker at a time runs a build. */
+export interface Builds {
+  /** Writes the record and queues the work. The same idempotency key gives the same build. */
+  submit(request: BuildRequest, options?: { readonly idempotencyKey?: string }): Promise<Build>;
+  get(id: string): Promise<Build | undefined>;
+  /** Newest first. */
+  list(options?: {
+    readonly limit?: number;
+    readonly cursor?: string;
+  }): Promise<{ readonly builds: readonly Build[]; readonly cursor?: string }>;
+  /** Asks a build to stop; undefined when there is none. A finished build stays as it is. */
+  cancel(id: string): Promise<Build | undefined>;
+  /** Events after `afterSequence`, then new ones as they come, until `finished` or the signal. */
+  follow(id: string, afterSequence: number, signal?: AbortSignal): AsyncIterable<LoggedBuildEvent>;
+}

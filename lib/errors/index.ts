@@ -1,0 +1,1 @@
+export { AppError, errnoCode, toAppError, type AppErrorOptions, type ErrorKind } from './app-error.js';
