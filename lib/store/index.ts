@@ -1,2 +1,4 @@
 export * from './content-store.js';
+export { silentLogger } from './logger-silent.js';
+export { loggerMetrics, noMetrics } from './metrics.js';
 export * from './ports.js';

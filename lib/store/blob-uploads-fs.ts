@@ -1,0 +1,231 @@
+/**
+ * Resumable uploads on disk. `uploads/<id>/data` grows; `uploads/<id>/log` is an append-only journal: what the upload
+ * is, then one line per acknowledged offset. After a crash the data file is cut back to the last of them. The hash
+ * lives in memory only; when it is not there, or another algorithm is wanted, commit reads the file once more.
+ */
+import { mkdir, open, readdir, rename, rm, stat, truncate, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { AppError, errnoCode } from '../errors/index.js';
+import { Digester, digestAlgorithm, type Digest, type DigestAlgorithm } from '../oci/index.js';
+import { abortable } from './byte-source.js';
+import { diskError, syncDirectory, writeAll } from './durable-file-fs.js';
+import { KeyedLock } from './keyed-lock.js';
+import type { AppendResult, BlobKey, BlobUploads, ByteSource, Clock, CommitResult, Ids } from './ports.js';
+
+/** What the store lends to its uploads. */
+export interface FsBlobPlaces {
+  temporaryPath(): string;
+  publish(path: string, digest: Digest): Promise<BlobKey>;
+}
+
+interface UploadState {
+  readonly algorithm: DigestAlgorithm;
+  readonly startedMs: number;
+  /** Acknowledged bytes. */
+  readonly offset: number;
+}
+
+const ID = /^[0-9a-f]{40}$/;
+/** Bytes; longer than any two lines. */
+const JOURNAL_END = 512;
+
+export class FsBlobUploads implements BlobUploads {
+  /** Hash states of uploads that this process wrote to, at their acknowledged offset. */
+  private readonly digesters = new Map<string, Digester>();
+  /** Ends the append that runs, so that an abort need not wait for a slow client. */
+  private readonly running = new Map<string, AbortController>();
+  private readonly lock = new KeyedLock();
+
+  constructor(
+    private readonly directory: string,
+    private readonly deps: { readonly clock: Clock; readonly ids: Ids },
+    private readonly places: FsBlobPlaces,
+  ) {}
+
+  async start(algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
+    const id = this.deps.ids.hex(20);
+    const making = this.places.temporaryPath();
+    try {
+      await mkdir(making, { mode: 0o700 });
+      await createSynced(join(making, 'data'), '');
+      await createSynced(join(making, 'log'), line({ algorithm, startedMs: this.deps.clock.nowMs() }));
+      await syncDirectory(making);
+      await rename(making, this.folder(id));
+      await syncDirectory(dirname(this.folder(id)));
+    } catch (error) {
+      await rm(making, { recursive: true, force: true });
+      throw diskError(error);
+    }
+    this.digesters.set(id, new Digester(algorithm));
+    return id;
+  }
+
+  async append(
+    id: string,
+    offset: number | undefined,
+    source: ByteSource,
+    signal?: AbortSignal,
+  ): Promise<AppendResult> {
+    return this.lock.run(id, async () => {
+      const state = await this.read(id);
+      if (state === undefined) return { outcome: 'absent' };
+      if (offset !== undefined && offset !== state.offset) return { outcome: 'wrong-offset', offset: state.offset };
+      const stop = new AbortController();
+      this.running.set(id, stop);
+      try {
+        const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+        return { outcome: 'appended', offset: await this.write(id, state, source, either) };
+      } finally {
+        this.running.delete(id);
+      }
+    });
+  }
+
+  async status(id: string): Promise<{ readonly offset: number; readonly startedMs: number } | undefined> {
+    const state = await this.read(id);
+    return state === undefined ? undefined : { offset: state.offset, startedMs: state.startedMs };
+  }
+
+  async commit(id: string, expected: Digest): Promise<CommitResult> {
+    return this.lock.run(id, async () => {
+      const state = await this.read(id);
+      if (state === undefined) return { outcome: 'absent' };
+      const actual = await this.digest(id, state, digestAlgorithm(expected));
+      if (actual !== expected) return { outcome: 'digest-mismatch', actual };
+      try {
+        const key = await this.places.publish(join(this.folder(id), 'data'), expected);
+        await this.remove(id);
+        return { outcome: 'committed', blob: { key, digest: expected, sizeBytes: state.offset } };
+      } catch (error) {
+        throw diskError(error);
+      }
+    });
+  }
+
+  async abort(id: string): Promise<void> {
+    this.running.get(id)?.abort(new AppError('UPLOAD_ABORTED', `upload ${id} was aborted`, { kind: 'conflict' }));
+    await this.lock.run(id, () => this.remove(id));
+  }
+
+  async *stale(beforeMs: number): AsyncIterable<string> {
+    for (const id of await readdir(join(this.directory, 'uploads'))) {
+      const state = await this.read(id);
+      if (state !== undefined && state.startedMs < beforeMs) yield id;
+    }
+  }
+
+  /** Appends at the acknowledged offset and gives the new one, which is on disk when this resolves. */
+  private async write(id: string, state: UploadState, source: ByteSource, signal: AbortSignal): Promise<number> {
+    const data = join(this.folder(id), 'data');
+    let digester = this.digesters.get(id);
+    if (digester?.sizeBytes !== state.offset) digester = undefined;
+    this.digesters.delete(id);
+    let offset = state.offset;
+    let file: FileHandle | undefined;
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      await truncate(data, offset);
+      file = await open(data, 'r+');
+      try {
+        for await (const chunk of abortable(source, signal)) {
+          await writeAll(file, chunk, offset);
+          digester?.update(chunk);
+          offset += chunk.length;
+        }
+      } catch (error) {
+        // What did arrive is kept, so that the client can go on from there.
+        failure = { error };
+      }
+      await file.sync();
+      await appendSynced(join(this.folder(id), 'log'), line({ offset }));
+    } catch (error) {
+      throw diskError(failure?.error ?? error);
+    } finally {
+      await file?.close();
+    }
+    if (digester?.sizeBytes === offset) this.digesters.set(id, digester);
+    if (failure !== undefined) throw diskError(failure.error);
+    return offset;
+  }
+
+  private async digest(id: string, state: UploadState, algorithm: DigestAlgorithm): Promise<Digest> {
+    const live = this.digesters.get(id);
+    if (live?.algorithm === algorithm && live.sizeBytes === state.offset) return live.digest();
+    const digester = new Digester(algorithm);
+    const data = join(this.folder(id), 'data');
+    await truncate(data, state.offset);
+    const file = await open(data, 'r');
+    for await (const chunk of file.createReadStream({ highWaterMark: 1 << 20 })) digester.update(chunk as Buffer);
+    return digester.digest();
+  }
+
+  private async remove(id: string): Promise<void> {
+    this.digesters.delete(id);
+    if (ID.test(id)) await rm(this.folder(id), { recursive: true, force: true });
+  }
+
+  /** The upload as last acknowledged; undefined when there is none. */
+  private async read(id: string): Promise<UploadState | undefined> {
+    if (!ID.test(id)) return undefined;
+    try {
+      await stat(join(this.folder(id), 'data'));
+      return await readJournal(join(this.folder(id), 'log'));
+    } catch (error) {
+      if (errnoCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  private folder(id: string): string {
+    return join(this.directory, 'uploads', id);
+  }
+}
+
+/** Starts on a new line of its own, because a crash may have cut the one before short. */
+function line(value: object): string {
+  return `\n${JSON.stringify(value)}\n`;
+}
+
+/** Only both ends are read: an upload of many small chunks has a long journal. */
+async function readJournal(path: string): Promise<UploadState> {
+  const file = await open(path, 'r');
+  try {
+    const { size } = await file.stat();
+    const start = (await file.read(Buffer.alloc(JOURNAL_END), 0, JOURNAL_END, 0)).buffer.toString('utf8');
+    const end = (await file.read(Buffer.alloc(JOURNAL_END), 0, JOURNAL_END, Math.max(0, size - JOURNAL_END))).buffer;
+    const head = JSON.parse(start.split('\n')[1] ?? '') as Omit<UploadState, 'offset'>;
+    const offset = end
+      .toString('utf8')
+      .split('\n')
+      .map(offsetOf)
+      .findLast((found) => found !== undefined);
+    return { ...head, offset: offset ?? 0 };
+  } finally {
+    await file.close();
+  }
+}
+
+function offsetOf(text: string): number | undefined {
+  const match = /^\{"offset":(\d+)\}$/.exec(text);
+  return match === null ? undefined : Number(match[1]);
+}
+
+async function createSynced(path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function appendSynced(path: string, text: string): Promise<void> {
+  const file = await open(path, 'a');
+  try {
+    await file.writeFile(text);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
