@@ -1,0 +1,69 @@
+/**
+ * The builder on Lambda: takes builds from a queue, one per invocation. It runs COPY, ADD and metadata steps in
+ * process; a RUN step that is not in the step cache fails with a clear error, because a function cannot make containers.
+ */
+import { Duration, Validations } from 'aws-cdk-lib';
+import type { IGrantable } from 'aws-cdk-lib/aws-iam';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import type { ImageStore } from './image-store.js';
+import { WharfFunction } from './wharf-function.js';
+
+export interface ImageBuilderProps {
+  readonly store: ImageStore;
+  /** @default 1769, one whole processor */
+  readonly memoryMiB?: number;
+  /** Size of /tmp, MiB. @default 4096 */
+  readonly scratchMiB?: number;
+  /** How many builds run at once. @default 10 */
+  readonly maxConcurrency?: number;
+}
+
+export class ImageBuilder extends Construct {
+  readonly queue: Queue;
+  readonly deadLetters: Queue;
+  readonly function: WharfFunction;
+
+  constructor(scope: Construct, id: string, props: ImageBuilderProps) {
+    super(scope, id);
+    const timeout = Duration.minutes(15);
+    this.deadLetters = new Queue(this, 'DeadLetters', {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    });
+    this.queue = new Queue(this, 'Queue', {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      visibilityTimeout: Duration.seconds(timeout.toSeconds() * 6),
+      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: 3 },
+    });
+    this.function = new WharfFunction(this, 'Builder', {
+      entry: 'builder',
+      memoryMiB: props.memoryMiB ?? 1769,
+      scratchMiB: props.scratchMiB ?? 4096,
+      timeout,
+      environment: {
+        WHARF_TABLE: props.store.table.tableName,
+        WHARF_BUCKET: props.store.bucket.bucketName,
+        WHARF_BUILD_QUEUE_URL: this.queue.queueUrl,
+        WHARF_SEALING_KEY_ARN: props.store.sealingKey.secretArn,
+      },
+    });
+    props.store.grantReadWrite(this.function.role);
+    this.function.function.addEventSource(
+      new SqsEventSource(this.queue, {
+        batchSize: 1,
+        reportBatchItemFailures: true,
+        maxConcurrency: props.maxConcurrency ?? 10,
+      }),
+    );
+    Validations.of(this.deadLetters).acknowledge({ id: 'AwsSolutions-SQS3', reason: 'It is the dead-letter queue.' });
+  }
+
+  /** Lets the grantee queue builds. */
+  grantBuild(grantee: IGrantable): void {
+    this.queue.grantSendMessages(grantee);
+  }
+}

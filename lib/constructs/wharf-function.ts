@@ -1,0 +1,104 @@
+/**
+ * One Lambda function of Wharf: bundled by esbuild from `lambdas/<name>.ts` as an ES module for arm64, with a role of
+ * its own that can write its own log group and nothing else. What more it may do is granted by the construct that owns it.
+ */
+import { fileURLToPath } from 'node:url';
+import { Duration, RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { acknowledgeWildcards, type WildcardReason } from './acknowledge-wildcards.js';
+
+export interface WharfFunctionProps {
+  /** File of `lambdas/`, without its ending. */
+  readonly entry: string;
+  /** @default 512 */
+  readonly memoryMiB?: number;
+  /** @default Duration.seconds(30) */
+  readonly timeout?: Duration;
+  /** Size of /tmp. @default 512 MiB, Lambda's own */
+  readonly scratchMiB?: number;
+  /** @default - none */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Upper bound of simultaneous executions, where a runaway would hurt. @default - the account's */
+  readonly reservedConcurrency?: number;
+  /** @default RetentionDays.ONE_MONTH */
+  readonly logRetention?: RetentionDays;
+}
+
+const FUNCTION_WILDCARDS: readonly WildcardReason[] = [
+  { finding: /^Resource::.*Blobs.*\/\*$/, reason: 'The objects of the image bucket: their keys are made at run time.' },
+  { finding: /^Resource::.*Logs.*:\*$/, reason: 'The log streams of its own log group.' },
+  {
+    finding: /^Resource::arn:.*:ecs:.*:(task|service|container-instance)\/.*\/\*$/,
+    reason: 'Tasks, services and instances of the one cluster: their ids are made at run time.',
+  },
+  {
+    finding: /^Resource::arn:.*:ecs:.*:task-definition\/wharf-\*:\*$/,
+    reason: 'Revisions of task definitions that Wharf made.',
+  },
+  {
+    finding: /^Resource::\*$/,
+    reason: 'ECS has no resource-level rights for these actions; test/synth lists every one of them.',
+  },
+];
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+export class WharfFunction extends Construct {
+  readonly function: NodejsFunction;
+  readonly logGroup: LogGroup;
+  readonly role: Role;
+
+  constructor(scope: Construct, id: string, props: WharfFunctionProps) {
+    super(scope, id);
+    this.logGroup = new LogGroup(this, 'Logs', {
+      retention: props.logRetention ?? RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    this.role = new Role(this, 'Role', {
+      assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
+      description: `Wharf ${props.entry} function in ${Stack.of(this).stackName}`,
+    });
+    this.logGroup.grantWrite(this.role);
+    acknowledgeWildcards(this.role, FUNCTION_WILDCARDS);
+    this.function = new NodejsFunction(this, 'Function', {
+      entry: `${ROOT}lambdas/${props.entry}.ts`,
+      projectRoot: ROOT,
+      depsLockFilePath: `${ROOT}package-lock.json`,
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      memorySize: props.memoryMiB ?? 512,
+      timeout: props.timeout ?? Duration.seconds(30),
+      role: this.role,
+      logGroup: this.logGroup,
+      environment: { NODE_OPTIONS: '--enable-source-maps', ...props.environment },
+      ...(props.scratchMiB === undefined ? {} : { ephemeralStorageSize: Size.mebibytes(props.scratchMiB) }),
+      ...(props.reservedConcurrency === undefined ? {} : { reservedConcurrentExecutions: props.reservedConcurrency }),
+      bundling: {
+        format: OutputFormat.ESM,
+        target: 'node22',
+        minify: true,
+        sourceMap: true,
+        sourcesContent: false,
+        // The pinned SDK, not whichever the runtime carries.
+        bundleAwsSDK: true,
+        mainFields: ['module', 'main'],
+        banner: "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);",
+      },
+    });
+  }
+
+  /** Adds a statement to the function's own role. */
+  allow(actions: readonly string[], resources: readonly string[], conditions?: Record<string, unknown>): void {
+    this.role.addToPolicy(
+      new PolicyStatement({
+        actions: [...actions],
+        resources: [...resources],
+        ...(conditions === undefined ? {} : { conditions }),
+      }),
+    );
+  }
+}

@@ -1,0 +1,46 @@
+/** All of Wharf in one construct: storage, capacity, builder, control plane and front door, each of them replaceable. */
+import { CfnOutput } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import { ContainerCluster } from './container-cluster.js';
+import { ControlPlane } from './control-plane.js';
+import { Edge } from './edge.js';
+import { ImageBuilder } from './image-builder.js';
+import { ImageStore } from './image-store.js';
+
+export interface WharfProps {
+  /** @default - a new store, kept when the stack is deleted */
+  readonly store?: ImageStore;
+  /** @default - a new cluster that scales from zero to four t4g.small */
+  readonly capacity?: ContainerCluster;
+}
+
+/**
+ * @example
+ * const wharf = new Wharf(stack, 'Wharf');
+ * wharf.builder.grantBuild(pipelineRole);
+ */
+export class Wharf extends Construct {
+  readonly store: ImageStore;
+  readonly capacity: ContainerCluster;
+  readonly builder: ImageBuilder;
+  readonly controlPlane: ControlPlane;
+  readonly edge: Edge;
+
+  constructor(scope: Construct, id: string, props: WharfProps = {}) {
+    super(scope, id);
+    this.store = props.store ?? new ImageStore(this, 'Store');
+    this.capacity = props.capacity ?? new ContainerCluster(this, 'Capacity');
+    this.builder = new ImageBuilder(this, 'Builder', { store: this.store });
+    this.controlPlane = new ControlPlane(this, 'ControlPlane', {
+      store: this.store,
+      builder: this.builder,
+      capacity: this.capacity,
+    });
+    this.edge = new Edge(this, 'Edge', { controlPlane: this.controlPlane });
+    new CfnOutput(this, 'Url', { value: this.edge.api.apiEndpoint, description: 'Where the HTTP API answers' });
+    new CfnOutput(this, 'AdminTokenSecret', {
+      value: this.store.adminToken.secretArn,
+      description: 'The secret that holds the first API token',
+    });
+  }
+}
