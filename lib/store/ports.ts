@@ -26,7 +26,10 @@ export type ByteSource = AsyncIterable<Uint8Array>;
 export interface BlobReader {
   /** Size of the blob; undefined when absent. */
   stat(key: BlobKey): Promise<{ readonly sizeBytes: number } | undefined>;
-  /** The bytes, or a part of them; undefined when absent. The caller consumes or destroys the stream. */
+  /**
+   * The bytes, or a part of them; undefined when absent. The caller consumes or destroys the stream. A range that ends
+   * past the last byte gives what there is. @throws AppError RANGE_INVALID when it starts there
+   */
   open(key: BlobKey, range?: ByteRange): Promise<Readable | undefined>;
   /** Every committed blob, in no promised order: for sweeps and verification. */
   list(): AsyncIterable<{ readonly key: BlobKey; readonly sizeBytes: number; readonly modifiedMs: number }>;
@@ -133,6 +136,7 @@ export interface QueryOptions {
   readonly cursor?: string;
 }
 
+/** A page may be shorter than its limit and still have a cursor: it ends after about 4 MiB. */
 export interface RecordPage<T> {
   readonly records: readonly StoredRecord<T>[];
   /** Present when more may follow. */
@@ -141,8 +145,9 @@ export interface RecordPage<T> {
 
 /**
  * Records with conditional writes. All reads are strongly consistent. Sort order is by UTF-8 bytes. A lost race is a
- * return value, never an exception. Limits, the same on every adapter: partition and sort 1,000 bytes each together,
- * value 380 KiB as JSON (RECORD_TOO_LARGE), 100 writes in a transaction, no key twice in one transaction.
+ * return value, never an exception. Limits, the same on every adapter: partition and sort 1 to 950 bytes each, without
+ * NUL and U+10FFFF (RECORD_KEY_INVALID), value 380 KiB as JSON and 3,840 KiB per transaction (RECORD_TOO_LARGE),
+ * 100 writes in a transaction, no key twice in one transaction (RECORD_TRANSACTION_INVALID).
  */
 export interface RecordStore {
   get<T extends object>(key: RecordKey): Promise<StoredRecord<T> | undefined>;
@@ -151,7 +156,7 @@ export interface RecordStore {
     value: object,
     options?: { readonly expect?: Expect; readonly expiresAtMs?: number },
   ): Promise<WriteResult>;
-  /** Deleting what is absent is `written` under expect any. */
+  /** Deleting what is absent is `written` under expect any. The version of a delete is 0. */
   delete(key: RecordKey, options?: { readonly expect?: Expect }): Promise<WriteResult>;
   query<T extends object>(partition: string, options?: QueryOptions): Promise<RecordPage<T>>;
   /** All or nothing. */
@@ -169,11 +174,15 @@ export interface QueueMessage {
 
 /**
  * At-least-once, unordered. A message that was received `maxDeliveries` times and not acknowledged goes to the dead
- * letters, from where an operator redrives it.
+ * letters, from where an operator redrives it. Limits: a body of 256 KiB, a delay of 900 seconds.
  */
 export interface Queue {
+  /** For five minutes after a send with a `dedupeId`, another with the same id does nothing. */
   send(body: string, options?: { readonly delaySeconds?: number; readonly dedupeId?: string }): Promise<void>;
-  /** Waits up to `waitSeconds` for at least one message. Received messages are hidden for `visibilitySeconds`. */
+  /**
+   * At most `max` messages, 1 to 10, 1 when absent; received messages are hidden for `visibilitySeconds`. Waits up to
+   * `waitSeconds`, at most 20, for the first one. Rejects when the signal fires.
+   */
   receive(options: {
     readonly max?: number;
     readonly visibilitySeconds: number;
@@ -182,9 +191,9 @@ export interface Queue {
   }): Promise<readonly QueueMessage[]>;
   /** Done with it. A stale receipt is ignored. */
   acknowledge(receipt: string): Promise<void>;
-  /** Hides the message for so many seconds from now; 0 hands it back at once. */
+  /** Hides the message for so many seconds from now; 0 hands it back at once. A stale receipt is ignored. */
   extend(receipt: string, visibilitySeconds: number): Promise<void>;
-  /** Reads the dead letters without taking them. */
+  /** Reads the dead letters without taking them; where there are very many, only some of them. */
   deadLetters(): Promise<readonly { readonly id: string; readonly body: string }[]>;
 }
 

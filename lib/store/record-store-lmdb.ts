@@ -133,13 +133,13 @@ export class LmdbRecordStore implements RecordStore {
     }
   }
 
-  /** Gives the version that the record has now, or had when it was deleted. */
+  /** Gives the version that the record has now. */
   private apply(write: RecordWrite): number {
     const key = encodeKey(write.key);
     const before = this.live(key)?.n ?? 0;
     if (write.op === 'check') return before;
     this.remove(key);
-    if (write.op === 'delete') return before;
+    if (write.op === 'delete') return 0;
     const expires = write.expiresAtMs;
     const row: Row = { n: before + 1, ...(expires === undefined ? {} : { x: expires }), v: write.value };
     this.rows.putSync(key, JSON.stringify(row));
