@@ -1,0 +1,24 @@
+export { capabilitySet } from './capabilities.js';
+export {
+  HOST_PATH,
+  mustRun,
+  parseSignal,
+  runCommand,
+  type CommandOptions,
+  type CommandResult,
+} from './host-command.js';
+export {
+  bridgeName,
+  cgroupPath,
+  checkContainerId,
+  netnsName,
+  networkName,
+  openHostScope,
+  scopePaths,
+} from './host-scope.js';
+export { mountOverlay, mountPoints, type OverlayMount, unmountOverlay } from './overlay.js';
+export { Runc, type RunOptions, type RunResult } from './runc.js';
+export { checkRunc, judgeRunc, type RuncVerdict } from './runc-version.js';
+export { type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
+export * from './types.js';
+export { type ResolvedUser, resolveUser, resolveUserIn } from './user.js';
