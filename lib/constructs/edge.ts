@@ -34,19 +34,21 @@ export class Edge extends Construct {
       retention: RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    (this.api.defaultStage?.node.defaultChild as CfnStage).accessLogSettings = {
-      destinationArn: this.accessLogs.logGroupArn,
-      format: JSON.stringify({
-        requestId: '$context.requestId',
-        time: '$context.requestTime',
-        method: '$context.httpMethod',
-        path: '$context.path',
-        status: '$context.status',
-        bytes: '$context.responseLength',
-        milliseconds: '$context.responseLatency',
-        error: '$context.integrationErrorMessage',
-      }),
-    };
+    const stage = this.api.defaultStage?.node.defaultChild;
+    if (stage instanceof CfnStage)
+      stage.accessLogSettings = {
+        destinationArn: this.accessLogs.logGroupArn,
+        format: JSON.stringify({
+          requestId: '$context.requestId',
+          time: '$context.requestTime',
+          method: '$context.httpMethod',
+          path: '$context.path',
+          status: '$context.status',
+          bytes: '$context.responseLength',
+          milliseconds: '$context.responseLatency',
+          error: '$context.integrationErrorMessage',
+        }),
+      };
     Validations.of(this.api).acknowledge({
       id: 'AwsSolutions-APIG4',
       reason: 'Registry clients learn the challenge from a 401 of ours; each function verifies the token itself.',
