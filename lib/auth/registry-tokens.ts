@@ -1,0 +1,114 @@
+/**
+ * Registry tokens: the short-lived bearer tokens of the docker token flow. ES256 JWTs that carry exactly what was
+ * granted, so that the registry verifies them without a read (distribution, docs/spec/auth/jwt.md).
+ */
+import { errors, jwtVerify, SignJWT } from 'jose';
+import { AppError } from '../errors/index.js';
+import type { Clock, Ids } from '../store/index.js';
+import { isRole, type Principal } from './principal.js';
+import type { Access } from './registry-scope.js';
+import type { TokenKeys } from './token-keys.js';
+
+export interface RegistryTokensDeps {
+  readonly keys: TokenKeys;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+export interface RegistryTokensOptions {
+  /** Audience and issuer, the `service` of the challenge. */
+  readonly service?: string;
+  /** 300 to 900 seconds; 300 when absent. */
+  readonly ttlSeconds?: number;
+}
+
+export interface IssuedRegistryToken {
+  readonly token: string;
+  readonly expiresInSeconds: number;
+  readonly issuedAtMs: number;
+}
+
+/** What a verified token says. */
+export interface RegistryGrant {
+  /** Undefined: handed out to someone without credentials. */
+  readonly principal: Principal | undefined;
+  readonly access: readonly Access[];
+}
+
+const DEFAULT_TTL_SECONDS = 300;
+/** How far apart the clocks of two of our machines may be. */
+const TOLERANCE_SECONDS = 30;
+
+export class RegistryTokens {
+  readonly service: string;
+  private readonly ttlSeconds: number;
+
+  constructor(
+    private readonly deps: RegistryTokensDeps,
+    options: RegistryTokensOptions = {},
+  ) {
+    this.service = options.service ?? 'wharf';
+    this.ttlSeconds = options.ttlSeconds ?? DEFAULT_TTL_SECONDS;
+    if (!(this.ttlSeconds >= 300 && this.ttlSeconds <= 900)) {
+      throw new AppError('TOKEN_TTL_INVALID', `registry tokens cannot live ${this.ttlSeconds} s`, {
+        hint: '300 to 900 seconds',
+      });
+    }
+  }
+
+  /** A token for what was granted, not for what was asked: the caller has intersected the two. */
+  async issue(principal: Principal | undefined, access: readonly Access[]): Promise<IssuedRegistryToken> {
+    const key = await this.deps.keys.current();
+    const issuedAtMs = this.deps.clock.nowMs();
+    const issuedAt = Math.floor(issuedAtMs / 1000);
+    const who = principal === undefined ? {} : { name: principal.name, role: principal.role };
+    const token = await new SignJWT({ access, ...who })
+      .setProtectedHeader({ alg: 'ES256', kid: key.kid, typ: 'JWT' })
+      .setIssuer(this.service)
+      .setAudience(this.service)
+      .setSubject(principal?.id ?? '')
+      .setIssuedAt(issuedAt)
+      .setNotBefore(issuedAt)
+      .setExpirationTime(issuedAt + this.ttlSeconds)
+      .setJti(this.deps.ids.ulid())
+      .sign(key.privateKey);
+    return { token, expiresInSeconds: this.ttlSeconds, issuedAtMs };
+  }
+
+  /** What the token grants; undefined when it is forged, expired, for another service, or no token at all. */
+  async verify(token: string): Promise<RegistryGrant | undefined> {
+    try {
+      const { payload } = await jwtVerify(
+        token,
+        async (header) => {
+          const key = await this.deps.keys.find(header.kid ?? '');
+          if (key === undefined) throw new errors.JWKSNoMatchingKey();
+          return key.publicKey;
+        },
+        {
+          algorithms: ['ES256'],
+          audience: this.service,
+          issuer: this.service,
+          clockTolerance: TOLERANCE_SECONDS,
+          currentDate: new Date(this.deps.clock.nowMs()),
+          requiredClaims: ['exp', 'sub'],
+        },
+      );
+      return { principal: principalOf(payload), access: payload['access'] as readonly Access[] };
+    } catch (error) {
+      if (error instanceof errors.JOSEError || error instanceof TypeError || error instanceof SyntaxError)
+        return undefined;
+      throw error;
+    }
+  }
+
+  jwks(): ReturnType<TokenKeys['jwks']> {
+    return this.deps.keys.jwks();
+  }
+}
+
+function principalOf(claims: Readonly<Record<string, unknown>>): Principal | undefined {
+  const { sub, name, role } = claims;
+  if (typeof sub !== 'string' || sub === '' || typeof name !== 'string') return undefined;
+  return typeof role === 'string' && isRole(role) ? { id: sub, name, role } : undefined;
+}

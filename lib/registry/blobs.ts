@@ -1,0 +1,108 @@
+/**
+ * Blobs of a repository. The bytes are shared by the whole installation (ContentStore), the right to read them is
+ * not: every access goes through the repository's link. To answer "it is here" is a promise that a client builds on
+ * when it leaves out an upload, so it renews the link's lease.
+ */
+import type { Readable } from 'node:stream';
+import type { Digest } from '../oci/index.js';
+import type { ByteRange, Clock, ContentInfo, ContentStore, RecordStore, StoredRecord } from '../store/index.js';
+import { blobUnknown } from './errors.js';
+import { HOLDER, holders, type HolderRecord, type LinkRecord, recordKey } from './records.js';
+import type { Repositories } from './repositories.js';
+
+export interface BlobsDeps {
+  readonly records: RecordStore;
+  readonly content: ContentStore;
+  readonly clock: Clock;
+  readonly repositories: Repositories;
+}
+
+/** How long after "it is here" a blob cannot be collected from its repository. */
+export const LEASE_MS = 2 * 60 * 60 * 1000;
+
+export class Blobs {
+  constructor(private readonly deps: BlobsDeps) {}
+
+  /** Whether the repository has the blob; renews the lease, so the answer holds for a push that follows. */
+  async stat(repository: string, digest: Digest): Promise<ContentInfo | undefined> {
+    const link = await this.renew(repository, digest);
+    return link === undefined ? undefined : { digest, sizeBytes: link.sizeBytes };
+  }
+
+  /** Size of the blob without any promise: for readers. */
+  async peek(repository: string, digest: Digest): Promise<ContentInfo | undefined> {
+    const link = await this.deps.records.get<LinkRecord>(recordKey.link(repository, digest));
+    return link === undefined ? undefined : { digest, sizeBytes: link.value.sizeBytes };
+  }
+
+  /** The bytes of a blob the repository has; undefined when it has it not. */
+  async open(repository: string, digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
+    if ((await this.peek(repository, digest)) === undefined) return undefined;
+    return this.deps.content.open(digest, range);
+  }
+
+  /** A URL that allows this read for so long, where the store has such. */
+  async readUrl(repository: string, digest: Digest, seconds: number): Promise<string | undefined> {
+    if ((await this.peek(repository, digest)) === undefined) return undefined;
+    return this.deps.content.readUrl(digest, seconds);
+  }
+
+  /**
+   * Makes a stored blob part of the repository: holder first, then a look whether the blob is (still) there, then the
+   * link. Idempotent.
+   * @throws AppError BLOB_UNKNOWN when the store has it not
+   */
+  async link(repository: string, digest: Digest): Promise<ContentInfo> {
+    const holder: HolderRecord = { atMs: this.deps.clock.nowMs() };
+    await Promise.all([
+      this.deps.records.put(recordKey.holder(digest, repository), holder),
+      this.deps.repositories.ensure(repository),
+    ]);
+    const info = await this.deps.content.stat(digest);
+    if (info === undefined) throw blobUnknown(repository, digest);
+    await this.deps.records.put(recordKey.link(repository, digest), this.liveLink(info.sizeBytes));
+    return info;
+  }
+
+  /** Links a blob of another repository here. False when that one has it not. The caller has checked both rights. */
+  async mount(from: string, to: string, digest: Digest): Promise<boolean> {
+    if ((await this.renew(from, digest)) === undefined) return false;
+    try {
+      await this.link(to, digest);
+      return true;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'BLOB_UNKNOWN') return false;
+      throw error;
+    }
+  }
+
+  /** Repositories that may have the blob: for a mount that names none. */
+  async holdersOf(digest: Digest, limit = 100): Promise<readonly string[]> {
+    const page = await this.deps.records.query<HolderRecord>(holders(digest), { prefix: HOLDER, limit });
+    return page.records.map((record) => record.sort.slice(HOLDER.length));
+  }
+
+  /** @returns false when the repository has it not. Other repositories keep theirs; the bytes are the collector's. */
+  async unlink(repository: string, digest: Digest): Promise<boolean> {
+    const key = recordKey.link(repository, digest);
+    return (await this.deps.records.delete(key, { expect: 'present' })).outcome === 'written';
+  }
+
+  /** The link, alive and under lease; undefined when there is none. A doomed link is revived, or lost to the collector. */
+  async renew(repository: string, digest: Digest): Promise<LinkRecord | undefined> {
+    const key = recordKey.link(repository, digest);
+    for (;;) {
+      const link: StoredRecord<LinkRecord> | undefined = await this.deps.records.get<LinkRecord>(key);
+      if (link === undefined) return undefined;
+      const left = link.value.leaseUntilMs - this.deps.clock.nowMs();
+      if (link.value.state === 'live' && left > LEASE_MS / 2) return link.value;
+      const renewed = this.liveLink(link.value.sizeBytes);
+      const result = await this.deps.records.put(key, renewed, { expect: { version: link.version } });
+      if (result.outcome === 'written') return renewed;
+    }
+  }
+
+  private liveLink(sizeBytes: number): LinkRecord {
+    return { sizeBytes, state: 'live', leaseUntilMs: this.deps.clock.nowMs() + LEASE_MS };
+  }
+}

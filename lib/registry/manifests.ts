@@ -1,0 +1,237 @@
+/**
+ * Manifests of a repository: stored byte for byte, and only when everything they name is there. A push writes edges
+ * first, then reads every link strongly, then stores manifest, tags and referrer in one small transaction; so at no
+ * moment can a collector find a blob unneeded that a stored manifest names.
+ */
+import {
+  type Descriptor,
+  type Digest,
+  digestAlgorithm,
+  digestOf,
+  type ManifestDocument,
+  parseManifestDocument,
+} from '../oci/index.js';
+import type { Clock, ContentStore, RecordStore, RecordWrite } from '../store/index.js';
+import type { Blobs } from './blobs.js';
+import { mapBounded } from './bounded.js';
+import { checkTag, digestMismatch, manifestBlobUnknown, manifestInvalid } from './errors.js';
+import { type EdgeRecord, type ManifestRecord, recordKey } from './records.js';
+import { type ManifestReference, referencesOf, subjectOf } from './references.js';
+import { referrerWrite } from './referrers.js';
+import type { Repositories } from './repositories.js';
+import type { Tags } from './tags.js';
+import type { StoredManifest } from './types.js';
+
+export interface ManifestsDeps {
+  readonly records: RecordStore;
+  readonly content: ContentStore;
+  readonly clock: Clock;
+  readonly repositories: Repositories;
+  readonly blobs: Blobs;
+  readonly tags: Tags;
+}
+
+export interface ManifestsOptions {
+  /** Accept an index whose children are not all here (a mirror of some platforms only). Off by default. */
+  readonly allowSparseIndexes?: boolean;
+}
+
+export interface PutManifestOptions {
+  /** Refused with DIGEST_INVALID when the bytes hash to something else. Absent: sha256 of the bytes. */
+  readonly digest?: Digest;
+  /** At most MAX_TAGS. */
+  readonly tags?: readonly string[];
+}
+
+export interface PutManifestResult {
+  readonly descriptor: Descriptor;
+  readonly subject?: Digest;
+}
+
+/** distribution-spec: at least 4 MB should be accepted, more may be refused. Bytes. */
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** Tags of one push; they are written in one transaction of at most 100 records, two for each tag. */
+export const MAX_TAGS = 40;
+
+/** Bodies up to here lie in the record itself: 256 KiB are 341 KiB in base64, and a record holds 380 KiB. */
+const INLINE_BYTES = 256 * 1024;
+const FAN_OUT = 16;
+/** A collector leaves an edge alone for an hour, so edges must be younger than this when the manifest is stored. */
+const EDGE_FRESH_MS = 20 * 60 * 1000;
+
+export class Manifests {
+  constructor(
+    private readonly deps: ManifestsDeps,
+    private readonly options: ManifestsOptions = {},
+  ) {}
+
+  async get(repository: string, digest: Digest): Promise<StoredManifest | undefined> {
+    const record = (await this.deps.records.get<ManifestRecord>(recordKey.manifest(repository, digest)))?.value;
+    if (record === undefined) return undefined;
+    const bytes =
+      record.body === undefined
+        ? await this.deps.content.read(digest, MAX_MANIFEST_BYTES)
+        : Buffer.from(record.body, 'base64');
+    return bytes === undefined ? undefined : { digest, mediaType: record.mediaType, bytes };
+  }
+
+  /** What a manifest is, without its bytes. */
+  async stat(repository: string, digest: Digest): Promise<Descriptor | undefined> {
+    const record = (await this.deps.records.get<ManifestRecord>(recordKey.manifest(repository, digest)))?.value;
+    return record === undefined ? undefined : { mediaType: record.mediaType, digest, size: record.sizeBytes };
+  }
+
+  async annotations(repository: string, digest: Digest): Promise<Readonly<Record<string, string>> | undefined> {
+    const stored = await this.get(repository, digest);
+    if (stored === undefined) return undefined;
+    const document = parseManifestDocument(stored.bytes, stored.mediaType);
+    return (document.kind === 'manifest' ? document.manifest : document.index).annotations;
+  }
+
+  /**
+   * @param mediaType the Content-Type of the push; when empty, the document's own
+   * @throws AppError MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID, MANIFEST_TOO_LARGE
+   */
+  async put(
+    repository: string,
+    bytes: Uint8Array,
+    mediaType: string,
+    options: PutManifestOptions = {},
+  ): Promise<PutManifestResult> {
+    const tags = checkedTags(options.tags ?? []);
+    if (bytes.length > MAX_MANIFEST_BYTES) {
+      throw manifestInvalid(`the manifest has ${bytes.length} bytes`, `at most ${MAX_MANIFEST_BYTES}`);
+    }
+    const document = parseManifestDocument(bytes, mediaType);
+    const digest = checkedDigest(bytes, options.digest);
+    const references = referencesOf(document);
+    await this.prepare(repository, digest, bytes, references);
+    const record = this.recordOf(document, bytes);
+    await this.store(repository, digest, record, document, tags);
+    const subject = subjectOf(document);
+    return {
+      descriptor: { mediaType: record.mediaType, digest, size: bytes.length },
+      ...(subject === undefined ? {} : { subject }),
+    };
+  }
+
+  /**
+   * The manifest is gone at once, with every tag that points at it. Its edges stay for the collector, because a push
+   * of the same manifest may be counting on them.
+   * @returns false when there is none
+   */
+  async delete(repository: string, digest: Digest): Promise<boolean> {
+    const key = recordKey.manifest(repository, digest);
+    for (;;) {
+      const record = await this.deps.records.get<ManifestRecord>(key);
+      if (record === undefined) return false;
+      await this.deps.tags.deleteTagsOf(repository, digest);
+      const { subject } = record.value;
+      const result = await this.deps.records.transact([
+        // A push of the same manifest meanwhile raises the version: then its tags are taken away as well.
+        { op: 'delete', key, expect: { version: record.version } },
+        ...(subject === undefined
+          ? []
+          : [{ op: 'delete', key: recordKey.referrer(repository, subject, digest) } as const]),
+      ]);
+      if (result.outcome === 'written') return true;
+    }
+  }
+
+  /** Edges, and the body when it is too large for a record; then every link is seen to be alive. */
+  private async prepare(
+    repository: string,
+    digest: Digest,
+    bytes: Uint8Array,
+    references: readonly ManifestReference[],
+  ): Promise<void> {
+    const isLarge = bytes.length > INLINE_BYTES;
+    const targets = references.map(({ descriptor, kind }) => [descriptor.digest, kind] as const);
+    if (isLarge) targets.push([digest, 'blob']);
+    for (;;) {
+      const atMs = this.deps.clock.nowMs();
+      await mapBounded(targets, FAN_OUT, ([target, kind]) => {
+        const edge: EdgeRecord = { kind: kind === 'blob' ? 'blob' : 'manifest', atMs };
+        return this.deps.records.put(recordKey.edge(repository, target, digest), edge);
+      });
+      if (isLarge) {
+        await this.deps.content.putBytes(bytes, { expected: digest });
+        await this.deps.blobs.link(repository, digest);
+      }
+      await this.checkReferences(repository, references);
+      if (this.deps.clock.nowMs() - atMs < EDGE_FRESH_MS) return;
+    }
+  }
+
+  private async checkReferences(repository: string, references: readonly ManifestReference[]): Promise<void> {
+    const missing: Digest[] = [];
+    await mapBounded(references, FAN_OUT, async ({ descriptor, kind, isOptional }) => {
+      const sizeBytes = await this.sizeOf(repository, descriptor.digest, kind);
+      if (sizeBytes === undefined) {
+        const isAllowed = isOptional || (kind !== 'blob' && this.options.allowSparseIndexes === true);
+        if (!isAllowed) missing.push(descriptor.digest);
+      } else if (sizeBytes !== descriptor.size) {
+        throw manifestInvalid(
+          `the manifest says ${descriptor.digest} has ${descriptor.size} bytes; it has ${sizeBytes}`,
+        );
+      }
+    });
+    if (missing.length > 0) throw manifestBlobUnknown(repository, missing);
+  }
+
+  private async sizeOf(
+    repository: string,
+    digest: Digest,
+    kind: ManifestReference['kind'],
+  ): Promise<number | undefined> {
+    const manifest = kind === 'blob' ? undefined : await this.stat(repository, digest);
+    if (manifest !== undefined || kind === 'manifest') return manifest?.size;
+    return (await this.deps.blobs.renew(repository, digest))?.sizeBytes;
+  }
+
+  private recordOf(document: ManifestDocument, bytes: Uint8Array): ManifestRecord {
+    const subject = subjectOf(document);
+    return {
+      kind: document.kind,
+      mediaType: (document.kind === 'manifest' ? document.manifest : document.index).mediaType,
+      sizeBytes: bytes.length,
+      ...(bytes.length > INLINE_BYTES ? {} : { body: Buffer.from(bytes).toString('base64') }),
+      ...(subject === undefined ? {} : { subject }),
+      pushedMs: this.deps.clock.nowMs(),
+    };
+  }
+
+  private async store(
+    repository: string,
+    digest: Digest,
+    record: ManifestRecord,
+    document: ManifestDocument,
+    tags: readonly string[],
+  ): Promise<void> {
+    await this.deps.repositories.ensure(repository);
+    const { mediaType, sizeBytes } = record;
+    const referrer = referrerWrite(repository, document, { digest, mediaType, sizeBytes });
+    const writes: readonly RecordWrite[] = [
+      { op: 'put', key: recordKey.manifest(repository, digest), value: record },
+      ...(referrer === undefined ? [] : [referrer]),
+      ...tags.flatMap((tag) => this.deps.tags.writes(repository, tag, digest)),
+    ];
+    // Nothing is expected of these records, so a lost write can only be a collision with another one: again.
+    while ((await this.deps.records.transact(writes)).outcome === 'lost');
+  }
+}
+
+function checkedTags(tags: readonly string[]): readonly string[] {
+  const distinct = [...new Set(tags)];
+  distinct.forEach(checkTag);
+  if (distinct.length > MAX_TAGS) {
+    throw manifestInvalid(`${distinct.length} tags in one push`, `at most ${MAX_TAGS}; push again for the rest`);
+  }
+  return distinct;
+}
+
+function checkedDigest(bytes: Uint8Array, expected: Digest | undefined): Digest {
+  const actual = digestOf(bytes, expected === undefined ? 'sha256' : digestAlgorithm(expected));
+  if (expected === undefined || expected === actual) return actual;
+  throw digestMismatch(expected, actual);
+}

@@ -1,0 +1,105 @@
+/** The registry as one object: its parts share one set of records, and together they are `Images` for the house. */
+import type { Descriptor, Digest } from '../oci/index.js';
+import type { Clock, ContentStore, Ids, RecordStore, SecretStore } from '../store/index.js';
+import { Blobs } from './blobs.js';
+import { checkRepositoryName, manifestUnknown, nameUnknown } from './errors.js';
+import { Manifests, type ManifestsOptions } from './manifests.js';
+import { Referrers } from './referrers.js';
+import { Repositories } from './repositories.js';
+import { Tags } from './tags.js';
+import type { Images, StoredManifest, TagEntry } from './types.js';
+import { Uploads } from './uploads.js';
+
+export interface RegistryDeps {
+  readonly records: RecordStore;
+  readonly content: ContentStore;
+  readonly secrets: SecretStore;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+/** @example const registry = new Registry({ records, content, secrets, clock, ids }) */
+export class Registry implements Images {
+  /** The parts, for the registry's own fronts; the rest of the house uses the methods below. */
+  readonly catalog: Repositories;
+  readonly blobs: Blobs;
+  readonly uploads: Uploads;
+  readonly tagList: Tags;
+  readonly manifests: Manifests;
+  readonly referrers: Referrers;
+
+  constructor(deps: RegistryDeps, options: ManifestsOptions = {}) {
+    this.catalog = new Repositories(deps);
+    this.blobs = new Blobs({ ...deps, repositories: this.catalog });
+    this.uploads = new Uploads({ ...deps, blobs: this.blobs });
+    this.tagList = new Tags(deps);
+    this.manifests = new Manifests(
+      { ...deps, repositories: this.catalog, blobs: this.blobs, tags: this.tagList },
+      options,
+    );
+    this.referrers = new Referrers({ ...deps, manifests: this.manifests });
+  }
+
+  async manifest(
+    repository: string,
+    reference: { readonly tag: string } | { readonly digest: Digest },
+  ): Promise<StoredManifest | undefined> {
+    checkRepositoryName(repository);
+    const digest = 'digest' in reference ? reference.digest : await this.tagList.resolve(repository, reference.tag);
+    return digest === undefined ? undefined : this.manifests.get(repository, digest);
+  }
+
+  async putManifest(
+    repository: string,
+    bytes: Uint8Array,
+    mediaType: string,
+    tags: readonly string[],
+  ): Promise<Descriptor> {
+    checkRepositoryName(repository);
+    return (await this.manifests.put(repository, bytes, mediaType, { tags })).descriptor;
+  }
+
+  async linkBlob(repository: string, digest: Digest): Promise<void> {
+    checkRepositoryName(repository);
+    await this.blobs.link(repository, digest);
+  }
+
+  async repositories(options: { readonly after?: string; readonly limit?: number } = {}): Promise<readonly string[]> {
+    return (await this.catalog.list(options)).items;
+  }
+
+  async tags(repository: string): Promise<readonly TagEntry[] | undefined> {
+    if (!(await this.catalog.exists(repository))) return undefined;
+    const all: TagEntry[] = [];
+    for (;;) {
+      const after = all.at(-1)?.tag;
+      const page = await this.tagList.list(repository, { limit: 1000, ...(after === undefined ? {} : { after }) });
+      all.push(...page.items);
+      if (!page.more) return all;
+    }
+  }
+
+  /**
+   * Takes a tag away; the manifest stays.
+   * @throws AppError NAME_UNKNOWN, MANIFEST_UNKNOWN
+   */
+  async deleteTag(repository: string, tag: string): Promise<void> {
+    await this.expectRepository(repository);
+    if (!(await this.tagList.delete(repository, tag))) throw manifestUnknown(repository, tag);
+  }
+
+  /**
+   * Takes a manifest away, and every tag that points at it.
+   * @throws AppError NAME_UNKNOWN, MANIFEST_UNKNOWN
+   */
+  async deleteManifest(repository: string, digest: Digest): Promise<void> {
+    await this.expectRepository(repository);
+    if (!(await this.manifests.delete(repository, digest))) throw manifestUnknown(repository, digest);
+  }
+
+  private async expectRepository(repository: string): Promise<void> {
+    checkRepositoryName(repository);
+    if (await this.catalog.exists(repository)) return;
+    throw nameUnknown(repository);
+  }
+}
