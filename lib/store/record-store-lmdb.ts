@@ -3,9 +3,9 @@
  * synced to disk, not only committed. Key: partition, NUL, sort; a second table indexes records by expiry, so that
  * expired ones are found without a scan.
  */
-import { mkdir } from 'node:fs/promises';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { AppError, toAppError } from '../errors/index.js';
+import { makeDirectory, syncDirectory } from './durable-file-fs.js';
 import type {
   Clock,
   Expect,
@@ -177,11 +177,12 @@ export class LmdbRecordStore implements RecordStore {
  */
 export async function openLmdbRecords(directory: string, deps: { readonly clock: Clock }): Promise<LmdbRecordStore> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(directory);
     const options = { keyEncoding: 'binary', encoding: 'string' } as const;
     const root = open<string, Buffer>({ path: directory, noSubdir: false, maxDbs: 4, ...options });
     const rows = root.openDB<string, Buffer>({ name: 'records', ...options });
     const expiries = root.openDB<string, Buffer>({ name: 'expiries', ...options });
+    await syncDirectory(directory);
     return new LmdbRecordStore(root, rows, expiries, deps.clock);
   } catch (error) {
     throw await storeFailure(error);
