@@ -1,0 +1,54 @@
+/**
+ * Layers whose digests BuildKit publishes (moby/buildkit, client/testdata/compatibility: manifest.json, config.json;
+ * contents by client/compatibility_test.go). Every entry is owned by root and dated 1445412480; folders are 0755.
+ */
+export interface GoldenLayer {
+  readonly name: string;
+  /** Path → content and mode; a path that ends in `/` is a folder. */
+  readonly entries: Readonly<Record<string, { readonly content?: string; readonly mode?: number }>>;
+  readonly diffId: string;
+  /** Digest of the blob made by gzip level 0. */
+  readonly gzip0?: string;
+}
+
+export const GOLDEN_EPOCH = 1445412480;
+
+const inputs = (gitMode: number): GoldenLayer['entries'] => ({
+  'inputs/': {},
+  'inputs/git/': {},
+  'inputs/git/git.txt': { content: 'git fixture\n', mode: gitMode },
+  'inputs/git/nested.txt': { content: 'nested fixture\n', mode: gitMode },
+  'inputs/http.txt': { content: 'http fixture\n', mode: 0o600 },
+  'inputs/llb.txt': { content: 'llb fixture\n' },
+});
+
+export const GOLDEN_LAYERS: readonly GoldenLayer[] = [
+  {
+    name: 'base',
+    entries: { 'base/': {}, 'base/base.txt': { content: 'compatibility base\n' }, 'proc/': {}, 'sys/': {} },
+    diffId: 'sha256:007165e99d6304af5653e8a8cc1c8886e5719cf31bf09cbd9f50fa09008ef654',
+    gzip0: 'sha256:426dfb571c2a1f52cb66e0a69fbe2348348afc4ba893cba5754a841882d91773',
+  },
+  {
+    name: 'inputs, compatibility 20 and 30',
+    entries: inputs(0o644),
+    diffId: 'sha256:9228085939d1444bd500ac8a4f8ee9d39fed1e5905da0968ffed61887ab41042',
+    gzip0: 'sha256:5c3240cc0bcdc46a4ff085359eba4d0ffe7e5e161c5f376e79f2264719041668',
+  },
+  {
+    name: 'inputs, compatibility 10',
+    entries: inputs(0o666),
+    diffId: 'sha256:78260322e6ea253e5f3f675b3140ebe95ae8fc7e0ac2b1b3b88f1c8fc83525ce',
+  },
+  {
+    name: 'generated',
+    entries: {
+      'generated/': {},
+      'generated/deeper/': {},
+      'generated/deeper/nested.txt': { content: 'nested-exec\n' },
+      'generated/exec.txt': { content: 'exec-fixture\n' },
+    },
+    diffId: 'sha256:672c0da84adab23797eebbf41315e289f03b02e266bdd6f6e88a7736583a4466',
+    gzip0: 'sha256:847e9b228e5b81db2fe943892d3602808b8f94ec498afe963a23bf8ab1d39a26',
+  },
+];
