@@ -1,0 +1,103 @@
+/**
+ * Capacity on one machine: each container instance is a registration with the local engine, which runs all of them
+ * itself. An instance is known by an attribute with its number, so a restart finds the ones it made.
+ */
+import { createHash } from 'node:crypto';
+import { AppError } from '../errors/index.js';
+import type { Ecs, EcsInstance } from './ecs/index.js';
+import { Turns } from './turns.js';
+import type { Capacity } from './types.js';
+
+const NUMBER_ATTRIBUTE = 'wharf.instance-number';
+/** Ports of the host that no task may ask for, as the ECS agent reserves them. */
+const RESERVED_PORTS = ['22', '2375', '2376', '51678', '51679', '51680'];
+
+export interface LocalCapacityOptions {
+  /** What one instance offers. CPU units (1,024 are one core), MiB. */
+  readonly cpu: number;
+  readonly memory: number;
+  /** GOARCH of the machine, e.g. amd64. */
+  readonly architecture: string;
+  /** Instances per cluster at most; 32 when absent. */
+  readonly maximum?: number;
+}
+
+export class LocalCapacity implements Capacity {
+  private readonly turns = new Turns();
+
+  constructor(
+    private readonly ecs: Ecs,
+    private readonly options: LocalCapacityOptions,
+  ) {}
+
+  async ensure(cluster: string, wanted: { readonly instances: number }): Promise<void> {
+    const maximum = this.options.maximum ?? 32;
+    if (wanted.instances > maximum) {
+      throw new AppError('CAPACITY_UNSUPPORTED', `${wanted.instances} instances on one machine`, {
+        kind: 'unsupported',
+        hint: `at most ${maximum}; more machines need the AWS host`,
+      });
+    }
+    await this.turns.take(cluster, async () => {
+      const numbered = await this.numbered(cluster);
+      for (let number = 0; number < wanted.instances; number += 1) {
+        if (!numbered.has(number)) await this.register(cluster, number);
+      }
+      for (const [number, instance] of numbered) {
+        if (number >= wanted.instances) await this.deregister(cluster, instance);
+      }
+    });
+  }
+
+  async describe(
+    cluster: string,
+  ): Promise<{ readonly kind: string; readonly instances: number; readonly maximum: number }> {
+    const numbered = await this.numbered(cluster);
+    return { kind: 'local', instances: numbered.size, maximum: this.options.maximum ?? 32 };
+  }
+
+  async remove(cluster: string): Promise<void> {
+    await this.turns.take(cluster, async () => {
+      for (const instance of await this.ecs.instances(cluster)) await this.deregister(cluster, instance);
+    });
+  }
+
+  private async numbered(cluster: string): Promise<ReadonlyMap<number, EcsInstance>> {
+    const instances = await this.ecs.instances(cluster);
+    return new Map(
+      instances.flatMap((instance) => {
+        const attribute = instance.attributes?.find(({ name }) => name === NUMBER_ATTRIBUTE);
+        return attribute?.value === undefined ? [] : [[Number(attribute.value), instance]];
+      }),
+    );
+  }
+
+  private async register(cluster: string, number: number): Promise<void> {
+    const instanceId = `i-${createHash('sha256').update(`${cluster}/${number}`).digest('hex').slice(0, 17)}`;
+    await this.ecs.registerInstance({
+      cluster,
+      instanceIdentityDocument: JSON.stringify({ instanceId, instanceType: 'local', region: 'local' }),
+      totalResources: [
+        { name: 'CPU', type: 'INTEGER', integerValue: this.options.cpu },
+        { name: 'MEMORY', type: 'INTEGER', integerValue: this.options.memory },
+        { name: 'PORTS', type: 'STRINGSET', stringSetValue: RESERVED_PORTS },
+        { name: 'PORTS_UDP', type: 'STRINGSET', stringSetValue: [] },
+      ],
+      attributes: [
+        { name: NUMBER_ATTRIBUTE, value: String(number) },
+        { name: 'ecs.os-type', value: 'linux' },
+        {
+          name: 'ecs.cpu-architecture',
+          value: this.options.architecture === 'amd64' ? 'x86_64' : this.options.architecture,
+        },
+        { name: 'ecs.instance-type', value: 'local' },
+      ],
+    });
+  }
+
+  private async deregister(cluster: string, instance: EcsInstance): Promise<void> {
+    if (instance.containerInstanceArn !== undefined) {
+      await this.ecs.deregisterInstance(cluster, instance.containerInstanceArn);
+    }
+  }
+}

@@ -1,0 +1,13 @@
+export { type LocalCapacityOptions } from './capacity-ecs-local.js';
+export { type Clusters } from './clusters.js';
+export { canonicalJson, contentHash } from './content-hash.js';
+export { defined, type Defined } from './defined.js';
+export * from './ecs/index.js';
+export { type EventFilter, type Events } from './events.js';
+export { createPlatform, localCapacity, type Platform, type PlatformDeps, type PlatformOptions } from './platform.js';
+export { type Reconciler } from './reconciler.js';
+export { type Deployed, type Services } from './services.js';
+export { type ImageNaming } from './task-definition.js';
+export { describeStop } from './task-view.js';
+export { type TaskFilter, type Tasks } from './tasks.js';
+export * from './types.js';

@@ -1,0 +1,135 @@
+/** The control plane, put together: the rooms share one ECS client, one record store, and nothing in memory. */
+import type { Platform as HostPlatform } from '../oci/index.js';
+import type { Images } from '../registry/index.js';
+import type { Clock, ContentStore, Ids, Logger, RecordStore } from '../store/index.js';
+import { LocalCapacity, type LocalCapacityOptions } from './capacity-ecs-local.js';
+import { Clusters } from './clusters.js';
+import { Deployments } from './deployments.js';
+import { Ecs, type ECSClient } from './ecs/index.js';
+import { Events } from './events.js';
+import { Reconciler } from './reconciler.js';
+import { Services } from './services.js';
+import { type ImageNaming, TaskDefinitions } from './task-definition.js';
+import { Tasks } from './tasks.js';
+import type { Capacity, Routing, TaskLogs } from './types.js';
+
+export interface PlatformDeps {
+  readonly ecs: ECSClient;
+  readonly records: RecordStore;
+  readonly images: Images;
+  readonly content: Pick<ContentStore, 'read'>;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  /** Made over the same ECS client when a function. */
+  readonly capacity: Capacity | ((ecs: Ecs) => Capacity);
+  readonly routing: Routing;
+  readonly logs: TaskLogs;
+}
+
+export interface PlatformOptions {
+  /** Of the container instances. */
+  readonly platform: HostPlatform;
+  /** How instances name an image; `repository@digest` when absent. */
+  readonly nameImage?: ImageNaming;
+  /** Whether a host in an image name is this registry; loopback names are, when absent. */
+  readonly isOwnRegistry?: (host: string) => boolean;
+  /** Between looks at unfinished business; 1 s when absent. */
+  readonly tickMs?: number;
+  /** Between sweeps; 60 s when absent. */
+  readonly sweepMs?: number;
+  /** When an open deployment is given up; 15 minutes when absent. */
+  readonly deploymentDeadlineMs?: number;
+}
+
+export interface Platform {
+  readonly clusters: Clusters;
+  readonly services: Services;
+  readonly tasks: Tasks;
+  readonly events: Events;
+  readonly reconciler: Reconciler;
+  /** Restores routes from the records and starts the loop. */
+  start(): Promise<void>;
+  /** Ends the loop after the round it is in. */
+  stop(): Promise<void>;
+}
+
+export function createPlatform(deps: PlatformDeps, options: PlatformOptions): Platform {
+  const { records, clock, ids, logger, images, content, routing, logs } = deps;
+  const ecs = new Ecs(deps.ecs, clock);
+  const capacity = typeof deps.capacity === 'function' ? deps.capacity(ecs) : deps.capacity;
+  const check = {
+    platform: options.platform,
+    ...(options.isOwnRegistry === undefined ? {} : { isOwnRegistry: options.isOwnRegistry }),
+  };
+  const nameImage = options.nameImage ?? ((repository, digest) => `${repository}@${digest}`);
+  const taskDefinitions = new TaskDefinitions({ ecs, records }, nameImage);
+  const events = new Events({ records, clock, ids });
+  const deployments = new Deployments(
+    { ecs, records, clock, logger, events, taskDefinitions, routing },
+    options.deploymentDeadlineMs === undefined ? {} : { deadlineMs: options.deploymentDeadlineMs },
+  );
+  const services = new Services({ ecs, records, images, content, clock, ids, events, deployments, routing }, check);
+  const clusters = new Clusters({ ecs, records, capacity, clock, events, services });
+  const tasks = new Tasks({ ecs, records, images, content, clock, ids, events, taskDefinitions, logs }, check);
+  const reconciler = new Reconciler({ ecs, records, clock, logger, events, tasks, services, deployments, clusters });
+  const loop = new Loop(clock, logger, [
+    { everyMs: options.tickMs ?? 1000, run: () => reconciler.tick() },
+    { everyMs: options.sweepMs ?? 60_000, run: () => reconciler.sweep() },
+  ]);
+  return {
+    clusters,
+    services,
+    tasks,
+    events,
+    reconciler,
+    async start() {
+      await reconciler.restoreRoutes();
+      loop.start();
+    },
+    stop: () => loop.stop(),
+  };
+}
+
+/** Capacity on this machine, for `PlatformDeps.capacity`. */
+export function localCapacity(options: LocalCapacityOptions): (ecs: Ecs) => Capacity {
+  return (ecs) => new LocalCapacity(ecs, options);
+}
+
+interface Round {
+  readonly everyMs: number;
+  readonly run: () => Promise<void>;
+}
+
+/** Runs each round over and over, with a pause between. */
+class Loop {
+  private readonly stopping = new AbortController();
+  private running: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+    private readonly rounds: readonly Round[],
+  ) {}
+
+  start(): void {
+    this.running = Promise.all(this.rounds.map((round) => this.repeat(round)));
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.running;
+  }
+
+  private async repeat(round: Round): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      try {
+        await round.run();
+      } catch (error) {
+        this.logger.warn('a round of the control plane failed, it is tried again', { error });
+      }
+      await this.clock.sleep(round.everyMs, signal).catch(() => {});
+    }
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * The control plane as the rest of the house sees it: clusters, services with numbered releases, deployments, tasks
+ * and events, and the ports it asks of a host. Containers are run by ECS; everything here is intent and its record.
+ */
+import type { Digest } from '../oci/index.js';
+
+/** A DNS label: it becomes part of the service's host name. */
+export const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
+
+export interface PageOptions {
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly cursor?: string;
+}
+
+export interface ClusterSpec {
+  /** Container instances wanted. */
+  readonly instances: number;
+}
+
+export interface Cluster {
+  readonly name: string;
+  readonly arn: string;
+  readonly status: 'active' | 'deleting';
+  readonly instances: { readonly wanted: number; readonly registered: number };
+  readonly services: number;
+  readonly tasks: { readonly running: number; readonly pending: number };
+  readonly createdMs: number;
+}
+
+export interface Instance {
+  /** Last part of the ARN. */
+  readonly id: string;
+  readonly arn: string;
+  readonly status: string;
+  readonly connected: boolean;
+  readonly tasks: { readonly running: number; readonly pending: number };
+  /** ECS CPU units (1,024 are one core) and MiB. */
+  readonly total: { readonly cpu: number; readonly memory: number };
+  readonly remaining: { readonly cpu: number; readonly memory: number };
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export interface PortSpec {
+  readonly container: number;
+  /** A fixed port of the host; a free one is chosen when absent. */
+  readonly host?: number;
+  readonly protocol?: 'tcp' | 'udp';
+}
+
+interface HealthTimes {
+  /** 5 to 300; 10 when absent. */
+  readonly intervalSeconds?: number;
+  /** 2 to 60; 5 when absent. */
+  readonly timeoutSeconds?: number;
+  /** 1 to 10; 3 when absent. */
+  readonly retries?: number;
+  /** 0 to 300; failures in it do not count. */
+  readonly startPeriodSeconds?: number;
+}
+
+/** A command run inside the container, or a path that the front asks for on the first TCP port. */
+export type HealthSpec = HealthTimes & ({ readonly command: readonly string[] } | { readonly path: string });
+
+/** What a container is started with: shared by services and one-off tasks. */
+export interface ContainerSpec {
+  /** `repository[:tag][@digest]` in Wharf's registry. */
+  readonly image: string;
+  readonly command?: readonly string[];
+  readonly entrypoint?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** The image's EXPOSEd ports when absent. */
+  readonly ports?: readonly PortSpec[];
+  /** ECS CPU units; 128 when absent. */
+  readonly cpu?: number;
+  /** MiB, a hard limit; 128 when absent. */
+  readonly memory?: number;
+  readonly user?: string;
+  readonly workingDirectory?: string;
+  readonly readonlyRootFilesystem?: boolean;
+  /** Between SIGTERM and SIGKILL; 30 when absent. */
+  readonly stopTimeoutSeconds?: number;
+}
+
+export interface ServiceSpec extends ContainerSpec {
+  readonly count: number;
+  readonly health?: HealthSpec;
+}
+
+export type TaskSpec = ContainerSpec;
+
+/** One immutable version of a service: 1, 2, 3, … A number is never used twice. */
+export interface Release {
+  readonly number: number;
+  readonly spec: ServiceSpec;
+  /** What the image name meant when the release was made. */
+  readonly image: { readonly repository: string; readonly digest: Digest; readonly tag?: string };
+  readonly ports: readonly PortSpec[];
+  readonly createdMs: number;
+  /** The release this one copies, when it came from a rollback. */
+  readonly rollbackOf?: number;
+}
+
+export type DeploymentStatus = 'pending' | 'in-progress' | 'completed' | 'failed' | 'rolled-back' | 'superseded';
+
+export interface Deployment {
+  readonly id: string;
+  readonly cluster: string;
+  readonly service: string;
+  readonly release: number;
+  readonly status: DeploymentStatus;
+  /** Why it ended so, or what it waits for: one sentence. */
+  readonly reason?: string;
+  /** What runs after a roll-back. */
+  readonly rolledBackTo?: number;
+  readonly taskDefinitionArn?: string;
+  /** ECS's own id, `ecs-svc/…`. */
+  readonly ecsDeploymentId?: string;
+  readonly createdMs: number;
+  readonly finishedMs?: number;
+}
+
+export interface Service {
+  readonly cluster: string;
+  readonly name: string;
+  readonly status: 'active' | 'deleting';
+  /** The newest release. */
+  readonly release: number;
+  /** The last release that was deployed completely; absent before the first. */
+  readonly currentRelease?: number;
+  readonly image: string;
+  readonly count: { readonly desired: number; readonly running: number; readonly pending: number };
+  readonly deployment?: Deployment;
+  /** Where it answers, if the host has a front. */
+  readonly url?: string;
+  readonly createdMs: number;
+  readonly updatedMs: number;
+}
+
+export interface TaskContainer {
+  readonly name: string;
+  readonly image?: string;
+  readonly imageDigest?: string;
+  readonly status: string;
+  readonly exitCode?: number;
+  readonly reason?: string;
+  readonly health?: string;
+  readonly ports: readonly { readonly container: number; readonly host: number; readonly protocol: string }[];
+}
+
+export interface Task {
+  readonly id: string;
+  readonly arn: string;
+  readonly cluster: string;
+  readonly service?: string;
+  readonly release?: number;
+  /** ECS's lastStatus: PROVISIONING … RUNNING … STOPPED. */
+  readonly status: string;
+  readonly desiredStatus: string;
+  readonly health: string;
+  readonly instance?: string;
+  readonly taskDefinitionArn: string;
+  readonly containers: readonly TaskContainer[];
+  readonly createdMs?: number;
+  readonly startedMs?: number;
+  readonly stoppedMs?: number;
+  readonly stopCode?: string;
+  readonly stoppedReason?: string;
+}
+
+export interface PlatformEvent {
+  readonly id: string;
+  readonly timeMs: number;
+  readonly cluster: string;
+  readonly service?: string;
+  readonly task?: string;
+  readonly instance?: string;
+  /** `deployment-completed`, `task-stopped`, … */
+  readonly type: string;
+  readonly message: string;
+}
+
+/** An EventBridge event of source `aws.ecs`, wherever it came from. */
+export interface EcsEvent {
+  readonly id: string;
+  readonly 'detail-type': string;
+  readonly time: string;
+  readonly resources: readonly string[];
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** Gives a cluster its container instances. Calls are idempotent and may be repeated. */
+export interface Capacity {
+  /** Brings the cluster to so many instances. @throws AppError kind unsupported for what the host cannot do */
+  ensure(cluster: string, wanted: { readonly instances: number }): Promise<void>;
+  describe(cluster: string): Promise<{ readonly kind: string; readonly instances: number; readonly maximum?: number }>;
+  /** Takes all instances away. */
+  remove(cluster: string): Promise<void>;
+}
+
+export interface RouteRequest {
+  readonly cluster: string;
+  readonly service: string;
+  readonly port: number;
+  /** HTTP path that must answer 200 to 399; a TCP connection is enough when absent. */
+  readonly healthPath?: string;
+  readonly intervalSeconds?: number;
+  readonly timeoutSeconds?: number;
+  readonly retries?: number;
+  readonly startPeriodSeconds?: number;
+}
+
+/** The load balancer in front of services, if there is one. */
+export interface Routing {
+  /** The target group of a service's port, made or updated as asked. Idempotent: the same names give the same ARN. */
+  targetGroupFor(route: RouteRequest): Promise<string | undefined>;
+  /** Forgets what was asked for this service. */
+  remove(cluster: string, service: string): Promise<void>;
+  /** The URL the service answers at. */
+  urlFor(cluster: string, service: string): string | undefined;
+}
+
+/** What containers wrote. */
+export interface TaskLogs {
+  open(
+    taskArn: string,
+    container: string | undefined,
+    options: { readonly follow?: boolean; readonly sinceMs?: number; readonly signal?: AbortSignal },
+  ): AsyncIterable<TaskLogLine> | undefined;
+}
+
+export interface TaskLogLine {
+  readonly timeMs: number;
+  readonly stream: 'stdout' | 'stderr';
+  readonly text: string;
+}
