@@ -22,3 +22,4 @@ export { checkRunc, judgeRunc, type RuncVerdict } from './runc-version.js';
 export { type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
 export * from './types.js';
 export { type ResolvedUser, resolveUser, resolveUserIn } from './user.js';
+export { BridgeNetwork, type NetworkAttachment } from './bridge-network.js';
