@@ -6,7 +6,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, errnoCode } from '../errors/index.js';
-import { CniChain, type CniPlugin, type CniResult, findPluginFolder } from './cni.js';
+import { CniChain, type CniPlugin, type CniResult, findPluginFolder, PLUGINS } from './cni.js';
 import { mustRun, runCommand } from './host-command.js';
 import { bridgeName, netnsName, networkName, scopePaths } from './host-scope.js';
 import { ensureRule, removeEmptySharedChains, removeOwnRules, type RuleOwner } from './packet-rules.js';
@@ -27,7 +27,6 @@ interface AttachmentRecord {
   readonly result?: CniResult;
 }
 
-const PLUGINS = ['bridge', 'host-local', 'portmap', 'firewall'];
 /** Where a cloud machine hands out its own credentials. */
 const INSTANCE_METADATA = '169.254.169.254/32';
 

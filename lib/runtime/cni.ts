@@ -9,7 +9,9 @@ import { AppError } from '../errors/index.js';
 import { HOST_PATH, runCommand } from './host-command.js';
 
 /** Where distributions and the upstream archive put the plugins. */
-const PLUGIN_FOLDERS = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni'];
+export const PLUGIN_FOLDERS = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni'];
+/** Those of the bridge network. */
+export const PLUGINS = ['bridge', 'host-local', 'portmap', 'firewall'];
 /** Shared by all platforms of the host. */
 export const NETWORK_LOCK = '/run/wharf/network.lock';
 const LOCK_SECONDS = '60';

@@ -23,3 +23,13 @@ export { type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-
 export * from './types.js';
 export { type ResolvedUser, resolveUser, resolveUserIn } from './user.js';
 export { BridgeNetwork, type NetworkAttachment } from './bridge-network.js';
+export { type ContainerLogLine, parseLogEntry, readContainerLog, type ReadLogOptions } from './container-log.js';
+export { type ContainerExit } from './exit-watch.js';
+export {
+  type ContainerState,
+  type ExecResult,
+  SupervisedContainers,
+  type SupervisedOptions,
+} from './supervised-containers.js';
+export { missingTools } from './host-programs.js';
+export { hostResidue, sweepHost } from './host-sweep.js';

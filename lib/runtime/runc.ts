@@ -126,7 +126,9 @@ export async function runcError(log: string): Promise<string | undefined> {
 
 /** The runtime's own sentence without the layers of wrapping before the part that a person can act on. */
 export function startFailure(id: string, message: string): AppError {
-  const reason = message.replace(/^.*?(?:unable to start container process|OCI runtime error): /s, '').trim();
+  const logged = /msg=("(?:[^"\\]|\\.)*")/.exec(message)?.[1];
+  const said = logged === undefined ? message : String(JSON.parse(logged));
+  const reason = said.replace(/^.*?(?:unable to start container process|OCI runtime error): /s, '').trim();
   const notFound = /executable file not found|no such file or directory|permission denied/.exec(reason)?.[0];
   return new AppError('CONTAINER_START_FAILED', reason, {
     kind: 'failed',

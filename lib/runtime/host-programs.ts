@@ -1,0 +1,35 @@
+/** The programs of the host that containers need, and what cannot be done without each. */
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
+import { PLUGIN_FOLDERS, PLUGINS } from './cni.js';
+import { HOST_PATH } from './host-command.js';
+
+const PROGRAMS: Readonly<Record<string, string>> = {
+  runc: 'no container can run: neither RUN steps nor tasks',
+  conmon: 'no task can run',
+  mount: 'no layers can be mounted',
+  umount: 'no layers can be unmounted',
+  flock: 'platforms on one host cannot take turns with the network',
+  ip: 'containers get no network',
+  iptables: 'no published ports and no egress',
+  'iptables-save': 'no published ports and no egress',
+};
+
+/** One sentence for each missing program: its name, and what is lost without it. Empty when all are there. */
+export function missingTools(): readonly string[] {
+  const folders = HOST_PATH.split(':');
+  const missing = Object.entries(PROGRAMS)
+    .filter(([name]) => !folders.some((folder) => isExecutable(join(folder, name))))
+    .map(([name, loss]) => `${name}: ${loss}`);
+  const plugins = PLUGIN_FOLDERS.some((folder) => PLUGINS.every((name) => isExecutable(join(folder, name))));
+  return plugins ? missing : [...missing, `CNI plugins (${PLUGINS.join(', ')}): containers get no network`];
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

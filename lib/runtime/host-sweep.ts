@@ -1,0 +1,111 @@
+/**
+ * What a scope has left on the host, and the broom for it. Everything is found by the scope's own names, never by what
+ * a record says, so it works after any crash and leaves other platforms and other engines alone.
+ */
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../errors/index.js';
+import type { Clock } from '../store/index.js';
+import { BridgeNetwork, removeNetwork, ruleOwner, scopeNamespaces } from './bridge-network.js';
+import { cgroupContainers, cgroupProcesses, removeScopeCgroup } from './cgroup.js';
+import { runCommand } from './host-command.js';
+import { bridgeName, cgroupPath, scopePaths } from './host-scope.js';
+import { mountPoints, unmountOverlay } from './overlay.js';
+import { readOwnRules } from './packet-rules.js';
+import { SupervisedContainers } from './supervised-containers.js';
+import type { HostScope } from './types.js';
+
+/**
+ * Removes every container, mount, namespace, packet rule and cgroup of the scope that belongs to no kept container.
+ * With nothing to keep the network goes as well, and after it `hostResidue` is empty.
+ * Logs and exit codes stay.
+ */
+export async function sweepHost(
+  deps: { readonly scope: HostScope; readonly clock: Clock },
+  keep: ReadonlySet<string>,
+): Promise<void> {
+  const { scope } = deps;
+  const containers = new SupervisedContainers(deps);
+  const unknown = new Set([...(await containers.list()), ...(await cgroupContainers(scope))]);
+  for (const id of unknown) if (!keep.has(id)) await containers.delete(id);
+  for (const { pid, id } of await supervisors(scope)) if (id === undefined || !keep.has(id)) killQuietly(pid);
+  for (const path of [...(await scopeMounts(scope))].reverse()) {
+    if (!isKept(path, keep)) await unmountOverlay(path);
+  }
+  if (keep.size > 0) return sweepNetwork(scope, keep);
+  await removeNetwork(scope);
+  await removeScopeCgroup(scope);
+  await unmountOverlay(scopePaths.etcRoot(scope));
+  await rm(scopePaths.run(scope), { recursive: true, force: true });
+}
+
+async function sweepNetwork(scope: HostScope, keep: ReadonlySet<string>): Promise<void> {
+  const known = new Set([...(await scopeNamespaces(scope)), ...(await attachmentIds(scope))]);
+  const unknown = [...known].filter((id) => !keep.has(id));
+  if (unknown.length === 0) return;
+  const network = await BridgeNetwork.open(scope);
+  for (const id of unknown) await network.detach(id);
+}
+
+async function attachmentIds(scope: HostScope): Promise<readonly string[]> {
+  const names = await readdir(scopePaths.network(scope)).catch(() => [] as string[]);
+  return names.filter((name) => name.endsWith('.attachment')).map((name) => name.replace(/\.attachment$/, ''));
+}
+
+/** One sentence for each thing of the scope that is still on the host; empty when nothing is. */
+export async function hostResidue(scope: HostScope): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const pid of await cgroupProcesses(scope)) found.push(`process ${pid} in cgroup ${cgroupPath(scope)}`);
+  for (const { pid, command } of await supervisors(scope)) found.push(`process ${pid}: ${command}`);
+  for (const path of await scopeMounts(scope)) found.push(`mount ${path}`);
+  if ((await mountPoints()).includes(scopePaths.etcRoot(scope))) found.push(`mount ${scopePaths.etcRoot(scope)}`);
+  for (const id of await scopeNamespaces(scope)) found.push(`network namespace of ${id}`);
+  const link = await runCommand('ip', ['link', 'show', bridgeName(scope)]);
+  if (link.exitCode === 0) found.push(`bridge ${bridgeName(scope)}`);
+  const { rules } = await readOwnRules(await ruleOwner(scope));
+  for (const { table, rule } of rules) found.push(`iptables ${table}: ${rule}`);
+  for (const id of await cgroupContainers(scope)) found.push(`cgroup ${cgroupPath(scope)}/${id}`);
+  return found;
+}
+
+/** Mount points in the scope's folder, in mount order. */
+async function scopeMounts(scope: HostScope): Promise<readonly string[]> {
+  return (await mountPoints()).filter((path) => path.startsWith(`${scope.directory}/`));
+}
+
+/** A mount belongs to a container when its path has the container's id as a component. */
+function isKept(path: string, keep: ReadonlySet<string>): boolean {
+  return path.split('/').some((part) => keep.has(part));
+}
+
+interface Supervisor {
+  readonly pid: number;
+  readonly command: string;
+  /** Container it looks after. */
+  readonly id?: string;
+}
+
+/** conmon and runc processes that name the scope's folders in their arguments. */
+async function supervisors(scope: HostScope): Promise<readonly Supervisor[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found: Supervisor[] = [];
+  for (const pid of pids) {
+    const args = (await readFile(join('/proc', pid, 'cmdline'), 'utf8').catch(() => '')).split('\0');
+    if (!/(^|\/)(conmon|runc)$/.test(args[0] ?? '')) continue;
+    if (!args.some((arg) => arg.startsWith(`${scope.directory}/`) || arg.startsWith(`${scopePaths.run(scope)}/`)))
+      continue;
+    const flag = args.indexOf('-c');
+    const id = flag < 0 ? undefined : args[flag + 1];
+    found.push({ pid: Number(pid), command: args.join(' ').slice(0, 120), ...(id === undefined ? {} : { id }) });
+  }
+  return found;
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return;
+    throw new AppError('PROCESS_KILL_FAILED', `cannot kill process ${pid}`, { kind: 'internal', cause: error });
+  }
+}

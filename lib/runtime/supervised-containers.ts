@@ -1,0 +1,304 @@
+/**
+ * SupervisedContainers: containers that outlive this process. Each has a conmon of its own, which holds its output,
+ * writes its log and records its exit code; we may be killed and started again and find everything where it was.
+ */
+import { spawn } from 'node:child_process';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../errors/index.js';
+import type { Clock } from '../store/index.js';
+import { removeBundle, writeBundle } from './bundle.js';
+import { destroyCgroup, oomKills } from './cgroup.js';
+import { type ContainerLogLine, readContainerLog, type ReadLogOptions } from './container-log.js';
+import { type ContainerExit, ExitWatch } from './exit-watch.js';
+import { type CommandResult, HOST_PATH, mustRun, parseSignal, runCommand } from './host-command.js';
+import { scopePaths } from './host-scope.js';
+import { runcError, startFailure } from './runc.js';
+import type { OciRuntimeConfig } from './runtime-config.js';
+import type { ContainerSpec, HostScope } from './types.js';
+
+export type ContainerState =
+  | { readonly status: 'absent' }
+  /** Set up, its process not started yet. */
+  | { readonly status: 'created'; readonly pid: number }
+  | { readonly status: 'running'; readonly pid: number }
+  | { readonly status: 'exited'; readonly exit: ContainerExit };
+
+export interface ExecResult extends CommandResult {
+  /** What the command wrote, at most 4 KiB, stdout before stderr. */
+  readonly output: string;
+}
+
+export interface SupervisedOptions {
+  /** A log that grows beyond this many bytes is begun anew; 64 MiB when absent. */
+  readonly maxLogBytes?: number;
+}
+
+/** How often a container is looked at whose exit no file has told: conmon itself may have been killed. */
+const LOOK_MS = 1000;
+const MAX_EXEC_OUTPUT = 4096;
+
+export class SupervisedContainers {
+  private readonly exits: ExitWatch;
+
+  constructor(
+    private readonly deps: { readonly scope: HostScope; readonly clock: Clock },
+    private readonly options: SupervisedOptions = {},
+  ) {
+    this.exits = new ExitWatch(deps.scope);
+  }
+
+  /**
+   * Sets the container up under a supervisor; its process does not run before `start`.
+   * @param address of the container, for its hosts file
+   * @throws AppError CONTAINER_START_FAILED, and what writing the bundle throws; nothing is left then
+   */
+  async create(spec: ContainerSpec, address?: string): Promise<{ readonly pid: number }> {
+    const { scope } = this.deps;
+    const bundle = await writeBundle(scope, spec, address);
+    for (const folder of [scopePaths.runcRoot(scope), scopePaths.sockets(scope), scopePaths.exits(scope)]) {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+    }
+    await mkdir(join(scopePaths.log(scope, spec.id), '..'), { recursive: true, mode: 0o700 });
+    await this.exits.forget(spec.id);
+    try {
+      return { pid: await this.supervise(spec.id, bundle.directory) };
+    } catch (error) {
+      await this.delete(spec.id);
+      throw error;
+    }
+  }
+
+  /** Runs the process of a created container. @throws AppError CONTAINER_START_FAILED */
+  async start(id: string): Promise<void> {
+    const result = await this.runc('start', id);
+    if (result.exitCode !== 0) throw startFailure(id, result.stderr.trim());
+  }
+
+  /** What is there now, whoever made it. */
+  async state(id: string): Promise<ContainerState> {
+    const exit = await this.exits.read(id);
+    if (exit !== undefined) return { status: 'exited', exit };
+    const result = await this.runc('state', id);
+    if (result.exitCode !== 0) return { status: 'absent' };
+    const state = JSON.parse(result.stdout) as { status: string; pid: number };
+    if (state.status === 'created') return { status: 'created', pid: state.pid };
+    if (state.status !== 'stopped') return { status: 'running', pid: state.pid };
+    // Its supervisor is about to say how it ended, unless it is gone too.
+    const late = (await this.hasSupervisor(id)) ? undefined : await this.exits.read(id);
+    return { status: 'exited', exit: late ?? { timeMs: this.deps.clock.nowMs() } };
+  }
+
+  /**
+   * Resolves when the container has ended, at once if it had before. A container whose supervisor was killed is killed
+   * as well, since nobody can tell its exit code any more.
+   * @throws the signal's reason
+   */
+  async waitExit(id: string, signal?: AbortSignal): Promise<ContainerExit> {
+    let wake = new AbortController();
+    const stop = await this.exits.onChange(id, () => wake.abort());
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        wake = new AbortController();
+        const exit = await this.exits.read(id);
+        if (exit !== undefined) return exit;
+        if (!(await this.hasSupervisor(id))) {
+          // Looked again: the file may have appeared just before the supervisor went.
+          const late = await this.exits.read(id);
+          if (late !== undefined) return late;
+          await destroyCgroup(this.deps.scope, id, this.deps.clock);
+          return { timeMs: this.deps.clock.nowMs() };
+        }
+        const either = signal === undefined ? wake.signal : AbortSignal.any([wake.signal, signal]);
+        await this.deps.clock.sleep(LOOK_MS, either).catch(() => undefined);
+      }
+    } finally {
+      stop();
+    }
+  }
+
+  /** Sends a signal to the container's first process. Answers false when there is none any more. */
+  async kill(id: string, signal: string | number): Promise<boolean> {
+    const number = typeof signal === 'number' ? signal : parseSignal(signal);
+    const result = await this.runc('kill', id, String(number));
+    if (result.exitCode === 0) return true;
+    if (/not running|does not exist|process already finished|no such process/i.test(result.stderr)) return false;
+    throw new AppError('CONTAINER_KILL_FAILED', `cannot signal container ${id}: ${result.stderr.trim()}`, {
+      kind: 'failed',
+    });
+  }
+
+  /**
+   * Ends and removes the container, its supervisor, cgroup and bundle. Its log and exit code stay until `forget`.
+   * Idempotent.
+   */
+  async delete(id: string): Promise<void> {
+    const { scope, clock } = this.deps;
+    await this.runc('delete', '--force', id);
+    if (!(await destroyCgroup(scope, id, clock))) {
+      throw new AppError('CONTAINER_STUCK', `processes of container ${id} do not go away`, { kind: 'internal' });
+    }
+    // It ends by itself once it has written the exit code; one that does not is of no more use.
+    for (let i = 0; i < 50 && (await this.hasSupervisor(id)); i += 1) await clock.sleep(20);
+    const pid = await this.supervisorPid(id);
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    await removeBundle(scope, id);
+    await rm(join(scopePaths.sockets(scope), id), { recursive: true, force: true });
+  }
+
+  /** Removes the log and exit code of a container that was deleted. */
+  async forget(id: string): Promise<void> {
+    await this.exits.forget(id);
+    await rm(scopePaths.log(this.deps.scope, id), { force: true });
+  }
+
+  /** Whether the kernel killed a process of the container for its memory limit. Asked before `delete`. */
+  async ranOutOfMemory(id: string): Promise<boolean> {
+    return (await oomKills(this.deps.scope, id)) > 0;
+  }
+
+  log(id: string, options: ReadLogOptions): AsyncGenerator<ContainerLogLine> {
+    return readContainerLog(scopePaths.log(this.deps.scope, id), this.deps.clock, options);
+  }
+
+  /**
+   * Runs a command inside a running container, as the container's user and with its environment.
+   * After `timeoutMs` the command is killed and `timedOut` set.
+   */
+  async exec(id: string, args: readonly string[], options: { readonly timeoutMs: number }): Promise<ExecResult> {
+    const bundle = scopePaths.bundle(this.deps.scope, id);
+    const config = JSON.parse(await readFile(join(bundle, 'config.json'), 'utf8')) as OciRuntimeConfig;
+    const name = join(bundle, `exec-${this.deps.clock.nowMs()}-${(execCount += 1)}`);
+    await writeFile(`${name}.json`, JSON.stringify({ ...config.process, args }), { mode: 0o600 });
+    const deadline = new AbortController();
+    const timer = this.deps.clock.sleep(options.timeoutMs, deadline.signal).then(
+      async () => {
+        const pid = Number(await readFile(`${name}.pid`, 'utf8').catch(() => '0'));
+        if (pid > 0) process.kill(pid, 'SIGKILL');
+        return true;
+      },
+      () => false,
+    );
+    try {
+      const flags = ['exec', '--process', `${name}.json`, '--pid-file', `${name}.pid`];
+      const result = await this.runcFor(options.timeoutMs + 5000, ...flags, id);
+      deadline.abort();
+      const timedOut = (await timer.catch(() => true)) || result.timedOut;
+      return { ...result, timedOut, output: (result.stdout + result.stderr).slice(0, MAX_EXEC_OUTPUT) };
+    } finally {
+      deadline.abort();
+      await rm(`${name}.json`, { force: true });
+      await rm(`${name}.pid`, { force: true });
+    }
+  }
+
+  /** Ids of all containers of the scope that have a bundle or that the runtime knows. */
+  async list(): Promise<readonly string[]> {
+    const bundles = await readdir(join(this.deps.scope.directory, 'bundles')).catch(() => []);
+    const known = await readdir(scopePaths.runcRoot(this.deps.scope)).catch(() => []);
+    return [...new Set([...bundles, ...known])];
+  }
+
+  /** Stops watching; containers go on. */
+  close(): void {
+    this.exits.close();
+  }
+
+  private runc(...args: readonly string[]): Promise<CommandResult> {
+    return this.runcFor(60_000, ...args);
+  }
+
+  private runcFor(timeoutMs: number, ...args: readonly string[]): Promise<CommandResult> {
+    return runCommand('runc', ['--root', scopePaths.runcRoot(this.deps.scope), ...args], { timeoutMs });
+  }
+
+  /** Starts conmon, which daemonises, and waits until it tells the container's process id or what went wrong. */
+  private async supervise(id: string, bundle: string): Promise<number> {
+    const { scope } = this.deps;
+    const runc = await programPath('runc');
+    const log = join(bundle, 'runc.log');
+    const args = ['--api-version', '1', '-c', id, '-u', id, '-r', runc, '-b', bundle];
+    args.push(
+      '-p',
+      join(bundle, 'pid'),
+      '-P',
+      join(bundle, 'conmon.pid'),
+      '-l',
+      `k8s-file:${scopePaths.log(scope, id)}`,
+    );
+    args.push('--log-size-max', String(this.options.maxLogBytes ?? 64 * 1024 * 1024), '--log-level', 'error');
+    args.push(
+      '--exit-dir',
+      scopePaths.exits(scope),
+      '--persist-dir',
+      bundle,
+      '--socket-dir-path',
+      scopePaths.sockets(scope),
+    );
+    for (const flag of ['--root', scopePaths.runcRoot(scope), '--log', log, '--log-format', 'json']) {
+      args.push('--runtime-arg', flag);
+    }
+    const child = spawn('conmon', args, {
+      cwd: bundle,
+      env: { PATH: HOST_PATH, _OCI_SYNCPIPE: '3' },
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    });
+    const told = await readToldLine(child);
+    if (told.pid !== undefined && told.pid > 0) return told.pid;
+    throw startFailure(id, (await runcError(log)) ?? told.message);
+  }
+
+  private async hasSupervisor(id: string): Promise<boolean> {
+    return (await this.supervisorPid(id)) !== undefined;
+  }
+
+  /** Of conmon, if it lives: a zombie and a stranger with the same number do not count. */
+  private async supervisorPid(id: string): Promise<number | undefined> {
+    const file = join(scopePaths.bundle(this.deps.scope, id), 'conmon.pid');
+    const pid = Number(await readFile(file, 'utf8').catch(() => '0'));
+    if (pid <= 0) return undefined;
+    const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    return commandLine.includes('conmon') && commandLine.split('\0').includes(id) ? pid : undefined;
+  }
+}
+
+let execCount = 0;
+const programs = new Map<string, string>();
+
+/** conmon wants the runtime's absolute path. */
+async function programPath(name: string): Promise<string> {
+  const known = programs.get(name);
+  if (known !== undefined) return known;
+  const path = (await mustRun('sh', ['-c', 'command -v -- "$0"', name])).stdout.trim();
+  programs.set(name, path);
+  return path;
+}
+
+/** conmon writes `{"data": pid}`, or `{"data": -1, "message": …}`, to the pipe it was given. */
+function readToldLine(child: ReturnType<typeof spawn>): Promise<{ pid?: number; message: string }> {
+  return new Promise((resolve, reject) => {
+    const pipe = child.stdio[3];
+    let text = '';
+    let stderr = '';
+    const finish = (): void => {
+      try {
+        const told = JSON.parse(text.split('\n')[0] ?? '') as { data?: number; message?: string };
+        resolve({ ...(told.data === undefined ? {} : { pid: told.data }), message: told.message ?? stderr.trim() });
+      } catch {
+        resolve({ message: stderr.trim() || 'the supervisor ended without a word' });
+      }
+      // It lives on: hold nothing of it.
+      if (pipe !== null && pipe !== undefined) pipe.destroy();
+      child.stderr?.destroy();
+      child.unref();
+    };
+    child.once('error', reject);
+    child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));
+    pipe?.on('data', (chunk: Buffer) => {
+      text += chunk.toString('utf8');
+      if (text.includes('\n')) finish();
+    });
+    pipe?.once('close', finish);
+  });
+}
