@@ -17,6 +17,14 @@ export interface BlobsDeps {
   readonly repositories: Repositories;
 }
 
+/** A blob that was found linked: what follows asks for the bytes only. */
+export interface ReadableBlob extends ContentInfo {
+  /** Undefined when the bytes went away meanwhile. */
+  open(range?: ByteRange): Promise<Readable | undefined>;
+  /** Undefined where the store has no such URLs. */
+  readUrl(seconds: number): Promise<string | undefined>;
+}
+
 /** How long after "it is here" a blob cannot be collected from its repository. */
 export const LEASE_MS = 2 * 60 * 60 * 1000;
 
@@ -29,22 +37,17 @@ export class Blobs {
     return link === undefined ? undefined : { digest, sizeBytes: link.sizeBytes };
   }
 
-  /** Size of the blob without any promise: for readers. */
-  async peek(repository: string, digest: Digest): Promise<ContentInfo | undefined> {
+  /** A blob to read, without any promise; undefined when the repository has it not. */
+  async get(repository: string, digest: Digest): Promise<ReadableBlob | undefined> {
     const link = await this.deps.records.get<LinkRecord>(recordKey.link(repository, digest));
-    return link === undefined ? undefined : { digest, sizeBytes: link.value.sizeBytes };
-  }
-
-  /** The bytes of a blob the repository has; undefined when it has it not. */
-  async open(repository: string, digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
-    if ((await this.peek(repository, digest)) === undefined) return undefined;
-    return this.deps.content.open(digest, range);
-  }
-
-  /** A URL that allows this read for so long, where the store has such. */
-  async readUrl(repository: string, digest: Digest, seconds: number): Promise<string | undefined> {
-    if ((await this.peek(repository, digest)) === undefined) return undefined;
-    return this.deps.content.readUrl(digest, seconds);
+    if (link === undefined) return undefined;
+    const { content } = this.deps;
+    return {
+      digest,
+      sizeBytes: link.value.sizeBytes,
+      open: (range) => content.open(digest, range),
+      readUrl: (seconds) => content.readUrl(digest, seconds),
+    };
   }
 
   /**

@@ -1,4 +1,4 @@
-export { Blobs, LEASE_MS } from './blobs.js';
+export { Blobs, LEASE_MS, type ReadableBlob } from './blobs.js';
 export * from './errors.js';
 export { Manifests, MAX_MANIFEST_BYTES, MAX_TAGS, type ManifestsOptions, type PutManifestResult } from './manifests.js';
 export { Referrers, type ReferrersPage } from './referrers.js';

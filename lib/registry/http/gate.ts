@@ -1,0 +1,73 @@
+/**
+ * The gate in front of every /v2/ route: wrong credentials, missing ones and missing rights are answered here, with
+ * the challenge that starts the token flow (RFC 6750, section 3). The answer never depends on whether something
+ * exists, so what is foreign and what is absent look the same.
+ */
+import type { Action, Resource } from '../../auth/index.js';
+import { AppError } from '../../errors/index.js';
+import { checkRepositoryName } from '../index.js';
+import type { Caller } from './caller.js';
+import { errorResponse, errorsResponse } from './errors.js';
+import type { Route, RouteMatch } from './routes.js';
+
+export interface GateOptions {
+  /** Where the token end-point is, without its path. */
+  readonly base: string;
+  readonly service: string;
+  isPublic(repository: string): boolean;
+}
+
+export class Gate {
+  constructor(private readonly options: GateOptions) {}
+
+  /**
+   * The response for a caller who may not pass; undefined when they may. Undefined as a caller: wrong credentials.
+   * @throws AppError NAME_INVALID, but only to those who may see names at all
+   */
+  refusal(caller: Caller | undefined, match: RouteMatch): Response | undefined {
+    const route = match.outcome === 'found' ? match.route : undefined;
+    const repository = match.outcome === 'found' ? match.repository : '';
+    if (caller === undefined) {
+      return this.challenge('the credentials are wrong or have expired', route, repository, 'invalid_token');
+    }
+    const isStranger = caller.shown === 'nothing';
+    const resource = this.resourceOf(route, repository);
+    const mayPass =
+      route === undefined || resource === undefined ? !isStranger : caller.may(route.needs as Action, resource);
+    if (!mayPass && isStranger) return this.challenge('authentication required', route, repository);
+    if (resource?.kind === 'repository') checkRepositoryName(repository);
+    if (mayPass) return undefined;
+    const message = `${caller.name} may not ${route?.needs} here`;
+    if (caller.shown === 'registry-token') return this.challenge(message, route, repository, 'insufficient_scope');
+    return errorResponse(new AppError('DENIED', message, { kind: 'forbidden', hint: 'a token of another role' }));
+  }
+
+  /** Undefined: the route is open to whoever is known. */
+  private resourceOf(route: Route | undefined, name: string): Resource | undefined {
+    if (route === undefined || route.needs === 'login') return undefined;
+    if (route.needs === 'catalog') return { kind: 'catalog' };
+    return { kind: 'repository', name, isPublic: this.options.isPublic(name) };
+  }
+
+  private challenge(message: string, route: Route | undefined, repository: string, error?: string): Response {
+    const scope = scopeOf(route, repository);
+    const parts = [
+      `realm="${this.options.base}/token"`,
+      `service="${this.options.service}"`,
+      ...(scope === undefined ? [] : [`scope="${scope}"`]),
+      ...(error === undefined ? [] : [`error="${error}"`]),
+    ];
+    return errorsResponse(401, [{ code: 'UNAUTHORIZED', message }], {
+      'www-authenticate': `Bearer ${parts.join(',')}`,
+    });
+  }
+}
+
+/** What a client should ask the token end-point for. */
+function scopeOf(route: Route | undefined, repository: string): string | undefined {
+  if (route === undefined || route.needs === 'login') return undefined;
+  if (route.needs === 'catalog') return 'registry:catalog:*';
+  // Only a well-formed name goes into a header.
+  if (!/^[a-z0-9._/-]{1,255}$/.test(repository)) return undefined;
+  return `repository:${repository}:${route.needs === 'push' ? 'pull,push' : route.needs}`;
+}

@@ -1,0 +1,41 @@
+/** What the registry's HTTP front is made of: the parts it is given, and one call on its way through it. */
+import type { ApiTokens, RegistryTokens } from '../../auth/index.js';
+import type { Clock, Logger } from '../../store/index.js';
+import type { Registry } from '../index.js';
+import type { Caller } from './caller.js';
+
+export interface RegistryAppDeps {
+  readonly registry: Registry;
+  readonly apiTokens: ApiTokens;
+  readonly registryTokens: RegistryTokens;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface RegistryAppOptions {
+  /** Where clients reach us, as in `https://registry.example.org`. Absent: what the request's Host says. */
+  readonly publicUrl?: string;
+  /** Repositories anyone may pull: names, `prefix/*`, or `*`. None by default. */
+  readonly publicRepositories?: readonly string[];
+  /** Blobs of more bytes are answered with a redirect where the store has URLs. Absent: always streamed. */
+  readonly redirectAboveBytes?: number;
+  /** How long such a URL works; 1,200 s when absent, since pulls are slow. */
+  readonly redirectSeconds?: number;
+}
+
+/** One authorised request. */
+export interface Call {
+  readonly deps: RegistryAppDeps;
+  readonly options: RegistryAppOptions;
+  readonly request: Request;
+  readonly query: URLSearchParams;
+  readonly caller: Caller;
+  /** A valid name; empty for routes without one. */
+  readonly repository: string;
+  /** The last part of the path, decoded: a digest, a tag or an upload; not checked yet. */
+  readonly reference: string;
+  /** Whether the repository may be pulled by anyone. */
+  isPublic(repository: string): boolean;
+}
+
+export type Handler = (call: Call) => Promise<Response>;

@@ -1,0 +1,92 @@
+/** A registry on a random loopback port over any store, as the protocol tests and real clients see it. */
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import { ApiTokens, RegistryTokens, TokenKeys } from '../../../lib/auth/index.js';
+import { createRegistryApp, registryServerOptions, type RegistryAppOptions } from '../../../lib/registry/http/index.js';
+import { Registry, type ManifestsOptions } from '../../../lib/registry/index.js';
+import {
+  type Clock,
+  type ContentStore,
+  type Ids,
+  type Logger,
+  type RecordStore,
+  silentLogger,
+} from '../../../lib/store/index.js';
+import { RecordsSecretStore } from '../../../lib/store/secret-store-records.js';
+
+export interface RegistryParts {
+  readonly records: RecordStore;
+  readonly content: ContentStore;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+export type Fetch = (request: Request) => Response | Promise<Response>;
+
+export interface TestRegistry {
+  readonly registry: Registry;
+  readonly apiTokens: ApiTokens;
+  readonly registryTokens: RegistryTokens;
+  readonly fetch: Fetch;
+  readonly tokens: { readonly admin: string; readonly deploy: string; readonly read: string };
+}
+
+export interface RunningRegistry extends TestRegistry {
+  /** `127.0.0.1:<port>` */
+  readonly host: string;
+  readonly url: string;
+  readonly server: Server;
+  close(): Promise<void>;
+}
+
+export interface TestRegistryOptions extends RegistryAppOptions {
+  readonly logger?: Logger;
+  readonly manifests?: ManifestsOptions;
+}
+
+/** The key that seals secrets in tests. */
+export const TEST_SECRET_KEY = Buffer.alloc(32, 7);
+
+export async function createTestRegistry(
+  parts: RegistryParts,
+  options: TestRegistryOptions = {},
+): Promise<TestRegistry> {
+  const secrets = new RecordsSecretStore(parts.records, { key: TEST_SECRET_KEY });
+  const registry = new Registry({ ...parts, secrets }, options.manifests);
+  const apiTokens = new ApiTokens(parts);
+  const registryTokens = new RegistryTokens({ ...parts, keys: new TokenKeys({ ...parts, secrets }) });
+  const deps = { registry, apiTokens, registryTokens, clock: parts.clock, logger: options.logger ?? silentLogger };
+  const app = createRegistryApp(deps, options);
+  const [admin, deploy, read] = await Promise.all(
+    (['admin', 'deploy', 'read'] as const).map((role) => apiTokens.create(`test ${role}`, role)),
+  );
+  return {
+    registry,
+    apiTokens,
+    registryTokens,
+    fetch: (request) => app.fetch(request),
+    tokens: { admin: admin?.token ?? '', deploy: deploy?.token ?? '', read: read?.token ?? '' },
+  };
+}
+
+export async function startTestRegistry(
+  parts: RegistryParts,
+  options: TestRegistryOptions = {},
+): Promise<RunningRegistry> {
+  const inner = await createTestRegistry(parts, options);
+  const listener = getRequestListener(inner.fetch);
+  const server = createServer(registryServerOptions, (request, response) => void listener(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    ...inner,
+    host,
+    url: `http://${host}`,
+    server,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
