@@ -1,0 +1,168 @@
+/**
+ * ImageTree: the file system of an image as a value, merged from the indexes of its layers, bottom to top. It answers
+ * what COPY, `--chown=name`, `--from` and changesets ask, without a mount and without unpacking a byte. Immutable:
+ * `withLayer` gives another tree that shares what did not change.
+ */
+import { AppError } from '../errors/index.js';
+import { LayerBodies } from './layer-bodies.js';
+import type { LayerIndex } from './layer-index.js';
+import type { LayerContent } from './layer-reader.js';
+import { comparePaths, joinPath, parentPath, quoteName } from './path-name.js';
+import { emptyRoot, find, layOver, type TreeNode } from './tree-node.js';
+import type { LayerEntry, TarMember } from './types.js';
+
+/** An entry of the merged tree; never of type `hardlink`, since each name of a file has the file's own entry. */
+export interface TreeEntry extends LayerEntry {
+  /** The same for all names (hard links) of one file; for nothing else. */
+  readonly inode: string;
+}
+
+export interface LookupOptions {
+  /** Whether a link at the end of the path is followed; true when absent. Links on the way always are. */
+  readonly followLast?: boolean;
+}
+
+/** As Linux limits it. */
+const MAX_HOPS = 40;
+
+export class ImageTree {
+  private constructor(
+    private readonly root: TreeNode,
+    private readonly content: LayerContent,
+  ) {}
+
+  /** The tree of `scratch`. @param content where the blobs of the layers to come are read from */
+  static empty(content: LayerContent): ImageTree {
+    return new ImageTree(emptyRoot(), content);
+  }
+
+  /** This tree with a layer on top. @throws AppError LAYER_LINK_BROKEN */
+  withLayer(index: LayerIndex): ImageTree {
+    return new ImageTree(layOver(this.root, index), this.content);
+  }
+
+  /**
+   * The entry a path leads to, links resolved inside the tree (absolute ones at its root, `..` stops there).
+   * @param path absolute or relative to the root; `''` and `/` are the root
+   * @throws AppError SYMLINK_LOOP after 40 links
+   */
+  lookup(path: string, options: LookupOptions = {}): TreeEntry | undefined {
+    const { node, path: found } = this.locate(path, options.followLast ?? true);
+    return node === undefined ? undefined : treeEntry(node, found);
+  }
+
+  /**
+   * The real path that a path leads to, in the form of `LayerEntry.path`, also where its end does not exist (yet):
+   * the destination of a COPY.
+   */
+  resolve(path: string, options: LookupOptions = {}): string {
+    return this.locate(path, options.followLast ?? true).path;
+  }
+
+  /** The entry of exactly this path: no link is followed, not even on the way. */
+  exact(path: string): TreeEntry | undefined {
+    const node = find(this.root, path);
+    return node === undefined ? undefined : treeEntry(node, path);
+  }
+
+  /** What is in a folder, by name; undefined when there is no such folder. */
+  list(directory: string): readonly TreeEntry[] | undefined {
+    const { node, path } = this.locate(directory, true);
+    return node?.children === undefined
+      ? undefined
+      : sorted(node).map(([name, child]) => treeEntry(child, joinPath(path, name)));
+  }
+
+  /** The entry a path leads to (the root itself left out) and everything below it, in the order of layers. */
+  *walk(path = ''): Generator<TreeEntry, void, undefined> {
+    const { node, path: found } = this.locate(path, true);
+    if (node !== undefined) yield* walk(node, found);
+  }
+
+  /**
+   * The content of a file.
+   * @throws AppError FILE_ABSENT when the path leads to no file
+   */
+  async *readFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+    const { node } = this.locate(path, true);
+    if (node?.body === undefined) {
+      const what = node === undefined ? 'does not exist' : `is a ${node.entry.type}`;
+      throw new AppError('FILE_ABSENT', `${quoteName(path)} ${what} in the image`, { kind: 'not-found' });
+    }
+    const bodies = new LayerBodies(this.content);
+    try {
+      yield* bodies.read(node.body, node.entry.sizeBytes);
+    } finally {
+      await bodies.close();
+    }
+  }
+
+  /**
+   * Entries of this tree with their contents. Each layer is read in one pass as far as the entries come in its order,
+   * which they do when sorted. Each body must be read, or left, before the next member.
+   */
+  async *readMembers(
+    entries: Iterable<TreeEntry>,
+  ): AsyncGenerator<TarMember & { readonly entry: TreeEntry }, void, undefined> {
+    const bodies = new LayerBodies(this.content);
+    try {
+      for (const entry of entries) {
+        const body = find(this.root, entry.path)?.body;
+        yield { entry, body: body === undefined ? nothing() : bodies.read(body, entry.sizeBytes) };
+      }
+    } finally {
+      await bodies.close();
+    }
+  }
+
+  private locate(path: string, followLast: boolean): { readonly path: string; readonly node: TreeNode | undefined } {
+    const follow = followLast || path.endsWith('/');
+    const pending = path.split('/').reverse();
+    let trail: { readonly name: string; readonly node: TreeNode | undefined }[] = [];
+    let hops = 0;
+    for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
+      if (part === '' || part === '.') continue;
+      if (part === '..') {
+        trail.pop();
+        continue;
+      }
+      const here = trail.length === 0 ? this.root : trail.at(-1)?.node;
+      const node = here?.children?.get(part);
+      const link = node?.entry.type === 'symlink' ? node.entry.linkTarget : undefined;
+      if (link === undefined || (!follow && pending.every((rest) => rest === '' || rest === '.'))) {
+        trail.push({ name: part, node });
+        continue;
+      }
+      hops += 1;
+      if (hops > MAX_HOPS) {
+        throw new AppError('SYMLINK_LOOP', `${quoteName(path)} leads through more than ${MAX_HOPS} symbolic links`);
+      }
+      if (link.startsWith('/')) trail = [];
+      pending.push(...link.split('/').reverse());
+    }
+    const found = trail.map((step) => step.name).join('/');
+    return { path: found, node: trail.length === 0 ? this.root : trail.at(-1)?.node };
+  }
+}
+
+function treeEntry(node: TreeNode, path: string): TreeEntry {
+  return { ...node.entry, path, inode: node.inode };
+}
+
+function* walk(node: TreeNode, path: string): Generator<TreeEntry, void, undefined> {
+  if (path !== '') yield treeEntry(node, path);
+  for (const [name, child] of sorted(node)) yield* walk(child, joinPath(path, name));
+}
+
+function sorted(node: TreeNode): [string, TreeNode][] {
+  return [...(node.children ?? [])].sort(([a], [b]) => comparePaths(a, b));
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
+
+/** The folders a path lies in, from the top, without the root. */
+export function ancestors(path: string): string[] {
+  const above: string[] = [];
+  for (let at = parentPath(path); at !== ''; at = parentPath(at)) above.unshift(at);
+  return above;
+}
