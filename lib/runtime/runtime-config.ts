@@ -126,7 +126,8 @@ function ociProcess(
   const own = user.uid === 0 ? capabilities : [];
   return {
     terminal: false,
-    user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+    // The primary group stands among the others too, or a file could be closed to a group by its mode (CVE-2022-36109).
+    user: { uid: user.uid, gid: user.gid, additionalGids: [...new Set([user.gid, ...user.additionalGids])] },
     args,
     env: withDefaults(env, { PATH: HOST_PATH, HOME: user.home }),
     cwd: cwd === '' ? '/' : cwd,
