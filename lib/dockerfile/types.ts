@@ -17,9 +17,14 @@ export interface SourceRange {
 export interface Heredoc {
   /** The delimiter without quotes. */
   readonly name: string;
+  /** The body as a file gets it: leading tabs are gone when it was opened with `<<-`. */
   readonly content: string;
+  /** The body as written, tabs included. */
+  readonly raw: string;
   /** False when the delimiter was quoted. */
   readonly expand: boolean;
+  /** Opened with `<<-`. */
+  readonly stripTabs: boolean;
   readonly fileDescriptor: number;
 }
 
@@ -34,6 +39,12 @@ interface InstructionBase {
   readonly range: SourceRange;
   /** The instruction as it stands in the file, all its lines. */
   readonly original: string;
+  /** The word that named it, as written: `RUN` or `run`. */
+  readonly keyword: string;
+  /** The logical line: continuations joined, comments and heredoc bodies left out. BuildKit names steps by it. */
+  readonly code: string;
+  /** Comments above it, without the `#`; `check=skip=…` among them silences rules for this instruction. */
+  readonly comments: readonly string[];
 }
 
 /** The command of RUN, CMD, ENTRYPOINT, SHELL and HEALTHCHECK CMD. */
@@ -41,20 +52,36 @@ export type CommandForm =
   { readonly form: 'exec'; readonly args: readonly string[] } | { readonly form: 'shell'; readonly command: string };
 
 export interface KeyValue {
+  /** As written: it may hold variables too. */
   readonly key: string;
   /** As written. */
   readonly value: string;
+  /** Written as `KEY value`, without `=`. */
+  readonly legacy?: true;
+}
+
+export interface ArgDeclaration {
+  readonly key: string;
+  /** The default, as written; absent for a bare name. */
+  readonly value?: string;
+  /** From a comment `# <key> <description>` above it. */
+  readonly description?: string;
 }
 
 export interface FromInstruction extends InstructionBase {
   readonly kind: 'from';
+  /** As written: it may hold global arguments. */
   readonly image: string;
+  /** Lower case. */
   readonly name?: string;
+  /** As written. */
   readonly platform?: string;
+  /** From a comment `# <name> <description>` above it. */
+  readonly description?: string;
 }
 export interface ArgInstruction extends InstructionBase {
   readonly kind: 'arg';
-  readonly args: readonly { readonly key: string; readonly value?: string }[];
+  readonly args: readonly ArgDeclaration[];
 }
 export interface EnvInstruction extends InstructionBase {
   readonly kind: 'env';
@@ -81,7 +108,7 @@ export interface RunInstruction extends InstructionBase {
 /** COPY and ADD. */
 export interface CopyInstruction extends InstructionBase {
   readonly kind: 'copy' | 'add';
-  /** As written, at least one (heredoc sources are in `heredocs`). */
+  /** As written; at least one, unless all sources are heredocs (those are in `heredocs`, in their order). */
   readonly sources: readonly string[];
   readonly destination: string;
   readonly flags: readonly Flag[];
@@ -97,6 +124,7 @@ export interface ShellInstruction extends InstructionBase {
 }
 export interface ExposeInstruction extends InstructionBase {
   readonly kind: 'expose';
+  /** As written, sorted. */
   readonly ports: readonly string[];
 }
 export interface VolumeInstruction extends InstructionBase {
@@ -155,13 +183,54 @@ export interface LintWarning {
   /** Rule name as BuildKit has it, e.g. `JSONArgsRecommended`. */
   readonly rule: string;
   readonly message: string;
+  /** One-based; 0 when the finding has no place. */
   readonly line: number;
+  /** Where docker explains the rule; absent for the rule it has no page for. */
+  readonly url?: string;
+}
+
+/** `# check=skip=A,B;error=true;experimental=C`, or `all` in the place of a list. */
+export interface CheckOptions {
+  readonly skip: ReadonlySet<string> | 'all';
+  readonly experimental: ReadonlySet<string> | 'all';
+  /** Warnings fail the build. */
+  readonly error: boolean;
+}
+
+/** A logical line cut into words, before anything is known about its instruction: BuildKit's parse tree. */
+export interface Statement {
+  readonly keyword: string;
+  /** With dashes, quotes and escapes resolved: `--from=x`. */
+  readonly flags: readonly string[];
+  /** ENV and LABEL have three words a pair: key, value, and `=` or nothing. */
+  readonly words: readonly string[];
+  /** The words came from a JSON array. */
+  readonly json: boolean;
+  /** The instruction inside ONBUILD. */
+  readonly nested?: Statement;
+  readonly heredocs: readonly Heredoc[];
+  readonly comments: readonly string[];
+  /** The joined line. */
+  readonly code: string;
+  /** Where the pieces of `code` stand in the file, in order. */
+  readonly pieces: readonly LinePiece[];
+  readonly startLine: number;
+  readonly endLine: number;
+}
+
+export interface LinePiece extends SourcePosition {
+  /** Index in the joined line where the piece starts. */
+  readonly offset: number;
 }
 
 export interface Dockerfile {
   /** Name for messages, e.g. `Dockerfile`. */
   readonly fileName: string;
   readonly escape: '\\' | '`';
+  /** Value of the `syntax` directive; Wharf has its own frontend and only reports it. */
+  readonly syntax?: string;
+  readonly check: CheckOptions;
+  readonly statements: readonly Statement[];
   /** ARG before the first FROM. */
   readonly globalArgs: readonly ArgInstruction[];
   readonly stages: readonly Stage[];

@@ -1,0 +1,43 @@
+/**
+ * Errors of a Dockerfile. The parts of the room refuse with a plain AppError that may carry the offending word in
+ * `details.word`; whoever knows the file turns it into a DockerfileError with line, column and the source line.
+ */
+import { AppError } from '../errors/index.js';
+
+export interface SourcePlace {
+  readonly file: string;
+  /** One-based. */
+  readonly line: number;
+  readonly column: number;
+  readonly sourceLine: string;
+}
+
+/** The message starts with `Dockerfile:3:5:`. `details` has the place again, for machines. */
+export class DockerfileError extends AppError {
+  override readonly name = 'DockerfileError';
+
+  constructor(
+    code: string,
+    /** The sentence without the place. */
+    readonly sentence: string,
+    readonly place: SourcePlace,
+    options: { readonly hint?: string | undefined; readonly details?: object; readonly cause?: unknown } = {},
+  ) {
+    super(code, `${place.file}:${place.line}:${place.column}: ${sentence}`, {
+      kind: 'invalid',
+      ...(options.hint === undefined ? {} : { hint: options.hint }),
+      details: { ...options.details, ...place },
+      cause: options.cause,
+    });
+  }
+}
+
+/** A refusal that does not know its place yet. `word` is what the column will point at. */
+export function refusal(
+  code: string,
+  sentence: string,
+  options: { readonly hint?: string; readonly word?: string; readonly offset?: number } = {},
+): AppError {
+  const { hint, ...details } = options;
+  return new AppError(code, sentence, { kind: 'invalid', details, ...(hint === undefined ? {} : { hint }) });
+}

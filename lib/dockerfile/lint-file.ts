@@ -1,0 +1,244 @@
+/**
+ * Lint rules that need the Dockerfile alone. Values with variables are left to `BuildLinter`, which knows them, so
+ * that no finding comes twice.
+ */
+import { AppError } from '../errors/index.js';
+import { globalArguments, platformArgs } from './arguments.js';
+import { parseExposePort } from './expose-port.js';
+import { type LintRule, warning } from './lint-rules.js';
+import { parseReference } from '../oci/index.js';
+import { expand, type Expansion } from './shell-words.js';
+import { nearest } from './suggestion.js';
+import { splitBlanks } from './white-space.js';
+import type { CheckOptions, Dockerfile, FromInstruction, Instruction, LintWarning, Stage } from './types.js';
+
+type Parsed = FromInstruction | Instruction;
+type LintInput = Pick<Dockerfile, 'fileName' | 'globalArgs' | 'stages' | 'escape' | 'check'>;
+type Report = (rule: LintRule, at: Parsed, message: string) => void;
+
+const RESERVED = ['context', 'scratch'];
+const SECRET = /(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)/i;
+const NO_SECRET = /(?:_|^)(?:public|file|version)(?:_|$)/i;
+
+/** Warnings in the order of their lines. */
+export function lintFile(input: LintInput, emptyContinuations: readonly number[]): LintWarning[] {
+  const { check, stages } = input;
+  const found: LintWarning[] = [];
+  const report: Report = (rule, at, message) => {
+    found.push(...warning(rule, message, { line: at.range.start.line, comments: at.comments }, check));
+  };
+  for (const line of emptyContinuations) {
+    found.push(...warning('NoEmptyContinuation', 'Empty continuation line', { line }, check));
+  }
+  for (const arg of input.globalArgs) lintDescription(arg, report);
+  lintStageNames(stages, check, report, found);
+  lintCasing(stages, check, found);
+  lintBases(input, report);
+  const memory: StageMemory[] = [];
+  for (const stage of stages) memory.push(lintStage(stage, baseMemory(stage, stages, memory), report));
+  return found.sort((a, b) => a.line - b.line);
+}
+
+function lintStageNames(stages: readonly Stage[], check: CheckOptions, report: Report, found: LintWarning[]): void {
+  const names = new Set<string>();
+  for (const { from } of stages) {
+    if (from.name === undefined) continue;
+    const { keyword } = from;
+    const [as = '', written = ''] = splitBlanks(from.code).slice(-2);
+    if (written !== from.name) report('StageNameCasing', from, `Stage name '${written}' should be lowercase`);
+    const isLower = keyword === keyword.toLowerCase();
+    const isUpper = keyword === keyword.toUpperCase();
+    if ((isLower && as !== as.toLowerCase()) || (isUpper && as !== as.toUpperCase())) {
+      report('FromAsCasing', from, `'${as}' and '${keyword}' keywords' casing do not match`);
+    }
+    lintDescription(from, report);
+    // These two look at the whole file, and no comment silences them.
+    const place = { line: from.range.start.line };
+    if (RESERVED.includes(from.name)) {
+      const message = `Stage name should not use the same name as reserved stage "${from.name}"`;
+      found.push(...warning('ReservedStageName', message, place, check));
+    }
+    if (names.has(from.name)) {
+      const message = `Duplicate stage name "${from.name}", stage names should be unique`;
+      found.push(...warning('DuplicateStageName', message, place, check));
+    }
+    names.add(from.name);
+  }
+}
+
+function lintDescription(at: Parsed, report: Report): void {
+  const comment = at.comments.at(-1);
+  const names = at.kind === 'from' ? [at.name ?? ''] : at.kind === 'arg' ? at.args.map((arg) => arg.key) : [];
+  const [first] = names;
+  if (comment === undefined || first === undefined || names.includes(comment.split(' ', 1)[0] ?? '')) return;
+  const example = names.length > 1 ? '<arg_key>' : first;
+  const instruction = at.kind.toUpperCase();
+  const message = `Comment for ${instruction} should follow the format: \`# ${example} <description>\``;
+  report('InvalidDefinitionDescription', at, message);
+}
+
+function lintCasing(stages: readonly Stage[], check: CheckOptions, found: LintWarning[]): void {
+  const all = stages.flatMap((stage) => [stage.from, ...stage.instructions]);
+  let lower = 0;
+  let upper = 0;
+  for (const { keyword } of all) {
+    if (keyword === keyword.toLowerCase()) lower++;
+    else if (keyword === keyword.toUpperCase()) upper++;
+  }
+  const majority = lower > upper ? 'lowercase' : 'uppercase';
+  for (const { keyword, range } of all) {
+    if (keyword === (majority === 'lowercase' ? keyword.toLowerCase() : keyword.toUpperCase())) continue;
+    const message = `Command '${keyword}' should match the case of the command majority (${majority})`;
+    found.push(...warning('ConsistentInstructionCasing', message, { line: range.start.line }, check));
+  }
+}
+
+/** FROM lines, as they read when no build argument is given. The platform's values do not matter, its names do. */
+function lintBases(input: LintInput, report: Report): void {
+  const linux = { os: 'linux', architecture: 'amd64' };
+  const platform = platformArgs(linux, linux);
+  const declared = new Set([...platform.keys(), ...input.globalArgs.flatMap((arg) => arg.args.map(({ key }) => key))]);
+  const values = attempt(() => globalArguments(input, platform));
+  if (values === undefined) return;
+  for (const { from } of input.stages) {
+    const options = { escape: input.escape };
+    const image = attempt(() => expand(from.image, values, options));
+    if (image === undefined) continue;
+    lintUndeclared(from, image, declared, report);
+    if (attempt(() => parseReference(image.text)) === undefined && !namesStage(input.stages, from, image.text)) {
+      const message = `Default value for ARG ${from.image} results in empty or invalid base image name`;
+      report('InvalidDefaultArgInFrom', from, message);
+    }
+    if (from.platform === undefined) continue;
+    const flag = from.platform;
+    const wanted = attempt(() => expand(flag, values, options));
+    if (wanted === undefined) continue;
+    lintUndeclared(from, wanted, declared, report);
+    lintPlatformFlag(from, flag, wanted, values.get('TARGETPLATFORM'), report);
+  }
+}
+
+function lintUndeclared(from: FromInstruction, word: Expansion, declared: ReadonlySet<string>, report: Report): void {
+  for (const name of word.unset) {
+    if (declared.has(name)) continue;
+    const near = nearest(name, declared, 'exact');
+    const hint = near === undefined ? '' : ` (did you mean ${near}?)`;
+    report('UndefinedArgInFrom', from, `FROM argument '${name}' is not declared${hint}`);
+  }
+}
+
+function lintPlatformFlag(
+  from: FromInstruction,
+  flag: string,
+  wanted: Expansion,
+  target: string | undefined,
+  report: Report,
+): void {
+  const isConstant = wanted.used.size === 0 && wanted.unset.size === 0;
+  if (isConstant) {
+    const words = wanted.text.toLowerCase().split('/');
+    const isPlatform = words.length <= 3 && words.every((word) => /^[a-z0-9_.-]+$/.test(word));
+    if (!isPlatform || words.slice(0, 2).some((word) => from.name?.includes(word))) return;
+    const message = `FROM --platform flag should not use constant value "${wanted.text}"`;
+    report('FromPlatformFlagConstDisallowed', from, message);
+  } else if (wanted.used.size === 1 && wanted.used.has('TARGETPLATFORM') && wanted.unset.size === 0) {
+    if (wanted.text !== target) return;
+    const message = `Setting platform to predefined ${flag} in FROM is redundant as this is the default behavior`;
+    report('RedundantTargetPlatform', from, message);
+  }
+}
+
+/** What a stage hands on to stages built from it. */
+interface StageMemory {
+  hasShell: boolean;
+  hasWorkdir: boolean;
+}
+
+function baseMemory(stage: Stage, stages: readonly Stage[], memory: readonly StageMemory[]): StageMemory {
+  const base = stages.findLastIndex(({ from, index }) => index < stage.index && from.name === stage.from.image);
+  return { ...(memory[base] ?? { hasShell: false, hasWorkdir: false }) };
+}
+
+function lintStage(stage: Stage, memory: StageMemory, report: Report): StageMemory {
+  const earlier = new Map<string, Instruction>();
+  for (const instruction of stage.instructions) {
+    lintInstruction(instruction, memory, report);
+    if (!['cmd', 'entrypoint', 'healthcheck'].includes(instruction.kind)) continue;
+    const previous = earlier.get(instruction.kind);
+    if (previous !== undefined) {
+      const { keyword } = instruction;
+      const message = `Multiple ${keyword} instructions should not be used in the same stage because only the last one will be used`;
+      report('MultipleInstructionsDisallowed', previous, message);
+    }
+    earlier.set(instruction.kind, instruction);
+  }
+  return memory;
+}
+
+function lintInstruction(at: Instruction, memory: StageMemory, report: Report): void {
+  const { kind, keyword } = at;
+  if (kind === 'maintainer') {
+    report('MaintainerDeprecated', at, 'Maintainer instruction is deprecated in favor of using label');
+  } else if (kind === 'arg') {
+    lintDescription(at, report);
+    for (const { key } of at.args) lintSecret('ARG', key, at, report);
+  } else if (kind === 'env' || kind === 'label') {
+    for (const { key, legacy } of at.pairs) {
+      if (legacy === true) {
+        const message = `"${keyword} key=value" should be used instead of legacy "${keyword} key value" format`;
+        report('LegacyKeyValueFormat', at, message);
+      }
+      if (kind === 'env') lintSecret('ENV', key, at, report);
+    }
+  } else if (kind === 'shell') {
+    memory.hasShell = true;
+  } else if (kind === 'cmd' || kind === 'entrypoint') {
+    if (at.command.form === 'exec' || memory.hasShell) return;
+    const message = `JSON arguments recommended for ${keyword} to prevent unintended behavior related to OS signals`;
+    report('JSONArgsRecommended', at, message);
+  } else if (kind === 'workdir') {
+    if (!memory.hasWorkdir && !at.path.includes('$')) lintWorkdir(at.path, at, report);
+    memory.hasWorkdir = true;
+  } else if (kind === 'expose') {
+    for (const port of at.ports) if (!port.includes('$')) lintPort(port, at, report);
+  }
+}
+
+function lintSecret(instruction: 'ARG' | 'ENV', key: string, at: Instruction, report: Report): void {
+  if (!SECRET.test(key) || NO_SECRET.test(key)) return;
+  const message = `Do not use ARG or ENV instructions for sensitive data (${instruction} "${key}")`;
+  report('SecretsUsedInArgOrEnv', at, message);
+}
+
+/** @param path with variables in */
+export function lintWorkdir(path: string, at: Instruction, report: Report): void {
+  if (path.startsWith('/')) return;
+  report('WorkdirRelativePath', at, `Relative workdir "${path}" can have unexpected results if the base image changes`);
+}
+
+/** @param port with variables in */
+export function lintPort(port: string, at: Instruction, report: Report): void {
+  const parsed = attempt(() => parseExposePort(port));
+  if (parsed === undefined) return;
+  if (parsed.protocol !== parsed.protocol.toLowerCase()) {
+    report('ExposeProtoCasing', at, `Defined protocol '${port}' in EXPOSE instruction should be lowercase`);
+  }
+  if (parsed.hasHostPart) {
+    const message = `EXPOSE instruction should not define an IP address or host-port mapping, found '${port}'`;
+    report('ExposeInvalidFormat', at, message);
+  }
+}
+
+function namesStage(stages: readonly Stage[], at: FromInstruction, name: string): boolean {
+  return stages.some(({ from }) => from.range.start.line < at.range.start.line && from.name === name.toLowerCase());
+}
+
+/** What cannot be read is refused elsewhere, with its place. */
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof AppError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,121 @@
+/** The parser's front door: text to Dockerfile, in the four stages lines, statements, instructions, build stages. */
+import { AppError } from '../errors/index.js';
+import { checkFailure } from './build-linter.js';
+import { findDirective } from './directives.js';
+import { DockerfileError, refusal } from './errors.js';
+import { instructionOf } from './instruction-parser.js';
+import { lintFile } from './lint-file.js';
+import { parseCheckOptions } from './lint-rules.js';
+import { SourceText } from './source-text.js';
+import { locate, parseStatements } from './statements.js';
+import type {
+  ArgInstruction,
+  CheckOptions,
+  Dockerfile,
+  FromInstruction,
+  Instruction,
+  SourceRange,
+  Stage,
+  Statement,
+} from './types.js';
+
+export interface ParseOptions {
+  /** Name for messages; `Dockerfile` when absent. */
+  readonly fileName?: string;
+  /** Takes the place of the file's `check` directive: the value of BUILDKIT_DOCKERFILE_CHECK. */
+  readonly check?: string;
+  /** `report` keeps `check=error=true` from throwing, for tools that only show warnings. */
+  readonly violations?: 'refuse' | 'report';
+}
+
+/** @throws DockerfileError with place, source line and what would be accepted */
+export function parseDockerfile(text: string, options: ParseOptions = {}): Dockerfile {
+  const fileName = options.fileName ?? 'Dockerfile';
+  const source = new SourceText(fileName, text);
+  const { statements, escape, emptyContinuations } = parseStatements(source);
+  const syntax = findDirective(text, 'syntax')?.split(' ', 1)[0];
+  const file = {
+    fileName,
+    escape,
+    ...(syntax === undefined ? {} : { syntax }),
+    check: checkOptions(options.check ?? findDirective(text, 'check')?.split(' ', 1)[0], source),
+    statements,
+    ...assemble(statements, source),
+  };
+  const warnings = lintFile(file, emptyContinuations);
+  const failure = options.violations === 'report' ? undefined : checkFailure(file, warnings);
+  if (failure !== undefined) throw failure;
+  return { ...file, warnings };
+}
+
+/**
+ * One instruction on its own: a trigger that a base image's ONBUILD left behind.
+ * @throws DockerfileError, also when the text has several instructions or is a FROM
+ */
+export function parseInstruction(text: string, options: Pick<ParseOptions, 'fileName'> = {}): Instruction {
+  const source = new SourceText(options.fileName ?? 'ONBUILD', text);
+  const { statements } = parseStatements(source);
+  const [statement] = statements;
+  const parsed = statement === undefined ? undefined : typed(statement, source);
+  if (statement !== undefined && parsed !== undefined && parsed.kind !== 'from' && statements.length === 1)
+    return parsed;
+  throw new DockerfileError('DOCKERFILE_ONBUILD', 'a trigger must be a single instruction', source.place(1, 1), {
+    hint: 'any instruction but FROM, ONBUILD and MAINTAINER',
+  });
+}
+
+function checkOptions(value: string | undefined, source: SourceText): CheckOptions {
+  try {
+    return parseCheckOptions(value ?? '');
+  } catch (error) {
+    throw error instanceof AppError ? locate(error, source, '', []) : error;
+  }
+}
+
+function assemble(
+  statements: readonly Statement[],
+  source: SourceText,
+): { globalArgs: readonly ArgInstruction[]; stages: readonly Stage[] } {
+  const globalArgs: ArgInstruction[] = [];
+  const stages: { from: FromInstruction; index: number; instructions: Instruction[] }[] = [];
+  for (const statement of statements) {
+    const instruction = typed(statement, source);
+    const stage = stages.at(-1);
+    if (instruction.kind === 'from') stages.push({ from: instruction, index: stages.length, instructions: [] });
+    else if (stage !== undefined) stage.instructions.push(instruction);
+    else if (instruction.kind === 'arg') globalArgs.push(instruction);
+    else {
+      const error = refusal('DOCKERFILE_NO_FROM', `${statement.keyword.toUpperCase()} stands before the first FROM`, {
+        hint: 'only ARG may come before FROM',
+        word: statement.keyword,
+      });
+      throw locate(error, source, statement.code, statement.pieces);
+    }
+  }
+  if (stages.length === 0) {
+    throw new DockerfileError('DOCKERFILE_NO_FROM', 'there is no FROM, so no stage to build', source.place(1, 1), {
+      hint: 'start a stage with FROM <image>, or FROM scratch',
+    });
+  }
+  return { globalArgs, stages };
+}
+
+function typed(statement: Statement, source: SourceText): FromInstruction | Instruction {
+  try {
+    const { startLine, endLine } = statement;
+    const original = source.lines(startLine, endLine);
+    return instructionOf(statement, rangeOf(statement, source), original);
+  } catch (error) {
+    if (error instanceof AppError && !(error instanceof DockerfileError)) {
+      throw locate(error, source, statement.code, statement.pieces);
+    }
+    throw error;
+  }
+}
+
+function rangeOf({ pieces, startLine, endLine }: Statement, source: SourceText): SourceRange {
+  return {
+    start: { line: startLine, column: pieces[0]?.column ?? 1 },
+    end: { line: endLine, column: source.line(endLine).length + 1 },
+  };
+}

@@ -1,0 +1,44 @@
+/** The nearest accepted word to a misspelt one, for hints. */
+
+const MAX_DISTANCE = 2;
+
+/** The option at most two edits away, in the case it was asked in; undefined when none is near. */
+export function nearest(
+  word: string,
+  options: Iterable<string>,
+  caseSensitive: 'exact' | 'any' = 'any',
+): string | undefined {
+  const fold = (text: string): string => (caseSensitive === 'exact' ? text : text.toLowerCase());
+  const wanted = fold(word);
+  let best: string | undefined;
+  let least = MAX_DISTANCE + 1;
+  for (const option of options) {
+    if (fold(option) === wanted) return undefined;
+    const distance = editDistance(wanted, fold(option), least);
+    if (distance < least) {
+      least = distance;
+      best = option;
+    }
+  }
+  if (best === undefined || caseSensitive === 'exact') return best;
+  return word === word.toLowerCase() ? best.toLowerCase() : best;
+}
+
+/** Levenshtein distance, or `limit` when it is that or more. */
+function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) >= limit) return limit;
+  let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    let least = i;
+    for (let j = 1; j <= b.length; j++) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      const distance = Math.min((previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (previous[j - 1] ?? 0) + cost);
+      row.push(distance);
+      least = Math.min(least, distance);
+    }
+    if (least >= limit) return limit;
+    previous = row;
+  }
+  return Math.min(previous[b.length] ?? limit, limit);
+}
