@@ -1,0 +1,29 @@
+/** What the API stands on. */
+import type { ApiTokens } from '../auth/index.js';
+import type { Builds } from '../build/index.js';
+import type { Platform } from '../platform/index.js';
+import type { Images } from '../registry/index.js';
+import type { Clock, ContentStore, Ids, Logger, RecordStore } from '../store/index.js';
+
+export interface ApiDeps {
+  readonly platform: Platform;
+  readonly builds: Builds;
+  readonly images: Images;
+  readonly content: Pick<ContentStore, 'read' | 'put' | 'stat'>;
+  readonly tokens: Pick<ApiTokens, 'verify' | 'create' | 'list' | 'revoke'>;
+  readonly records: RecordStore;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+}
+
+export interface ApiOptions {
+  /** For /healthz and the OpenAPI document. */
+  readonly version: string;
+  /** Of a build context; 4 GiB when absent. */
+  readonly maxContextBytes?: number;
+  /** Between comments on an idle event stream; 15 s when absent. */
+  readonly heartbeatMs?: number;
+  /** Ends open streams when the server closes. */
+  readonly closing?: AbortSignal;
+}

@@ -1,0 +1,120 @@
+/**
+ * `Idempotency-Key`: a creating call with the same key and the same parameters happens once, and every repetition gets
+ * the first answer. The key is claimed by a conditional write before the work and filled with the answer after it.
+ */
+import { AppError, toAppError } from '../errors/index.js';
+import { contentHash } from '../platform/index.js';
+import type { Clock, RecordKey, RecordStore } from '../store/index.js';
+import { problemOf } from './problem.js';
+import type { Call, Reply } from './route.js';
+
+interface IdempotencyRecord {
+  readonly requestHash: string;
+  readonly startedMs: number;
+  /** Absent while the first call is under way. */
+  readonly reply?: Reply;
+}
+
+const KEPT_MS = 24 * 3600 * 1000;
+/** After so long a first call without an answer is taken for dead, and its key may be claimed again. */
+const ABANDONED_MS = 120_000;
+const MAX_KEY = 255;
+
+export class Idempotency {
+  constructor(private readonly deps: { readonly records: RecordStore; readonly clock: Clock }) {}
+
+  /** The key of the call; undefined when it has none. @throws AppError IDEMPOTENCY_KEY_INVALID */
+  keyOf(call: Pick<Call, 'request'>): string | undefined {
+    const key = call.request.headers.get('idempotency-key');
+    if (key === null) return undefined;
+    if (key.length >= 1 && key.length <= MAX_KEY && /^[\x21-\x7e]+$/.test(key)) return key;
+    throw new AppError('IDEMPOTENCY_KEY_INVALID', 'the Idempotency-Key is not usable', {
+      hint: `1 to ${MAX_KEY} printable characters without blanks, new for every new intent`,
+    });
+  }
+
+  /**
+   * Does the work once for this key. Without a key it is simply done.
+   * @param parameters all that the work depends on
+   * @throws AppError IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_BUSY
+   */
+  async run(call: Call, operation: string, parameters: unknown, work: () => Promise<Reply>): Promise<Reply> {
+    const key = this.keyOf(call);
+    if (key === undefined) return work();
+    const recordKey: RecordKey = { partition: `IDEM#${operation}#${call.principal?.id ?? '-'}#${key}`, sort: '-' };
+    const requestHash = contentHash(parameters);
+    const claim = await this.claim(recordKey, requestHash, key);
+    if (claim.reply !== undefined) {
+      return { ...claim.reply, headers: { ...claim.reply.headers, 'idempotent-replayed': 'true' } };
+    }
+    return this.finish(recordKey, claim.record, call.requestId, work);
+  }
+
+  private async claim(
+    recordKey: RecordKey,
+    requestHash: string,
+    key: string,
+  ): Promise<{ readonly record: IdempotencyRecord; readonly reply?: Reply }> {
+    const startedMs = this.deps.clock.nowMs();
+    const record: IdempotencyRecord = { requestHash, startedMs };
+    const expiresAtMs = startedMs + KEPT_MS;
+    for (;;) {
+      const known = await this.deps.records.get<IdempotencyRecord>(recordKey);
+      if (known === undefined) {
+        const result = await this.deps.records.put(recordKey, record, { expect: 'absent', expiresAtMs });
+        if (result.outcome === 'written') return { record };
+        continue;
+      }
+      if (known.value.requestHash !== requestHash) throw reused(key);
+      if (known.value.reply !== undefined) return { record: known.value, reply: known.value.reply };
+      if (startedMs - known.value.startedMs < ABANDONED_MS) throw busy(key);
+      const expect = { version: known.version };
+      const result = await this.deps.records.put(recordKey, record, { expect, expiresAtMs });
+      if (result.outcome === 'written') return { record };
+    }
+  }
+
+  private async finish(
+    recordKey: RecordKey,
+    record: IdempotencyRecord,
+    requestId: string,
+    work: () => Promise<Reply>,
+  ): Promise<Reply> {
+    const expiresAtMs = record.startedMs + KEPT_MS;
+    try {
+      const reply = await work();
+      await this.deps.records.put(recordKey, { ...record, reply }, { expiresAtMs });
+      return reply;
+    } catch (error) {
+      const known = toAppError(error);
+      if (known.retryable || known.kind === 'unavailable' || known.kind === 'internal') {
+        // Nothing was decided: the same key may try again.
+        await this.deps.records.delete(recordKey);
+        throw error;
+      }
+      const problem = problemOf(error, requestId);
+      const reply: Reply = {
+        status: problem.status,
+        body: problem,
+        headers: { 'content-type': 'application/problem+json' },
+      };
+      await this.deps.records.put(recordKey, { ...record, reply }, { expiresAtMs });
+      throw error;
+    }
+  }
+}
+
+function reused(key: string): AppError {
+  return new AppError('IDEMPOTENCY_KEY_REUSED', `Idempotency-Key ${key} came before with other parameters`, {
+    kind: 'conflict',
+    hint: 'a new key for a new request',
+  });
+}
+
+function busy(key: string): AppError {
+  return new AppError('IDEMPOTENCY_KEY_BUSY', `the first request with Idempotency-Key ${key} is still under way`, {
+    kind: 'conflict',
+    retryable: true,
+    hint: 'the same request again in a moment',
+  });
+}

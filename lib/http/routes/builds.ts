@@ -1,0 +1,249 @@
+/** Builds: started from a tar in the body or an uploaded context, followed as events or as text. */
+import * as z from 'zod';
+import type { Build, BuildRequest as Request_, LoggedBuildEvent } from '../../build/index.js';
+import { AppError } from '../../errors/index.js';
+import { type Digest, parsePlatform, parseReference } from '../../oci/index.js';
+import { defined } from '../../platform/index.js';
+import type { ApiDeps, ApiOptions } from '../api-deps.js';
+import { boundedBody, mediaTypeOf, parseWith, queryObject, readJson, wantsText } from '../input.js';
+import { type Call, type Reply, route, type Route } from '../route.js';
+import { Build as BuildSchema, BuildQuery, BuildRequest, Context, isSet, listOf, page } from '../schemas.js';
+import { sseResponse, type StreamOptions, textResponse } from '../sse.js';
+import { BuildText } from '../text/index.js';
+
+/** 4 GiB. */
+const MAX_CONTEXT_BYTES = 4 * 1024 ** 3;
+/** curl sends a form type unless told otherwise, and -T sends none. */
+const TAR_TYPES = [
+  'application/x-tar',
+  'application/gzip',
+  'application/x-gzip',
+  'application/octet-stream',
+  'application/x-www-form-urlencoded',
+  '',
+];
+
+export function buildRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] {
+  const tag = 'Builds';
+  const id = z.strictObject({ id: z.string().min(1) });
+  const started = [
+    {
+      status: 202,
+      description: 'The build; with Accept: text/plain its progress as text',
+      schema: BuildSchema,
+      streams: ['text/plain'],
+    },
+  ];
+  const start = {
+    tag,
+    access: 'deploy',
+    query: BuildQuery,
+    binaryBody: TAR_TYPES.filter((type) => type !== ''),
+    answers: started,
+    isReplayable: true,
+    handler: ({ call, query }: { readonly call: Call; readonly query: z.output<typeof BuildQuery> }) =>
+      startBuild(deps, options, call, query),
+  } as const;
+  return [
+    route('POST', '/v1/contexts', {
+      id: 'uploadContext',
+      summary: 'Uploads a build context: a tar, plain or gzip',
+      tag,
+      access: 'deploy',
+      binaryBody: start.binaryBody,
+      answers: [{ status: 201, description: 'Where it is kept', schema: Context }],
+      handler: async ({ call }) => ({ status: 201, body: await storeContext(deps, options, call) }),
+    }),
+    route('POST', '/v1/builds', {
+      ...start,
+      id: 'startBuild',
+      summary: 'Builds from a tar in the body, or as JSON from an uploaded context',
+    }),
+    route('PUT', '/v1/builds', { ...start, id: 'startBuildByPut', summary: 'The same, for curl -T' }),
+    route('GET', '/v1/builds', {
+      id: 'listBuilds',
+      summary: 'Builds, newest first',
+      tag,
+      access: 'read',
+      query: z.strictObject(page),
+      answers: [{ status: 200, description: 'A page of builds', schema: listOf('builds', BuildSchema) }],
+      handler: async ({ query }) => ({ body: await deps.builds.list(query) }),
+    }),
+    route('GET', '/v1/builds/{id}', {
+      id: 'getBuild',
+      summary: 'A build',
+      tag,
+      access: 'read',
+      params: id,
+      answers: [{ status: 200, description: 'The build', schema: BuildSchema }],
+      handler: async ({ params }) => ({ body: await requireBuild(deps, params.id) }),
+    }),
+    route('GET', '/v1/builds/{id}/log', {
+      id: 'followBuild',
+      summary: 'The events of a build as they come, to the end; resumes by Last-Event-ID or after',
+      tag,
+      access: 'read',
+      params: id,
+      query: z.strictObject({ after: z.coerce.number().int().min(0).exactOptional() }),
+      answers: [{ status: 200, description: 'Build events', streams: ['text/event-stream', 'text/plain'] }],
+      handler: async ({ params, query, call }) => {
+        const build = await requireBuild(deps, params.id);
+        return wantsText(call.request)
+          ? buildAsText(deps, options, build, call)
+          : buildAsEvents(deps, options, build, call, lastEventId(call) ?? query.after ?? 0);
+      },
+    }),
+    route('POST', '/v1/builds/{id}/cancel', {
+      id: 'cancelBuild',
+      summary: 'Asks a build to stop; a finished one stays as it is',
+      tag,
+      access: 'deploy',
+      params: id,
+      answers: [{ status: 202, description: 'The build', schema: BuildSchema }],
+      handler: async ({ params }) => {
+        const build = await deps.builds.cancel(params.id);
+        if (build === undefined) throw buildNotFound(params.id);
+        return { status: 202, body: build };
+      },
+    }),
+  ];
+}
+
+async function startBuild(
+  deps: ApiDeps,
+  options: ApiOptions,
+  call: Call,
+  query: z.output<typeof BuildQuery>,
+): Promise<Reply | Response> {
+  const key = call.idempotency.keyOf(call);
+  const isJson = mediaTypeOf(call.request) === 'application/json';
+  if (isJson) parseWith(z.strictObject({}), queryObject(call.url, z.strictObject({})), 'query');
+  const request = isJson
+    ? await contextRequest(deps, parseWith(BuildRequest, await readJson(call.request), 'body'))
+    : await tarRequest(deps, options, call, query);
+  const submit = async (): Promise<Reply> => {
+    const build = await deps.builds.submit(
+      request,
+      key === undefined ? {} : { idempotencyKey: `${call.principal?.id}/${key}` },
+    );
+    return { status: 202, body: build, headers: { location: `/v1/builds/${build.id}` } };
+  };
+  const reply = await call.idempotency.run(call, 'startBuild', request, submit);
+  if (!wantsText(call.request)) return reply;
+  return buildAsText(deps, options, reply.body as Build, call);
+}
+
+async function contextRequest(deps: ApiDeps, body: z.output<typeof BuildRequest>): Promise<Request_> {
+  checkNames(body.tags, body.platform);
+  const context = body.context as Digest;
+  if ((await deps.content.stat(context)) === undefined) {
+    throw new AppError('CONTEXT_NOT_FOUND', `there is no context ${context}`, {
+      kind: 'not-found',
+      hint: 'upload it first: POST /v1/contexts',
+    });
+  }
+  return { ...body, context };
+}
+
+async function tarRequest(
+  deps: ApiDeps,
+  options: ApiOptions,
+  call: Call,
+  query: z.output<typeof BuildQuery>,
+): Promise<Request_> {
+  checkNames(query.tag ?? [], query.platform);
+  const { digest } = await storeContext(deps, options, call);
+  return defined({
+    context: digest,
+    dockerfile: query.dockerfile,
+    tags: query.tag ?? [],
+    target: query.target,
+    args: query.arg === undefined ? undefined : pairs(query.arg),
+    labels: query.label === undefined ? undefined : pairs(query.label),
+    platform: query.platform,
+    noCache: isSet(query['no-cache']) ? true : undefined,
+  });
+}
+
+/** What would be refused after the upload is refused before it. */
+function checkNames(tags: readonly string[], platform: string | undefined): void {
+  for (const name of tags) {
+    const { digest } = parseReference(name);
+    if (digest === undefined) continue;
+    throw new AppError('TAG_INVALID', `tag ${name} has a digest`, {
+      hint: 'repository[:tag]: the digest is what the build finds out',
+    });
+  }
+  if (platform !== undefined) parsePlatform(platform);
+}
+
+async function storeContext(
+  deps: ApiDeps,
+  options: ApiOptions,
+  call: Call,
+): Promise<{ digest: Digest; sizeBytes: number }> {
+  const type = mediaTypeOf(call.request);
+  if (!TAR_TYPES.includes(type)) {
+    throw new AppError('MEDIA_TYPE_UNSUPPORTED', `content type ${JSON.stringify(type)}`, {
+      hint: 'a tar as application/x-tar or application/gzip, or a JSON request that names an uploaded context',
+    });
+  }
+  const bytes = boundedBody(call.request, options.maxContextBytes ?? MAX_CONTEXT_BYTES);
+  const stored = await deps.content.put(bytes, { signal: call.signal });
+  if (stored.sizeBytes === 0) {
+    throw new AppError('CONTEXT_EMPTY', 'the body is empty', { hint: 'tar -c . | curl -T - …, or wharf build .' });
+  }
+  return stored;
+}
+
+function pairs(texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(texts.map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]));
+}
+
+function buildAsEvents(deps: ApiDeps, options: ApiOptions, build: Build, call: Call, after: number): Response {
+  async function* events(signal: AbortSignal) {
+    for await (const logged of deps.builds.follow(build.id, after, signal)) {
+      yield { id: String(logged.sequence), event: logged.event.type, data: logged };
+    }
+  }
+  return sseResponse(events, streamOptions(deps, options, call));
+}
+
+function buildAsText(deps: ApiDeps, options: ApiOptions, build: Build, call: Call): Response {
+  async function* lines(signal: AbortSignal) {
+    const text = new BuildText();
+    yield `build ${build.id}\n`;
+    for await (const logged of deps.builds.follow(build.id, 0, signal) as AsyncIterable<LoggedBuildEvent>) {
+      yield text.format(logged);
+    }
+  }
+  const response = textResponse(lines, streamOptions(deps, options, call));
+  response.headers.set('location', `/v1/builds/${build.id}`);
+  return response;
+}
+
+export function streamOptions(deps: ApiDeps, options: ApiOptions, call: Call): StreamOptions {
+  return {
+    clock: deps.clock,
+    signal: call.signal,
+    ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
+    onError: (error) => deps.logger.error('a stream broke off', { requestId: call.requestId, error }),
+  };
+}
+
+/** The sequence to go on after. @throws AppError REQUEST_INVALID */
+function lastEventId(call: Call): number | undefined {
+  const text = call.request.headers.get('last-event-id');
+  if (text === null || text === '') return undefined;
+  return parseWith(z.coerce.number().int().min(0), text, 'header Last-Event-ID');
+}
+
+async function requireBuild(deps: ApiDeps, id: string): Promise<Build> {
+  const build = await deps.builds.get(id);
+  if (build === undefined) throw buildNotFound(id);
+  return build;
+}
+
+function buildNotFound(id: string): AppError {
+  return new AppError('BUILD_NOT_FOUND', `there is no build ${id}`, { kind: 'not-found' });
+}

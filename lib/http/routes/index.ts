@@ -1,0 +1,22 @@
+/** The table: everything the API does, in the order the document shows it. */
+import type { ApiDeps, ApiOptions } from '../api-deps.js';
+import type { Route } from '../route.js';
+import { buildRoutes } from './builds.js';
+import { clusterRoutes } from './clusters.js';
+import { eventRoutes } from './events.js';
+import { imageRoutes } from './images.js';
+import { serviceRoutes } from './services.js';
+import { taskRoutes } from './tasks.js';
+import { tokenRoutes } from './tokens.js';
+
+export function apiRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] {
+  return [
+    ...buildRoutes(deps, options),
+    ...imageRoutes(deps),
+    ...clusterRoutes(deps),
+    ...serviceRoutes(deps),
+    ...taskRoutes(deps, options),
+    ...eventRoutes(deps),
+    ...tokenRoutes(deps),
+  ];
+}
