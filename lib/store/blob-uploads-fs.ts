@@ -5,8 +5,9 @@
  */
 import { mkdir, open, readdir, rename, rm, stat, truncate, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { AppError, errnoCode } from '../errors/index.js';
+import { errnoCode } from '../errors/index.js';
 import { Digester, digestAlgorithm, type Digest, type DigestAlgorithm } from '../oci/index.js';
+import { uploadAborted } from './blob-rules.js';
 import { abortable } from './byte-source.js';
 import { diskError, syncDirectory, writeAll } from './durable-file-fs.js';
 import { KeyedLock } from './keyed-lock.js';
@@ -103,7 +104,7 @@ export class FsBlobUploads implements BlobUploads {
   }
 
   async abort(id: string): Promise<void> {
-    this.running.get(id)?.abort(new AppError('UPLOAD_ABORTED', `upload ${id} was aborted`, { kind: 'conflict' }));
+    this.running.get(id)?.abort(uploadAborted(id));
     await this.lock.run(id, () => this.remove(id));
   }
 

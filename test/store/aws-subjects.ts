@@ -1,0 +1,53 @@
+/**
+ * The AWS adapters for tests: against the fakes, or, when an endpoint variable is set, against that server with the
+ * ordinary AWS credentials.
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  DeleteObjectCommand,
+  ListObjectsV2Command,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { s3Client } from '../../lib/store/bucket-s3.js';
+import { fakeCredentials, startS3Fake, type S3FakeOptions } from '../fakes/s3/index.js';
+
+const region = process.env['AWS_REGION'] ?? 'us-east-1';
+
+export interface TestBucket {
+  readonly client: S3Client;
+  readonly bucket: string;
+  close(): Promise<void>;
+}
+
+export async function openTestBucket(options: S3FakeOptions = {}): Promise<TestBucket> {
+  const given = process.env['WHARF_TEST_S3_ENDPOINT'];
+  const fake = given === undefined ? await startS3Fake(options) : undefined;
+  const client = s3Client({
+    endpoint: fake?.endpoint ?? given ?? '',
+    region,
+    forcePathStyle: true,
+    ...(fake === undefined ? {} : { credentials: fakeCredentials }),
+  });
+  const bucket = `wharf-test-${randomBytes(6).toString('hex')}`;
+  await client.send(new CreateBucketCommand({ Bucket: bucket }));
+  return {
+    client,
+    bucket,
+    async close() {
+      if (fake === undefined) await emptyAndDelete(client, bucket);
+      client.destroy();
+      await fake?.close();
+    },
+  };
+}
+
+async function emptyAndDelete(client: S3Client, bucket: string): Promise<void> {
+  for (;;) {
+    const page = await client.send(new ListObjectsV2Command({ Bucket: bucket }));
+    if ((page.Contents ?? []).length === 0) break;
+    for (const { Key } of page.Contents ?? []) await client.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
+  }
+  await client.send(new DeleteBucketCommand({ Bucket: bucket }));
+}
