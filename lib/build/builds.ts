@@ -1,0 +1,174 @@
+/**
+ * The building service: takes requests, keeps their records, lets anyone follow or cancel. It builds nothing itself;
+ * a worker somewhere takes the message and does.
+ */
+import { AppError } from '../errors/index.js';
+import { parsePlatform } from '../oci/index.js';
+import type { Clock, ContentStore, Ids, Queue, RecordStore, StoredRecord } from '../store/index.js';
+import { BuildLog } from './build-log.js';
+import {
+  BUILD_LIST,
+  type BuildRecord,
+  buildKey,
+  encodeMessage,
+  idempotencyKey,
+  isFinal,
+  listKey,
+  openKey,
+} from './build-records.js';
+import { parseTag } from './export.js';
+import type { Build, BuildRequest, Builds, LoggedBuildEvent } from './types.js';
+
+export interface BuildServiceDeps {
+  readonly records: RecordStore;
+  readonly content: ContentStore;
+  readonly queue: Queue;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+/** An idempotency key is remembered this long. */
+const IDEMPOTENCY_MS = 24 * 3600 * 1000;
+
+export class BuildService implements Builds {
+  readonly log: BuildLog;
+
+  constructor(private readonly deps: BuildServiceDeps) {
+    this.log = new BuildLog(deps.records, deps.clock);
+  }
+
+  /** @throws AppError CONTEXT_UNKNOWN, BUILD_TAG_INVALID, PLATFORM_INVALID, IDEMPOTENCY_KEY_REUSED */
+  async submit(request: BuildRequest, options: { readonly idempotencyKey?: string } = {}): Promise<Build> {
+    await this.check(request);
+    const { records, clock, ids } = this.deps;
+    const build: Build = { id: ids.ulid(), status: 'queued', request, createdMs: clock.nowMs() };
+    const state: BuildRecord = { build, attempts: 0 };
+    const key = options.idempotencyKey;
+    const result = await records.transact([
+      ...(key === undefined
+        ? []
+        : [
+            {
+              op: 'put',
+              key: idempotencyKey(key),
+              value: { id: build.id },
+              expect: 'absent',
+              expiresAtMs: build.createdMs + IDEMPOTENCY_MS,
+            } as const,
+          ]),
+      { op: 'put', key: buildKey(build.id), value: state, expect: 'absent' },
+      { op: 'put', key: listKey(build.id), value: {} },
+      { op: 'put', key: openKey(build.id), value: {} },
+    ]);
+    if (result.outcome === 'lost') return this.earlier(key ?? '', request);
+    await this.enqueue(build.id);
+    return build;
+  }
+
+  /** The build that was submitted with this key before. */
+  private async earlier(key: string, request: BuildRequest): Promise<Build> {
+    const known = await this.deps.records.get<{ id: string }>(idempotencyKey(key));
+    const build = known === undefined ? undefined : await this.get(known.value.id);
+    if (build === undefined) {
+      throw new AppError('BUILD_NOT_ACCEPTED', 'the build could not be recorded', { kind: 'unavailable' });
+    }
+    if (JSON.stringify(build.request) !== JSON.stringify(request)) {
+      throw new AppError('IDEMPOTENCY_KEY_REUSED', 'this idempotency key belongs to another build request', {
+        kind: 'conflict',
+        hint: 'a new key for a new request',
+      });
+    }
+    // Whoever wrote the record may have died before it sent the message.
+    if (build.status === 'queued') await this.enqueue(build.id);
+    return build;
+  }
+
+  /** Sends the message that makes a worker look at the build. Harmless when repeated. */
+  async enqueue(id: string): Promise<void> {
+    await this.deps.queue.send(encodeMessage(id), { dedupeId: id });
+  }
+
+  private async check(request: BuildRequest): Promise<void> {
+    for (const tag of request.tags) parseTag(tag);
+    if (request.platform !== undefined) parsePlatform(request.platform);
+    if ((await this.deps.content.stat(request.context)) === undefined) {
+      throw new AppError('CONTEXT_UNKNOWN', `the store has no context ${request.context}`, {
+        kind: 'not-found',
+        hint: 'upload the context first',
+      });
+    }
+  }
+
+  async get(id: string): Promise<Build | undefined> {
+    return (await this.state(id))?.value.build;
+  }
+
+  /** The record with its version: for workers. */
+  state(id: string): Promise<StoredRecord<BuildRecord> | undefined> {
+    return this.deps.records.get<BuildRecord>(buildKey(id));
+  }
+
+  async list(
+    options: { readonly limit?: number; readonly cursor?: string } = {},
+  ): Promise<{ readonly builds: readonly Build[]; readonly cursor?: string }> {
+    const page = await this.deps.records.query(BUILD_LIST, {
+      reverse: true,
+      limit: options.limit ?? 50,
+      ...(options.cursor === undefined ? {} : { cursor: options.cursor }),
+    });
+    const builds = await Promise.all(page.records.map((record) => this.get(record.sort)));
+    return {
+      builds: builds.filter((build) => build !== undefined),
+      ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
+    };
+  }
+
+  async cancel(id: string): Promise<Build | undefined> {
+    for (;;) {
+      const state = await this.state(id);
+      if (state === undefined || isFinal(state.value.build)) return state?.value.build;
+      if (state.value.build.status === 'running') {
+        const asked: BuildRecord = { ...state.value, cancelRequested: true };
+        const { outcome } = await this.deps.records.put(buildKey(id), asked, { expect: { version: state.version } });
+        if (outcome === 'lost') continue;
+        this.log.changed(id);
+        return asked.build;
+      }
+      const cancelled = await this.finish(state, { status: 'cancelled' }, undefined);
+      if (cancelled !== undefined) return cancelled;
+    }
+  }
+
+  follow(id: string, afterSequence: number, signal?: AbortSignal): AsyncIterable<LoggedBuildEvent> {
+    return this.log.follow(id, afterSequence, signal);
+  }
+
+  /**
+   * Writes final state, last event and the end of its open entry in one transaction.
+   * @param last the event, when the caller has numbered it; otherwise it is made here
+   * @returns undefined when somebody else changed the build meanwhile
+   */
+  async finish(
+    state: StoredRecord<BuildRecord>,
+    outcome: Pick<Build, 'status' | 'result' | 'error'>,
+    last: LoggedBuildEvent | undefined,
+  ): Promise<Build | undefined> {
+    const { id } = state.value.build;
+    const now = this.deps.clock.nowMs();
+    const build: Build = { ...state.value.build, ...outcome, finishedMs: now };
+    const event = last ?? {
+      sequence: (await this.log.lastSequence(id)) + 1,
+      timeMs: now,
+      event: { type: 'finished', ...outcome } as const,
+    };
+    const record: BuildRecord = { build, attempts: state.value.attempts };
+    const result = await this.deps.records.transact([
+      { op: 'put', key: buildKey(id), value: record, expect: { version: state.version } },
+      this.log.batch(id, [event]),
+      { op: 'delete', key: openKey(id) },
+    ]);
+    if (result.outcome === 'lost') return undefined;
+    this.log.changed(id);
+    return build;
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Cache keys of steps. A key covers everything that can change the layer (operation, parent, expanded arguments,
+ * environment, user, folder, content with modes, owners and links, platform, tenant) and nothing that cannot (time
+ * stamps, comments, labels, the order of files in a context).
+ *
+ * Two levels. The definition key names inputs by *their* keys, so all of them are known before a layer is read. The
+ * content key names inputs by what they turned out to be; it is asked only after the definition key missed and the
+ * inputs are there, and saves every step behind a RUN that gave the same files again.
+ */
+import type { Digest } from '../oci/index.js';
+import { formatPlatform } from '../oci/index.js';
+import { hashParts, type KeyPart } from './framing.js';
+import type { CopyOp, RunMount, RunOp, SourceRef, Step, WorkdirOp } from './steps.js';
+
+/** Changes when the same key would no longer mean the same layer, for instance after a fix in COPY. */
+const KEY_FORMAT = 'wharf.step.v1';
+
+export interface StepKey {
+  readonly key: string;
+  readonly parts: readonly KeyPart[];
+}
+
+/** What a step stands on and reads, by key or by content. */
+export interface KeyInputs {
+  /** Tenant: caches are not shared across it. */
+  readonly scope: string;
+  readonly parent: string;
+  /** Identity of what these paths select in the source, one part for each path. */
+  readonly select: (
+    source: SourceRef,
+    paths: readonly string[],
+    exclude: readonly string[],
+  ) => readonly string[];
+}
+
+/** Identity of a chain of layers: what FROM an image stands for. No layer at all is `scratch`. */
+export function chainKey(diffIds: readonly Digest[]): string {
+  return hashParts(
+    'wharf.chain.v1',
+    diffIds.map((value, i) => ({ name: `layer ${i}`, value })),
+  );
+}
+
+export function stepKey(step: Step, inputs: KeyInputs): StepKey {
+  const parts: KeyPart[] = [
+    { name: 'scope', value: inputs.scope },
+    { name: 'platform', value: formatPlatform(step.platform) },
+    ...optional('SOURCE_DATE_EPOCH', step.epochSeconds),
+    { name: 'what came before', value: inputs.parent },
+    ...opParts(step.op, inputs),
+  ];
+  return { key: hashParts(`${KEY_FORMAT}/${step.op.kind}`, parts), parts };
+}
+
+function opParts(op: Step['op'], inputs: KeyInputs): KeyPart[] {
+  switch (op.kind) {
+    case 'workdir':
+      return workdirParts(op);
+    case 'copy':
+      return copyParts(op, inputs);
+    case 'run':
+      return runParts(op, inputs);
+    default:
+      return op satisfies never;
+  }
+}
+
+function workdirParts(op: WorkdirOp): KeyPart[] {
+  return [
+    { name: 'path', value: op.path },
+    { name: 'user', value: op.user },
+  ];
+}
+
+function copyParts(op: CopyOp, inputs: KeyInputs): KeyPart[] {
+  const selected = inputs.select(op.source, op.paths, op.exclude);
+  return [
+    { name: 'unpack', value: String(op.unpack) },
+    { name: 'destination', value: op.destination },
+    ...optional('--chown', op.owner),
+    ...optional('--chmod', op.mode),
+    ...op.exclude.map((value) => ({ name: '--exclude', value })),
+    ...op.paths.flatMap((path, i) => [
+      { name: 'source', value: path },
+      { name: `content of ${path}`, value: selected[i] ?? '' },
+    ]),
+    ...op.inline.map((file) => ({ name: `heredoc ${file.name}`, value: file.content })),
+  ];
+}
+
+function runParts(op: RunOp, inputs: KeyInputs): KeyPart[] {
+  return [
+    ...op.args.map((value, i) => ({ name: i === op.args.length - 1 ? 'command' : `shell ${i}`, value })),
+    ...[...op.env].sort().map((entry) => {
+      const at = entry.indexOf('=');
+      return { name: `variable ${entry.slice(0, at)}`, value: entry.slice(at + 1) };
+    }),
+    { name: 'user', value: op.user },
+    { name: 'folder', value: op.cwd },
+    { name: '--network', value: op.network },
+    ...op.mounts.flatMap((mount) => mountParts(mount, inputs)),
+    ...(op.script === undefined ? [] : [{ name: `heredoc ${op.script.name}`, value: op.script.content }]),
+  ];
+}
+
+function mountParts(mount: RunMount, inputs: KeyInputs): KeyPart[] {
+  const at = `--mount at ${mount.target}`;
+  switch (mount.type) {
+    case 'tmpfs':
+      return [{ name: at, value: `tmpfs ${mount.sizeBytes ?? ''}` }];
+    case 'cache': {
+      // What the cache holds never counts; who owns an empty one does.
+      const { id, sharing, readonly, mode, uid, gid } = mount;
+      return [{ name: at, value: `cache ${JSON.stringify([id, sharing, readonly, mode, uid, gid])}` }];
+    }
+    case 'bind': {
+      const [content = ''] = inputs.select(mount.source, [mount.path], []);
+      return [
+        { name: at, value: `bind ${JSON.stringify([mount.path, mount.readonly])}` },
+        { name: `content of ${mount.path}`, value: content },
+      ];
+    }
+    default:
+      return mount satisfies never;
+  }
+}
+
+function optional(name: string, value: string | number | undefined): KeyPart[] {
+  return value === undefined ? [] : [{ name, value: String(value) }];
+}

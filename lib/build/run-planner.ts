@@ -1,0 +1,62 @@
+/** RUN as a step: the command with its shell, heredocs put back, and flags turned into mounts and a network. */
+import { type CommandForm, type RunInstruction, runScript } from '../dockerfile/index.js';
+import { unsupported } from './build-errors.js';
+import type { RunMount, RunNetwork, RunOp } from './steps.js';
+
+export interface RunPlanning {
+  readonly shell: readonly string[];
+  readonly env: ReadonlyMap<string, string>;
+  readonly hiddenEnv: readonly string[];
+  readonly user: string;
+  readonly workdir: string;
+  /** Plans a `--mount`; undefined for one that is optional and not there. */
+  readonly mount: (value: string) => Promise<RunMount | undefined>;
+}
+
+/** @throws AppError BUILD_UNSUPPORTED_… */
+export async function planRun(instruction: RunInstruction, planning: RunPlanning): Promise<RunOp> {
+  const { args, script } = runCommand(instruction, planning.shell);
+  const mounts: RunMount[] = [];
+  let network: RunNetwork = 'default';
+  for (const flag of instruction.flags) {
+    const value = flag.value ?? '';
+    if (flag.name === 'mount') {
+      const mount = await planning.mount(value);
+      if (mount !== undefined) mounts.push(mount);
+    } else if (flag.name === 'network') network = runNetwork(value);
+    else if (flag.name !== 'security' || value !== 'sandbox') {
+      const what = flag.name.toUpperCase();
+      const written = flag.value === undefined ? `--${flag.name}` : `--${flag.name}=${value}`;
+      const accepted = '--mount, --network=default|none|host or --security=sandbox';
+      throw unsupported(`RUN_${what}`, `RUN ${written} is not offered`, accepted, `--${flag.name}`);
+    }
+  }
+  return {
+    kind: 'run',
+    args,
+    env: [...planning.env].map(([name, value]) => `${name}=${value}`),
+    hiddenEnv: planning.hiddenEnv.filter((entry) => !planning.env.has(entry.slice(0, entry.indexOf('=')))),
+    user: planning.user,
+    cwd: planning.workdir,
+    network,
+    mounts,
+    ...(script === undefined ? {} : { script }),
+  };
+}
+
+function runNetwork(value: string): RunNetwork {
+  if (value === 'default' || value === 'none' || value === 'host') return value;
+  throw unsupported('RUN_NETWORK', `RUN --network=${value} is not offered`, 'default, none or host', '--network');
+}
+
+function runCommand(instruction: RunInstruction, shell: readonly string[]): Pick<RunOp, 'args' | 'script'> {
+  const run = runScript(instruction);
+  if (run.form !== 'script') return { args: commandArgs(run, shell) };
+  const name = run.path.slice(run.path.lastIndexOf('/') + 1);
+  return { args: [...shell, run.path], script: { name, content: run.content } };
+}
+
+/** Exec form as it is, shell form behind the shell. */
+export function commandArgs(command: CommandForm, shell: readonly string[]): string[] {
+  return command.form === 'exec' ? [...command.args] : [...shell, command.command];
+}

@@ -1,0 +1,120 @@
+/**
+ * The steps of a build: what makes a layer. Everything about a step is decided while planning (arguments expanded,
+ * paths absolute, sources named), so that its cache key can be computed before any layer is read or made.
+ * Instructions that only change the image config make no step.
+ */
+import type { Descriptor, Digest, Platform } from '../oci/index.js';
+import type { Place } from './build-errors.js';
+
+/** Where files come from: the build context, an earlier stage, or an image that no stage starts from. */
+export type SourceRef =
+  | { readonly from: 'context' }
+  | { readonly from: 'stage'; readonly stage: number }
+  | { readonly from: 'image'; readonly image: BaseImage };
+
+/** An image that was looked up: enough to build on it without reading a layer. */
+export interface BaseImage {
+  /** As a person would write it, with the digest: `busybox:1@sha256:…`. */
+  readonly name: string;
+  /** Where its blobs are linked. */
+  readonly repository: string;
+  readonly digest: Digest;
+  readonly platform: Platform;
+  readonly layers: readonly Layer[];
+  /** The config document as stored. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** A layer of an image or of a finished step. */
+export interface Layer {
+  readonly diffId: Digest;
+  readonly descriptor: Descriptor;
+}
+
+export interface WorkdirOp {
+  readonly kind: 'workdir';
+  /** Absolute. */
+  readonly path: string;
+  /** As in USER: who owns folders that are made. Empty is root. */
+  readonly user: string;
+}
+
+export interface CopyOp {
+  readonly kind: 'copy';
+  /** ADD: tar archives of the source are unpacked. */
+  readonly unpack: boolean;
+  readonly source: SourceRef;
+  /** Absolute paths or patterns inside the source; a trailing slash is kept. */
+  readonly paths: readonly string[];
+  /** Heredoc sources. */
+  readonly inline: readonly { readonly name: string; readonly content: string }[];
+  /** Absolute; a trailing slash is kept. */
+  readonly destination: string;
+  /** `--chown`, expanded; names are looked up in the target. */
+  readonly owner?: string;
+  /** `--chmod`, octal or symbolic. */
+  readonly mode?: string;
+  readonly exclude: readonly string[];
+}
+
+export type RunNetwork = 'default' | 'none' | 'host';
+
+export type RunMount =
+  | { readonly type: 'tmpfs'; readonly target: string; readonly sizeBytes?: number }
+  | {
+      readonly type: 'cache';
+      readonly target: string;
+      readonly id: string;
+      readonly sharing: 'shared' | 'private' | 'locked';
+      readonly readonly: boolean;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    }
+  | {
+      readonly type: 'bind';
+      readonly target: string;
+      readonly source: SourceRef;
+      /** Absolute path inside the source. */
+      readonly path: string;
+      readonly readonly: boolean;
+    };
+
+export interface RunOp {
+  readonly kind: 'run';
+  /** Shell already in front. */
+  readonly args: readonly string[];
+  /** `NAME=value`, in the order they were set. */
+  readonly env: readonly string[];
+  /** Predefined proxy variables: given to the process, kept out of keys and history. */
+  readonly hiddenEnv: readonly string[];
+  readonly user: string;
+  readonly cwd: string;
+  readonly network: RunNetwork;
+  readonly mounts: readonly RunMount[];
+  /** A heredoc that starts with `#!`, mounted at `/dev/pipes/<name>`. */
+  readonly script?: { readonly name: string; readonly content: string };
+}
+
+export type StepOp = WorkdirOp | CopyOp | RunOp;
+
+export interface Step {
+  /** From 1, in the order of the plan. */
+  readonly number: number;
+  readonly stage: number;
+  /** `[build 2/5]` */
+  readonly name: string;
+  /** The instruction on one line, variables as written. */
+  readonly instruction: string;
+  readonly place: Place;
+  readonly op: StepOp;
+  readonly platform: Platform;
+  /** Seconds since the epoch when SOURCE_DATE_EPOCH is given. */
+  readonly epochSeconds?: number;
+}
+
+/** What a stage stands on. */
+export type StageBase =
+  | { readonly kind: 'scratch' }
+  | { readonly kind: 'image'; readonly image: BaseImage }
+  | { readonly kind: 'stage'; readonly stage: number };

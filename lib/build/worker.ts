@@ -1,0 +1,266 @@
+/**
+ * BuildWorker: takes messages and builds, one build per slot. A lease keeps two workers off the same build; when a
+ * worker dies its lease runs out, the message comes back, and the next worker goes on from the finished steps, which
+ * are in the cache. A build that has killed three workers fails with BUILD_INTERRUPTED instead of killing a fourth.
+ */
+import { AppError } from '../errors/index.js';
+import type { Clock, Ids, Logger, Queue, QueueMessage, RecordStore, StoredRecord } from '../store/index.js';
+import { toBuildError } from './build-errors.js';
+import { BuildLogWriter, type EmitEvent, leaseLost } from './build-log.js';
+import { type BuildRecord, buildKey, decodeMessage, isFinal, leaseKey, OPEN_LIST } from './build-records.js';
+import type { BuildService } from './builds.js';
+import type { Build, BuildRequest, BuildResult } from './types.js';
+
+/** Builds one request: `ImageBuilder.build`. */
+export type BuildFunction = (
+  request: BuildRequest,
+  context: { readonly id: string; readonly emit: EmitEvent; readonly signal: AbortSignal },
+) => Promise<BuildResult>;
+
+export interface BuildWorkerDeps {
+  readonly builds: BuildService;
+  readonly records: RecordStore;
+  readonly queue: Queue;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  readonly build: BuildFunction;
+}
+
+export interface BuildWorkerOptions {
+  /** Builds at once; 1 when absent. */
+  readonly slots?: number;
+  /** A lease that is not renewed for so long is free; 15 s when absent. */
+  readonly leaseMs?: number;
+  /** Workers that may begin a build before it is given up; 3 when absent. */
+  readonly maxAttempts?: number;
+}
+
+interface Lease {
+  readonly owner: string;
+}
+
+/** Why a build is stopped from outside. */
+class BuildStopped extends Error {
+  constructor(readonly why: 'cancelled' | 'worker-stopping' | 'lease-lost') {
+    super(why);
+  }
+}
+
+export class BuildWorker {
+  private readonly stopping = new AbortController();
+  private readonly owner: string;
+  private readonly leaseMs: number;
+  private loops: Promise<void>[] = [];
+
+  constructor(
+    private readonly deps: BuildWorkerDeps,
+    private readonly options: BuildWorkerOptions = {},
+  ) {
+    this.owner = deps.ids.ulid();
+    this.leaseMs = options.leaseMs ?? 15_000;
+  }
+
+  /** Looks after builds that a crash left behind, then takes messages until `stop`. */
+  async start(): Promise<void> {
+    await this.recover();
+    const slots = this.options.slots ?? 1;
+    this.loops = Array.from({ length: slots }, () => this.loop());
+  }
+
+  /** Stops taking messages; a build under way is handed back for another worker, its finished steps kept. */
+  async stop(): Promise<void> {
+    this.stopping.abort(new BuildStopped('worker-stopping'));
+    await Promise.all(this.loops);
+  }
+
+  /** Sends a message for every build that is not finished: a crash between record and message loses none. */
+  async recover(): Promise<void> {
+    let cursor: string | undefined;
+    do {
+      const page = await this.deps.records.query(OPEN_LIST, { ...(cursor === undefined ? {} : { cursor }) });
+      for (const record of page.records) await this.deps.builds.enqueue(record.sort);
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+
+  private async loop(): Promise<void> {
+    const { queue, clock, logger } = this.deps;
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      try {
+        const visibilitySeconds = Math.ceil((this.leaseMs * 2) / 1000);
+        const messages = await queue.receive({ max: 1, visibilitySeconds, waitSeconds: 20, signal });
+        for (const message of messages) await this.handle(message);
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.error('the build worker could not take a message', { error: String(error) });
+        await clock.sleep(1000, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  /** One delivery, from receipt to acknowledgement. */
+  async handle(message: QueueMessage): Promise<void> {
+    const { queue, builds, logger } = this.deps;
+    const id = decodeMessage(message.body);
+    const state = id === undefined ? undefined : await builds.state(id);
+    if (id === undefined || state === undefined || isFinal(state.value.build)) {
+      if (state === undefined) logger.warn('a build message names no build', { body: message.body });
+      return queue.acknowledge(message.receipt);
+    }
+    const version = await this.takeLease(id);
+    if (version === undefined) return queue.extend(message.receipt, Math.ceil(this.leaseMs / 1000));
+    const done = await this.leased(id, message, version);
+    await (done ? queue.acknowledge(message.receipt) : queue.extend(message.receipt, 0));
+  }
+
+  private async takeLease(id: string): Promise<number | undefined> {
+    const value: Lease = { owner: this.owner };
+    const expiresAtMs = this.deps.clock.nowMs() + this.leaseMs;
+    const result = await this.deps.records.put(leaseKey(id), value, { expect: 'absent', expiresAtMs });
+    return result.outcome === 'written' ? result.version : undefined;
+  }
+
+  /** @returns false when another worker shall have the message */
+  private async leased(id: string, message: QueueMessage, leaseVersion: number): Promise<boolean> {
+    const { builds } = this.deps;
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, this.stopping.signal]);
+    const beat = this.heartbeat(id, message, leaseVersion, stop);
+    try {
+      const state = await this.begin(id);
+      if (state === undefined) return (await builds.get(id)) === undefined;
+      return await this.run(state, signal, stop);
+    } finally {
+      await beat.end();
+    }
+  }
+
+  /** Renews lease and message, and watches for a cancel request. */
+  private heartbeat(
+    id: string,
+    message: QueueMessage,
+    leaseVersion: number,
+    stop: AbortController,
+  ): { end(): Promise<void> } {
+    const { records, queue, clock, builds } = this.deps;
+    const ended = new AbortController();
+    let version = leaseVersion;
+    let held = true;
+    const renew = async (): Promise<void> => {
+      const expiresAtMs = clock.nowMs() + this.leaseMs;
+      const value: Lease = { owner: this.owner };
+      const result = await records.put(leaseKey(id), value, { expect: { version }, expiresAtMs });
+      if (result.outcome === 'lost') {
+        held = false;
+        stop.abort(new BuildStopped('lease-lost'));
+        return;
+      }
+      version = result.version;
+      await queue.extend(message.receipt, Math.ceil((this.leaseMs * 2) / 1000));
+    };
+    const watch = async (): Promise<void> => {
+      if ((await builds.state(id))?.value.cancelRequested === true) stop.abort(new BuildStopped('cancelled'));
+    };
+    let watching: Promise<void> = Promise.resolve();
+    const off = builds.log.onChange(id, () => {
+      watching = watching.then(watch).catch(() => undefined);
+    });
+    const beating = (async () => {
+      while (!ended.signal.aborted && held) {
+        await clock.sleep(this.leaseMs / 3, ended.signal);
+        await renew();
+        await watch();
+      }
+    })().catch((error: unknown) => {
+      if (!ended.signal.aborted) this.deps.logger.warn('a build lease could not be renewed', { id, error: String(error) });
+    });
+    return {
+      end: async () => {
+        off();
+        ended.abort();
+        await beating;
+        await watching;
+        if (held) await records.delete(leaseKey(id), { expect: { version } });
+      },
+    };
+  }
+
+  /** Marks the build as running; undefined when it is not to be run after all. */
+  private async begin(id: string): Promise<StoredRecord<BuildRecord> | undefined> {
+    const { builds, clock, records } = this.deps;
+    for (;;) {
+      const state = await builds.state(id);
+      if (state === undefined || isFinal(state.value.build)) return undefined;
+      const { build, attempts } = state.value;
+      if (attempts >= (this.options.maxAttempts ?? 3)) {
+        const error = new AppError('BUILD_INTERRUPTED', `the build was interrupted ${attempts} times and is given up`, {
+          kind: 'failed',
+          hint: 'look at the memory and disk of the worker, then build again: finished steps are kept',
+        });
+        if ((await builds.finish(state, { status: 'failed', error: toBuildError(error) }, undefined)) !== undefined) {
+          return undefined;
+        }
+        continue;
+      }
+      const running: Build = { ...build, status: 'running', startedMs: build.startedMs ?? clock.nowMs() };
+      const value: BuildRecord = { ...state.value, build: running, attempts: attempts + 1 };
+      const result = await records.put(buildKey(id), value, { expect: { version: state.version } });
+      if (result.outcome === 'written') return { ...state, value, version: result.version };
+    }
+  }
+
+  private async run(state: StoredRecord<BuildRecord>, signal: AbortSignal, stop: AbortController): Promise<boolean> {
+    const { builds, clock, logger } = this.deps;
+    const { id, request } = state.value.build;
+    const log = new BuildLogWriter(builds.log, clock, id, await builds.log.lastSequence(id), (error) => {
+      stop.abort(error);
+    });
+    if (state.value.attempts > 1) {
+      log.emit({ type: 'message', text: 'The build was interrupted; it goes on from the finished steps.' });
+    }
+    if (state.value.cancelRequested === true) stop.abort(new BuildStopped('cancelled'));
+    let outcome: Pick<Build, 'status' | 'result' | 'error'>;
+    try {
+      signal.throwIfAborted();
+      const result = await this.deps.build(request, { id, emit: log.emit, signal });
+      outcome = { status: 'succeeded', result };
+    } catch (error) {
+      const reason: unknown = signal.aborted ? signal.reason : error;
+      if (reason instanceof BuildStopped && reason.why !== 'cancelled') {
+        await log.close().catch(() => undefined);
+        if (reason.why === 'worker-stopping') await this.handBack(id);
+        return false;
+      }
+      if (reason instanceof BuildStopped) outcome = { status: 'cancelled' };
+      else outcome = { status: 'failed', error: toBuildError(reason) };
+      if (outcome.status === 'failed') logger.info('a build failed', { id, code: outcome.error?.code });
+    }
+    return this.settle(id, outcome, log);
+  }
+
+  private async settle(
+    id: string,
+    outcome: Pick<Build, 'status' | 'result' | 'error'>,
+    log: BuildLogWriter,
+  ): Promise<boolean> {
+    const { builds } = this.deps;
+    const last = await log.finish({ type: 'finished', ...outcome });
+    for (;;) {
+      const state = await builds.state(id);
+      if (state === undefined || isFinal(state.value.build)) return true;
+      // A cancel request may have raised the version: the outcome stands all the same.
+      if ((await builds.finish(state, outcome, last)) !== undefined) return true;
+      if ((await builds.log.lastSequence(id)) >= last.sequence) throw leaseLost(id);
+    }
+  }
+
+  /** A worker that stops in good order does not count as one that died. */
+  private async handBack(id: string): Promise<void> {
+    const state = await this.deps.builds.state(id);
+    if (state === undefined || isFinal(state.value.build)) return;
+    const value: BuildRecord = { ...state.value, attempts: Math.max(0, state.value.attempts - 1) };
+    await this.deps.records.put(buildKey(id), value, { expect: { version: state.version } });
+  }
+}
