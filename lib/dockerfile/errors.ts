@@ -41,3 +41,21 @@ export function refusal(
   const { hint, ...details } = options;
   return new AppError(code, sentence, { kind: 'invalid', details, ...(hint === undefined ? {} : { hint }) });
 }
+
+/** Where a refusal's word stands in the text of its instruction, preferring a whole word; -1 when it does not. */
+export function findWord(text: string, details: Readonly<Record<string, unknown>>): number {
+  const { word, offset } = details;
+  if (typeof word !== 'string' || word === '') return -1;
+  let found = -1;
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
+    const isWhole = at === 0 || /[\s=,"']/.test(text[at - 1] ?? '');
+    const ends = at + word.length;
+    if (isWhole && (ends === text.length || /[\s=,"']/.test(text[ends] ?? ''))) {
+      found = at;
+      break;
+    }
+    if (found < 0) found = at;
+  }
+  if (found < 0) return -1;
+  return found + (typeof offset === 'number' ? Math.min(offset, word.length - 1) : 0);
+}

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { refusal } from './errors.js';
 
 export interface ExposedPorts {
-  /** `80/tcp`, one per port, as image configs have them. */
+  /** `80/tcp`, one per port, as image configs have them; listed when asked for, as a range may be long. */
   readonly ports: readonly string[];
   /** As written, or `tcp`. */
   readonly protocol: string;
@@ -43,11 +43,14 @@ export function parseExposePort(text: string): ExposedPorts {
       throw refuse('the ranges differ in size');
     }
   }
-  const ports = Array.from(
-    { length: range.last - range.first + 1 },
-    (_, i) => `${range.first + i}/${protocol.toLowerCase()}`,
-  );
-  return { ports, protocol, hasHostPart: address !== '' || host !== '' };
+  return {
+    protocol,
+    hasHostPart: address !== '' || host !== '',
+    get ports() {
+      const size = range.last - range.first + 1;
+      return Array.from({ length: size }, (_, i) => `${range.first + i}/${protocol.toLowerCase()}`);
+    },
+  };
 }
 
 function isAddress(address: string): boolean {

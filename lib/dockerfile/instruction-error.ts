@@ -1,6 +1,6 @@
 /** Gives a refusal the place of the instruction it came from, for whoever works on instructions after parsing. */
 import type { AppError } from '../errors/index.js';
-import { DockerfileError } from './errors.js';
+import { DockerfileError, findWord } from './errors.js';
 import type { FromInstruction, Instruction } from './types.js';
 
 /**
@@ -13,9 +13,9 @@ export function errorAt(
   error: AppError,
 ): DockerfileError {
   if (error instanceof DockerfileError) return error;
-  const { word, offset: _offset, ...details } = error.details;
+  const { word: _word, offset: _offset, ...details } = error.details;
   const { original, range } = instruction;
-  const at = typeof word === 'string' && word !== '' ? original.indexOf(word) : -1;
+  const at = findWord(original, error.details);
   const lines = (at < 0 ? '' : original.slice(0, at)).split('\n');
   const row = lines.length - 1;
   const place = {

@@ -114,7 +114,8 @@ function onlyArgument(statement: Statement, flags: 'no flags' | 'any flags' = 'n
 
 function someArguments(statement: Statement): readonly string[] {
   const name = statement.keyword.toUpperCase();
-  if (statement.words.length === 0) throw argumentError(`${name} requires at least one argument`, `${name} <value> …`);
+  const hint = name === 'ENV' || name === 'LABEL' ? `${name} <name>=<value> …` : `${name} <value> …`;
+  if (statement.words.length === 0) throw argumentError(`${name} requires at least one argument`, hint);
   noFlags(statement);
   return statement.words;
 }

@@ -34,8 +34,11 @@ export function lintFile(input: LintInput, emptyContinuations: readonly number[]
   lintStageNames(stages, check, report, found);
   lintCasing(stages, check, found);
   lintBases(input, report);
-  const memory: StageMemory[] = [];
-  for (const stage of stages) memory.push(lintStage(stage, baseMemory(stage, stages, memory), report));
+  const named = new Map<string, StageMemory>();
+  for (const stage of stages) {
+    const memory = lintStage(stage, { hasShell: false, hasWorkdir: false, ...named.get(stage.from.image) }, report);
+    if (stage.from.name !== undefined) named.set(stage.from.name, memory);
+  }
   return found.sort((a, b) => a.line - b.line);
 }
 
@@ -152,11 +155,6 @@ function lintPlatformFlag(
 interface StageMemory {
   hasShell: boolean;
   hasWorkdir: boolean;
-}
-
-function baseMemory(stage: Stage, stages: readonly Stage[], memory: readonly StageMemory[]): StageMemory {
-  const base = stages.findLastIndex(({ from, index }) => index < stage.index && from.name === stage.from.image);
-  return { ...(memory[base] ?? { hasShell: false, hasWorkdir: false }) };
 }
 
 function lintStage(stage: Stage, memory: StageMemory, report: Report): StageMemory {

@@ -28,9 +28,10 @@ export interface Mount {
 
 const TYPES: readonly MountType[] = ['bind', 'cache', 'tmpfs', 'secret', 'ssh'];
 const SHARINGS: readonly CacheSharing[] = ['shared', 'private', 'locked'];
-const KEYS = (
-  'type from source src target dst destination readonly ro readwrite rw ' + 'id sharing required size mode uid gid env'
-).split(' ');
+const KEYS = [
+  'type from source src target dst destination readonly ro readwrite rw',
+  'id sharing required size mode uid gid env',
+].flatMap((line) => line.split(' '));
 
 type Draft = { -readonly [Key in keyof Mount]: Mount[Key] } & { readOnlyGiven: boolean };
 

@@ -5,7 +5,7 @@
  */
 import { AppError } from '../errors/index.js';
 import { DirectiveReader } from './directives.js';
-import { DockerfileError, refusal } from './errors.js';
+import { DockerfileError, findWord, refusal } from './errors.js';
 import { heredocMarks, stripLeadingTabs } from './heredoc.js';
 import type { SourceText } from './source-text.js';
 import type { Heredoc, LinePiece, Statement } from './types.js';
@@ -43,6 +43,9 @@ const readers: Readonly<Record<string, (rest: string, escape: string) => words.A
   volume: words.jsonOrWords,
   workdir: words.wholeLine,
 };
+
+/** ONBUILD in ONBUILD is refused later, with a better message; this keeps a long chain from growing the stack. */
+const MAX_ONBUILD_DEPTH = 8;
 
 /** Names of all instructions, lower case. */
 export const INSTRUCTION_NAMES: readonly string[] = [...Object.keys(readers), 'onbuild'];
@@ -174,12 +177,15 @@ class StatementReader {
     };
   }
 
-  private words(line: string): Words {
+  private words(line: string, depth = 0): Words {
     const { keyword, flags, rest } = words.splitCommand(line, this.escape);
     const name = keyword.toLowerCase();
     if (name === 'onbuild') {
       const base = { keyword, flags, words: [], json: false, code: line };
-      return rest === '' ? base : { ...base, nested: this.words(rest) };
+      if (depth > MAX_ONBUILD_DEPTH) {
+        throw refusal('DOCKERFILE_ONBUILD', 'ONBUILD cannot trigger ONBUILD', { hint: 'one ONBUILD, once' });
+      }
+      return rest === '' ? base : { ...base, nested: this.words(rest, depth + 1) };
     }
     const read = Object.hasOwn(readers, name) ? readers[name] : undefined;
     return { keyword, flags, ...(read?.(rest, this.escape) ?? { words: [''], json: false }), code: line };
@@ -223,9 +229,8 @@ export function locate(
   code: string,
   pieces: readonly LinePiece[],
 ): DockerfileError {
-  const { word, offset, ...details } = error.details;
-  const found = typeof word === 'string' && word !== '' ? code.indexOf(word) : -1;
-  const at = found < 0 ? 0 : found + (typeof offset === 'number' ? Math.min(offset, String(word).length - 1) : 0);
+  const { word: _word, offset: _offset, ...details } = error.details;
+  const at = Math.max(findWord(code, error.details), 0);
   let low = 0;
   for (let high = pieces.length - 1; low < high;) {
     const middle = (low + high + 1) >> 1;

@@ -4,10 +4,10 @@ import { refusal } from './errors.js';
 const FIRST_REAL_TIME = 34;
 const LAST_REAL_TIME = 64;
 /** Linux numbers them in this order, from 1. */
-const NAMES = (
-  'HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT ' +
-  'CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS'
-).split(' ');
+const NAMES = [
+  'HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT',
+  'CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS',
+].flatMap((line) => line.split(' '));
 const ALIASES: Readonly<Record<string, string>> = { CLD: 'CHLD', IOT: 'ABRT', POLL: 'IO' };
 
 /** The signal's number on Linux. @throws AppError DOCKERFILE_SIGNAL */
