@@ -1,5 +1,5 @@
 /** Reading a request: limits while the bytes pass, and schemas whose findings become JSON pointers. */
-import type * as z from 'zod';
+import * as z from 'zod';
 import { AppError } from '../errors/index.js';
 import { type InvalidPart, invalidRequest } from './problem.js';
 
@@ -40,9 +40,8 @@ export function queryObject(url: URL, schema: z.ZodObject): Record<string, unkno
 }
 
 function isList(type: z.core.$ZodType | undefined): boolean {
-  let inner = type;
-  while (inner !== undefined && 'innerType' in inner._zod.def) inner = inner._zod.def.innerType as z.core.$ZodType;
-  return inner?._zod.def.type === 'array';
+  const inner = type instanceof z.ZodExactOptional ? type.unwrap() : type;
+  return inner instanceof z.ZodArray;
 }
 
 /** @throws AppError MEDIA_TYPE_UNSUPPORTED, BODY_TOO_LARGE, JSON_INVALID */

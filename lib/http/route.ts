@@ -102,7 +102,16 @@ export function route<
   const query = options.query ?? EMPTY;
   const isReplayable = options.isReplayable ?? (method === 'POST' && options.body !== undefined);
   return {
-    ...{ method, path, id, summary, tag, access, params, query, binaryBody, answers },
+    method,
+    path,
+    id,
+    summary,
+    tag,
+    access,
+    params,
+    query,
+    binaryBody,
+    answers,
     body: options.body,
     isReplayable,
     async run(call) {
