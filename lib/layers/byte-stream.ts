@@ -1,9 +1,45 @@
 /** Small turns of a byte stream, as async iterables. */
-import { pipeline, type Duplex } from 'node:stream';
+import { pipeline, type Duplex, type Writable } from 'node:stream';
 import type { Digester } from '../oci/index.js';
 import type { ByteSource } from '../store/index.js';
 
 export type ByteTransform = (source: ByteSource) => ByteSource;
+
+/** No bytes: the body of whatever has none. */
+export async function* noBytes(): AsyncGenerator<Uint8Array, void, undefined> {}
+
+/** Whether two streams have the same bytes; both are let go of. */
+export async function sameBytes(a: ByteSource, b: ByteSource): Promise<boolean> {
+  const size = 64 * 1024;
+  const left = rechunk(a, size)[Symbol.asyncIterator]();
+  const right = rechunk(b, size)[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const [x, y] = await Promise.all([left.next(), right.next()]);
+      if (x.done === true || y.done === true) return x.done === y.done;
+      if (Buffer.compare(x.value, y.value) !== 0) return false;
+    }
+  } finally {
+    await Promise.all([left.return?.(), right.return?.()]);
+  }
+}
+
+/** Writes all of a source and ends the sink. A sink that closes early is no failure: its owner tells why. */
+export async function writeInto(sink: Writable, source: ByteSource): Promise<void> {
+  let broken = false;
+  let wake = (): void => {};
+  const stop = (): void => {
+    broken = true;
+    wake();
+  };
+  sink.once('error', stop).once('close', stop);
+  sink.on('drain', () => wake());
+  for await (const chunk of source) {
+    if (broken) return;
+    if (!sink.write(chunk)) await new Promise<void>((resolve) => (wake = resolve));
+  }
+  sink.end();
+}
 
 /** Pipes a source through a Node transform. Leaving the loop early lets go of both. */
 export async function* through(source: ByteSource, transform: Duplex): ByteSource {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { AppError, errnoCode } from '../errors/index.js';
 import type { ByteSource } from '../store/index.js';
+import { writeInto } from './byte-stream.js';
 
 /** @throws AppError COMPRESSION_UNSUPPORTED when the program is not installed, COMPRESSION_INVALID when it refuses */
 export async function* hostDecompress(source: ByteSource, program: 'bzip2' | 'xz'): ByteSource {
@@ -14,7 +15,7 @@ export async function* hostDecompress(source: ByteSource, program: 'bzip2' | 'xz
     child.once('error', reject);
     child.once('close', resolve);
   });
-  const fed = feed(source, child.stdin);
+  const fed = writeInto(child.stdin, source);
   fed.catch(() => child.kill('SIGKILL'));
   exit.catch(() => {});
   let ended = false;
@@ -39,23 +40,4 @@ export async function* hostDecompress(source: ByteSource, program: 'bzip2' | 'xz
   } finally {
     if (!ended) child.kill('SIGKILL');
   }
-}
-
-/** Writes all of a source; a program that closes its input early is no failure here, its exit status tells. */
-async function feed(source: ByteSource, sink: NodeJS.WritableStream): Promise<void> {
-  let broken = false;
-  sink.on('error', () => {
-    broken = true;
-  });
-  for await (const chunk of source) {
-    if (broken) break;
-    if (!sink.write(chunk)) {
-      await new Promise<void>((resolve) => {
-        sink.once('drain', resolve);
-        sink.once('close', resolve);
-        sink.once('error', () => resolve());
-      });
-    }
-  }
-  sink.end();
 }

@@ -4,10 +4,12 @@
  * `withLayer` gives another tree that shares what did not change.
  */
 import { AppError } from '../errors/index.js';
+import type { ByteSource } from '../store/index.js';
+import { noBytes } from './byte-stream.js';
 import { LayerBodies } from './layer-bodies.js';
 import type { LayerIndex } from './layer-index.js';
 import type { LayerContent } from './layer-reader.js';
-import { comparePaths, joinPath, parentPath, quoteName } from './path-name.js';
+import { comparePaths, joinPath, quoteName } from './path-name.js';
 import { emptyRoot, find, layOver, type TreeNode } from './tree-node.js';
 import type { LayerEntry, TarMember } from './types.js';
 
@@ -20,6 +22,16 @@ export interface TreeEntry extends LayerEntry {
 export interface LookupOptions {
   /** Whether a link at the end of the path is followed; true when absent. Links on the way always are. */
   readonly followLast?: boolean;
+}
+
+export interface TreeMember extends TarMember {
+  readonly entry: TreeEntry;
+}
+
+export interface TreeContents {
+  /** The content of the file at exactly this path; nothing for what is no file. */
+  read(path: string): ByteSource;
+  close(): Promise<void>;
 }
 
 /** As Linux limits it. */
@@ -84,35 +96,42 @@ export class ImageTree {
    * @throws AppError FILE_ABSENT when the path leads to no file
    */
   async *readFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {
-    const { node } = this.locate(path, true);
+    const { node, path: found } = this.locate(path, true);
     if (node?.body === undefined) {
       const what = node === undefined ? 'does not exist' : `is a ${node.entry.type}`;
       throw new AppError('FILE_ABSENT', `${quoteName(path)} ${what} in the image`, { kind: 'not-found' });
     }
-    const bodies = new LayerBodies(this.content);
+    const contents = this.contents();
     try {
-      yield* bodies.read(node.body, node.entry.sizeBytes);
+      yield* contents.read(found);
     } finally {
-      await bodies.close();
+      await contents.close();
     }
   }
 
   /**
    * Entries of this tree with their contents. Each layer is read in one pass as far as the entries come in its order,
-   * which they do when sorted. Each body must be read, or left, before the next member.
+   * which they mostly do when sorted. Each body must be read, or left, before the next member.
    */
-  async *readMembers(
-    entries: Iterable<TreeEntry>,
-  ): AsyncGenerator<TarMember & { readonly entry: TreeEntry }, void, undefined> {
-    const bodies = new LayerBodies(this.content);
+  async *readMembers(entries: Iterable<TreeEntry>): AsyncGenerator<TreeMember, void, undefined> {
+    const contents = this.contents();
     try {
-      for (const entry of entries) {
-        const body = find(this.root, entry.path)?.body;
-        yield { entry, body: body === undefined ? nothing() : bodies.read(body, entry.sizeBytes) };
-      }
+      for (const entry of entries) yield { entry, body: contents.read(entry.path) };
     } finally {
-      await bodies.close();
+      await contents.close();
     }
+  }
+
+  /** For reading many files, one after the other; must be closed. */
+  contents(): TreeContents {
+    const bodies = new LayerBodies(this.content);
+    return {
+      read: (path) => {
+        const node = find(this.root, path);
+        return node?.body === undefined ? noBytes() : bodies.read(node.body, node.entry.sizeBytes);
+      },
+      close: () => bodies.close(),
+    };
   }
 
   private locate(path: string, followLast: boolean): { readonly path: string; readonly node: TreeNode | undefined } {
@@ -156,13 +175,4 @@ function* walk(node: TreeNode, path: string): Generator<TreeEntry, void, undefin
 
 function sorted(node: TreeNode): [string, TreeNode][] {
   return [...(node.children ?? [])].sort(([a], [b]) => comparePaths(a, b));
-}
-
-async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
-
-/** The folders a path lies in, from the top, without the root. */
-export function ancestors(path: string): string[] {
-  const above: string[] = [];
-  for (let at = parentPath(path); at !== ''; at = parentPath(at)) above.unshift(at);
-  return above;
 }

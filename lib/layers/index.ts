@@ -6,6 +6,7 @@ export {
   sniffCompression,
 } from './compression.js';
 export {
+  ancestors,
   baseName,
   comparePaths,
   decodeName,
@@ -21,8 +22,12 @@ export { type PlacedMember, readTar, type TarReadOptions } from './tar-reader.js
 export { writeTar, type TarWriteOptions } from './tar-writer.js';
 export * from './types.js';
 export { isOpaqueMarker, isWhiteout, OPAQUE_MARKER, whiteoutFor, whiteoutOf } from './whiteout.js';
-export { ancestors, ImageTree, type LookupOptions, type TreeEntry } from './image-tree.js';
+export { ImageTree, type LookupOptions, type TreeContents, type TreeEntry, type TreeMember } from './image-tree.js';
 export { type IndexedEntry, type LayerDescriptor, type LayerIndex } from './layer-index.js';
 export { LayerIndexes, layerIndexKey, type LayerIndexDeps, type LayerIndexRecord } from './layer-indexes.js';
 export { indexLayer, type LayerContent, openLayer, readLayer } from './layer-reader.js';
 export { type IndexedLayer, writeLayer, type WriteLayerOptions } from './layer-writer.js';
+export { type ChangesetRules, completeChangeset, type ParentSource, whiteoutMember } from './changeset.js';
+export { type ContextOptions, readContext } from './context-reader.js';
+export { layerName, type UnpackedLayer, UnpackedLayers } from './unpacked-layers.js';
+export { changesetOfUpper, type UpperChangesetOptions } from './upper-changeset.js';

@@ -83,6 +83,14 @@ export function joinPath(directory: string, name: string): string {
   return directory === '' ? name : `${directory}/${name}`;
 }
 
+/** The folders a path lies in, from the top, without the root. */
+export function ancestors(path: string): string[] {
+  const above: string[] = [];
+  for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1))
+    above.push(path.slice(0, slash));
+  return above;
+}
+
 /** Whether `path` lies below `directory` (not `directory` itself); everything lies below the root `''`. */
 export function isBelow(path: string, directory: string): boolean {
   return directory === '' ? path !== '' : path.startsWith(`${directory}/`);

@@ -1,0 +1,174 @@
+/**
+ * UnpackedLayers: layers as folders that overlayfs can take as lower ones, each unpacked once and shared by every
+ * container and build step. Names are short because mount options end at 4,096 bytes; whoever mounts does so with
+ * `directory` as its working folder. A layer appears whole or not at all, also between several processes: it is
+ * unpacked beside and renamed. What was unpacked before the machine last started is dropped, since only a sync would
+ * have told whether it reached the disk.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoCode } from '../errors/index.js';
+import { type Digest, Digester, digestHex } from '../oci/index.js';
+import { digesting } from './byte-stream.js';
+import { extractTar } from './gnu-tar.js';
+import type { LayerDescriptor } from './layer-index.js';
+import { checkDiffId, type LayerContent, openLayer } from './layer-reader.js';
+import { overlayMembers } from './overlay-members.js';
+import { readTar } from './tar-reader.js';
+import { writeTar } from './tar-writer.js';
+import { bootId, isAlive, processMark } from './process-mark.js';
+import type { TarMember } from './types.js';
+
+export interface UnpackedLayer {
+  readonly diffId: Digest;
+  /** Of the folder, inside `directory`. */
+  readonly name: string;
+  /** Bytes of all contents. */
+  readonly sizeBytes: number;
+}
+
+/** So many characters of base 32: 130 bits, and 127 layers fit into the options of one mount. */
+const NAME_CHARACTERS = 26;
+const TEMPORARY = '.tmp';
+const NOTES = '.notes';
+
+export class UnpackedLayers {
+  private readonly running = new Map<Digest, Promise<string>>();
+
+  private constructor(
+    private readonly content: LayerContent,
+    /** Absolute; the working folder for mounts. */
+    readonly directory: string,
+  ) {}
+
+  /** Opens the cache in a folder, and removes what killed processes and earlier starts of the machine left there. */
+  static async open(deps: { readonly content: LayerContent }, base: string): Promise<UnpackedLayers> {
+    const boot = (await bootId()).slice(0, 8);
+    const directory = join(base, boot);
+    for (const part of [TEMPORARY, NOTES]) await mkdir(join(directory, part), { recursive: true, mode: 0o700 });
+    for (const other of await readdir(base)) {
+      if (other !== boot) await rm(join(base, other), { recursive: true, force: true });
+    }
+    for (const leftover of await readdir(join(directory, TEMPORARY))) {
+      if (!(await isAlive(leftover))) await rm(join(directory, TEMPORARY, leftover), { recursive: true, force: true });
+    }
+    return new UnpackedLayers(deps.content, directory);
+  }
+
+  /**
+   * The name of the layer's folder inside `directory`; unpacked now if it is not there yet. Single flight per layer.
+   * @throws AppError LAYER_CORRUPT when the blob does not unpack to `diffId`, LAYER_UNSAFE, LAYER_LINK_BROKEN, or those
+   * of reading; then nothing is left behind
+   */
+  async ensure(layer: { readonly descriptor: LayerDescriptor; readonly diffId: Digest }): Promise<string> {
+    const running = this.running.get(layer.diffId);
+    if (running !== undefined) return running;
+    const work = this.find(layer).finally(() => this.running.delete(layer.diffId));
+    this.running.set(layer.diffId, work);
+    return work;
+  }
+
+  /** Removes a layer that nothing has mounted. Removing what is not there is fine. */
+  async remove(diffId: Digest): Promise<void> {
+    const name = layerName(diffId);
+    const temporary = await this.temporary();
+    try {
+      await rename(join(this.directory, name), join(temporary, 'layer'));
+    } catch (error) {
+      if (errnoCode(error) !== 'ENOENT') throw error;
+    } finally {
+      await rm(temporary, { recursive: true, force: true });
+    }
+    await rm(this.note(name), { force: true });
+  }
+
+  /** The layers that are unpacked now. */
+  async list(): Promise<readonly UnpackedLayer[]> {
+    const names = (await readdir(this.directory)).filter((name) => !name.startsWith('.')).sort();
+    const notes = await Promise.all(names.map((name) => this.read(name)));
+    return notes.filter((note) => note !== undefined);
+  }
+
+  /** Bytes of contents by layer. */
+  async sizes(): Promise<ReadonlyMap<Digest, number>> {
+    return new Map((await this.list()).map(({ diffId, sizeBytes }) => [diffId, sizeBytes]));
+  }
+
+  private async find(layer: { readonly descriptor: LayerDescriptor; readonly diffId: Digest }): Promise<string> {
+    const name = layerName(layer.diffId);
+    if (!(await exists(join(this.directory, name)))) await this.unpack(layer, name);
+    return name;
+  }
+
+  private async unpack(
+    { descriptor, diffId }: { readonly descriptor: LayerDescriptor; readonly diffId: Digest },
+    name: string,
+  ): Promise<void> {
+    const temporary = await this.temporary();
+    try {
+      const target = join(temporary, 'layer');
+      await mkdir(target);
+      const digester = new Digester();
+      const size = { bytes: 0 };
+      const members = overlayMembers(readTar(digesting(openLayer(this.content, descriptor), digester)));
+      await extractTar(writeTar(counting(members, size)), target);
+      checkDiffId(descriptor, digester.digest(), diffId);
+      await chmod(target, 0o755);
+      const note: UnpackedLayer = { diffId, name, sizeBytes: size.bytes };
+      await writeFile(join(temporary, 'note'), JSON.stringify(note));
+      await rename(join(temporary, 'note'), this.note(name));
+      await rename(target, join(this.directory, name));
+    } catch (error) {
+      // Another process was faster; its folder has the same bytes.
+      if (!LOST_RACE.has(errnoCode(error) ?? '')) throw error;
+    } finally {
+      await rm(temporary, { recursive: true, force: true });
+    }
+  }
+
+  private async read(name: string): Promise<UnpackedLayer | undefined> {
+    try {
+      return JSON.parse(await readFile(this.note(name), 'utf8')) as UnpackedLayer;
+    } catch (error) {
+      // Removed meanwhile.
+      if (errnoCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  private note(name: string): string {
+    return join(this.directory, NOTES, name);
+  }
+
+  private async temporary(): Promise<string> {
+    const path = join(this.directory, TEMPORARY, `${await processMark()}.${randomBytes(6).toString('hex')}`);
+    await mkdir(path, { mode: 0o700 });
+    return path;
+  }
+}
+
+const LOST_RACE = new Set(['ENOTEMPTY', 'EEXIST']);
+
+/** The folder name of a layer: the first 130 bits of its diff id in base 32. */
+export function layerName(diffId: Digest): string {
+  const bits = BigInt(`0x${digestHex(diffId).slice(0, 33)}`) >> 2n;
+  return bits.toString(32).padStart(NAME_CHARACTERS, '0');
+}
+
+async function* counting(members: AsyncIterable<TarMember>, size: { bytes: number }): AsyncGenerator<TarMember> {
+  for await (const member of members) {
+    size.bytes += member.entry.sizeBytes;
+    yield member;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: unknown) => {
+      if (errnoCode(error) === 'ENOENT') return false;
+      throw error;
+    },
+  );
+}
