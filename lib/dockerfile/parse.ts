@@ -68,7 +68,10 @@ function checkOptions(value: string | undefined, source: SourceText): CheckOptio
   try {
     return parseCheckOptions(value ?? '');
   } catch (error) {
-    throw error instanceof AppError ? locate(error, source, '', []) : error;
+    if (!(error instanceof AppError)) throw error;
+    const line = source.findLine(value ?? '');
+    const text = source.line(line);
+    throw locate(error, source, text, [{ offset: 0, line, column: 1 }]);
   }
 }
 

@@ -51,6 +51,12 @@ export class SourceText {
     return trimLineEnd(this.text.slice(this.starts[first - 1] ?? 0, this.starts[last] ?? this.at));
   }
 
+  /** The first line that has the text; 1 when none has. */
+  findLine(text: string): number {
+    for (let line = 1; line <= this.lineNumber; line++) if (this.line(line).includes(text)) return line;
+    return 1;
+  }
+
   place(line: number, column: number): SourcePlace {
     return { file: this.fileName, line, column, sourceLine: this.line(line) };
   }

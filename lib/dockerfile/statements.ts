@@ -204,7 +204,7 @@ class StatementReader {
       }
       throw refusal('DOCKERFILE_HEREDOC_UNTERMINATED', `heredoc "${mark.name}" has no end`, {
         hint: `a line that has only ${mark.name}`,
-        word: '<<',
+        word: logical.text.includes(`<<${mark.name}`) ? `<<${mark.name}` : mark.name,
       });
     });
   }

@@ -24,20 +24,27 @@ export function nearest(
   return word === word.toLowerCase() ? best.toLowerCase() : best;
 }
 
-/** Levenshtein distance, or `limit` when it is that or more. */
+/** Insertions, deletions, replacements and swaps of neighbours from one to the other, or `limit` when it is that many. */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
+  let before: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
-    let least = i;
     for (let j = 1; j <= b.length; j++) {
       const cost = a[i - 1] === b[j - 1] ? 0 : 1;
-      const distance = Math.min((previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (previous[j - 1] ?? 0) + cost);
-      row.push(distance);
-      least = Math.min(least, distance);
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      row.push(
+        Math.min(
+          (previous[j] ?? 0) + 1,
+          (row[j - 1] ?? 0) + 1,
+          (previous[j - 1] ?? 0) + cost,
+          isSwap ? (before[j - 2] ?? 0) + 1 : limit,
+        ),
+      );
     }
-    if (least >= limit) return limit;
+    if (Math.min(...row) >= limit && Math.min(...previous) >= limit) return limit;
+    before = previous;
     previous = row;
   }
   return Math.min(previous[b.length] ?? limit, limit);
