@@ -25,26 +25,49 @@ export async function sweepHost(
   keep: ReadonlySet<string>,
 ): Promise<void> {
   const { scope } = deps;
-  const containers = new SupervisedContainers(deps);
-  const unknown = new Set([...(await containers.list()), ...(await cgroupContainers(scope))]);
-  for (const id of unknown) if (!keep.has(id)) await containers.delete(id);
-  for (const { pid, id } of await supervisors(scope)) if (id === undefined || !keep.has(id)) killQuietly(pid);
+  const isStray = (id: string): boolean => !keep.has(id);
+  await sweepContainers(deps, isStray);
+  for (const { pid, id } of await supervisors(scope)) if (id === undefined || isStray(id)) killQuietly(pid);
   for (const path of [...(await scopeMounts(scope))].reverse()) {
-    if (!isKept(path, keep)) await unmountOverlay(path);
+    // A mount belongs to a container when its path has the container's id as a component.
+    if (!path.split('/').some((part) => keep.has(part))) await unmountOverlay(path);
   }
-  if (keep.size > 0) return sweepNetwork(scope, keep);
+  if (keep.size > 0) return sweepNetwork(scope, isStray);
   await removeNetwork(scope);
   await removeScopeCgroup(scope);
   await unmountOverlay(scopePaths.etcRoot(scope));
   await rm(scopePaths.run(scope), { recursive: true, force: true });
 }
 
-async function sweepNetwork(scope: HostScope, keep: ReadonlySet<string>): Promise<void> {
-  const known = new Set([...(await scopeNamespaces(scope)), ...(await attachmentIds(scope))]);
-  const unknown = [...known].filter((id) => !keep.has(id));
-  if (unknown.length === 0) return;
+/**
+ * Removes the containers that are stray, with their mounts and networks, and nothing else of the scope: for one part
+ * of a platform that cleans up after itself while others are at work. Each id is asked about right before it goes.
+ */
+export async function sweepStray(
+  deps: { readonly scope: HostScope; readonly clock: Clock },
+  isStray: (id: string) => boolean,
+): Promise<void> {
+  await sweepContainers(deps, isStray);
+  for (const path of [...(await scopeMounts(deps.scope))].reverse()) {
+    if (path.split('/').some(isStray)) await unmountOverlay(path);
+  }
+  await sweepNetwork(deps.scope, isStray);
+}
+
+async function sweepContainers(
+  deps: { readonly scope: HostScope; readonly clock: Clock },
+  isStray: (id: string) => boolean,
+): Promise<void> {
+  const containers = new SupervisedContainers(deps);
+  const ids = new Set([...(await containers.list()), ...(await cgroupContainers(deps.scope))]);
+  for (const id of ids) if (isStray(id)) await containers.delete(id);
+}
+
+async function sweepNetwork(scope: HostScope, isStray: (id: string) => boolean): Promise<void> {
+  const ids = new Set([...(await scopeNamespaces(scope)), ...(await attachmentIds(scope))]);
+  if (![...ids].some(isStray)) return;
   const network = await BridgeNetwork.open(scope);
-  for (const id of unknown) await network.detach(id);
+  for (const id of ids) if (isStray(id)) await network.detach(id);
 }
 
 async function attachmentIds(scope: HostScope): Promise<readonly string[]> {
@@ -71,11 +94,6 @@ export async function hostResidue(scope: HostScope): Promise<readonly string[]> 
 /** Mount points in the scope's folder, in mount order. */
 async function scopeMounts(scope: HostScope): Promise<readonly string[]> {
   return (await mountPoints()).filter((path) => path.startsWith(`${scope.directory}/`));
-}
-
-/** A mount belongs to a container when its path has the container's id as a component. */
-function isKept(path: string, keep: ReadonlySet<string>): boolean {
-  return path.split('/').some((part) => keep.has(part));
 }
 
 interface Supervisor {

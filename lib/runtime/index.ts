@@ -32,4 +32,5 @@ export {
   type SupervisedOptions,
 } from './supervised-containers.js';
 export { missingTools } from './host-programs.js';
-export { hostResidue, sweepHost } from './host-sweep.js';
+export { hostResidue, sweepHost, sweepStray } from './host-sweep.js';
+export { publishedPorts } from './packet-rules.js';

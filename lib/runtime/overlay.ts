@@ -35,7 +35,9 @@ export interface OverlayMount {
  * @throws AppError OVERLAY_TOO_MANY_LAYERS, OVERLAY_NAME_INVALID, HOST_COMMAND_FAILED
  */
 export async function mountOverlay(mount: OverlayMount): Promise<void> {
-  const { directory, lowers, upper, work } = mount;
+  const { directory, upper, work } = mount;
+  // The kernel refuses a folder twice. Of two equal layers the lower one adds nothing to the upper one.
+  const lowers = [...new Set(mount.lowers)];
   const target = resolve(directory, mount.target);
   await mkdir(target, { recursive: true });
   if (upper === undefined) {

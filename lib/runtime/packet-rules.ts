@@ -127,3 +127,13 @@ export async function ensureRule(table: string, chain: string, rule: readonly st
 async function locked(program: string, args: readonly string[], input: string): Promise<void> {
   await mustRun('flock', ['-w', '60', NETWORK_LOCK, program, ...args], { input });
 }
+
+/** Host ports that packet rules send elsewhere, as `8080/tcp`: published by any engine, and not to be seen by bind. */
+export async function publishedPorts(): Promise<ReadonlySet<string>> {
+  const { stdout } = await runCommand('iptables-save', ['-t', 'nat']);
+  const ports = new Set<string>();
+  for (const match of stdout.matchAll(/^-A .*-p (tcp|udp) .*--dports? ([\d,]+) .*-j (?:CNI-DN-|DNAT)/gm)) {
+    for (const port of (match[2] ?? '').split(',')) ports.add(`${port}/${match[1] ?? ''}`);
+  }
+  return ports;
+}

@@ -1,0 +1,171 @@
+/**
+ * The agent of every container instance on this machine: runs payloads with the real runtime and reports events. It
+ * keeps nothing that matters in memory; after a restart the scheduler hands its unfinished payloads in again, and what
+ * runs is found and taken over.
+ */
+import { rm } from 'node:fs/promises';
+import { AppError } from '../../errors/index.js';
+import type { Platform } from '../../oci/index.js';
+import type { Images } from '../../registry/index.js';
+import {
+  type BridgeNetwork,
+  type ContainerLogLine,
+  type HostScope,
+  type SupervisedContainers,
+  sweepStray,
+} from '../../runtime/index.js';
+import type { Clock, ContentStore, Logger } from '../../store/index.js';
+import { RUNTIME_ID, runtimeIdOf } from './container-process.js';
+import type { LayerFolders } from './container-run.js';
+import { HostPorts } from './host-ports.js';
+import { TaskRecords } from './task-records.js';
+import { TaskRun } from './task-run.js';
+import type { Agent, AgentEvent, TaskPayload } from './types.js';
+
+export interface AgentDeps {
+  readonly content: Pick<ContentStore, 'read'>;
+  readonly images: Pick<Images, 'manifest'>;
+  readonly layers: LayerFolders;
+  readonly scope: HostScope;
+  readonly containers: SupervisedContainers;
+  readonly network: BridgeNetwork;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface AgentOptions {
+  /** Of this machine: chooses from images of several platforms. */
+  readonly platform: Platform;
+  /** Address of the host that published ports listen on; 127.0.0.1 when absent. */
+  readonly bindIp?: string;
+  /** Whether a host in an image's name is this platform's own registry; none is when absent. */
+  readonly isLocalRegistry?: (host: string) => boolean;
+  /** How long logs stay after a task's end, milliseconds; a day when absent. */
+  readonly keepLogsMs?: number;
+  /** Where the search for a free host port begins, from 0 up to 1; anywhere when absent. */
+  readonly random?: () => number;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const CLEAN_UP_MS = 10 * 60 * 1000;
+
+export function createAgent(deps: AgentDeps, options: AgentOptions): Agent {
+  return new HostAgent(deps, options);
+}
+
+class HostAgent implements Agent {
+  private readonly records: TaskRecords;
+  private readonly ports: HostPorts;
+  private readonly runs = new Map<string, TaskRun>();
+  private readonly listeners = new Set<(event: AgentEvent) => void>();
+  private readonly closing = new AbortController();
+  private readonly cleaning: Promise<void>;
+
+  constructor(
+    private readonly deps: AgentDeps,
+    private readonly options: AgentOptions,
+  ) {
+    this.records = new TaskRecords(deps.scope);
+    this.ports = new HostPorts(options.bindIp ?? '127.0.0.1', options.random ?? Math.random);
+    this.cleaning = this.cleanUp();
+  }
+
+  run(payload: TaskPayload): void {
+    if (this.closing.signal.aborted || this.runs.has(payload.taskId)) return;
+    const { platform, isLocalRegistry = () => false } = this.options;
+    const run = new TaskRun(
+      { ...this.deps, records: this.records, ports: this.ports },
+      { platform, isLocalRegistry },
+      payload,
+      (event) => this.tell(event),
+      this.closing.signal,
+    );
+    this.runs.set(payload.taskId, run);
+    void run.done.then(() => this.runs.delete(payload.taskId));
+  }
+
+  stop(taskId: string, why: Parameters<Agent['stop']>[1], drain?: () => Promise<void>): void {
+    const run = this.runs.get(taskId);
+    if (run === undefined) this.deps.logger.warn('a task that does not run is to be stopped', { taskId });
+    else run.stop(why, drain);
+  }
+
+  onEvent(listener: (event: AgentEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  async sweep(knownTaskIds: ReadonlySet<string>): Promise<void> {
+    const isKnown = (taskId: string): boolean => knownTaskIds.has(taskId) || this.runs.has(taskId);
+    await sweepStray(this.deps, (id) => {
+      const taskId = RUNTIME_ID.exec(id)?.[1];
+      return taskId !== undefined && !isKnown(taskId);
+    });
+    for (const taskId of await this.records.list()) {
+      if (isKnown(taskId)) continue;
+      await rm(this.records.folder(taskId), { recursive: true, force: true });
+      const record = await this.records.load(taskId);
+      if (record !== undefined && record.finishedMs === undefined) {
+        await this.records.save({ ...record, finishedMs: this.deps.clock.nowMs() });
+      }
+    }
+    await this.removeExpired();
+  }
+
+  logs(
+    taskId: string,
+    containerName: string,
+    options: { readonly follow?: boolean; readonly sinceMs?: number; readonly signal?: AbortSignal },
+  ): AsyncIterable<ContainerLogLine> | undefined {
+    if (!/^[0-9a-f]{32}$/.test(taskId)) return undefined;
+    const run = this.runs.get(taskId);
+    const isKnown =
+      run === undefined
+        ? this.records.loadNow(taskId)?.containers[containerName] !== undefined
+        : run.payload.containers.some(({ name }) => name === containerName);
+    if (!isKnown) return undefined;
+    const ended = (): boolean => {
+      const now = this.runs.get(taskId);
+      return now === undefined || now.hasEnded(containerName);
+    };
+    return this.deps.containers.log(runtimeIdOf(taskId, containerName), { ...options, ended });
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort(new AppError('AGENT_CLOSED', 'the agent was closed', { kind: 'unavailable' }));
+    await Promise.all([...this.runs.values()].map(({ done }) => done));
+    await this.cleaning;
+  }
+
+  private tell(event: AgentEvent): void {
+    for (const listener of this.listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.deps.logger.error('a listener of the agent failed', { event: event.type, error: String(error) });
+      }
+    }
+  }
+
+  private async cleanUp(): Promise<void> {
+    const { signal } = this.closing;
+    while (!signal.aborted) {
+      await this.deps.clock.sleep(CLEAN_UP_MS, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      await this.removeExpired().catch((error: unknown) => {
+        this.deps.logger.warn('old logs could not be removed', { error: String(error) });
+      });
+    }
+  }
+
+  /** Removes logs and records of tasks that ended long enough ago. */
+  private async removeExpired(): Promise<void> {
+    const before = this.deps.clock.nowMs() - (this.options.keepLogsMs ?? DAY_MS);
+    for (const taskId of await this.records.list()) {
+      const record = this.runs.has(taskId) ? undefined : await this.records.load(taskId);
+      if (record?.finishedMs === undefined || record.finishedMs > before) continue;
+      for (const { runtimeId } of Object.values(record.containers)) await this.deps.containers.forget(runtimeId);
+      await this.records.remove(taskId);
+    }
+  }
+}

@@ -1,0 +1,329 @@
+/**
+ * One container of a task, from its record to its end. Every step is written down before it is taken, and looked up
+ * before it is repeated; what the host says counts more than what the record says.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type BridgeNetwork,
+  type ContainerExit,
+  type ContainerSpec,
+  type HostScope,
+  mountOverlay,
+  type NetworkMode,
+  parseSignal,
+  type SupervisedContainers,
+  unmountOverlay,
+} from '../../runtime/index.js';
+import type { Clock, Logger } from '../../store/index.js';
+import { ContainerFailure, failingAs } from './container-failure.js';
+import { containerProcess, runtimeIdOf } from './container-process.js';
+import type { ContainerStatus } from './dependencies.js';
+import { healthCommand, monitorHealth } from './health-monitor.js';
+import type { HostPorts } from './host-ports.js';
+import type { ImageLayer, ResolvedImage } from './image-source.js';
+import { Observed } from './observed.js';
+import type { ContainerRecord } from './task-records.js';
+import type { AgentEvent, ContainerPayload, NetworkBinding, TaskPayload } from './types.js';
+
+/** Layers as folders on disk, shared by all containers: `UnpackedLayers` of lib/layers, as seen from here. */
+export interface LayerFolders {
+  /** Absolute; the names are relative to it. */
+  readonly directory: string;
+  /** Unpacks the layer unless it lies there already, and gives its short name. Safe to call at once from many sides. */
+  ensure(layer: ImageLayer): Promise<string>;
+}
+
+export interface ContainerRunDeps {
+  readonly scope: HostScope;
+  readonly containers: SupervisedContainers;
+  readonly network: BridgeNetwork;
+  readonly layers: LayerFolders;
+  readonly ports: HostPorts;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What a container needs of its task. */
+export interface ContainerSurroundings {
+  readonly payload: TaskPayload;
+  /** Folder for what the container writes. */
+  readonly folder: string;
+  readonly record: () => ContainerRecord | undefined;
+  /** On disk when it resolves. */
+  readonly write: (record: ContainerRecord) => Promise<void>;
+  readonly emit: (event: ContainerEvent) => void;
+  /** Aborts when the agent goes away; the container does not. */
+  readonly closing: AbortSignal;
+}
+
+type OfTask<E> = E extends AgentEvent ? Omit<E, 'taskId' | 'timeMs'> & { readonly timeMs?: number } : never;
+export type ContainerEvent = OfTask<AgentEvent>;
+
+const DEFAULT_STOP_SECONDS = 30;
+const DEFAULT_SHELL = ['/bin/sh', '-c'];
+
+export class ContainerRun {
+  readonly runtimeId: string;
+  readonly status = new Observed<ContainerStatus>({ phase: 'pending', health: 'UNKNOWN', started: false });
+  private readonly rootfs: string;
+
+  constructor(
+    private readonly deps: ContainerRunDeps,
+    private readonly task: ContainerSurroundings,
+    readonly payload: ContainerPayload,
+  ) {
+    this.runtimeId = runtimeIdOf(task.payload.taskId, payload.name);
+    this.rootfs = join(task.folder, this.runtimeId, 'rootfs');
+  }
+
+  /** Finds out how far the container came before us. `running` and `stopped` are taken over here. */
+  async adopt(): Promise<'fresh' | 'created' | 'running' | 'stopped'> {
+    const record = this.task.record();
+    if (record === undefined) return 'fresh';
+    this.deps.ports.keep(this.runtimeId, record.bindings);
+    const known = record.stoppedMs;
+    if (known !== undefined || record.phase === 'stopped') {
+      await this.ended(record, { ...record, timeMs: known ?? this.deps.clock.nowMs() });
+      return 'stopped';
+    }
+    const state = await this.deps.containers.state(this.runtimeId);
+    if (state.status === 'running') {
+      await this.running(record, true);
+      return 'running';
+    }
+    if (state.status === 'created') return 'created';
+    if (state.status === 'exited') {
+      await this.exited(record, state.exit);
+      return 'stopped';
+    }
+    if (record.phase === 'preparing' || record.phase === 'created') return 'fresh';
+    await this.ended(record, {
+      timeMs: this.deps.clock.nowMs(),
+      reason: 'ContainerVanishedError: the container is gone, as after a restart of the machine',
+    });
+    return 'stopped';
+  }
+
+  /** Makes the container, ready to start. @throws ContainerFailure */
+  async create(image: ResolvedImage, layers: readonly string[], signal: AbortSignal): Promise<void> {
+    // What an earlier attempt left half made.
+    await this.release();
+    await rm(join(this.task.folder, this.runtimeId), { recursive: true, force: true });
+    const config = image.config.config;
+    let record: ContainerRecord = {
+      runtimeId: this.runtimeId,
+      phase: 'preparing',
+      imageDigest: image.digest,
+      bindings: [],
+      ...(config?.StopSignal === undefined ? {} : { stopSignal: config.StopSignal }),
+      ...(config?.Shell === undefined ? {} : { shell: config.Shell }),
+    };
+    await this.task.write(record);
+    const bindings = await this.chooseBindings();
+    record = { ...record, bindings };
+    await this.task.write(record);
+    const network = await failingAs('CannotStartContainerError', signal, () => this.attach(bindings));
+    await failingAs('CannotCreateContainerError', signal, () => this.mount(layers));
+    signal.throwIfAborted();
+    const spec = await failingAs('CannotCreateContainerError', signal, async () => this.spec(image, network.mode));
+    await failingAs('CannotStartContainerError', signal, () => this.deps.containers.create(spec, network.address));
+    const { address } = network;
+    await this.task.write({ ...record, phase: 'created', ...(address === undefined ? {} : { address }) });
+    this.task.emit({ ...this.event('PENDING'), ...this.facts() });
+  }
+
+  /** Runs the created container's process. @throws ContainerFailure */
+  async start(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const record = this.mustRecord();
+    await this.task.write({ ...record, phase: 'starting' });
+    await failingAs('CannotStartContainerError', signal, () => this.deps.containers.start(this.runtimeId));
+    const started: ContainerRecord = { ...record, phase: 'started', startedMs: this.deps.clock.nowMs() };
+    await this.task.write(started);
+    await this.running(started, false);
+  }
+
+  /** The stop signal, then SIGKILL after the stop time-out. Resolves when the container has ended. */
+  async stop(): Promise<void> {
+    const { closing } = this.task;
+    const { phase } = await this.status.until((status) => status.phase !== 'pending', closing);
+    if (phase === 'stopped') return;
+    await this.deps.containers.kill(this.runtimeId, this.stopSignal());
+    const waiting = new AbortController();
+    const ended = this.status.until((status) => status.phase === 'stopped', closing);
+    const timeoutMs = (this.payload.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS) * 1000;
+    const patience = this.deps.clock.sleep(timeoutMs, AbortSignal.any([waiting.signal, closing])).then(
+      () => true,
+      () => false,
+    );
+    const first = await Promise.race([ended.then(() => false), patience]).finally(() => waiting.abort());
+    if (first) await this.deps.containers.kill(this.runtimeId, 'SIGKILL');
+    await ended;
+  }
+
+  /** It ends before it ran, or could not be started. */
+  async fail(reason: string | undefined): Promise<void> {
+    const record = this.task.record() ?? { runtimeId: this.runtimeId, phase: 'preparing', bindings: [] };
+    await this.ended(record, { timeMs: this.deps.clock.nowMs(), ...(reason === undefined ? {} : { reason }) });
+  }
+
+  /** Takes all of it off the host but its log. Idempotent. */
+  async release(): Promise<void> {
+    await this.deps.containers.delete(this.runtimeId);
+    await this.deps.network.detach(this.runtimeId);
+    await unmountOverlay(this.rootfs);
+    this.deps.ports.release(this.runtimeId);
+  }
+
+  private async running(record: ContainerRecord, adopted: boolean): Promise<void> {
+    const startedMs = record.startedMs ?? this.deps.clock.nowMs();
+    const stopWatching = new AbortController();
+    this.status.set({ ...this.status.value, phase: 'running', started: true });
+    this.task.emit({ ...this.event('RUNNING'), ...this.facts() });
+    const signal = AbortSignal.any([stopWatching.signal, this.task.closing]);
+    void this.watchHealth(record, { startedMs, adopted, signal });
+    void this.deps.containers
+      .waitExit(this.runtimeId, this.task.closing)
+      .then((exit) => this.exited({ ...record, startedMs }, exit))
+      .catch(async (error: unknown) => {
+        if (this.task.closing.aborted) return;
+        this.deps.logger.error('a container is no longer watched', { id: this.runtimeId, error: String(error) });
+        await this.fail(`CannotInspectContainerError: ${error instanceof Error ? error.message : String(error)}`);
+      })
+      .finally(() => stopWatching.abort());
+  }
+
+  private async exited(record: ContainerRecord, exit: ContainerExit): Promise<void> {
+    const outOfMemory = await this.deps.containers.ranOutOfMemory(this.runtimeId);
+    const reason = outOfMemory
+      ? 'OutOfMemoryError: Container killed due to memory usage'
+      : exit.exitCode === undefined
+        ? 'ContainerVanishedError: the supervisor of the container was killed, so its exit code is not known'
+        : undefined;
+    this.status.set({ ...this.status.value, started: true });
+    await this.ended(record, { ...exit, ...(reason === undefined ? {} : { reason }) });
+  }
+
+  /** Written first: whatever is killed now, the exit is known. */
+  private async ended(record: ContainerRecord, exit: ContainerExit & { readonly reason?: string }): Promise<void> {
+    const { exitCode, reason, timeMs } = exit;
+    const facts = { ...(exitCode === undefined ? {} : { exitCode }), ...(reason === undefined ? {} : { reason }) };
+    await this.task.write({ ...record, ...facts, stoppedMs: timeMs });
+    const started = this.status.value.started || record.startedMs !== undefined || record.phase === 'starting';
+    this.task.emit({ ...this.event('STOPPED'), ...this.facts(), ...facts, timeMs });
+    this.status.set({ ...this.status.value, phase: 'stopped', started, ...facts });
+  }
+
+  private async watchHealth(
+    record: ContainerRecord,
+    options: { readonly startedMs: number; readonly adopted: boolean; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const check = this.payload.healthCheck;
+    const command = check === undefined ? undefined : healthCommand(check, record.shell ?? DEFAULT_SHELL);
+    if (check === undefined || command === undefined) return;
+    const probe = {
+      run: async (args: readonly string[], timeoutMs: number): Promise<boolean> => {
+        const result = await this.deps.containers.exec(this.runtimeId, args, { timeoutMs });
+        return result.exitCode === 0 && !result.timedOut;
+      },
+    };
+    await monitorHealth({ clock: this.deps.clock, probe }, check, { ...options, command }, (health) => {
+      if (this.status.value.phase !== 'running') return;
+      this.status.set({ ...this.status.value, health });
+      this.task.emit({ type: 'health', container: this.payload.name, health });
+    });
+  }
+
+  private async chooseBindings(): Promise<readonly NetworkBinding[]> {
+    const { networkMode } = this.task.payload;
+    const mappings = this.payload.portMappings;
+    if (networkMode === 'bridge') return this.deps.ports.choose(this.runtimeId, mappings);
+    if (networkMode === 'none') return [];
+    return mappings.map(({ containerPort, protocol }) => ({
+      bindIP: '0.0.0.0',
+      containerPort,
+      hostPort: containerPort,
+      protocol,
+    }));
+  }
+
+  private async attach(bindings: readonly NetworkBinding[]): Promise<{ mode: NetworkMode; address?: string }> {
+    const { networkMode } = this.task.payload;
+    if (networkMode !== 'bridge') return { mode: { mode: networkMode } };
+    const ports = bindings.map(({ bindIP, ...binding }) => ({ ...binding, hostIp: bindIP }));
+    const { netnsPath, address } = await this.deps.network.attach(this.runtimeId, { ports });
+    return { mode: { mode: 'namespace', path: netnsPath }, address };
+  }
+
+  private async mount(layers: readonly string[]): Promise<void> {
+    const own = join(this.task.folder, this.runtimeId);
+    await mountOverlay({
+      directory: this.deps.layers.directory,
+      lowers: [...layers].reverse(),
+      upper: join(own, 'upper'),
+      work: join(own, 'work'),
+      target: this.rootfs,
+    });
+  }
+
+  private spec(image: ResolvedImage, network: NetworkMode): ContainerSpec {
+    const { payload } = this;
+    const hostname = this.runtimeId.slice(0, 12);
+    const { memoryBytes, memoryReservationBytes, cpuUnits } = payload;
+    return {
+      id: this.runtimeId,
+      rootfs: this.rootfs,
+      process: containerProcess(payload, image.config, hostname),
+      hostname,
+      mounts: [],
+      network,
+      limits: {
+        ...(memoryBytes === undefined ? {} : { memoryBytes }),
+        ...(memoryReservationBytes === undefined ? {} : { memoryReservationBytes }),
+        ...(cpuUnits === undefined ? {} : { cpuUnits }),
+      },
+      ...(payload.readonlyRootFilesystem === undefined ? {} : { readonlyRootfs: payload.readonlyRootFilesystem }),
+      ...(payload.privileged === undefined ? {} : { privileged: payload.privileged }),
+      ...(payload.capabilities === undefined ? {} : { capabilities: payload.capabilities }),
+      ...(payload.ulimits === undefined
+        ? {}
+        : { ulimits: payload.ulimits.map((one) => ({ name: one.name, soft: one.softLimit, hard: one.hardLimit })) }),
+    };
+  }
+
+  private stopSignal(): number {
+    const named = this.task.record()?.stopSignal ?? '';
+    try {
+      return parseSignal(named === '' ? 'SIGTERM' : named);
+    } catch {
+      this.deps.logger.warn('the image names no known stop signal; SIGTERM is sent', { id: this.runtimeId, named });
+      return parseSignal('SIGTERM');
+    }
+  }
+
+  private mustRecord(): ContainerRecord {
+    const record = this.task.record();
+    if (record !== undefined) return record;
+    throw new ContainerFailure('CannotStartContainerError', `container ${this.payload.name} was never created`);
+  }
+
+  private event(status: 'PENDING' | 'RUNNING' | 'STOPPED'): {
+    type: 'container';
+    container: string;
+    status: typeof status;
+  } {
+    return { type: 'container', container: this.payload.name, status };
+  }
+
+  private facts(): Partial<Extract<AgentEvent, { type: 'container' }>> {
+    const record = this.task.record();
+    if (record === undefined) return {};
+    return {
+      runtimeId: record.runtimeId,
+      networkBindings: record.bindings,
+      ...(record.imageDigest === undefined ? {} : { imageDigest: record.imageDigest }),
+      ...(record.address === undefined ? {} : { address: record.address }),
+    };
+  }
+}

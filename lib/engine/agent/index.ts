@@ -1,0 +1,4 @@
+export { type AgentDeps, type AgentOptions, createAgent } from './agent.js';
+export { type LayerFolders } from './container-run.js';
+export { type ImageLayer } from './image-source.js';
+export type * from './types.js';

@@ -1,0 +1,98 @@
+/**
+ * What the agent writes down about a task before it does it: one small file per task. After a kill the file and the
+ * host together tell how far each container came.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoCode } from '../../errors/index.js';
+import type { Digest } from '../../oci/index.js';
+import type { HostScope } from '../../runtime/index.js';
+import type { AgentEvent, NetworkBinding } from './types.js';
+
+export interface ContainerRecord {
+  readonly runtimeId: string;
+  /**
+   * `preparing`: something of it may be on the host. `created`: it waits for its start. `starting`: written before the
+   * start, so from here on it is never started by anyone who finds it gone. `stopped`: the end, nothing of it is left but its log.
+   */
+  readonly phase: 'preparing' | 'created' | 'starting' | 'started' | 'stopped';
+  readonly imageDigest?: Digest;
+  /** Of the image, as written there. */
+  readonly stopSignal?: string;
+  /** Of the image, for health checks of the form CMD-SHELL. */
+  readonly shell?: readonly string[];
+  readonly bindings: readonly NetworkBinding[];
+  readonly address?: string;
+  readonly startedMs?: number;
+  readonly stoppedMs?: number;
+  readonly exitCode?: number;
+  readonly reason?: string;
+}
+
+export type TaskEnding = Pick<Extract<AgentEvent, { type: 'task-stopped' }>, 'stopCode' | 'reason'>;
+
+export interface TaskRecord {
+  readonly taskId: string;
+  readonly containers: Readonly<Record<string, ContainerRecord>>;
+  /** Why the task ends, once that is decided. */
+  readonly ending?: TaskEnding;
+  /** When everything of the task was gone. Its logs stay for a while. */
+  readonly finishedMs?: number;
+}
+
+export class TaskRecords {
+  readonly directory: string;
+
+  constructor(scope: HostScope) {
+    this.directory = join(scope.directory, 'tasks');
+  }
+
+  /** Folder of what a task's containers write; gone with the task. */
+  folder(taskId: string): string {
+    return join(this.directory, taskId);
+  }
+
+  async load(taskId: string): Promise<TaskRecord | undefined> {
+    try {
+      return JSON.parse(await readFile(this.file(taskId), 'utf8')) as TaskRecord;
+    } catch (error) {
+      if (errnoCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** As `load`, for a caller that must answer at once. */
+  loadNow(taskId: string): TaskRecord | undefined {
+    const file = this.file(taskId);
+    return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as TaskRecord) : undefined;
+  }
+
+  /** Whole or not at all, and on disk before this resolves. One save at a time per task. */
+  async save(record: TaskRecord): Promise<void> {
+    await mkdir(this.directory, { recursive: true, mode: 0o711 });
+    const temporary = `${this.file(record.taskId)}.tmp`;
+    const file = await open(temporary, 'w', 0o600);
+    try {
+      await file.writeFile(JSON.stringify(record));
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, this.file(record.taskId));
+  }
+
+  async remove(taskId: string): Promise<void> {
+    await rm(this.file(taskId), { force: true });
+  }
+
+  /** Ids of all tasks with a record. */
+  async list(): Promise<readonly string[]> {
+    const names = await readdir(this.directory).catch(() => [] as string[]);
+    return names.flatMap((name) => (/^[0-9a-f]{32}\.json$/.test(name) ? [name.slice(0, 32)] : []));
+  }
+
+  private file(taskId: string): string {
+    return join(this.directory, `${taskId}.json`);
+  }
+}
