@@ -15,7 +15,7 @@ const MAX_PAGE = 1000;
 export const MAX_PAGE_BYTES = 4 * 1024 * 1024;
 
 /** Sorts after every allowed key. */
-const LAST = '\u{10FFFF}';
+export const LAST = '\u{10FFFF}';
 const FORBIDDEN = /[\0\u{10FFFF}\p{Surrogate}]/u;
 
 /** @throws AppError RECORD_KEY_INVALID */
@@ -82,8 +82,10 @@ export function meets(expect: Expect | undefined, version: number | undefined): 
 
 /** A query as a byte range of sort keys, both ends inclusive, with a last filter for what a range cannot say. */
 export interface SortWindow {
-  readonly low: string;
-  readonly high: string;
+  /** Undefined: from the first. */
+  readonly low: string | undefined;
+  /** Undefined: to the last. */
+  readonly high: string | undefined;
   readonly reverse: boolean;
   readonly limit: number;
   accepts(sort: string): boolean;
@@ -105,7 +107,8 @@ export function sortWindow(options: QueryOptions): SortWindow | undefined {
   if (compareUtf8(low, high) > 0 || high === '') return undefined;
   const accepts = (sort: string): boolean =>
     sort.startsWith(prefix) && sort !== options.after && sort !== options.before && sort !== passed;
-  return { low: low === '' ? '\u0001' : low, high, reverse, limit, accepts };
+  const bounds = { low: low === '' ? undefined : low, high: high === LAST ? undefined : high };
+  return { ...bounds, reverse, limit, accepts };
 }
 
 export function encodeCursor(lastSort: string): string {

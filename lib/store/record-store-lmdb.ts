@@ -18,7 +18,7 @@ import type {
   TransactResult,
   WriteResult,
 } from './ports.js';
-import { MAX_PAGE_BYTES, checkKey, checkTransaction, encodeCursor, meets, sortWindow } from './record-rules.js';
+import { LAST, MAX_PAGE_BYTES, checkKey, checkTransaction, encodeCursor, meets, sortWindow } from './record-rules.js';
 
 /** What lies under a key, as JSON: version, expiry in epoch milliseconds, value. */
 interface Row {
@@ -67,8 +67,8 @@ export class LmdbRecordStore implements RecordStore {
     const window = sortWindow(options);
     if (window === undefined) return { records: [] };
     this.root.resetReadTxn();
-    const low = encodeKey({ partition, sort: window.low });
-    const high = encodeKey({ partition, sort: window.high });
+    const low = encodeKey({ partition, sort: window.low ?? '' });
+    const high = encodeKey({ partition, sort: window.high ?? LAST });
     // The upper bound is inclusive: a key plus NUL is the next possible one.
     const past = Buffer.concat([high, Buffer.of(0)]);
     const range = window.reverse

@@ -11,6 +11,15 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { s3Client } from '../../lib/store/bucket-s3.js';
+import {
+  CreateTableCommand,
+  DeleteTableCommand,
+  UpdateTimeToLiveCommand,
+  waitUntilTableExists,
+} from '@aws-sdk/client-dynamodb';
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { dynamoDbClient } from '../../lib/store/record-store-dynamodb.js';
+import { startDynamoDbFake, type DynamoDbFakeOptions } from '../fakes/dynamodb/index.js';
 import { fakeCredentials, startS3Fake, type S3FakeOptions } from '../fakes/s3/index.js';
 
 const region = process.env['AWS_REGION'] ?? 'us-east-1';
@@ -50,4 +59,44 @@ async function emptyAndDelete(client: S3Client, bucket: string): Promise<void> {
     for (const { Key } of page.Contents ?? []) await client.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
   }
   await client.send(new DeleteBucketCommand({ Bucket: bucket }));
+}
+
+export interface TestTable {
+  readonly client: DynamoDBDocumentClient;
+  readonly table: string;
+  close(): Promise<void>;
+}
+
+export async function openTestTable(options: DynamoDbFakeOptions = {}): Promise<TestTable> {
+  const given = process.env['WHARF_TEST_DYNAMODB_ENDPOINT'];
+  const fake = given === undefined ? await startDynamoDbFake(options) : undefined;
+  const client = dynamoDbClient({
+    endpoint: fake?.endpoint ?? given ?? '',
+    region,
+    ...(fake === undefined ? {} : { credentials: fakeCredentials }),
+  });
+  const table = `wharf-test-${randomBytes(6).toString('hex')}`;
+  await client.send(
+    new CreateTableCommand({
+      TableName: table,
+      BillingMode: 'PAY_PER_REQUEST',
+      AttributeDefinitions: ['pk', 'sk'].map((AttributeName) => ({ AttributeName, AttributeType: 'S' })),
+      KeySchema: [
+        { AttributeName: 'pk', KeyType: 'HASH' },
+        { AttributeName: 'sk', KeyType: 'RANGE' },
+      ],
+    }),
+  );
+  await waitUntilTableExists({ client, maxWaitTime: 120, minDelay: 1 }, { TableName: table });
+  const TimeToLiveSpecification = { AttributeName: 'ttl', Enabled: true };
+  await client.send(new UpdateTimeToLiveCommand({ TableName: table, TimeToLiveSpecification }));
+  return {
+    client,
+    table,
+    async close() {
+      if (fake === undefined) await client.send(new DeleteTableCommand({ TableName: table }));
+      client.destroy();
+      await fake?.close();
+    },
+  };
 }

@@ -1,0 +1,72 @@
+/** The AWS JSON 1.0 protocol on a loopback port: an operation by its target header, an answer or a typed error. */
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { crc32 } from 'node:zlib';
+
+export interface JsonCall {
+  /** Such as `PutItem`. */
+  readonly operation: string;
+  readonly input: Record<string, unknown>;
+  readonly headers: IncomingHttpHeaders;
+}
+
+export interface JsonAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** What goes wrong with a call: an error answer, a connection cut before or after the work is done, or nothing. */
+export type JsonFault = { readonly status: number; readonly type: string } | 'cut-before' | 'cut-after' | undefined;
+
+export interface JsonApi {
+  readonly endpoint: string;
+  close(): Promise<void>;
+}
+
+/** An error in the shape that the SDK reads; extra members are given on. */
+export function jsonFailure(status: number, type: string, message = type, more: object = {}): JsonAnswer {
+  return { status, body: JSON.stringify({ __type: type, message, ...more }) };
+}
+
+export async function startJsonApi(
+  answer: (call: JsonCall) => Promise<JsonAnswer>,
+  fault: (operation: string) => JsonFault = () => undefined,
+): Promise<JsonApi> {
+  const handle = async (request: IncomingMessage): Promise<JsonAnswer | undefined> => {
+    const operation =
+      String(request.headers['x-amz-target'] ?? '')
+        .split('.')
+        .at(-1) ?? '';
+    const body = await text(request);
+    const wrong = fault(operation);
+    if (wrong === 'cut-before') return undefined;
+    if (typeof wrong === 'object') return jsonFailure(wrong.status, wrong.type);
+    const input = JSON.parse(body === '' ? '{}' : body) as Record<string, unknown>;
+    const result = await answer({ operation, input, headers: request.headers });
+    return wrong === 'cut-after' ? undefined : result;
+  };
+  const send = (result: JsonAnswer | undefined, response: ServerResponse): void => {
+    if (result === undefined) {
+      response.destroy();
+      return;
+    }
+    const bytes = Buffer.from(result.body);
+    const headers = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-crc32': String(crc32(bytes)) };
+    response.writeHead(result.status, { ...headers, 'content-length': String(bytes.length) }).end(bytes);
+  };
+  const server = createServer((request, response) => {
+    void handle(request)
+      .catch((error: unknown) => jsonFailure(500, 'InternalServerError', String(error)))
+      .then((result) => send(result, response));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
