@@ -1,0 +1,83 @@
+/** What RunTask, StartTask and CreateService ask for in common, and what of it this engine refuses by name. */
+import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
+import { parseQuery } from '../placement/query.js';
+import { checkStrategies } from '../placement/strategy.js';
+import type { PlacementConstraintState, PlacementStrategyState, Tag, TaskDefinitionState } from '../state/model.js';
+import type { TaskOverrideInput } from './task-definition-input.js';
+
+interface LaunchAsk {
+  readonly launchType?: string | undefined;
+  readonly capacityProviderStrategy?: readonly unknown[] | undefined;
+  readonly networkConfiguration?: object | undefined;
+  readonly volumeConfigurations?: readonly unknown[] | undefined;
+  readonly platformVersion?: string | undefined;
+}
+
+/** @throws InvalidParameterException, ClientException or UnsupportedFeatureException */
+export function refuseLaunch(ask: LaunchAsk): void {
+  if (ask.launchType !== undefined && ask.capacityProviderStrategy !== undefined) {
+    throw invalidParameter('Specify either launchType or capacityProviderStrategy, not both.');
+  }
+  if (ask.launchType !== undefined && ask.launchType !== 'EC2') {
+    throw new EcsError('UnsupportedFeatureException', `launchType ${ask.launchType} is not supported: only EC2 is.`);
+  }
+  if (ask.capacityProviderStrategy !== undefined && ask.capacityProviderStrategy.length > 0) {
+    throw new EcsError(
+      'UnsupportedFeatureException',
+      'capacityProviderStrategy is not supported: nothing scales here; leave it out, or use launchType EC2.',
+    );
+  }
+  if (ask.networkConfiguration !== undefined) {
+    throw invalidParameter('Network Configuration is not valid for the given networkMode of this task definition.');
+  }
+  if (ask.volumeConfigurations !== undefined && ask.volumeConfigurations.length > 0) {
+    throw new EcsError('UnsupportedFeatureException', 'volumeConfigurations: EBS volumes are not supported.');
+  }
+  if (ask.platformVersion !== undefined)
+    throw invalidParameter('The platform version must be null for launch type EC2.');
+}
+
+/** Fields that do not fit their type, and expressions that do not parse. */
+export function checkPlacement(
+  constraints: readonly PlacementConstraintState[],
+  strategies: readonly PlacementStrategyState[],
+): void {
+  for (const constraint of constraints) {
+    if (constraint.type === 'memberOf') parseQuery(constraint.expression ?? '');
+    else if (constraint.expression !== undefined && constraint.expression !== '') {
+      throw invalidParameter('The constraint distinctInstance takes no expression.');
+    }
+  }
+  checkStrategies(strategies);
+}
+
+/** Overrides must name containers that exist, and ask for nothing the runtime does not do. */
+export function checkOverrides(definition: TaskDefinitionState, overrides: TaskOverrideInput): void {
+  for (const override of overrides.containerOverrides ?? []) {
+    const known = definition.definition.containerDefinitions.some((container) => container.name === override.name);
+    if (!known)
+      throw invalidParameter(
+        `Override for container named ${override.name ?? ''} is not a container in the TaskDefinition.`,
+      );
+    if (override.environmentFiles !== undefined && override.environmentFiles.length > 0) {
+      throw clientError('containerOverrides.environmentFiles is not supported by this engine: use environment.');
+    }
+    if (override.resourceRequirements !== undefined && override.resourceRequirements.length > 0) {
+      throw clientError('containerOverrides.resourceRequirements is not supported by this engine: no GPU here.');
+    }
+  }
+  if (overrides.ephemeralStorage !== undefined) throw clientError('overrides.ephemeralStorage is a Fargate setting.');
+  if (overrides.inferenceAcceleratorOverrides !== undefined && overrides.inferenceAcceleratorOverrides.length > 0) {
+    throw clientError('overrides.inferenceAcceleratorOverrides is not supported by this engine.');
+  }
+}
+
+/** The tags of a task that RunTask or StartTask makes. */
+export function taskTags(
+  definition: TaskDefinitionState,
+  own: readonly Tag[],
+  propagate: string | undefined,
+): readonly Tag[] {
+  const inherited = propagate === 'TASK_DEFINITION' ? definition.tags : [];
+  return [...new Map([...inherited, ...own].map((tag) => [tag.key, tag])).values()];
+}

@@ -1,0 +1,98 @@
+/** The operation table: every operation of the service model, served or refused honestly. */
+import { EcsError } from '../ecs-error.js';
+import { accountSettingOperations } from './account-settings.js';
+import { capacityProviderOperations } from './capacity-providers.js';
+import { clusterOperations } from './clusters.js';
+import { containerInstanceOperations } from './container-instances.js';
+import { attributeOperations } from './instance-attributes.js';
+import type { Operation } from './operation.js';
+import { serviceDeploymentOperations } from './service-deployments.js';
+import { serviceOperations } from './services.js';
+import { tagOperations } from './tags.js';
+import { taskDefinitionOperations } from './task-definitions.js';
+import { taskQueryOperations } from './task-queries.js';
+import { taskOperations } from './tasks.js';
+
+/** Those that exist in ECS and not here, with what to do instead. */
+const REFUSED: Readonly<Record<string, string>> = {
+  AssociateGatewayWithCluster: '',
+  ContinueServiceDeployment: 'deployments have no PAUSE hooks here',
+  CreateDaemon: 'use CreateService with schedulingStrategy DAEMON',
+  CreateExpressGatewayService: 'use CreateService',
+  CreateGateway: '',
+  CreateTaskSet: 'use a service with the ECS deployment controller',
+  DeleteDaemon: '',
+  DeleteDaemonTaskDefinition: '',
+  DeleteExpressGatewayService: 'use DeleteService',
+  DeleteGateway: '',
+  DeleteTaskSet: '',
+  DescribeDaemon: '',
+  DescribeDaemonDeployments: '',
+  DescribeDaemonRevisions: '',
+  DescribeDaemonTaskDefinition: '',
+  DescribeExpressGatewayService: 'use DescribeServices',
+  DescribeGateway: '',
+  DescribeGatewayResources: '',
+  DescribeGatewayRoute: '',
+  DescribeTaskSets: '',
+  DisassociateGatewayFromCluster: '',
+  DiscoverPollEndpoint: 'agents of other machines cannot join',
+  ExecuteCommand: 'commands in running containers are not built yet',
+  ListDaemonDeployments: '',
+  ListDaemonTaskDefinitions: '',
+  ListDaemons: '',
+  ListGatewayClusterAssociations: '',
+  ListGatewayRoutes: '',
+  ListGateways: '',
+  ListServicesByNamespace: 'there is no Cloud Map here',
+  RegisterDaemonTaskDefinition: 'use RegisterTaskDefinition',
+  SubmitAttachmentStateChanges: 'agents of other machines cannot join',
+  SubmitContainerStateChange: 'agents of other machines cannot join',
+  SubmitTaskStateChange: 'agents of other machines cannot join',
+  UpdateContainerAgent: 'the agent is part of the engine',
+  UpdateDaemon: '',
+  UpdateExpressGatewayService: 'use UpdateService',
+  UpdateGateway: '',
+  UpdateServicePrimaryTaskSet: '',
+  UpdateTaskSet: '',
+};
+
+/** Refused operations whose service model has no UnsupportedFeatureException. */
+const WITHOUT_UNSUPPORTED = new Set([
+  'DeleteDaemonTaskDefinition',
+  'DescribeDaemonTaskDefinition',
+  'DiscoverPollEndpoint',
+  'ExecuteCommand',
+  'ListDaemonTaskDefinitions',
+  'ListServicesByNamespace',
+  'RegisterDaemonTaskDefinition',
+  'SubmitAttachmentStateChanges',
+  'SubmitContainerStateChange',
+  'SubmitTaskStateChange',
+  'UpdateContainerAgent',
+]);
+
+function refusal(name: string, instead: string): Operation {
+  const type = WITHOUT_UNSUPPORTED.has(name) ? 'ClientException' : 'UnsupportedFeatureException';
+  const message = `${name} is not supported by this engine${instead === '' ? '' : `: ${instead}`}.`;
+  return () => Promise.reject(new EcsError(type, message));
+}
+
+export const SERVED: Readonly<Record<string, Operation>> = {
+  ...accountSettingOperations,
+  ...attributeOperations,
+  ...capacityProviderOperations,
+  ...clusterOperations,
+  ...containerInstanceOperations,
+  ...serviceDeploymentOperations,
+  ...serviceOperations,
+  ...tagOperations,
+  ...taskDefinitionOperations,
+  ...taskOperations,
+  ...taskQueryOperations,
+};
+
+export const OPERATIONS: ReadonlyMap<string, Operation> = new Map([
+  ...Object.entries(REFUSED).map(([name, instead]): [string, Operation] => [name, refusal(name, instead)]),
+  ...Object.entries(SERVED),
+]);

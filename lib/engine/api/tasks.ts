@@ -1,0 +1,216 @@
+/** Standalone tasks: run, start on a given instance, stop. What is asked about tasks is in `task-queries.ts`. */
+import * as z from 'zod';
+import { createHash } from 'node:crypto';
+import { shortName } from '../arn.js';
+import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
+import { explain, type Rejection } from '../placement/place.js';
+import {
+  cluster,
+  placementConstraints,
+  placementStrategy,
+  capacityProviderStrategy,
+  strings,
+  tags,
+  text,
+} from './input.js';
+import { checkOverrides, checkPlacement, refuseLaunch, taskTags } from './launch-input.js';
+import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
+import { taskOverride } from './task-definition-input.js';
+import { requireActiveTaskDefinition } from './task-definitions.js';
+import { taskView } from './task-view.js';
+
+const TOKEN_KEPT_MS = 24 * 3_600_000;
+
+const common = {
+  cluster,
+  taskDefinition: text.min(1),
+  enableECSManagedTags: z.boolean().optional(),
+  enableExecuteCommand: z.boolean().optional(),
+  group: z
+    .string()
+    .max(255)
+    .regex(/^[a-zA-Z0-9_./:-]*$/, 'letters, numbers, hyphens, underscores, dots, slashes and colons')
+    .refine((group) => !group.startsWith('service:'), 'the prefix service: is reserved')
+    .optional(),
+  networkConfiguration: z.looseObject({}).optional(),
+  overrides: taskOverride.optional(),
+  propagateTags: z.enum(['TASK_DEFINITION', 'SERVICE', 'NONE']).optional(),
+  referenceId: z.string().max(1024).optional(),
+  startedBy: z
+    .string()
+    .max(128)
+    .regex(/^[a-zA-Z0-9_/=.:-]*$/, 'letters, numbers, hyphens, slashes and underscores')
+    .optional(),
+  tags: tags.optional(),
+  volumeConfigurations: z.array(z.looseObject({})).optional(),
+};
+
+const runTask = operation(
+  z.object({
+    ...common,
+    count: z.int().min(1).max(10).default(1),
+    launchType: text.optional(),
+    capacityProviderStrategy: capacityProviderStrategy.optional(),
+    placementConstraints: placementConstraints.default([]),
+    placementStrategy: placementStrategy.default([]),
+    platformVersion: text.optional(),
+    clientToken: z
+      .string()
+      .max(64)
+      .regex(/^[\x21-\x7e]*$/, 'characters 33 to 126')
+      .optional(),
+  }),
+  async (api, input) => {
+    const owner = await requireCluster(api, input.cluster);
+    refuseLaunch(input);
+    checkPlacement(input.placementConstraints, input.placementStrategy);
+    const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
+    const overrides = input.overrides ?? {};
+    checkOverrides(definition, overrides);
+    const taskIds = await idempotentIds(api, owner.name, input.clientToken, input.count, input);
+    if ((await liveInstances(api, owner.name)) === 0) {
+      throw invalidParameter('No Container Instances were found in your cluster.');
+    }
+    const result = await api.lifecycle.launch({
+      cluster: owner,
+      definition,
+      overrides,
+      group: input.group ?? `family:${definition.family}`,
+      startedBy: input.startedBy,
+      constraints: input.placementConstraints,
+      strategies: input.placementStrategy,
+      tags: taskTags(definition, input.tags ?? [], input.propagateTags),
+      enableExecuteCommand: input.enableExecuteCommand ?? false,
+      taskIds,
+    });
+    return {
+      tasks: result.tasks.map((task) => taskView(task, true)),
+      failures: placementFailures(result.unplaced),
+    };
+  },
+);
+
+const startTask = operation(z.object({ ...common, containerInstances: strings.min(1).max(10) }), async (api, input) => {
+  const owner = await requireCluster(api, input.cluster);
+  refuseLaunch(input);
+  const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
+  const overrides = input.overrides ?? {};
+  checkOverrides(definition, overrides);
+  const tasks: object[] = [];
+  const failures: Failure[] = [];
+  for (const asked of input.containerInstances) {
+    const id = shortName('container-instance', asked, owner.name);
+    const instance = await api.context.state.instances.get(owner.name, id);
+    if (instance === undefined || instance.status === 'INACTIVE') {
+      failures.push({
+        arn: api.context.arns.instance(owner.name, id),
+        reason: instance === undefined ? 'MISSING' : 'INACTIVE',
+      });
+      continue;
+    }
+    const result = await api.lifecycle.launch({
+      cluster: owner,
+      definition,
+      overrides,
+      group: input.group ?? `family:${definition.family}`,
+      startedBy: input.startedBy,
+      constraints: [],
+      strategies: [],
+      only: new Set([id]),
+      tags: taskTags(definition, input.tags ?? [], input.propagateTags),
+      enableExecuteCommand: input.enableExecuteCommand ?? false,
+      taskIds: [api.context.deps.ids.hex(16)],
+    });
+    tasks.push(...result.tasks.map((task) => taskView(task, true)));
+    failures.push(...placementFailures(result.unplaced));
+  }
+  return { tasks, failures };
+});
+
+const stopTask = operation(
+  z.object({ cluster, task: text.min(1), reason: z.string().max(1024).optional() }),
+  async (api, input) => {
+    const { name } = await requireCluster(api, input.cluster);
+    const id = shortName('task', input.task, name);
+    const stopped = await api.lifecycle.stop(name, id, {
+      stopCode: 'UserInitiated',
+      reason: input.reason ?? 'Task stopped by user',
+    });
+    const task = stopped ?? (await api.context.state.stoppedTasks.get(name, id));
+    if (task === undefined) throw invalidParameter('The referenced task was not found.');
+    return { task: taskView(task, true) };
+  },
+);
+
+/**
+ * The ids of the tasks that a RunTask makes. With a client token they are decided once and kept, so that a retry finds
+ * the tasks of the first try and makes only those that are still missing.
+ */
+async function idempotentIds(
+  api: Api,
+  clusterName: string,
+  token: string | undefined,
+  count: number,
+  request: object,
+): Promise<readonly string[]> {
+  const { state, deps, arns } = api.context;
+  const ids = Array.from({ length: count }, () => deps.ids.hex(16));
+  if (token === undefined || token === '') return ids;
+  const requestHash = hashOf({ ...request, clientToken: undefined });
+  const sort = `${clusterName}#${token}`;
+  if (await state.idempotency.create('RunTask', sort, { requestHash, ids }, deps.clock.nowMs() + TOKEN_KEPT_MS)) {
+    return ids;
+  }
+  const known = await state.idempotency.get('RunTask', sort);
+  if (known === undefined) return ids;
+  if (known.requestHash !== requestHash) {
+    throw new EcsError(
+      'ConflictException',
+      'The provided clientToken is already in use with a different RunTask request.',
+      {
+        resourceIds: known.ids.map((id) => arns.task(clusterName, id)),
+      },
+    );
+  }
+  return known.ids;
+}
+
+/** A hash of the value that does not depend on the order of members. */
+export function hashOf(value: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(value)))
+    .digest('hex');
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, member]) => [name, sorted(member)]),
+  );
+}
+
+async function liveInstances(api: Api, clusterName: string): Promise<number> {
+  const instances = await api.context.state.instances.all(clusterName);
+  return instances.filter((instance) => instance.status !== 'INACTIVE').length;
+}
+
+/** One failure per rejected instance, as in ECS; `detail` is the explanation. */
+export function placementFailures(unplaced: readonly (readonly Rejection[])[]): Failure[] {
+  const table = unplaced[0];
+  if (table === undefined) return [];
+  if (table.length === 0) throw clientError('No Container Instances were found in your cluster.');
+  return table.map((rejection) => ({
+    arn: rejection.instanceArn,
+    reason: rejection.findings[0]?.reason ?? 'AGENT',
+    detail: explain(rejection),
+  }));
+}
+
+export const taskOperations: Readonly<Record<string, Operation>> = {
+  RunTask: runTask,
+  StartTask: startTask,
+  StopTask: stopTask,
+};

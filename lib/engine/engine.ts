@@ -1,0 +1,63 @@
+/** The engine put together: state, API, task lifecycle and service scheduler over the ports it is given. */
+import { serve } from './api/wire.js';
+import { Arns, shortName, parseArn } from './arn.js';
+import { DEFAULT_OPTIONS, type Context, type EngineDeps, type EngineOptions } from './context.js';
+import { EventBus } from './events.js';
+import { KeyedMutex } from './keyed-mutex.js';
+import { ServiceScheduler } from './services/scheduler.js';
+import { EngineState } from './state/engine-state.js';
+import { TaskLifecycle } from './tasks/lifecycle.js';
+import type { Engine, LogLine } from './types.js';
+
+/** @example const engine = createEngine({ records, agent, clock, ids, logger }, { region: 'eu-central-1', accountId: '000000000000' }) */
+export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
+  const full = { ...DEFAULT_OPTIONS, ...options };
+  const context: Context = {
+    deps,
+    options: full,
+    state: new EngineState(deps.records),
+    arns: new Arns(full.region, full.accountId),
+    events: new EventBus(deps, full),
+    mutex: new KeyedMutex(),
+  };
+  const lifecycle = new TaskLifecycle(context);
+  const scheduler = new ServiceScheduler(context, lifecycle);
+  const api = { context, lifecycle, scheduler };
+  return {
+    fetch: (request) => serve(api, request),
+    async start() {
+      await lifecycle.resume();
+      await scheduler.start();
+    },
+    async stop(stopping = {}) {
+      await scheduler.close();
+      if (stopping.stopTasks === true) await lifecycle.stopAll('The engine is shutting down.');
+      await lifecycle.close();
+      await deps.agent.close();
+    },
+    onEvent: (listener) => context.events.listen(listener),
+    logs(taskArn, containerName, logOptions) {
+      const id = shortName('task', taskArn);
+      const cluster = parseArn(taskArn)?.path[0];
+      return logsOf(context, cluster, id, containerName, logOptions);
+    },
+  };
+}
+
+/** The first container's lines when none is named. Undefined, or an empty stream, when there is no such task. */
+function logsOf(
+  context: Context,
+  cluster: string | undefined,
+  taskId: string,
+  containerName: string | undefined,
+  options: Parameters<Engine['logs']>[2],
+): AsyncIterable<LogLine> | undefined {
+  if (containerName !== undefined) return context.deps.agent.logs(taskId, containerName, options);
+  if (cluster === undefined) return undefined;
+  return (async function* () {
+    const task = await context.state.task(cluster, taskId);
+    const first = task?.containers.find((container) => container.essential) ?? task?.containers[0];
+    const lines = first && context.deps.agent.logs(taskId, first.name, options);
+    if (lines !== undefined) yield* lines;
+  })();
+}

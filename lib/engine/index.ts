@@ -1,0 +1,3 @@
+export { createEngine } from './engine.js';
+export type { EngineDeps, EngineOptions } from './context.js';
+export type * from './types.js';

@@ -1,0 +1,75 @@
+/**
+ * What placement sees of a cluster at one moment, and what one task needs of it. Plain values: placement is a pure
+ * function of these.
+ */
+import type { InstanceState, Resources, TaskState } from '../state/model.js';
+
+export interface InstanceSnapshot {
+  readonly id: string;
+  readonly arn: string;
+  readonly ec2InstanceId: string;
+  readonly status: string;
+  readonly agentConnected: boolean;
+  readonly agentVersion: string | undefined;
+  readonly registeredAtMs: number;
+  readonly attributes: ReadonlyMap<string, string | undefined>;
+  /** Free CPU units and MiB; the ports are those in use. */
+  readonly remaining: Resources;
+  /** Tasks that are meant to run here, by group. */
+  readonly groups: ReadonlyMap<string, number>;
+  readonly taskCount: number;
+  readonly runningTasksCount: number;
+}
+
+export interface Snapshot {
+  readonly instances: readonly InstanceSnapshot[];
+  /** Host ports taken on the machine that all instances share, each as `tcp#8080`; empty when they share none. */
+  readonly hostPorts: ReadonlySet<string>;
+}
+
+/** One instance with the tasks that are on it. */
+export function instanceSnapshot(
+  instance: InstanceState,
+  tasks: readonly TaskState[],
+  agentConnected = true,
+): InstanceSnapshot {
+  const here = tasks.filter((task) => task.instanceId === instance.id);
+  const groups = new Map<string, number>();
+  const meantToRun = here.filter((task) => task.desiredStatus === 'RUNNING');
+  for (const task of meantToRun) groups.set(task.group, (groups.get(task.group) ?? 0) + 1);
+  return {
+    id: instance.id,
+    arn: instance.arn,
+    ec2InstanceId: instance.ec2InstanceId,
+    status: instance.status,
+    agentConnected,
+    agentVersion: instance.versionInfo['agentVersion'],
+    registeredAtMs: instance.registeredAtMs,
+    attributes: new Map(instance.attributes.map((attribute) => [attribute.name, attribute.value])),
+    remaining: instance.remaining,
+    groups,
+    taskCount: meantToRun.length,
+    runningTasksCount: here.filter((task) => task.lastStatus === 'RUNNING').length,
+  };
+}
+
+export function portKeys(ports: Pick<Resources, 'tcpPorts' | 'udpPorts'>): string[] {
+  return [
+    ...ports.tcpPorts.map((port) => `tcp#${String(port)}`),
+    ...ports.udpPorts.map((port) => `udp#${String(port)}`),
+  ];
+}
+
+/** Takes from (sign -1) or gives back to (sign 1) what an instance has left. */
+export function adjusted(remaining: Resources, need: Resources, sign: 1 | -1): Resources {
+  const ports = (have: readonly number[], change: readonly number[]): number[] =>
+    sign === -1
+      ? [...new Set([...have, ...change])].sort((a, b) => a - b)
+      : have.filter((port) => !change.includes(port));
+  return {
+    cpu: remaining.cpu + sign * need.cpu,
+    memoryMiB: remaining.memoryMiB + sign * need.memoryMiB,
+    tcpPorts: ports(remaining.tcpPorts, need.tcpPorts),
+    udpPorts: ports(remaining.udpPorts, need.udpPorts),
+  };
+}

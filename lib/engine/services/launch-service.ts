@@ -1,0 +1,158 @@
+/** Carries a plan out: starts tasks of the PRIMARY deployment, stops tasks with the reason they will show, tells of it. */
+import type { Context } from '../context.js';
+import { explain, type Rejection } from '../placement/place.js';
+import { SERVICE_DEFAULT_STRATEGY } from '../placement/strategy.js';
+import { parseArn } from '../arn.js';
+import type { ClusterState, ServiceState, Tag, TaskDefinitionState } from '../state/model.js';
+import type { TaskLifecycle } from '../tasks/lifecycle.js';
+import { primaryOf } from './deployments.js';
+import { serviceAction, type News } from './news.js';
+import type { Stop } from './plan.js';
+
+export interface StartOutcome {
+  readonly started: number;
+  readonly news: readonly News[];
+  /** Why a task could not be placed; undefined when all were. */
+  readonly trouble?: { readonly text: string; readonly news: News };
+}
+
+/** Most launches in one round, so that stops and news are not kept waiting. */
+const ROUND = 10;
+
+export async function startTasks(
+  context: Context,
+  lifecycle: TaskLifecycle,
+  cluster: ClusterState,
+  service: ServiceState,
+  where: { readonly count: number } | { readonly instances: readonly string[] },
+): Promise<StartOutcome> {
+  const primary = primaryOf(service);
+  const definition = primary && (await definitionByArn(context, primary.taskDefinitionArn));
+  if (primary === undefined || definition === undefined) return { started: 0, news: [] };
+  const targets: (ReadonlySet<string> | undefined)[] =
+    'count' in where
+      ? Array.from({ length: Math.min(where.count, ROUND) }, () => undefined)
+      : where.instances.slice(0, ROUND).map((id) => new Set([id]));
+  const started: string[] = [];
+  let rejections: readonly Rejection[] | undefined;
+  for (const only of targets) {
+    const result = await lifecycle.launch({
+      cluster,
+      definition,
+      overrides: {},
+      group: `service:${service.name}`,
+      startedBy: primary.id,
+      constraints: service.placementConstraints,
+      strategies: only === undefined ? strategiesOf(service) : [],
+      ...(only === undefined ? {} : { only }),
+      tags: serviceTaskTags(service, definition),
+      enableExecuteCommand: service.enableExecuteCommand,
+      service: { name: service.name, deploymentId: primary.id, loadBalancers: primary.loadBalancers },
+      taskIds: [context.deps.ids.hex(16)],
+    });
+    started.push(...result.tasks.map((task) => task.id));
+    rejections = result.unplaced[0];
+    if (rejections !== undefined && only === undefined) break;
+  }
+  const news: News[] =
+    started.length === 0
+      ? []
+      : [
+          {
+            message: `has started ${String(started.length)} tasks: ${started.map((id) => `(task ${id})`).join(' ')}.`,
+          },
+        ];
+  return { started: started.length, news, ...(rejections === undefined ? {} : { trouble: troubleOf(rejections) }) };
+}
+
+export async function stopTasks(
+  lifecycle: TaskLifecycle,
+  service: ServiceState,
+  stops: readonly Stop[],
+): Promise<readonly News[]> {
+  const news: News[] = [];
+  const stopped: string[] = [];
+  for (const stop of stops) {
+    const task = await lifecycle.stop(service.clusterName, stop.taskId, {
+      stopCode: 'ServiceSchedulerInitiated',
+      reason: stopReason(stop, service),
+    });
+    if (task === undefined) continue;
+    stopped.push(task.id);
+    if (stop.cause === 'unhealthy') news.push({ message: `(task ${task.id}) ${lowerFirst(stop.because ?? '')}.` });
+    for (const target of task.targets) {
+      news.push({ message: `deregistered 1 targets in (target-group ${target.targetGroupArn})` });
+    }
+    if (task.targets.length > 0) news.push({ message: 'has begun draining connections on 1 tasks.' });
+  }
+  if (stopped.length > 0) {
+    news.push({
+      message: `has stopped ${String(stopped.length)} running tasks: ${stopped.map((id) => `(task ${id})`).join(' ')}.`,
+    });
+  }
+  return news;
+}
+
+function stopReason(stop: Stop, service: ServiceState): string {
+  if (stop.cause === 'unhealthy') return stop.because ?? 'Task failed health checks';
+  if (stop.cause === 'draining') return 'Container instance draining or deregistered: the service replaces this task.';
+  const deployment = primaryOf(service)?.id;
+  return `Scaling activity initiated by ${deployment === undefined ? 'service deletion' : `(deployment ${deployment})`}`;
+}
+
+function strategiesOf(service: ServiceState): ServiceState['placementStrategy'] {
+  return service.placementStrategy.length > 0 ? service.placementStrategy : SERVICE_DEFAULT_STRATEGY;
+}
+
+function serviceTaskTags(service: ServiceState, definition: TaskDefinitionState): readonly Tag[] {
+  const own: Tag[] = service.enableECSManagedTags
+    ? [
+        { key: 'aws:ecs:clusterName', value: service.clusterName },
+        { key: 'aws:ecs:serviceName', value: service.name },
+      ]
+    : [];
+  if (service.propagateTags === 'SERVICE') return [...own, ...service.tags];
+  return service.propagateTags === 'TASK_DEFINITION' ? [...own, ...definition.tags] : own;
+}
+
+/** The definition an ARN names, also when it is INACTIVE by now. */
+export function definitionByArn(context: Context, arn: string): Promise<TaskDefinitionState | undefined> {
+  const [family = '', revision = ''] = (parseArn(arn)?.path.at(-1) ?? '').split(':');
+  return context.state.taskDefinition(family, Number(revision));
+}
+
+const CLOSEST: Readonly<Record<string, string>> = {
+  'RESOURCE:CPU': 'has insufficient CPU units available',
+  'RESOURCE:MEMORY': 'has insufficient memory available',
+  'RESOURCE:PORTS': 'is already using a port required by your task',
+  'RESOURCE:PORTS_UDP': 'is already using a port required by your task',
+};
+
+function troubleOf(rejections: readonly Rejection[]): NonNullable<StartOutcome['trouble']> {
+  const closest = [...rejections].sort((a, b) => a.findings.length - b.findings.length)[0];
+  const reason = closest?.findings[0]?.reason;
+  const why =
+    closest === undefined || reason === undefined
+      ? 'Reason: No Container Instances were found in your cluster.'
+      : `The closest matching (container-instance ${closest.instanceId}) ${CLOSEST[reason] ?? `encountered error "${reason}"`}.`;
+  const text = `was unable to place a task because no container instance met all of its requirements. ${why}`;
+  const table = rejections.map((rejection) => ({
+    containerInstanceArn: rejection.instanceArn,
+    why: explain(rejection),
+  }));
+  return {
+    text,
+    news: {
+      message: text,
+      event: serviceAction('SERVICE_TASK_PLACEMENT_FAILURE', {
+        reason: reason ?? 'NO ACTIVE INSTANCES',
+        containerInstanceArns: rejections.map((rejection) => rejection.instanceArn),
+        explanation: table,
+      }),
+    },
+  };
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1).replace(/^ask /, '');
+}

@@ -1,0 +1,255 @@
+/**
+ * Keeps every service as its record says. Each service is looked at when something of it has changed, and again at a
+ * time of its own while something is waited for. One round: read, settle what has come about, plan, carry out. Rounds
+ * hold nothing in memory, so a round that a kill cut off is simply done again.
+ */
+import type { Context } from '../context.js';
+import { instanceSnapshot } from '../placement/snapshot.js';
+import type { InstanceState, ServiceState, TaskState } from '../state/model.js';
+import type { TaskLifecycle } from '../tasks/lifecycle.js';
+import { changeTask } from '../tasks/task-changes.js';
+import { daemonInstances, planDaemon } from './daemon.js';
+import { judge, type Verdict } from './health.js';
+import { startTasks, stopTasks } from './launch-service.js';
+import { publish, type News } from './news.js';
+import { planService, type ServiceSight, type Stop } from './plan.js';
+import { settle } from './settle.js';
+import { afterTaskEnd, afterTaskHealthy, withFailure } from './task-end.js';
+import { WakeList } from './wake-list.js';
+
+const INACTIVE_KEPT_MS = 3_600_000;
+const PLACEMENT_RETRY_MS = 5000;
+const DEADLOCK =
+  'was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.';
+
+interface View extends ServiceSight {
+  readonly instances: readonly InstanceState[];
+  readonly allTasks: readonly TaskState[];
+}
+
+export class ServiceScheduler {
+  readonly #wakes: WakeList;
+  /** Services that wait for room, as `cluster/name`; a cache that spares the others a look. */
+  readonly #waitingForRoom = new Set<string>();
+
+  constructor(
+    private readonly context: Context,
+    private readonly lifecycle: TaskLifecycle,
+  ) {
+    this.#wakes = new WakeList(context.deps, (key) => this.#round(key));
+    lifecycle.onChange((task) => this.#taskChanged(task));
+  }
+
+  async start(): Promise<void> {
+    for (const cluster of await this.context.state.clusters.all('')) await this.wakeCluster(cluster.name);
+  }
+
+  /** Resolves when no round is running and none is due now. */
+  settled(): Promise<void> {
+    return this.#wakes.idle();
+  }
+
+  async close(): Promise<void> {
+    await this.#wakes.close();
+  }
+
+  wake(cluster: string, service: string): void {
+    this.#wakes.wake(`${cluster}/${service}`);
+  }
+
+  /** After a change of the cluster's instances. */
+  async wakeCluster(cluster: string): Promise<void> {
+    for (const service of await this.context.state.services.all(cluster)) {
+      if (service.status !== 'INACTIVE') this.wake(cluster, service.name);
+    }
+  }
+
+  #taskChanged(task: TaskState): void {
+    if (task.lastStatus === 'STOPPED') {
+      for (const key of this.#waitingForRoom) this.#wakes.wake(key);
+    }
+    const { serviceName, clusterName } = task;
+    if (serviceName === undefined) return;
+    if (task.lastStatus === 'STOPPED') this.#wakes.first(`${clusterName}/${serviceName}`, () => this.#taskEnded(task));
+    else this.wake(clusterName, serviceName);
+  }
+
+  async #taskEnded(task: TaskState): Promise<void> {
+    await this.#change(task.clusterName, task.serviceName ?? '', (service) =>
+      afterTaskEnd(service, task, {
+        relaunchDelayMs: this.context.options.relaunchDelayMs,
+        earlyExitFailsDeployment: this.context.options.earlyExitFailsDeployment,
+        nowMs: this.context.deps.clock.nowMs(),
+      }),
+    );
+  }
+
+  async #change(
+    cluster: string,
+    name: string,
+    change: (service: ServiceState) => { readonly service: ServiceState; readonly news: readonly News[] },
+  ): Promise<ServiceState | undefined> {
+    let news: readonly News[] = [];
+    const after = await this.context.state.services.update(cluster, name, (service) => {
+      const result = change(service);
+      news = result.news;
+      return result.service === service ? undefined : result.service;
+    });
+    if (after !== undefined) await publish(this.context, after, news);
+    return after;
+  }
+
+  /** @returns when to look again, if at a known time */
+  async #round(key: string): Promise<number | undefined> {
+    const { state, deps } = this.context;
+    const [clusterName = '', name = ''] = key.split('/');
+    const cluster = await state.clusters.get('', clusterName);
+    const stored = await state.services.stored(clusterName, name);
+    if (cluster === undefined || stored === undefined || stored.value.status === 'INACTIVE') return undefined;
+    const view = await this.#look(stored.value);
+    const newlyHealthy = view.tasks
+      .filter(({ task, health }) => health.verdict === 'healthy' && task.healthyAtMs === undefined)
+      .map(({ task }) => task);
+    const noted = newlyHealthy.reduce(afterTaskHealthy, this.#withDaemonCount(stored.value, view));
+    const settled = settle({ ...view, service: noted }, deps.ids);
+    const service = settled.service;
+    if (JSON.stringify(service) !== JSON.stringify(stored.value)) {
+      const written = await state.records.put(state.services.key(clusterName, name), service, {
+        expect: { version: stored.version },
+        ...(service.status === 'INACTIVE' ? { expiresAtMs: deps.clock.nowMs() + INACTIVE_KEPT_MS } : {}),
+      });
+      // Someone changed the service meanwhile: this round's conclusions are stale.
+      if (written.outcome === 'lost') return deps.clock.nowMs();
+      await publish(this.context, service, settled.news);
+    }
+    if (service.status === 'INACTIVE') return undefined;
+    await this.#noteHealthy(newlyHealthy, view.nowMs);
+    return this.#carryOut(key, { ...view, service });
+  }
+
+  async #carryOut(key: string, view: View): Promise<number | undefined> {
+    const { service } = view;
+    const { clock } = this.context.deps;
+    const daemon = service.schedulingStrategy === 'DAEMON' ? planDaemon(view, this.#daemonOn(view)) : undefined;
+    const plan = planService(view);
+    const stops: readonly Stop[] = daemon?.stops ?? plan.stops;
+    const news: News[] = [...(await stopTasks(this.lifecycle, service, stops))];
+    await this.#countUnhealthy(view, stops);
+    const wanted = daemon === undefined ? plan.starts : daemon.startOn.length;
+    const mayStart = wanted > 0 && service.launchNotBeforeMs <= view.nowMs;
+    let trouble: { readonly text: string; readonly news: News } | undefined;
+    let started = 0;
+    if (mayStart) {
+      const cluster = await this.context.state.clusters.get('', service.clusterName);
+      if (cluster === undefined) return undefined;
+      const where = daemon === undefined ? { count: plan.starts } : { instances: daemon.startOn };
+      const outcome = await startTasks(this.context, this.lifecycle, cluster, service, where);
+      news.push(...outcome.news);
+      started = outcome.started;
+      trouble = outcome.trouble;
+    } else if (daemon === undefined && plan.deadlocked) {
+      trouble = { text: DEADLOCK, news: { message: DEADLOCK } };
+    }
+    await publish(this.context, service, news);
+    await this.#noteTrouble(service, trouble);
+    if (trouble === undefined) this.#waitingForRoom.delete(key);
+    else this.#waitingForRoom.add(key);
+    return earliest([
+      wanted > 0 && !mayStart ? service.launchNotBeforeMs : undefined,
+      trouble !== undefined && mayStart ? clock.nowMs() + PLACEMENT_RETRY_MS : undefined,
+      started > 0 && started < wanted && trouble === undefined ? clock.nowMs() : undefined,
+      ...view.tasks.map(({ health }) => this.#lookAgainAt(health, view.nowMs)),
+      ...view.tasks.map(({ task }) => later(task.protectedUntilMs, view.nowMs)),
+      this.#targetsToWatch(view) ? view.nowMs + this.context.options.pollMs : undefined,
+    ]);
+  }
+
+  async #look(service: ServiceState): Promise<View> {
+    const { state, deps, options } = this.context;
+    const nowMs = deps.clock.nowMs();
+    const instances = await state.instances.all(service.clusterName);
+    const allTasks = await state.tasks.all(service.clusterName);
+    const rules = {
+      targetGroups: deps.targetGroups,
+      healthyAfterRunningMs: options.healthyAfterRunningMs,
+      nowMs,
+    };
+    const active = new Set(instances.filter((instance) => instance.status === 'ACTIVE').map((instance) => instance.id));
+    const tasks = allTasks.filter((task) => task.serviceName === service.name);
+    return {
+      service,
+      tasks: tasks.map((task) => ({ task, health: judge(task, service, rules) })),
+      leaving: new Set(tasks.map((task) => task.instanceId).filter((id) => !active.has(id))),
+      nowMs,
+      instances,
+      allTasks,
+    };
+  }
+
+  /** Remembers when a task first counted as healthy. */
+  async #noteHealthy(tasks: readonly TaskState[], nowMs: number): Promise<void> {
+    for (const task of tasks) {
+      const note = (now: TaskState): TaskState => ({ ...now, healthyAtMs: now.healthyAtMs ?? nowMs });
+      await changeTask(this.context, task.clusterName, task.id, note, true);
+    }
+  }
+
+  async #countUnhealthy(view: View, stops: readonly Stop[]): Promise<void> {
+    const primary = view.service.deployments[0];
+    const failures = stops.filter(
+      (stop) =>
+        stop.cause === 'unhealthy' &&
+        view.tasks.some(({ task }) => task.id === stop.taskId && task.deploymentId === primary?.id),
+    ).length;
+    if (failures === 0) return;
+    await this.#change(view.service.clusterName, view.service.name, (service) => {
+      let next = service;
+      for (let count = 0; count < failures; count += 1) next = withFailure(next, view.nowMs);
+      return { service: next, news: [] };
+    });
+    this.wake(view.service.clusterName, view.service.name);
+  }
+
+  /** A trouble is told once, and again only after another one or after the service was steady. */
+  async #noteTrouble(
+    service: ServiceState,
+    trouble: { readonly text: string; readonly news: News } | undefined,
+  ): Promise<void> {
+    if (trouble === undefined) return;
+    await this.#change(service.clusterName, service.name, (now) =>
+      now.lastTrouble === trouble.text
+        ? { service: now, news: [] }
+        : { service: { ...now, lastTrouble: trouble.text }, news: [trouble.news] },
+    );
+  }
+
+  #daemonOn(view: View): string[] {
+    const snapshots = view.instances.map((instance) => instanceSnapshot(instance, view.allTasks));
+    return daemonInstances(snapshots, view.service.placementConstraints);
+  }
+
+  #withDaemonCount(service: ServiceState, view: View): ServiceState {
+    if (service.schedulingStrategy !== 'DAEMON' || service.status !== 'ACTIVE') return service;
+    const desiredCount = this.#daemonOn(view).length;
+    return desiredCount === service.desiredCount ? service : { ...service, desiredCount };
+  }
+
+  #lookAgainAt(health: Verdict, nowMs: number): number | undefined {
+    if (health.verdict !== 'waiting' || health.untilMs === undefined) return undefined;
+    return Math.max(health.untilMs, nowMs + 1);
+  }
+
+  /** Target groups do not tell when a target falls ill; as long as there are targets, they are asked. */
+  #targetsToWatch(view: View): boolean {
+    return view.tasks.some(({ task }) => task.lastStatus === 'RUNNING' && task.targets.length > 0);
+  }
+}
+
+function earliest(times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}
+
+function later(time: number | undefined, nowMs: number): number | undefined {
+  return time !== undefined && time > nowMs ? time : undefined;
+}

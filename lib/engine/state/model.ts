@@ -1,0 +1,247 @@
+/**
+ * The values of the engine's records. Times are epoch milliseconds here and become seconds at the API's edge. Shapes
+ * that come from a client as they are (task definitions, overrides) take their types from the input schemas.
+ */
+import type { Digest } from '../../oci/index.js';
+import type { HealthStatus, NetworkBinding } from '../agent/types.js';
+import type { TaskDefinitionInput, TaskOverrideInput } from '../api/task-definition-input.js';
+
+export interface Tag {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface Attribute {
+  readonly name: string;
+  readonly value?: string | undefined;
+}
+
+export interface CapacityProviderStrategyItem {
+  readonly capacityProvider: string;
+  readonly weight?: number | undefined;
+  readonly base?: number | undefined;
+}
+
+export interface ClusterState {
+  readonly name: string;
+  readonly arn: string;
+  readonly status: 'ACTIVE' | 'INACTIVE';
+  readonly settings: readonly { readonly name: string; readonly value: string }[];
+  readonly configuration?: object;
+  readonly serviceConnectDefaults?: object;
+  readonly capacityProviders: readonly string[];
+  readonly defaultCapacityProviderStrategy: readonly CapacityProviderStrategyItem[];
+  readonly tags: readonly Tag[];
+}
+
+/** CPU units, MiB and host ports. */
+export interface Resources {
+  readonly cpu: number;
+  readonly memoryMiB: number;
+  readonly tcpPorts: readonly number[];
+  readonly udpPorts: readonly number[];
+}
+
+export type InstanceStatus = 'ACTIVE' | 'DRAINING' | 'DEREGISTERING' | 'INACTIVE';
+
+export interface InstanceState {
+  readonly id: string;
+  readonly arn: string;
+  readonly clusterName: string;
+  readonly ec2InstanceId: string;
+  readonly status: InstanceStatus;
+  readonly statusReason?: string;
+  /** One more with every emitted change. */
+  readonly version: number;
+  readonly registeredAtMs: number;
+  readonly attributes: readonly Attribute[];
+  readonly registered: Resources;
+  /** `tcpPorts` and `udpPorts` are those in use, as ECS shows them. */
+  readonly remaining: Resources;
+  readonly versionInfo: Readonly<Record<string, string>>;
+  readonly tags: readonly Tag[];
+}
+
+export interface TaskDefinitionState {
+  readonly arn: string;
+  readonly family: string;
+  readonly revision: number;
+  readonly status: 'ACTIVE' | 'INACTIVE' | 'DELETE_IN_PROGRESS';
+  /** As registered, defaults filled in. */
+  readonly definition: TaskDefinitionInput;
+  readonly registeredAtMs: number;
+  readonly deregisteredAtMs?: number;
+  readonly deleteRequestedAtMs?: number;
+  readonly tags: readonly Tag[];
+}
+
+export type TaskStatus =
+  'PROVISIONING' | 'PENDING' | 'ACTIVATING' | 'RUNNING' | 'DEACTIVATING' | 'STOPPING' | 'DEPROVISIONING' | 'STOPPED';
+
+export type StopCode =
+  | 'TaskFailedToStart'
+  | 'EssentialContainerExited'
+  | 'UserInitiated'
+  | 'ServiceSchedulerInitiated'
+  | 'SpotInterruption'
+  | 'TerminationNotice';
+
+export interface ContainerState {
+  readonly arn: string;
+  readonly name: string;
+  readonly image: string;
+  readonly essential: boolean;
+  readonly hasHealthCheck: boolean;
+  readonly cpu: number;
+  readonly memoryMiB?: number;
+  readonly memoryReservationMiB?: number;
+  readonly lastStatus: 'PENDING' | 'RUNNING' | 'STOPPED';
+  readonly healthStatus: HealthStatus;
+  readonly runtimeId?: string;
+  readonly imageDigest?: Digest;
+  readonly exitCode?: number;
+  readonly reason?: string;
+  readonly networkBindings: readonly NetworkBinding[];
+  /** The container's own address, when its network has one. */
+  readonly address?: string;
+}
+
+export interface LoadBalancer {
+  readonly targetGroupArn: string;
+  readonly containerName: string;
+  readonly containerPort: number;
+}
+
+/** A target of this task that was handed to a target group. */
+export interface RegisteredTarget {
+  readonly targetGroupArn: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface TaskState {
+  readonly id: string;
+  readonly arn: string;
+  readonly clusterName: string;
+  readonly clusterArn: string;
+  readonly instanceId: string;
+  readonly instanceArn: string;
+  readonly availabilityZone?: string;
+  readonly taskDefinitionArn: string;
+  readonly family: string;
+  readonly revision: number;
+  readonly group: string;
+  readonly startedBy?: string;
+  readonly serviceName?: string;
+  readonly deploymentId?: string;
+  readonly version: number;
+  readonly desiredStatus: 'RUNNING' | 'STOPPED';
+  readonly lastStatus: TaskStatus;
+  readonly containers: readonly ContainerState[];
+  readonly overrides: TaskOverrideInput;
+  readonly cpu: number;
+  readonly memoryMiB: number;
+  /** What was claimed on the instance, given back when the task has stopped. */
+  readonly reserved: Resources;
+  readonly loadBalancers: readonly LoadBalancer[];
+  readonly targets: readonly RegisteredTarget[];
+  readonly enableExecuteCommand: boolean;
+  readonly tags: readonly Tag[];
+  readonly createdAtMs: number;
+  readonly pullStartedAtMs?: number;
+  readonly pullStoppedAtMs?: number;
+  readonly startedAtMs?: number;
+  readonly stoppingAtMs?: number;
+  readonly executionStoppedAtMs?: number;
+  readonly stoppedAtMs?: number;
+  readonly stopCode?: StopCode;
+  readonly stoppedReason?: string;
+  /** When the service scheduler first counted it as healthy. */
+  readonly healthyAtMs?: number;
+  readonly protectedUntilMs?: number;
+}
+
+export interface PlacementConstraintState {
+  readonly type: 'distinctInstance' | 'memberOf';
+  readonly expression?: string | undefined;
+}
+
+export interface PlacementStrategyState {
+  readonly type: 'random' | 'spread' | 'binpack';
+  readonly field?: string | undefined;
+}
+
+export interface CircuitBreaker {
+  readonly enable: boolean;
+  readonly rollback: boolean;
+  readonly thresholdType: 'COUNT' | 'BOUNDED_PERCENT' | 'UNBOUNDED_PERCENT';
+  readonly thresholdValue: number;
+  readonly resetOnHealthyTask: boolean;
+}
+
+export interface DeploymentState {
+  /** `ecs-svc/<19 digits>`, also `startedBy` of its tasks. */
+  readonly id: string;
+  readonly status: 'PRIMARY' | 'ACTIVE';
+  readonly taskDefinitionArn: string;
+  readonly loadBalancers: readonly LoadBalancer[];
+  readonly desiredCount: number;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  /** Failures that count for the circuit breaker. */
+  readonly failedTasks: number;
+  readonly rolloutState: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED';
+  readonly rolloutStateReason: string;
+  /** Ids of the service deployment and revision this is, for their own operations. */
+  readonly serviceDeploymentId: string;
+  readonly revisionId: string;
+  /** It is the way back from a deployment that failed. */
+  readonly isRollback?: boolean;
+}
+
+export interface ServiceState {
+  readonly name: string;
+  readonly arn: string;
+  readonly clusterName: string;
+  readonly clusterArn: string;
+  readonly status: 'ACTIVE' | 'DRAINING' | 'INACTIVE';
+  readonly schedulingStrategy: 'REPLICA' | 'DAEMON';
+  readonly desiredCount: number;
+  readonly taskDefinitionArn: string;
+  readonly loadBalancers: readonly LoadBalancer[];
+  readonly minimumHealthyPercent: number;
+  readonly maximumPercent: number;
+  readonly circuitBreaker: CircuitBreaker;
+  readonly placementConstraints: readonly PlacementConstraintState[];
+  readonly placementStrategy: readonly PlacementStrategyState[];
+  readonly healthCheckGracePeriodSeconds: number;
+  readonly enableECSManagedTags: boolean;
+  readonly enableExecuteCommand: boolean;
+  readonly propagateTags: 'TASK_DEFINITION' | 'SERVICE' | 'NONE';
+  readonly tags: readonly Tag[];
+  readonly createdAtMs: number;
+  /** PRIMARY first. */
+  readonly deployments: readonly DeploymentState[];
+  /** The task definition a rollback goes to. */
+  readonly lastCompleted?: {
+    readonly deploymentId: string;
+    readonly revisionId: string;
+    readonly taskDefinitionArn: string;
+    readonly loadBalancers: readonly LoadBalancer[];
+  };
+  /** Repeated launches that never reached RUNNING, and when the next launch may be. */
+  readonly launchFailures: number;
+  readonly launchNotBeforeMs: number;
+  /** The steady-state event was sent and nothing has changed since. */
+  readonly steady: boolean;
+  /** The last message about a placement or configuration trouble, so that it is not repeated. */
+  readonly lastTrouble?: string;
+  /** Hash of the CreateService request, to tell a retry from a clash. */
+  readonly creationHash: string;
+}
+
+export interface ServiceEventState {
+  readonly id: string;
+  readonly createdAtMs: number;
+  readonly message: string;
+}

@@ -1,0 +1,58 @@
+/** Values of the smaller records: settings, capacity providers, idempotency keys, the history of deployments. */
+import type { CircuitBreaker, LoadBalancer, Tag } from './model.js';
+
+export interface SettingState {
+  readonly name: string;
+  readonly value: string;
+  /** `default` for the account's default, otherwise the ARN of a principal. */
+  readonly principal: string;
+}
+
+export interface CapacityProviderState {
+  readonly name: string;
+  readonly arn: string;
+  readonly status: 'ACTIVE' | 'INACTIVE';
+  readonly autoScalingGroupProvider: object;
+  readonly tags: readonly Tag[];
+}
+
+export interface IdempotencyState {
+  readonly requestHash: string;
+  /** What the request makes, decided before anything is made, so that a retry finishes what a crash cut off. */
+  readonly ids: readonly string[];
+}
+
+export type ServiceDeploymentStatus =
+  | 'PENDING'
+  | 'IN_PROGRESS'
+  | 'SUCCESSFUL'
+  | 'STOPPED'
+  | 'ROLLBACK_IN_PROGRESS'
+  | 'ROLLBACK_SUCCESSFUL'
+  | 'ROLLBACK_FAILED';
+
+/** One row of a service's deployment history, with the revision it went to. */
+export interface ServiceDeploymentState {
+  readonly id: string;
+  readonly arn: string;
+  readonly serviceArn: string;
+  readonly clusterArn: string;
+  /** The id in the service's `deployments[]`. */
+  readonly deploymentId: string;
+  readonly status: ServiceDeploymentStatus;
+  readonly statusReason?: string;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  readonly finishedAtMs?: number;
+  readonly revisionId: string;
+  readonly revisionArn: string;
+  readonly sourceRevisionArn?: string;
+  readonly taskDefinitionArn: string;
+  readonly loadBalancers: readonly LoadBalancer[];
+  readonly requestedTaskCount: number;
+  readonly minimumHealthyPercent: number;
+  readonly maximumPercent: number;
+  readonly circuitBreaker: CircuitBreaker;
+  readonly failureCount: number;
+  readonly rollback?: { readonly reason: string; readonly startedAtMs: number; readonly revisionArn: string };
+}

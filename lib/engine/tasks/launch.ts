@@ -1,0 +1,171 @@
+/**
+ * From "run this definition" to task records with a claimed place, handed to the agent. One launch at a time looks at
+ * the cluster and claims; the claim itself is a conditional transaction, so a second engine would only make it retry.
+ */
+import type { Context } from '../context.js';
+import { place, type Rejection, type Requirement } from '../placement/place.js';
+import { instanceSnapshot, portKeys, type Snapshot } from '../placement/snapshot.js';
+import type {
+  ClusterState,
+  ContainerState,
+  InstanceState,
+  LoadBalancer,
+  PlacementConstraintState,
+  PlacementStrategyState,
+  Tag,
+  TaskDefinitionState,
+  TaskState,
+} from '../state/model.js';
+import type { TaskOverrideInput } from '../api/task-definition-input.js';
+import { containerSize, overrideOf, taskNeeds } from './sizes.js';
+import { createTask } from './task-changes.js';
+
+export interface LaunchRequest {
+  readonly cluster: ClusterState;
+  readonly definition: TaskDefinitionState;
+  readonly overrides: TaskOverrideInput;
+  readonly group: string;
+  readonly startedBy?: string | undefined;
+  readonly constraints: readonly PlacementConstraintState[];
+  readonly strategies: readonly PlacementStrategyState[];
+  /** Only these instances. */
+  readonly only?: ReadonlySet<string>;
+  readonly tags: readonly Tag[];
+  readonly enableExecuteCommand: boolean;
+  readonly service?: {
+    readonly name: string;
+    readonly deploymentId: string;
+    readonly loadBalancers: readonly LoadBalancer[];
+  };
+  /** One task per id. A task that exists already under its id is handed back as it is. */
+  readonly taskIds: readonly string[];
+}
+
+export interface LaunchResult {
+  readonly tasks: readonly TaskState[];
+  /** Why the tasks that are missing from `tasks` could not be placed: one table per task. */
+  readonly unplaced: readonly (readonly Rejection[])[];
+}
+
+const TRIES = 20;
+
+/** @param start told of every new task once its record stands */
+export function launchTasks(
+  context: Context,
+  request: LaunchRequest,
+  start: (task: TaskState) => void,
+): Promise<LaunchResult> {
+  return context.mutex.run('placement', async () => {
+    const tasks: TaskState[] = [];
+    const unplaced: (readonly Rejection[])[] = [];
+    for (const id of request.taskIds) {
+      const existing = await context.state.task(request.cluster.name, id);
+      const outcome = existing ?? (await launchOne(context, request, id, start));
+      if ('id' in outcome) tasks.push(outcome);
+      else unplaced.push(outcome.rejections);
+    }
+    return { tasks, unplaced };
+  });
+}
+
+async function launchOne(
+  context: Context,
+  request: LaunchRequest,
+  id: string,
+  start: (task: TaskState) => void,
+): Promise<TaskState | { readonly rejections: readonly Rejection[] }> {
+  const requirement: Requirement = {
+    needs: taskNeeds(request.definition.definition, request.overrides),
+    constraints: [...request.definition.definition.placementConstraints, ...request.constraints],
+    strategies: request.strategies,
+    group: request.group,
+    ...(request.only === undefined ? {} : { only: request.only }),
+  };
+  let rejections: readonly Rejection[] = [];
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    const instances = await context.state.instances.all(request.cluster.name);
+    const snapshot = await readSnapshot(context, request.cluster.name, instances);
+    const placement = place(snapshot, requirement, context.options.random);
+    if (!placement.placed) return { rejections: placement.rejections };
+    const instance = instances.find((candidate) => candidate.id === placement.instance.id);
+    if (instance === undefined) continue;
+    const task = newTask(context, request, requirement, instance, id);
+    if (await createTask(context, task)) {
+      start(task);
+      return task;
+    }
+    rejections = [{ instanceId: instance.id, instanceArn: instance.arn, findings: [{ reason: 'AGENT' }] }];
+  }
+  return { rejections };
+}
+
+/** The cluster as placement sees it now. */
+export async function readSnapshot(
+  context: Context,
+  cluster: string,
+  instances: readonly InstanceState[],
+): Promise<Snapshot> {
+  const tasks = await context.state.tasks.all(cluster);
+  const live = instances.filter((instance) => instance.status !== 'INACTIVE');
+  return {
+    instances: live.map((instance) => instanceSnapshot(instance, tasks)),
+    hostPorts: new Set(await takenHostPorts(context)),
+  };
+}
+
+async function takenHostPorts(context: Context): Promise<readonly string[]> {
+  if (context.options.hostPortScope === 'instance') return [];
+  const clusters = await context.state.clusters.all('');
+  const tasks = await Promise.all(clusters.map((cluster) => context.state.tasks.all(cluster.name)));
+  return tasks.flat().flatMap((task) => portKeys(task.reserved));
+}
+
+function newTask(
+  context: Context,
+  request: LaunchRequest,
+  requirement: Requirement,
+  instance: InstanceState,
+  id: string,
+): TaskState {
+  const { arns, deps } = context;
+  const { cluster, definition, service } = request;
+  const zone = instance.attributes.find((attribute) => attribute.name === 'ecs.availability-zone')?.value;
+  return {
+    id,
+    arn: arns.task(cluster.name, id),
+    clusterName: cluster.name,
+    clusterArn: cluster.arn,
+    instanceId: instance.id,
+    instanceArn: instance.arn,
+    ...(zone === undefined ? {} : { availabilityZone: zone }),
+    taskDefinitionArn: definition.arn,
+    family: definition.family,
+    revision: definition.revision,
+    group: request.group,
+    ...(request.startedBy === undefined ? {} : { startedBy: request.startedBy }),
+    ...(service === undefined ? {} : { serviceName: service.name, deploymentId: service.deploymentId }),
+    version: 1,
+    desiredStatus: 'RUNNING',
+    lastStatus: 'PENDING',
+    containers: definition.definition.containerDefinitions.map((container): ContainerState => ({
+      arn: arns.container(cluster.name, id, deps.ids.hex(16)),
+      name: container.name ?? '',
+      image: container.image ?? '',
+      essential: container.essential,
+      hasHealthCheck: container.healthCheck !== undefined && container.healthCheck.command[0] !== 'NONE',
+      ...containerSize(container, overrideOf(request.overrides, container.name ?? '')),
+      lastStatus: 'PENDING',
+      healthStatus: 'UNKNOWN',
+      networkBindings: [],
+    })),
+    overrides: request.overrides,
+    cpu: requirement.needs.cpu,
+    memoryMiB: requirement.needs.memoryMiB,
+    reserved: requirement.needs,
+    loadBalancers: service?.loadBalancers ?? [],
+    targets: [],
+    enableExecuteCommand: request.enableExecuteCommand,
+    tags: request.tags,
+    createdAtMs: deps.clock.nowMs(),
+  };
+}

@@ -1,0 +1,252 @@
+/**
+ * A task's way through its states: what the agent reports and what clients and the service scheduler ask for become
+ * changes of the record. The record is written before anything is done about it, and everything done is done again
+ * after a restart, so a kill at any moment only delays.
+ */
+import type { AgentEvent } from '../agent/types.js';
+import type { Context } from '../context.js';
+import type { RegisteredTarget, StopCode, TaskState } from '../state/model.js';
+import { applyContainerEvent, applyHealth, finished, onTheWayDown } from './agent-events.js';
+import { launchTasks, type LaunchRequest, type LaunchResult } from './launch.js';
+import { taskPayload } from './payload.js';
+import { changeTask, finishTask } from './task-changes.js';
+import { targetsOf } from './targets.js';
+
+export interface StopRequest {
+  readonly stopCode: Extract<StopCode, 'UserInitiated' | 'ServiceSchedulerInitiated'>;
+  readonly reason: string;
+}
+
+export type TaskListener = (task: TaskState) => void;
+
+export class TaskLifecycle {
+  /** Cluster of every unfinished task of this process; a cache, filled again by `resume`. */
+  readonly #clusterOf = new Map<string, string>();
+  readonly #listeners = new Set<TaskListener>();
+  readonly #background = new Set<Promise<void>>();
+  #stopListening: (() => void) | undefined;
+
+  constructor(private readonly context: Context) {}
+
+  /** Called after every change of a task, in the order of the changes of one task. */
+  onChange(listener: TaskListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Hands every unfinished task to the agent again, and takes up what was cut off. */
+  async resume(): Promise<void> {
+    const { state, deps } = this.context;
+    this.#stopListening = deps.agent.onEvent((event) => {
+      this.#inBackground(this.#handle(event));
+    });
+    const clusters = await state.clusters.all('');
+    const tasks = (await Promise.all(clusters.map((cluster) => state.tasks.all(cluster.name)))).flat();
+    for (const task of tasks) this.#clusterOf.set(task.id, task.clusterName);
+    for (const task of tasks) await this.#resumeTask(task);
+    await deps.agent.sweep(new Set(tasks.map((task) => task.id)));
+  }
+
+  async close(): Promise<void> {
+    this.#stopListening?.();
+    await this.settled();
+  }
+
+  /** Resolves when everything that was reported so far is in the records. */
+  async settled(): Promise<void> {
+    while (this.#background.size > 0) await Promise.all(this.#background);
+  }
+
+  /** Places and starts tasks, see `launchTasks`. */
+  launch(request: LaunchRequest): Promise<LaunchResult> {
+    return launchTasks(this.context, request, (task) => {
+      // Known before the agent is told, so that no event of it is lost.
+      this.#clusterOf.set(task.id, task.clusterName);
+      this.context.deps.agent.run(taskPayload(task, request.definition.definition));
+      this.#tell(task);
+    });
+  }
+
+  /** Asks a task to end: targets are drained before the first signal. Idempotent. */
+  async stop(cluster: string, id: string, request: StopRequest): Promise<TaskState | undefined> {
+    const { clock } = this.context.deps;
+    const change = await changeTask(this.context, cluster, id, (task) => {
+      if (task.desiredStatus === 'STOPPED') return undefined;
+      return {
+        ...task,
+        desiredStatus: 'STOPPED',
+        lastStatus: onTheWayDown(task),
+        stoppingAtMs: clock.nowMs(),
+        stopCode: request.stopCode,
+        stoppedReason: request.reason,
+      };
+    });
+    if (change === undefined) return undefined;
+    this.#stopOnAgent(change.after);
+    this.#tell(change.after);
+    return change.after;
+  }
+
+  /** Ends every task without touching what services want, and waits until they have ended. */
+  async stopAll(reason: string): Promise<void> {
+    const ended = new Promise<void>((resolve) => {
+      const check = (): void => {
+        if (this.#clusterOf.size === 0) resolve();
+      };
+      this.onChange(check);
+      check();
+    });
+    for (const [id, cluster] of this.#clusterOf) {
+      await this.stop(cluster, id, { stopCode: 'UserInitiated', reason });
+    }
+    await ended;
+  }
+
+  async #resumeTask(task: TaskState): Promise<void> {
+    const { state, deps } = this.context;
+    const definition = await state.taskDefinition(task.family, task.revision);
+    if (definition === undefined) {
+      deps.logger.error('a task has lost its definition', { taskId: task.id, family: task.family });
+      return;
+    }
+    deps.agent.run(taskPayload(task, definition.definition));
+    if (task.desiredStatus === 'STOPPED') this.#stopOnAgent(task);
+    else if (task.lastStatus === 'ACTIVATING') this.#inBackground(this.#activate(task));
+    // The load balancer may have started afresh as well.
+    else if (task.targets.length > 0) this.#inBackground(this.#register(task));
+  }
+
+  async #handle(event: AgentEvent): Promise<void> {
+    const cluster = this.#clusterOf.get(event.taskId);
+    if (cluster === undefined) {
+      this.context.deps.logger.warn('the agent reports on a task that is not known', { taskId: event.taskId });
+      return;
+    }
+    await this.context.mutex.run(`agent-events:${event.taskId}`, () => this.#apply(cluster, event));
+  }
+
+  async #apply(cluster: string, event: AgentEvent): Promise<void> {
+    switch (event.type) {
+      case 'pull-started':
+        return this.#change(cluster, event, (task) => ({ ...task, pullStartedAtMs: event.timeMs }), true);
+      case 'pull-stopped':
+        return this.#change(cluster, event, (task) => ({ ...task, pullStoppedAtMs: event.timeMs }), true);
+      case 'health':
+        return this.#change(cluster, event, (task) => applyHealth(task, event), true);
+      case 'container':
+        return this.#change(cluster, event, (task) => applyContainerEvent(task, event), false);
+      case 'task-stopped': {
+        const task = await finishTask(this.context, cluster, event.taskId, (before) => finished(before, event));
+        this.#clusterOf.delete(event.taskId);
+        if (task === undefined) return;
+        // Its containers are gone: nothing to wait for.
+        this.#inBackground(this.#deregister(task.targets));
+        this.#tell(task);
+      }
+    }
+  }
+
+  async #change(
+    cluster: string,
+    event: AgentEvent,
+    change: (task: TaskState) => TaskState | undefined,
+    quiet: boolean,
+  ): Promise<void> {
+    const result = await changeTask(this.context, cluster, event.taskId, change, quiet);
+    if (result === undefined) return;
+    const { before, after } = result;
+    if (after.lastStatus === 'ACTIVATING' && before.lastStatus !== 'ACTIVATING')
+      this.#inBackground(this.#activate(after));
+    if (after.lastStatus === 'DEACTIVATING' && before.lastStatus !== 'DEACTIVATING') {
+      this.#inBackground(this.#drain(after));
+    }
+    this.#tell(after);
+  }
+
+  /** ACTIVATING: into the target groups, then RUNNING. */
+  async #activate(task: TaskState): Promise<void> {
+    const { deps } = this.context;
+    const targets = targetsOf(task);
+    if (targets.length < task.loadBalancers.length) {
+      await this.stop(task.clusterName, task.id, {
+        stopCode: 'ServiceSchedulerInitiated',
+        reason: 'Task failed to register its targets: a container port of its load balancers is not published.',
+      });
+      return;
+    }
+    // Written first, so that a restart knows what may have to be taken out again.
+    const stored = await changeTask(
+      this.context,
+      task.clusterName,
+      task.id,
+      (now) => (now.lastStatus === 'ACTIVATING' && now.desiredStatus === 'RUNNING' ? { ...now, targets } : undefined),
+      true,
+    );
+    if (stored?.after.lastStatus !== 'ACTIVATING' || stored.after.desiredStatus !== 'RUNNING') return;
+    try {
+      await this.#register(stored.after);
+    } catch (error) {
+      deps.logger.error('targets could not be registered', { taskId: task.id, error: String(error) });
+      await this.stop(task.clusterName, task.id, {
+        stopCode: 'ServiceSchedulerInitiated',
+        reason: `Task failed to register its targets: ${error instanceof Error ? error.message : String(error)}`,
+      });
+      return;
+    }
+    const result = await changeTask(this.context, task.clusterName, task.id, (now) =>
+      now.lastStatus === 'ACTIVATING' && now.desiredStatus === 'RUNNING'
+        ? { ...now, lastStatus: 'RUNNING', startedAtMs: deps.clock.nowMs() }
+        : undefined,
+    );
+    if (result?.after.lastStatus !== 'RUNNING') await this.#deregister(targets);
+    if (result !== undefined) this.#tell(result.after);
+  }
+
+  #stopOnAgent(task: TaskState): void {
+    const stopCode = task.stopCode === 'ServiceSchedulerInitiated' ? 'ServiceSchedulerInitiated' : 'UserInitiated';
+    this.context.deps.agent.stop(
+      task.id,
+      { stopCode, reason: task.stoppedReason ?? '' },
+      task.targets.length > 0 ? () => this.#drain(task) : undefined,
+    );
+  }
+
+  /** DEACTIVATING: out of the target groups, requests under way ended, then STOPPING. */
+  async #drain(task: TaskState): Promise<void> {
+    await this.#deregister(task.targets);
+    const result = await changeTask(this.context, task.clusterName, task.id, (now) =>
+      now.lastStatus === 'DEACTIVATING' ? { ...now, lastStatus: 'STOPPING' } : undefined,
+    );
+    if (result !== undefined) this.#tell(result.after);
+  }
+
+  async #register(task: TaskState): Promise<void> {
+    for (const { targetGroupArn, host, port } of task.targets) {
+      await this.context.deps.targetGroups?.register(targetGroupArn, { host, port });
+    }
+  }
+
+  async #deregister(targets: readonly RegisteredTarget[]): Promise<void> {
+    const results = await Promise.allSettled(
+      targets.map(async ({ targetGroupArn, host, port }) => {
+        await this.context.deps.targetGroups?.deregister(targetGroupArn, { host, port });
+      }),
+    );
+    for (const result of results) {
+      if (result.status === 'rejected') {
+        this.context.deps.logger.warn('a target could not be deregistered', { error: String(result.reason) });
+      }
+    }
+  }
+
+  #tell(task: TaskState): void {
+    for (const listener of this.#listeners) listener(task);
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const guarded = work.catch((error: unknown) => {
+      this.context.deps.logger.error('a task could not be brought forward', { error: String(error) });
+    });
+    this.#background.add(guarded);
+    void guarded.finally(() => this.#background.delete(guarded));
+  }
+}
