@@ -2,9 +2,11 @@
  * The registry over HTTP: /v2/* and /token on one Hono app. One request goes: credentials → route → name → right →
  * handler, and whatever is thrown on the way becomes the specification's error document.
  */
-import { Hono } from 'hono';
+import type { IncomingMessage } from 'node:http';
+import { type Context, Hono } from 'hono';
 import { toAppError } from '../../errors/index.js';
 import { deleteBlob, readBlob } from './blobs.js';
+import { requestBody, type RequestBody } from './body.js';
 import { type Caller, identify } from './caller.js';
 import { errorResponse, errorsResponse } from './errors.js';
 import { Gate } from './gate.js';
@@ -36,13 +38,16 @@ const HANDLERS: Readonly<Record<RouteName, Handler>> = {
 /** Settings an http.Server needs for pushes of hours and for clients that keep connections. Milliseconds. */
 export const registryServerOptions = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 120_000 } as const;
 
-/** @example serve({ fetch: createRegistryApp(deps).fetch, port, serverOptions: registryServerOptions }) */
+/**
+ * Mount it so that the Node server's `env` comes through (`app.route`, or `fetch(request, env)`): bodies are read from it.
+ * @example serve({ fetch: createRegistryApp(deps).fetch, port, serverOptions: registryServerOptions })
+ */
 export function createRegistryApp(deps: RegistryAppDeps, options: RegistryAppOptions = {}): Hono {
   const isPublic = publicMatcher(options.publicRepositories ?? []);
   const app = new Hono();
   app.on(['GET', 'POST'], '/token', async (c) => {
     try {
-      return await serveToken(c.req.raw, deps, isPublic);
+      return await serveToken(c.req.raw, requestBody(c.req.raw, incomingOf(c)), deps, isPublic);
     } catch (error) {
       logFailure(deps, error, 'token');
       const challenge = {
@@ -53,18 +58,19 @@ export function createRegistryApp(deps: RegistryAppDeps, options: RegistryAppOpt
     }
   });
   app.get('/token/jwks.json', async () => json(await deps.registryTokens.jwks(), { 'cache-control': 'max-age=300' }));
-  const serve = async (request: Request): Promise<Response> => {
-    const response = await serveV2(request, deps, options, isPublic);
+  const serve = async (c: Context): Promise<Response> => {
+    const response = await serveV2(c.req.raw, requestBody(c.req.raw, incomingOf(c)), deps, options, isPublic);
     response.headers.set('docker-distribution-api-version', 'registry/2.0');
     return response;
   };
-  app.all('/v2', (c) => serve(c.req.raw));
-  app.all('/v2/*', (c) => serve(c.req.raw));
+  app.all('/v2', serve);
+  app.all('/v2/*', serve);
   return app;
 }
 
 async function serveV2(
   request: Request,
+  body: RequestBody,
   deps: RegistryAppDeps,
   options: RegistryAppOptions,
   isPublic: (repository: string) => boolean,
@@ -82,7 +88,7 @@ async function serveV2(
       gate.refusal(caller, match) ??
       (caller === undefined || match.outcome !== 'found'
         ? noRoute(request.method, url.pathname, match)
-        : await HANDLERS[match.route.name]({ ...match, deps, options, request, query, caller, isPublic }));
+        : await HANDLERS[match.route.name]({ ...match, deps, options, request, body, query, caller, isPublic }));
   } catch (error) {
     logFailure(deps, error, match.outcome === 'found' ? match.route.name : 'none');
     response = errorResponse(error);
@@ -97,6 +103,11 @@ async function serveV2(
   if (request.method === 'GET' || request.method === 'HEAD') deps.logger.debug('registry read', fields);
   else deps.logger.info('registry write', fields);
   return response;
+}
+
+/** The connection's own request, which the Node server of Hono hands over as `env`. */
+function incomingOf(c: Context): IncomingMessage | undefined {
+  return (c.env as { readonly incoming?: IncomingMessage } | undefined)?.incoming;
 }
 
 function noRoute(method: string, path: string, match: RouteMatch): Response {

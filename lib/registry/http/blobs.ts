@@ -1,6 +1,5 @@
 /** Blobs over HTTP: end-2 and end-10. Parts, conditions and, for large ones, a redirect to where the bytes lie. */
-import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
+import type { Readable } from 'node:stream';
 import { parseDigest } from '../../oci/index.js';
 import type { ByteRange } from '../../store/index.js';
 import { blobUnknown, type ReadableBlob } from '../index.js';
@@ -55,7 +54,7 @@ async function send(call: Call, blob: ReadableBlob, range: ByteRange | undefined
           'content-length': String(range.end - range.start + 1),
           'content-range': `bytes ${range.start}-${range.end}/${blob.sizeBytes}`,
         };
-  return new Response(Readable.toWeb(stream) as ReadableStream<Uint8Array>, {
+  return new Response(webStream(stream), {
     status: range === undefined ? 200 : 206,
     headers: { ...blobHeaders(blob), ...part },
   });
@@ -84,4 +83,22 @@ function blobHeaders(blob: Pick<ReadableBlob, 'digest'>): Headers {
     'accept-ranges': 'bytes',
     etag: etag(blob.digest),
   };
+}
+
+/** Chunk by chunk as the client takes them; Readable.toWeb would count chunks as bytes and read far ahead. */
+function webStream(stream: Readable): ReadableStream<Uint8Array> {
+  const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await chunks.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      cancel() {
+        stream.destroy();
+      },
+    },
+    { highWaterMark: 0 },
+  );
 }

@@ -1,25 +1,44 @@
-/** Request bodies: as a stream into the store, or, for the few small ones, read whole under a limit. */
+/**
+ * Request bodies: as a stream into the store, or, for the few small ones, read whole under a limit. On Node the
+ * connection itself is read: the Web stream that the adapter would make of it counts chunks instead of bytes, and so
+ * takes gigabytes into memory while the disk is slower than the client.
+ */
+import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../errors/index.js';
 import type { ByteSource } from '../../store/index.js';
 
-/** Bytes announced by Content-Length; undefined when there is none, `invalid` when it is no number. */
-export function contentLength(request: Request): number | undefined {
-  const header = request.headers.get('content-length');
-  return header !== null && /^\d{1,15}$/.test(header) ? Number(header) : undefined;
+export interface RequestBody {
+  /** Bytes announced by Content-Length; undefined when there is none. */
+  readonly announcedBytes: number | undefined;
+  readonly isEmpty: boolean;
+  /**
+   * The body as it arrives; to be taken once. Whoever stops reading early leaves the rest to the server.
+   * @throws AppError BLOB_UPLOAD_INVALID while it is read, when the connection breaks off: that is the client's failure
+   */
+  chunks(): ByteSource;
 }
 
-export function hasBody(request: Request): boolean {
-  return request.headers.has('transfer-encoding') || (contentLength(request) ?? (request.body === null ? 0 : 1)) > 0;
+/** @param incoming the connection's own request, where there is one */
+export function requestBody(request: Request, incoming: IncomingMessage | undefined): RequestBody {
+  const header = request.headers.get('content-length') ?? '';
+  const announcedBytes = /^\d{1,15}$/.test(header) ? Number(header) : undefined;
+  const isChunked = request.headers.has('transfer-encoding');
+  // Without an announcement only a body that came in one piece, as from a function's event, can have bytes.
+  const isEmpty = !isChunked && (announcedBytes ?? (incoming !== undefined || request.body === null ? 0 : 1)) === 0;
+  return {
+    announcedBytes,
+    isEmpty,
+    chunks: () => guarded(incoming?.iterator({ destroyOnReturn: false }) ?? request.body ?? []),
+  };
 }
 
 /**
- * The body as it arrives. A connection that breaks off is the client's failure, not ours.
- * @param expectedBytes the body must have so many
- * @throws AppError BLOB_UPLOAD_INVALID, SIZE_INVALID, while it is read
+ * The body, held to its length.
+ * @throws AppError SIZE_INVALID, while it is read
  */
-export async function* bodyStream(request: Request, expectedBytes?: number): ByteSource {
+export async function* exactly(source: ByteSource, expectedBytes: number | undefined): ByteSource {
   let seen = 0;
-  for await (const chunk of chunksOf(request)) {
+  for await (const chunk of source) {
     seen += chunk.length;
     if (expectedBytes !== undefined && seen > expectedBytes) throw sizeInvalid(seen, expectedBytes);
     yield chunk;
@@ -27,14 +46,14 @@ export async function* bodyStream(request: Request, expectedBytes?: number): Byt
   if (expectedBytes !== undefined && seen < expectedBytes) throw sizeInvalid(seen, expectedBytes);
 }
 
-/** @throws AppError with this code when the body has more bytes */
-export async function readBody(request: Request, maxBytes: number, code: string): Promise<Buffer> {
+/** The whole body. @throws AppError with this code, kind too-large, when it has more bytes */
+export async function readBody(body: RequestBody, maxBytes: number, code: string): Promise<Buffer> {
   const refuse = (): AppError =>
     new AppError(code, `the body has more than ${maxBytes} bytes`, { kind: 'too-large', hint: `at most ${maxBytes}` });
-  if ((contentLength(request) ?? 0) > maxBytes) throw refuse();
+  if ((body.announcedBytes ?? 0) > maxBytes) throw refuse();
   const chunks: Uint8Array[] = [];
   let seen = 0;
-  for await (const chunk of chunksOf(request)) {
+  for await (const chunk of body.chunks()) {
     seen += chunk.length;
     if (seen > maxBytes) throw refuse();
     chunks.push(chunk);
@@ -42,20 +61,11 @@ export async function readBody(request: Request, maxBytes: number, code: string)
   return Buffer.concat(chunks);
 }
 
-async function* chunksOf(request: Request): ByteSource {
-  if (request.body === null) return;
-  const reader = request.body.getReader();
+async function* guarded(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): ByteSource {
   try {
-    for (;;) {
-      const { done, value } = await reader.read().catch((cause: unknown) => {
-        throw new AppError('BLOB_UPLOAD_INVALID', 'the request body broke off', { cause });
-      });
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    // Whoever stops reading early lets the rest go.
-    await reader.cancel().catch(() => undefined);
+    yield* source;
+  } catch (cause) {
+    throw new AppError('BLOB_UPLOAD_INVALID', 'the request body broke off', { cause });
   }
 }
 

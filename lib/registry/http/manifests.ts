@@ -30,7 +30,7 @@ export async function putManifest(call: Call): Promise<Response> {
   if (tags.length > MAX_TAGS) {
     throw new AppError('TAGS_TOO_MANY', `${tags.length} tags in one push`, { hint: `at most ${MAX_TAGS}` });
   }
-  const bytes = await readBody(call.request, MAX_MANIFEST_BYTES, 'MANIFEST_TOO_LARGE');
+  const bytes = await readBody(call.body, MAX_MANIFEST_BYTES, 'MANIFEST_TOO_LARGE');
   const { descriptor, subject } = await call.deps.registry.manifests.put(call.repository, bytes, contentType(call), {
     tags,
     ...('digest' in reference ? { digest: reference.digest } : {}),

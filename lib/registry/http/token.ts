@@ -6,7 +6,7 @@
  */
 import { type Access, type Action, formatScope, parseScopes } from '../../auth/index.js';
 import { AppError } from '../../errors/index.js';
-import { readBody } from './body.js';
+import { readBody, type RequestBody } from './body.js';
 import { anonymous, type Caller, callerOf, parseAuthorization } from './caller.js';
 import { json } from './replies.js';
 import type { RegistryAppDeps } from './types.js';
@@ -25,10 +25,11 @@ const MAX_SCOPES = 25;
 /** @throws AppError UNAUTHORIZED for wrong credentials, TOKEN_REQUEST_INVALID */
 export async function serveToken(
   request: Request,
+  body: RequestBody,
   deps: RegistryAppDeps,
   isPublic: (repository: string) => boolean,
 ): Promise<Response> {
-  const asked = request.method === 'POST' ? await readForm(request) : readQuery(request);
+  const asked = request.method === 'POST' ? await readForm(body) : readQuery(request);
   const caller = await callerFor(asked.secret, deps);
   const wanted = parseScopes(asked.scopes);
   if (wanted.length > MAX_SCOPES) {
@@ -78,10 +79,8 @@ function readQuery(request: Request): TokenRequest {
   };
 }
 
-async function readForm(request: Request): Promise<TokenRequest> {
-  const form = new URLSearchParams(
-    (await readBody(request, MAX_FORM_BYTES, 'TOKEN_REQUEST_TOO_LARGE')).toString('utf8'),
-  );
+async function readForm(body: RequestBody): Promise<TokenRequest> {
+  const form = new URLSearchParams((await readBody(body, MAX_FORM_BYTES, 'TOKEN_REQUEST_TOO_LARGE')).toString('utf8'));
   const common = { scopes: form.getAll('scope'), wantsRefreshToken: form.get('access_type') === 'offline' };
   const grant = form.get('grant_type');
   if (grant === 'password') return { ...common, secret: form.get('password') ?? '' };

@@ -2,6 +2,7 @@
 import type { ApiTokens, RegistryTokens } from '../../auth/index.js';
 import type { Clock, Logger } from '../../store/index.js';
 import type { Registry } from '../index.js';
+import type { RequestBody } from './body.js';
 import type { Caller } from './caller.js';
 
 export interface RegistryAppDeps {
@@ -28,6 +29,7 @@ export interface Call {
   readonly deps: RegistryAppDeps;
   readonly options: RegistryAppOptions;
   readonly request: Request;
+  readonly body: RequestBody;
   readonly query: URLSearchParams;
   readonly caller: Caller;
   /** A valid name; empty for routes without one. */

@@ -1,7 +1,7 @@
 /** Uploads over HTTP: end-4a, 4b, 4c, 5, 6, 11, 13, 14. Bytes go straight from the connection into the store. */
 import { AppError } from '../../errors/index.js';
 import { type Digest, isDigestAlgorithm, isRepositoryName, parseDigest } from '../../oci/index.js';
-import { bodyStream, contentLength, hasBody } from './body.js';
+import { exactly } from './body.js';
 import { errorResponse } from './errors.js';
 import { parseContentRange, uploadRange } from './ranges.js';
 import { blobPath, empty, type Headers } from './replies.js';
@@ -20,7 +20,7 @@ export async function startUpload(call: Call): Promise<Response> {
     await call.deps.registry.uploads.put(
       call.repository,
       digest,
-      bodyStream(call.request, contentLength(call.request)),
+      exactly(call.body.chunks(), call.body.announcedBytes),
     );
     return created(call, digest);
   }
@@ -44,7 +44,7 @@ export async function appendUpload(call: Call): Promise<Response> {
 
 export async function commitUpload(call: Call): Promise<Response> {
   const digest = parseDigest(call.query.get('digest') ?? '');
-  const isBodiless = !hasBody(call.request);
+  const isBodiless = call.body.isEmpty;
   if (!isBodiless || call.request.headers.has('content-range')) {
     const refused = await append(call);
     if (refused !== undefined) return refused;
@@ -76,7 +76,7 @@ async function append(call: Call): Promise<Response | undefined> {
   const { uploads } = call.deps.registry;
   const header = call.request.headers.get('content-range');
   const range = header === null ? undefined : parseContentRange(header);
-  const announced = contentLength(call.request);
+  const announced = call.body.announcedBytes;
   if (header !== null && range === undefined) {
     throw new AppError(
       'BLOB_UPLOAD_INVALID',
@@ -87,7 +87,7 @@ async function append(call: Call): Promise<Response | undefined> {
   if (announced !== undefined && announced !== length) {
     throw new AppError('SIZE_INVALID', `Content-Range ${header} has ${length} bytes, Content-Length says ${announced}`);
   }
-  const source = bodyStream(call.request, length);
+  const source = exactly(call.body.chunks(), length);
   const result = await uploads.append(call.repository, call.reference, range?.start, source);
   if (result.outcome === 'appended') return undefined;
   if (result.outcome === 'absent') throw uploadUnknown(call);

@@ -1,0 +1,72 @@
+/** What went wrong at another registry: host, repository, status, and the registry's own code and words. */
+import { AppError, type ErrorKind } from '../../errors/index.js';
+
+interface Where {
+  readonly registry: string;
+  /** What was being done, as in `put manifest team/app:1`. */
+  readonly doing: string;
+}
+
+const LONGEST_BODY = 16 * 1024;
+
+/** Reads the response's error document and makes an AppError of it. */
+export async function refusedBy(response: Response, where: Where): Promise<AppError> {
+  const [code, message] = await ownWords(response);
+  const said = [code, message].filter((part) => part !== undefined).join(': ');
+  const text = `${where.registry} answered ${response.status} to ${where.doing}${said === '' ? '' : `: ${said}`}`;
+  const [ourCode, kind] = classify(response.status);
+  const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
+  return new AppError(ourCode, text, {
+    kind,
+    retryable: kind === 'unavailable' || kind === 'limited',
+    details: {
+      registry: where.registry,
+      status: response.status,
+      ...(code === undefined ? {} : { registryCode: code }),
+      ...(Number.isFinite(retryAfter) ? { retryAfterSeconds: retryAfter } : {}),
+    },
+  });
+}
+
+export function unreachable(where: Where, cause: unknown): AppError {
+  const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+  const why = reason instanceof Error ? reason.message : String(reason);
+  return new AppError('REGISTRY_UNREACHABLE', `${where.registry} cannot be reached to ${where.doing}: ${why}`, {
+    kind: 'unavailable',
+    details: { registry: where.registry },
+    cause,
+  });
+}
+
+export function broken(where: Where, problem: string, cause?: unknown): AppError {
+  return new AppError('REGISTRY_PROTOCOL', `${where.registry}, asked to ${where.doing}: ${problem}`, {
+    kind: 'failed',
+    details: { registry: where.registry },
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function classify(status: number): readonly [string, ErrorKind] {
+  if (status === 401) return ['REGISTRY_UNAUTHORIZED', 'unauthenticated'];
+  if (status === 403) return ['REGISTRY_DENIED', 'forbidden'];
+  if (status === 404) return ['REGISTRY_NOT_FOUND', 'not-found'];
+  if (status === 413) return ['REGISTRY_REFUSED', 'too-large'];
+  if (status === 429) return ['REGISTRY_RATE_LIMITED', 'limited'];
+  if (status >= 500) return ['REGISTRY_FAILED', 'unavailable'];
+  return ['REGISTRY_REFUSED', 'failed'];
+}
+
+/** Code and message of the first entry of the error document, if there is one. */
+async function ownWords(response: Response): Promise<readonly [string | undefined, string | undefined]> {
+  try {
+    const text = (await response.text()).slice(0, LONGEST_BODY);
+    const document = JSON.parse(text) as { errors?: { code?: unknown; message?: unknown }[] };
+    const first = document.errors?.[0];
+    return [
+      typeof first?.code === 'string' ? first.code : undefined,
+      typeof first?.message === 'string' ? first.message : undefined,
+    ];
+  } catch {
+    return [undefined, undefined];
+  }
+}

@@ -1,0 +1,10 @@
+export type { RegistryCredentials } from './authenticator.js';
+export type { BlobUpload, UploadOptions, UploadOutcome } from './blob-upload.js';
+export { endpointOf, isPrivateHost } from './endpoint.js';
+export {
+  type RemoteBlob,
+  type RemoteManifest,
+  RegistryClient,
+  type RegistryClientDeps,
+  type RegistryClientOptions,
+} from './registry-client.js';
