@@ -11,8 +11,13 @@ import { writeInto } from './byte-stream.js';
 const ENVIRONMENT = { LC_ALL: 'C', PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
 const COMPLAINT_CHARACTERS = 2000;
 
+/**
+ * `--absolute-names` although none are: without it tar makes links to absolute targets only at the end, over whatever
+ * a later entry of the same name brought. That names are safe is the caller's promise.
+ */
 const EXTRACT = [
   '--extract',
+  '--absolute-names',
   '--file=-',
   '--xattrs',
   '--xattrs-include=*',

@@ -5,7 +5,7 @@
  */
 import { AppError } from '../errors/index.js';
 import { noBytes } from './byte-stream.js';
-import { parentPath, quoteName } from './path-name.js';
+import { ancestors, parentPath, quoteName } from './path-name.js';
 import { impliedDirectory } from './tree-node.js';
 import type { PlacedMember } from './tar-reader.js';
 import type { LayerEntry, TarMember } from './types.js';
@@ -14,6 +14,8 @@ import { isOpaqueMarker, isWhiteout, OPAQUE_MARKER, whiteoutOf } from './whiteou
 export const OPAQUE_XATTR = 'trusted.overlay.opaque';
 
 /**
+ * Whiteouts come last: only then it is known which folders are opaque, and a whiteout inside one would be shown by the
+ * kernel as a name that leads nowhere.
  * @throws AppError LAYER_UNSAFE for an entry that would pass through something that is no folder, LAYER_LINK_BROKEN for
  * a hard link to no file before it, LAYER_UNSUPPORTED for a folder that becomes a file within one layer
  */
@@ -22,51 +24,57 @@ export async function* overlayMembers(
 ): AsyncGenerator<TarMember, void, undefined> {
   const folder = new OverlayFolder();
   for await (const member of members) yield* folder.add(member);
+  yield* folder.whiteouts();
 }
 
 /** What has been written so far, by path. A folder is known by its metadata, since an opaque marker may come later. */
 type Written =
-  | { readonly type: 'directory'; readonly entry: LayerEntry; readonly opaque: boolean }
-  | { readonly type: 'whiteout' }
-  | { readonly type: 'other'; readonly linkable: true };
+  { readonly type: 'directory'; readonly entry: LayerEntry; readonly opaque: boolean } | { readonly type: 'other' };
 
 class OverlayFolder {
   private readonly written = new Map<string, Written>();
+  private readonly hidden = new Set<string>();
 
   *add(member: PlacedMember): Generator<TarMember> {
-    const { path } = member.entry;
+    const { path, type } = member.entry;
     yield* this.parents(member);
     if (path === OPAQUE_MARKER) {
-      throw this.refuse('LAYER_UNSUPPORTED', member, 'overlayfs cannot hide all lower layers by a marker at the root');
+      throw refuse('LAYER_UNSUPPORTED', member, 'overlayfs cannot hide all lower layers by a marker at the root');
     }
     if (isOpaqueMarker(path)) yield* this.makeOpaque(parentPath(path));
-    else if (isWhiteout(path)) yield* this.hide(whiteoutOf(path));
-    else if (member.entry.type === 'directory') yield* this.directory(member.entry);
+    else if (isWhiteout(path)) this.hidden.add(whiteoutOf(path) ?? '');
+    else if (type === 'directory') yield* this.directory(member.entry);
     else yield* this.other(member);
   }
 
-  private *parents(member: PlacedMember): Generator<TarMember> {
-    const path = parentPath(member.entry.path);
-    if (path === '' || this.written.get(path)?.type === 'directory') return;
-    let at = path.indexOf('/');
-    for (;;) {
-      const above = at < 0 ? path : path.slice(0, at);
-      const known = this.written.get(above);
-      if (known?.type === 'other') {
-        throw this.refuse('LAYER_UNSAFE', member, `it lies in ${quoteName(above)}, which is no folder in this layer`);
-      }
-      if (known?.type !== 'directory') yield* this.directory(impliedDirectory(above));
-      if (at < 0) return;
-      at = path.indexOf('/', at + 1);
+  *whiteouts(): Generator<TarMember> {
+    this.hidden.delete('');
+    // A folder beside its own whiteout shows nothing of the folder below; any other entry hides it anyway.
+    for (const path of this.hidden) yield* this.makeOpaque(path);
+    for (const path of this.hidden) {
+      if (!this.written.has(path) && !ancestors(path).some((above) => this.isOpaque(above))) yield whiteoutDevice(path);
     }
   }
 
-  private *directory(described: LayerEntry): Generator<TarMember> {
-    const entry = withoutTrusted(described);
-    const before = this.written.get(entry.path);
-    // A folder beside its own whiteout shows nothing of the folder below.
-    const opaque = before?.type === 'whiteout' || (before?.type === 'directory' && before.opaque);
-    yield* this.writeDirectory(entry, opaque);
+  private *parents(member: PlacedMember): Generator<TarMember> {
+    const parent = parentPath(member.entry.path);
+    if (parent === '' || this.written.get(parent)?.type === 'directory') return;
+    for (const above of ancestors(member.entry.path)) {
+      const known = this.written.get(above);
+      if (known?.type === 'other') {
+        throw refuse('LAYER_UNSAFE', member, `it lies in ${quoteName(above)}, which is no folder in this layer`);
+      }
+      if (known === undefined) yield* this.directory(impliedDirectory(above));
+    }
+  }
+
+  private *directory(entry: LayerEntry): Generator<TarMember> {
+    yield* this.writeDirectory(withoutTrusted(entry), this.isOpaque(entry.path));
+  }
+
+  private *makeOpaque(path: string): Generator<TarMember> {
+    const known = this.written.get(path);
+    if (known?.type === 'directory' && !known.opaque) yield* this.writeDirectory(known.entry, true);
   }
 
   private *writeDirectory(entry: LayerEntry, opaque: boolean): Generator<TarMember> {
@@ -75,55 +83,36 @@ class OverlayFolder {
     yield { entry: opaque ? { ...entry, xattrs } : entry, body: noBytes() };
   }
 
-  private *makeOpaque(path: string): Generator<TarMember> {
+  private isOpaque(path: string): boolean {
     const known = this.written.get(path);
-    if (known?.type === 'directory' && !known.opaque) yield* this.writeDirectory(known.entry, true);
-  }
-
-  private *hide(path: string | undefined): Generator<TarMember> {
-    if (path === undefined) return;
-    const known = this.written.get(path);
-    if (known?.type === 'directory') yield* this.makeOpaque(path);
-    if (known !== undefined) return;
-    this.written.set(path, { type: 'whiteout' });
-    const entry: LayerEntry = {
-      path,
-      type: 'char',
-      mode: 0,
-      uid: 0,
-      gid: 0,
-      mtimeSeconds: 0,
-      sizeBytes: 0,
-      device: { major: 0, minor: 0 },
-    };
-    yield { entry, body: noBytes() };
+    return known?.type === 'directory' && known.opaque;
   }
 
   private *other(member: PlacedMember): Generator<TarMember> {
     const { entry } = member;
     if (this.written.get(entry.path)?.type === 'directory') {
-      throw this.refuse('LAYER_UNSUPPORTED', member, `the folder becomes a ${entry.type} within one layer`);
+      throw refuse('LAYER_UNSUPPORTED', member, `the folder becomes a ${entry.type} within one layer`);
     }
-    if (entry.type === 'hardlink') {
-      const target = this.written.get(entry.linkTarget ?? '');
-      if (target?.type !== 'other' || !target.linkable || entry.linkTarget === entry.path) {
-        throw this.refuse(
-          'LAYER_LINK_BROKEN',
-          member,
-          `a hard link to ${quoteName(entry.linkTarget ?? '')}, which is no file before it`,
-        );
-      }
+    const target = entry.linkTarget ?? '';
+    if (entry.type === 'hardlink' && (this.written.get(target)?.type !== 'other' || target === entry.path)) {
+      throw refuse('LAYER_LINK_BROKEN', member, `a hard link to ${quoteName(target)}, which is no file before it`);
     }
-    this.written.set(entry.path, { type: 'other', linkable: true });
+    this.written.set(entry.path, { type: 'other' });
     yield { entry: withoutTrusted(entry), body: member.body };
   }
+}
 
-  private refuse(code: string, { entry, offset }: PlacedMember, problem: string): AppError {
-    return new AppError(code, `layer: entry ${quoteName(entry.path)} at byte ${offset}: ${problem}`, {
-      kind: code === 'LAYER_UNSUPPORTED' ? 'unsupported' : 'invalid',
-      details: { entry: entry.path, offset },
-    });
-  }
+function whiteoutDevice(path: string): TarMember {
+  const device = { major: 0, minor: 0 };
+  const entry: LayerEntry = { path, type: 'char', mode: 0, uid: 0, gid: 0, mtimeSeconds: 0, sizeBytes: 0, device };
+  return { entry, body: noBytes() };
+}
+
+function refuse(code: string, { entry, offset }: PlacedMember, problem: string): AppError {
+  return new AppError(code, `layer: entry ${quoteName(entry.path)} at byte ${offset}: ${problem}`, {
+    kind: code === 'LAYER_UNSUPPORTED' ? 'unsupported' : 'invalid',
+    details: { entry: entry.path, offset },
+  });
 }
 
 /** An image may not set what steers overlayfs. */
