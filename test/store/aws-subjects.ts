@@ -20,6 +20,9 @@ import {
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { dynamoDbClient } from '../../lib/store/record-store-dynamodb.js';
 import { startDynamoDbFake, type DynamoDbFakeOptions } from '../fakes/dynamodb/index.js';
+import { CreateQueueCommand, DeleteQueueCommand, GetQueueAttributesCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import { sqsClient } from '../../lib/store/queue-sqs.js';
+import { startSqsFake, type SqsFakeOptions } from '../fakes/sqs/index.js';
 import { fakeCredentials, startS3Fake, type S3FakeOptions } from '../fakes/s3/index.js';
 
 const region = process.env['AWS_REGION'] ?? 'us-east-1';
@@ -95,6 +98,43 @@ export async function openTestTable(options: DynamoDbFakeOptions = {}): Promise<
     table,
     async close() {
       if (fake === undefined) await client.send(new DeleteTableCommand({ TableName: table }));
+      client.destroy();
+      await fake?.close();
+    },
+  };
+}
+
+export interface TestQueue {
+  readonly client: SQSClient;
+  readonly queueUrl: string;
+  readonly deadLetterUrl: string;
+  close(): Promise<void>;
+}
+
+export async function openTestQueue(maxDeliveries: number, options: SqsFakeOptions = {}): Promise<TestQueue> {
+  const given = process.env['WHARF_TEST_SQS_ENDPOINT'];
+  const fake = given === undefined ? await startSqsFake(options) : undefined;
+  const client = sqsClient({
+    endpoint: fake?.endpoint ?? given ?? '',
+    region,
+    ...(fake === undefined ? {} : { credentials: fakeCredentials }),
+  });
+  const create = async (name: string, Attributes: Record<string, string>): Promise<string> => {
+    const made = await client.send(new CreateQueueCommand({ QueueName: name, Attributes }));
+    return made.QueueUrl ?? '';
+  };
+  const name = `wharf-test-${randomBytes(6).toString('hex')}`;
+  const deadLetterUrl = await create(`${name}-dead`, {});
+  const query = new GetQueueAttributesCommand({ QueueUrl: deadLetterUrl, AttributeNames: ['QueueArn'] });
+  const deadLetterTargetArn = (await client.send(query)).Attributes?.['QueueArn'];
+  const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount: maxDeliveries });
+  const queueUrl = await create(name, { RedrivePolicy });
+  return {
+    client,
+    queueUrl,
+    deadLetterUrl,
+    async close() {
+      for (const QueueUrl of [queueUrl, deadLetterUrl]) await client.send(new DeleteQueueCommand({ QueueUrl }));
       client.destroy();
       await fake?.close();
     },

@@ -5,7 +5,14 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import dynalite from 'dynalite';
-import { jsonFailure, startJsonApi, type JsonAnswer, type JsonApi, type JsonCall, type JsonFault } from './json-api.js';
+import {
+  jsonFailure,
+  startJsonApi,
+  type JsonAnswer,
+  type JsonApi,
+  type JsonCall,
+  type JsonFault,
+} from '../json-api.js';
 import { Transactions } from './transactions.js';
 
 export interface DynamoDbFakeOptions {

@@ -1,5 +1,5 @@
 /** TransactWriteItems over an engine that has only single writes: each is tried, and all are undone if one fails. */
-import { jsonFailure, type JsonAnswer, type JsonCall } from './json-api.js';
+import { jsonFailure, type JsonAnswer, type JsonCall } from '../json-api.js';
 
 type AttributeMap = Record<string, unknown>;
 type Send = (call: JsonCall) => Promise<JsonAnswer>;
@@ -131,6 +131,6 @@ export class Transactions {
   }
 
   private ask(call: JsonCall, operation: string, input: Record<string, unknown>): Promise<JsonAnswer> {
-    return this.send({ operation, input, headers: call.headers });
+    return this.send({ ...call, operation, input });
   }
 }

@@ -9,6 +9,8 @@ export interface JsonCall {
   readonly operation: string;
   readonly input: Record<string, unknown>;
   readonly headers: IncomingHttpHeaders;
+  /** Fires when the client goes away. */
+  readonly signal: AbortSignal;
 }
 
 export interface JsonAnswer {
@@ -33,7 +35,7 @@ export async function startJsonApi(
   answer: (call: JsonCall) => Promise<JsonAnswer>,
   fault: (operation: string) => JsonFault = () => undefined,
 ): Promise<JsonApi> {
-  const handle = async (request: IncomingMessage): Promise<JsonAnswer | undefined> => {
+  const handle = async (request: IncomingMessage, signal: AbortSignal): Promise<JsonAnswer | undefined> => {
     const operation =
       String(request.headers['x-amz-target'] ?? '')
         .split('.')
@@ -43,7 +45,7 @@ export async function startJsonApi(
     if (wrong === 'cut-before') return undefined;
     if (typeof wrong === 'object') return jsonFailure(wrong.status, wrong.type);
     const input = JSON.parse(body === '' ? '{}' : body) as Record<string, unknown>;
-    const result = await answer({ operation, input, headers: request.headers });
+    const result = await answer({ operation, input, headers: request.headers, signal });
     return wrong === 'cut-after' ? undefined : result;
   };
   const send = (result: JsonAnswer | undefined, response: ServerResponse): void => {
@@ -56,7 +58,9 @@ export async function startJsonApi(
     response.writeHead(result.status, { ...headers, 'content-length': String(bytes.length) }).end(bytes);
   };
   const server = createServer((request, response) => {
-    void handle(request)
+    const gone = new AbortController();
+    response.on('close', () => gone.abort());
+    void handle(request, gone.signal)
       .catch((error: unknown) => jsonFailure(500, 'InternalServerError', String(error)))
       .then((result) => send(result, response));
   });
