@@ -55,7 +55,7 @@ export class TokenKeys {
   }
 
   /** The public keys, for whoever verifies our tokens elsewhere (RFC 7517). */
-  async jwks(): Promise<{ readonly keys: readonly JWK[] }> {
+  async jwks(): Promise<{ readonly keys: JWK[] }> {
     return { keys: (await this.keys()).map((key) => key.publicJwk) };
   }
 
