@@ -165,7 +165,7 @@ class LocalFront implements Front {
       if (outcome === 'failed') return refusal(502, `The task that served ${host} broke off the connection.`);
       tried.add(target);
       target.isSuspect = true;
-      this.deps.logger.warn('a target of the front refused the connection', { host, ...target.address });
+      this.deps.logger.warn('a target of the front refused the connection', { name: host, ...target.address });
     }
   }
 

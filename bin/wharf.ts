@@ -1,0 +1,26 @@
+/** The `wharf` command: the process around `lib/cli`. The embedded platform is loaded only when it is started. */
+import { readFileSync } from 'node:fs';
+import { type EmbeddedOptions, runCli, streamOutput } from '../lib/cli/index.js';
+import { systemClock } from '../lib/store/clock-system.js';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // A second Ctrl-C ends the process at once.
+  process.once(signal, () => interruption.abort());
+}
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  cwd: process.cwd(),
+  env: process.env,
+  output: streamOutput(process.stdout, process.stderr, process.env),
+  clock: systemClock,
+  interrupted: interruption.signal,
+  version,
+  startEmbedded: async (options: EmbeddedOptions) => {
+    const { startEmbedded } = await import('../lib/host/embedded.js');
+    return startEmbedded(options);
+  },
+});

@@ -1,0 +1,56 @@
+/** `wharf build`: packs a folder, sends it, shows the steps, prints the image. */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { AppError } from '../../errors/index.js';
+import { buildProgress, explainBuildError, type ProgressMode } from '../build-progress.js';
+import type { CommandDeps } from '../deps.js';
+import { printJson } from '../output.js';
+import { packContext } from '../pack-context.js';
+
+export interface BuildInput {
+  readonly context: string;
+  readonly tags: readonly string[];
+  readonly file?: string;
+  readonly target?: string;
+  readonly args: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly platform?: string;
+  readonly noCache?: boolean;
+  readonly progress: ProgressMode;
+  readonly json?: boolean;
+}
+
+export async function build(input: BuildInput, deps: CommandDeps): Promise<void> {
+  const { client, output } = deps;
+  const { tar, dockerfile } = await packContext(deps.cwd, input.context, input.file);
+  const started = await client.builds.fromTar(tar, {
+    tags: input.tags,
+    dockerfile,
+    args: input.args,
+    labels: input.labels,
+    ...(input.target === undefined ? {} : { target: input.target }),
+    ...(input.platform === undefined ? {} : { platform: input.platform }),
+    ...(input.noCache === undefined ? {} : { noCache: input.noCache }),
+  });
+  const cancel = () => void client.builds.cancel(started.id).catch(() => {});
+  deps.interrupted.addEventListener('abort', cancel, { once: true });
+  try {
+    const progress = buildProgress(input.progress, output);
+    for await (const event of client.builds.follow(started.id)) progress.show(event);
+  } finally {
+    deps.interrupted.removeEventListener('abort', cancel);
+  }
+  const finished = await client.builds.get(started.id);
+  if (input.json === true) printJson(output, finished);
+  if (finished.result === undefined) {
+    const { error } = finished;
+    if (error !== undefined) {
+      const text = await readFile(resolve(deps.cwd, input.context, dockerfile), 'utf8').catch(() => undefined);
+      output.say(explainBuildError(error, text));
+    }
+    throw new AppError(error?.code ?? 'BUILD_CANCELLED', `build ${finished.id} ${finished.status}`, { kind: 'failed' });
+  }
+  const { steps, stepsCached, tags, digest } = finished.result;
+  output.say(output.colors.dim(`${steps.length} steps, ${stepsCached} cached\n`));
+  if (input.json !== true) output.result(`${tags[0] ?? ''}${tags.length === 0 ? '' : '@'}${digest}\n`);
+}

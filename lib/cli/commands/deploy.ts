@@ -1,0 +1,81 @@
+/** `wharf deploy`: a new release of a service. What is not said stays as in the newest release. */
+import { AppError } from '../../errors/index.js';
+import type { HealthSpec, PortSpec, Release, ServiceSpec } from '../../platform/index.js';
+import type { CommandDeps } from '../deps.js';
+import { chooseCluster } from './cluster-choice.js';
+import { finishRollout, type RolloutInput } from './rollout.js';
+
+export interface DeployInput extends RolloutInput {
+  readonly service: string;
+  readonly cluster?: string;
+  readonly image?: string;
+  readonly count?: number;
+  readonly ports?: readonly PortSpec[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly command?: readonly string[];
+  readonly cpu?: number;
+  readonly memory?: number;
+  readonly healthPath?: string;
+  readonly stopTimeoutSeconds?: number;
+}
+
+export async function deploy(input: DeployInput, deps: CommandDeps): Promise<void> {
+  const cluster = await chooseCluster(input.cluster, deps);
+  const before = await newestRelease(cluster, input.service, deps);
+  const spec = specOf(input, before?.spec);
+  await finishRollout(await deps.client.services.put(cluster, input.service, spec), input, deps);
+}
+
+async function newestRelease(cluster: string, service: string, { client }: CommandDeps): Promise<Release | undefined> {
+  try {
+    return (await client.services.releases(cluster, service, { limit: 1 })).releases[0];
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'SERVICE_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+/** @throws AppError IMAGE_MISSING */
+export function specOf(input: DeployInput, before: ServiceSpec | undefined): ServiceSpec {
+  const image = input.image ?? before?.image;
+  if (image === undefined) {
+    throw new AppError('IMAGE_MISSING', `service ${input.service} is new and needs an image`, {
+      hint: `wharf deploy ${input.service} --image NAME[:TAG]`,
+    });
+  }
+  const env = { ...before?.env, ...input.env };
+  return {
+    ...before,
+    image,
+    count: input.count ?? before?.count ?? 1,
+    ...(Object.keys(env).length === 0 ? {} : { env }),
+    ...(input.ports === undefined ? {} : { ports: input.ports }),
+    ...(input.command === undefined || input.command.length === 0 ? {} : { command: input.command }),
+    ...(input.cpu === undefined ? {} : { cpu: input.cpu }),
+    ...(input.memory === undefined ? {} : { memory: input.memory }),
+    ...(input.healthPath === undefined ? {} : { health: healthOf(input.healthPath, before?.health) }),
+    ...(input.stopTimeoutSeconds === undefined ? {} : { stopTimeoutSeconds: input.stopTimeoutSeconds }),
+  };
+}
+
+function healthOf(path: string, before: HealthSpec | undefined): HealthSpec {
+  if (before === undefined || 'command' in before) return { path };
+  return { ...before, path };
+}
+
+/** `8080`, `80:8080` (host:container), each with `/udp` at will. @throws AppError PORT_INVALID */
+export function parsePort(text: string): PortSpec {
+  const [, host, container, protocol] = /^(?:(\d{1,5}):)?(\d{1,5})(?:\/(tcp|udp))?$/.exec(text) ?? [];
+  const isPort = (digits: string | undefined) =>
+    digits === undefined || (Number(digits) >= 1 && Number(digits) <= 65_535);
+  if (container === undefined || !isPort(container) || !isPort(host)) {
+    throw new AppError('PORT_INVALID', `--port ${text} is not a port`, {
+      hint: '8080, 80:8080 (host:container), 53/udp',
+    });
+  }
+  return {
+    container: Number(container),
+    ...(host === undefined ? {} : { host: Number(host) }),
+    ...(protocol === 'udp' ? { protocol } : {}),
+  };
+}

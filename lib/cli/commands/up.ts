@@ -1,0 +1,60 @@
+/** `wharf up`: the platform on this machine, in the foreground, until Ctrl-C. */
+import { AppError } from '../../errors/index.js';
+import { dataFolder, removeConnection, writeConnection } from '../connection.js';
+import type { CliDeps } from '../deps.js';
+import { printJson } from '../output.js';
+
+export interface UpInput {
+  readonly data?: string;
+  /** `HOST:PORT`; port 0 takes a free one. */
+  readonly listen?: string;
+  readonly token?: string;
+  readonly json?: boolean;
+}
+
+const DEFAULT_LISTEN = '127.0.0.1:7070';
+
+export async function up(input: UpInput, deps: CliDeps): Promise<void> {
+  const { output } = deps;
+  const data = dataFolder(deps.cwd, input);
+  const platform = await deps.startEmbedded({
+    data,
+    listen: parseListen(input.listen ?? DEFAULT_LISTEN),
+    ...(input.token === undefined ? {} : { token: input.token }),
+  });
+  const { url, registry, ecs, token } = platform;
+  try {
+    await writeConnection(data, { url, registry, ecs, token });
+    if (input.json === true) printJson(output, { url, registry, ecs, token });
+    else output.result(welcome(url, token, output.colors.bold));
+    await interrupted(deps.interrupted);
+    output.say('stopping; containers of services go on running\n');
+  } finally {
+    await platform.close();
+    await removeConnection(data);
+  }
+}
+
+/** @throws AppError LISTEN_INVALID */
+export function parseListen(text: string): { host: string; port: number } {
+  const [, host = '', digits = ''] = /^(?:(\[[0-9a-f:.]+\]|[^:]*):)?(\d{1,5})$/i.exec(text) ?? [];
+  const port = Number(digits);
+  if (digits !== '' && port <= 65_535) return { host: host.replace(/^\[|\]$/g, '') || '127.0.0.1', port };
+  throw new AppError('LISTEN_INVALID', `--listen ${text} is not HOST:PORT`, { hint: 'for example 127.0.0.1:7070' });
+}
+
+function welcome(url: string, token: string, bold: (text: string) => string): string {
+  return `Wharf is up at ${bold(url)}
+token  ${token}
+
+Try, in another terminal, in this folder:
+  npx wharf cluster create main --instances 2
+  npx wharf build -t hello examples/hello
+  npx wharf deploy web --image hello --count 2
+`;
+}
+
+function interrupted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

@@ -1,0 +1,76 @@
+/**
+ * Where the platform is and who we are: flags first, then WHARF_URL and WHARF_TOKEN, then what `wharf up` wrote into
+ * its data folder, readable by its owner only.
+ */
+import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { AppError, errnoCode } from '../errors/index.js';
+
+export interface Connection {
+  readonly url: string;
+  readonly token: string;
+}
+
+/** What `wharf up` says of itself when it is ready. */
+export interface PlatformAddress extends Connection {
+  readonly registry: string;
+  readonly ecs: string;
+}
+
+export interface ConnectionInput {
+  readonly url?: string;
+  readonly token?: string;
+  /** Data folder; `.wharf` when absent. */
+  readonly data?: string;
+}
+
+const FILE = 'connection.json';
+
+export function dataFolder(cwd: string, input: Pick<ConnectionInput, 'data'>): string {
+  return resolve(cwd, input.data ?? '.wharf');
+}
+
+/** @throws AppError NOT_CONNECTED */
+export async function findConnection(
+  cwd: string,
+  env: Readonly<Record<string, string | undefined>>,
+  input: ConnectionInput,
+): Promise<Connection> {
+  const folder = dataFolder(cwd, input);
+  const known = await readConnection(folder);
+  const url = input.url ?? env['WHARF_URL'] ?? known?.url;
+  // The token of one platform is not shown to another.
+  const ownToken = known !== undefined && known.url === url ? known.token : undefined;
+  const token = input.token ?? env['WHARF_TOKEN'] ?? ownToken;
+  if (url !== undefined && token !== undefined) return { url, token };
+  const missing = url === undefined ? 'where the platform is' : `the token for ${url}`;
+  throw new AppError('NOT_CONNECTED', `it is not known ${missing}`, {
+    kind: url === undefined ? 'invalid' : 'unauthenticated',
+    hint: `start one here with wharf up, or give --url and --token (WHARF_URL, WHARF_TOKEN); looked in ${folder}`,
+  });
+}
+
+export async function writeConnection(folder: string, address: PlatformAddress): Promise<void> {
+  const path = join(folder, FILE);
+  const fresh = `${path}.new`;
+  await writeFile(fresh, `${JSON.stringify(address)}\n`, { mode: 0o600 });
+  await chmod(fresh, 0o600);
+  await rename(fresh, path);
+}
+
+export async function removeConnection(folder: string): Promise<void> {
+  await rm(join(folder, FILE), { force: true });
+}
+
+async function readConnection(folder: string): Promise<Connection | undefined> {
+  try {
+    const { url, token } = JSON.parse(await readFile(join(folder, FILE), 'utf8')) as Partial<Connection>;
+    return typeof url === 'string' && typeof token === 'string' ? { url, token } : undefined;
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT' || errnoCode(error) === 'ENOTDIR') return undefined;
+    throw new AppError('CONNECTION_FILE_INVALID', `${join(folder, FILE)} cannot be read`, {
+      hint: 'delete it, or start wharf up again',
+      cause: error,
+    });
+  }
+}

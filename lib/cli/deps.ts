@@ -1,0 +1,34 @@
+/** What a command is given: the world as values, so that a test can give another one. */
+import type { WharfClient } from '../client/index.js';
+import type { Clock } from '../store/index.js';
+import type { PlatformAddress } from './connection.js';
+import type { Output } from './output.js';
+
+export interface EmbeddedOptions {
+  readonly data: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly token?: string;
+}
+
+export interface Embedded extends PlatformAddress {
+  close(): Promise<void>;
+}
+
+export type StartEmbedded = (options: EmbeddedOptions) => Promise<Embedded>;
+
+/** The shell around the program. */
+export interface CliDeps {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly output: Output;
+  readonly clock: Clock;
+  readonly startEmbedded: StartEmbedded;
+  /** Fires at the first Ctrl-C or SIGTERM. */
+  readonly interrupted: AbortSignal;
+  readonly version: string;
+}
+
+/** A command's own share of it. */
+export interface CommandDeps extends CliDeps {
+  readonly client: WharfClient;
+}

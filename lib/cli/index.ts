@@ -1,0 +1,6 @@
+export { removeConnection, writeConnection, type Connection, type PlatformAddress } from './connection.js';
+export type { CliDeps, Embedded, EmbeddedOptions, StartEmbedded } from './deps.js';
+export { ExitCode } from './exit-code.js';
+export { type Output, streamOutput } from './output.js';
+export { packContext, type PackedContext } from './pack-context.js';
+export { program, runCli } from './program.js';

@@ -1,0 +1,277 @@
+/** The command line: commander reads it, each command gets plain input. Usage errors leave with 2. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { WharfClient } from '../client/index.js';
+import { defined, type PortSpec } from '../platform/index.js';
+import type { ProgressMode } from './build-progress.js';
+import { build } from './commands/build.js';
+import { createCluster, listClusters, removeCluster } from './commands/cluster.js';
+import { deploy, parsePort } from './commands/deploy.js';
+import { images } from './commands/images.js';
+import { logs } from './commands/logs.js';
+import { ps } from './commands/ps.js';
+import { rollback } from './commands/rollback.js';
+import { remove, stop } from './commands/stop.js';
+import { up } from './commands/up.js';
+import { type ConnectionInput, findConnection } from './connection.js';
+import type { CliDeps, CommandDeps } from './deps.js';
+import { EXIT_CODES_HELP, ExitCode, exitCodeOf, sayError } from './exit-code.js';
+
+interface Shared extends ConnectionInput {
+  readonly json?: boolean;
+}
+
+interface Waiting extends Shared {
+  readonly wait: boolean;
+  readonly timeout: number;
+  readonly cluster?: string;
+}
+
+/** Runs one command line. @param args without `node` and the program @returns the exit code */
+export async function runCli(args: readonly string[], deps: CliDeps): Promise<number> {
+  try {
+    await program(deps).parseAsync([...args], { from: 'user' });
+    return ExitCode.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    if (deps.interrupted.aborted) return ExitCode.failure;
+    sayError(deps.output, error);
+    return exitCodeOf(error);
+  }
+}
+
+export function program(deps: CliDeps): Command {
+  const wharf = new Command('wharf')
+    .description('A Dockerfile becomes a running container.')
+    .version(deps.version)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => deps.output.result(text), writeErr: (text) => deps.output.say(text) })
+    .showHelpAfterError('(wharf --help shows how)')
+    .addHelpText('after', `\n${EXIT_CODES_HELP}\nEnvironment: WHARF_URL, WHARF_TOKEN, WHARF_CLUSTER, NO_COLOR.`);
+  addUp(wharf, deps);
+  addBuild(wharf, deps);
+  addDeploy(wharf, deps);
+  addLooking(wharf, deps);
+  addStopping(wharf, deps);
+  addClusters(wharf, deps);
+  return wharf;
+}
+
+/** Options every command that talks to a platform has. */
+function talking(command: Command): Command {
+  return command
+    .option('--url <url>', 'where the platform is')
+    .option('--token <token>', 'API token')
+    .option('--data <dir>', 'data folder of a local platform (default: .wharf)')
+    .option('--json', 'one JSON document on stdout');
+}
+
+function waiting(command: Command, seconds: number): Command {
+  return talking(command)
+    .option('--cluster <name>', 'the cluster (default: the only one)')
+    .option('--no-wait', 'return as soon as it is under way')
+    .option('--timeout <seconds>', 'how long to wait', whole, seconds);
+}
+
+async function connected(deps: CliDeps, options: ConnectionInput): Promise<CommandDeps> {
+  return { ...deps, client: new WharfClient(await findConnection(deps.cwd, deps.env, options)) };
+}
+
+function addUp(wharf: Command, deps: CliDeps): void {
+  wharf
+    .command('up')
+    .description('run the platform on this machine, until Ctrl-C')
+    .option('--data <dir>', 'where it keeps everything (default: .wharf)')
+    .option('--listen <host:port>', 'where it listens (default: 127.0.0.1:7070)')
+    .option('--token <token>', 'a token to accept; one is made at first start otherwise')
+    .option('--json', 'one JSON line with url, registry, ecs and token when it is ready')
+    .action((options: Shared & { listen?: string }) => up(options, deps));
+}
+
+interface BuildOptions extends Shared {
+  readonly tag: readonly string[];
+  readonly file?: string;
+  readonly target?: string;
+  readonly buildArg: readonly string[];
+  readonly label: readonly string[];
+  readonly platform?: string;
+  readonly cache: boolean;
+  readonly progress: ProgressMode;
+}
+
+function addBuild(wharf: Command, deps: CliDeps): void {
+  talking(wharf.command('build'))
+    .description('build an image from a folder with a Dockerfile')
+    .argument('[context]', 'the folder', '.')
+    .option('-t, --tag <name>', 'name of the image, repository[:tag]; repeatable', collect, [])
+    .option('-f, --file <path>', 'the Dockerfile')
+    .option('--target <stage>', 'stage to build')
+    .option('--build-arg <name=value>', 'value of an ARG; repeatable', collect, [])
+    .option('--label <name=value>', 'label of the image; repeatable', collect, [])
+    .option('--platform <os/arch>', 'platform to build for')
+    .option('--no-cache', 'run every step')
+    .addOption(
+      new Option('--progress <mode>', 'how to show it').choices(['auto', 'plain', 'tty', 'quiet']).default('auto'),
+    )
+    .action(async (context: string, options: BuildOptions) => {
+      const { tag, file, target, platform, cache, progress, json } = options;
+      const args = pairs(options.buildArg, deps.env);
+      const labels = pairs(options.label, {});
+      const noCache = cache ? undefined : true;
+      const input = defined({ context, tags: tag, args, labels, progress, file, target, platform, json, noCache });
+      await build(input, await connected(deps, options));
+    });
+}
+
+interface DeployOptions extends Waiting {
+  readonly image?: string;
+  readonly count?: number;
+  readonly port?: readonly string[];
+  readonly env: readonly string[];
+  readonly cpu?: number;
+  readonly memory?: number;
+  readonly healthPath?: string;
+  readonly stopTimeout?: number;
+}
+
+function addDeploy(wharf: Command, deps: CliDeps): void {
+  waiting(wharf.command('deploy'), 900)
+    .description('deploy a release of a service; what is not said stays as it is')
+    .argument('<service>', 'its name')
+    .argument('[command...]', 'the command of its containers, after --')
+    .option('--image <name>', 'repository[:tag][@digest]')
+    .option('--count <n>', 'how many tasks', whole)
+    .option('--port <[host:]port[/udp]>', 'a port of the container; repeatable', collectOptional)
+    .option('-e, --env <name=value>', 'environment variable; repeatable', collect, [])
+    .option('--cpu <units>', 'CPU units; 1024 are one core', whole)
+    .option('--memory <MiB>', 'memory limit', whole)
+    .option('--health-path <path>', 'HTTP path that must answer 200 to 399')
+    .option('--stop-timeout <seconds>', 'between SIGTERM and SIGKILL', whole)
+    .action(async (service: string, command: string[], options: DeployOptions) => {
+      const { cluster, image, count, cpu, memory, healthPath, wait, timeout, json } = options;
+      const ports: readonly PortSpec[] | undefined = options.port?.map(parsePort);
+      const input = defined({
+        service,
+        cluster,
+        image,
+        count,
+        ports,
+        cpu,
+        memory,
+        healthPath,
+        wait,
+        json,
+        command: command.length === 0 ? undefined : command,
+        env: pairs(options.env, deps.env),
+        stopTimeoutSeconds: options.stopTimeout,
+        timeoutSeconds: timeout,
+      });
+      await deploy(input, await connected(deps, options));
+    });
+  waiting(wharf.command('rollback'), 900)
+    .description('deploy an earlier release again, as a new one')
+    .argument('<service>', 'its name')
+    .option('--to <release>', 'which one (default: the last complete one before the newest)', whole)
+    .action(async (service: string, options: Waiting & { to?: number }) => {
+      const { cluster, to, wait, timeout, json } = options;
+      const input = defined({ service, cluster, to, wait, timeoutSeconds: timeout, json });
+      await rollback(input, await connected(deps, options));
+    });
+}
+
+function addLooking(wharf: Command, deps: CliDeps): void {
+  talking(wharf.command('ps'))
+    .description('services and tasks')
+    .argument('[service]', 'only this one')
+    .option('--cluster <name>', 'only this cluster')
+    .option('-a, --all', 'stopped tasks too')
+    .action(async (service: string | undefined, options: Shared & { cluster?: string; all?: boolean }) => {
+      const { cluster, all, json } = options;
+      await ps(defined({ service, cluster, all, json }), await connected(deps, options));
+    });
+  talking(wharf.command('logs'))
+    .description('what a task wrote, or all tasks of a service')
+    .argument('<name>', 'a service, or the beginning of a task id')
+    .option('--cluster <name>', 'the cluster (default: the only one)')
+    .option('-f, --follow', 'go on as it writes')
+    .option('--since <duration>', 'only the last 30s, 10m or 2h', duration)
+    .action(async (name: string, options: Shared & { cluster?: string; follow?: boolean; since?: number }) => {
+      const { cluster, follow, since, json } = options;
+      const sinceMs = since === undefined ? undefined : deps.clock.nowMs() - since;
+      await logs(defined({ name, cluster, follow, sinceMs, json }), await connected(deps, options));
+    });
+  talking(wharf.command('images'))
+    .description('images of the registry, or what is inside one')
+    .argument('[reference]', 'repository[:tag]')
+    .action(async (reference: string | undefined, options: Shared) => {
+      await images(defined({ reference, json: options.json }), await connected(deps, options));
+    });
+}
+
+function addStopping(wharf: Command, deps: CliDeps): void {
+  const input = (name: string, { cluster, wait, timeout, json }: Waiting) =>
+    defined({ name, cluster, wait, timeoutSeconds: timeout, json });
+  waiting(wharf.command('stop'), 120)
+    .description('stop a task, or all tasks of a service, which stays')
+    .argument('<name>', 'a service, or the beginning of a task id')
+    .action(async (name: string, options: Waiting) => stop(input(name, options), await connected(deps, options)));
+  waiting(wharf.command('rm'), 120)
+    .description('stop all tasks of a service and delete it')
+    .argument('<service>', 'its name')
+    .action(async (name: string, options: Waiting) => remove(input(name, options), await connected(deps, options)));
+}
+
+function addClusters(wharf: Command, deps: CliDeps): void {
+  const cluster = wharf.command('cluster').description('clusters and their instances');
+  talking(cluster.command('create'))
+    .description('make a cluster, or change its number of instances')
+    .argument('<name>', 'lower-case letters, digits and hyphens')
+    .option('--instances <n>', 'container instances', whole, 1)
+    .action(async (name: string, options: Shared & { instances: number }) => {
+      const { instances, json } = options;
+      await createCluster(defined({ name, instances, json }), await connected(deps, options));
+    });
+  talking(cluster.command('ls'))
+    .description('all clusters')
+    .action(async (options: Shared) => listClusters(defined({ json: options.json }), await connected(deps, options)));
+  talking(cluster.command('rm'))
+    .description('delete a cluster')
+    .argument('<name>', 'its name')
+    .option('--force', 'with all its services and tasks')
+    .option('--timeout <seconds>', 'how long to wait', whole, 120)
+    .action(async (name: string, options: Shared & { force?: boolean; timeout: number }) => {
+      const { force, timeout, json } = options;
+      const input = defined({ name, force, timeoutSeconds: timeout, json });
+      await removeCluster(input, await connected(deps, options));
+    });
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+function collectOptional(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+function whole(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('a whole number is wanted');
+}
+
+function duration(text: string): number {
+  const [, digits, unit = ''] = /^(\d+)(s|m|h)$/.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('30s, 10m or 2h is wanted');
+  return Number(digits) * ({ s: 1000, m: 60_000, h: 3_600_000 }[unit] ?? 0);
+}
+
+/** `NAME=value`; a bare `NAME` takes its value from the environment, as docker does. */
+function pairs(texts: readonly string[], env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    texts.flatMap((text) => {
+      const equals = text.indexOf('=');
+      if (equals > 0) return [[text.slice(0, equals), text.slice(equals + 1)]];
+      const value = env[text];
+      return value === undefined ? [] : [[text, value]];
+    }),
+  );
+}

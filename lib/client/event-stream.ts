@@ -1,0 +1,94 @@
+/** Server-sent events as they are read (WHATWG HTML, section 9.2.6), and following them over broken connections. */
+import { AppError, toAppError } from '../errors/index.js';
+import type { CallOptions, Transport } from './transport.js';
+
+export interface StreamedEvent {
+  readonly id: string;
+  readonly event: string;
+  readonly data: string;
+}
+
+/** The events of one response; a half event at the end of a broken one is dropped. */
+export async function* parseEvents(body: AsyncIterable<Uint8Array>): AsyncIterable<StreamedEvent> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  let id = '';
+  let event = '';
+  let data: string[] = [];
+  for await (const chunk of body) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r\n|\n|\r/);
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (line === '') {
+        if (data.length > 0) yield { id, event: event === '' ? 'message' : event, data: data.join('\n') };
+        event = '';
+        data = [];
+        continue;
+      }
+      const [, field = '', value = ''] = /^([^:]*):? ?(.*)$/.exec(line) ?? [];
+      if (field === 'id') id = value;
+      else if (field === 'event') event = value;
+      else if (field === 'data') data.push(value);
+    }
+  }
+}
+
+export interface FollowOptions {
+  readonly query?: CallOptions['query'];
+  readonly signal?: AbortSignal;
+  /** Whether this event is the last: then the stream's end is the end, not a cut. */
+  readonly isLast: (event: StreamedEvent) => boolean;
+  /** Whether an end without a last event is the end too, as for logs that are not followed. */
+  readonly mayEnd?: boolean;
+  /** Waits between attempts; a timer when absent. */
+  readonly sleep?: (ms: number) => Promise<void>;
+}
+
+const ATTEMPTS = 8;
+const FIRST_WAIT_MS = 100;
+
+/** Follows a stream to its last event; a cut connection is opened again after the last event that was seen. */
+export async function* follow(
+  transport: Transport,
+  path: string,
+  options: FollowOptions,
+): AsyncIterable<StreamedEvent> {
+  const sleep = options.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
+  let lastId = '';
+  let failures = 0;
+  for (;;) {
+    try {
+      const response = await transport.send('GET', path, {
+        headers: { accept: 'text/event-stream', ...(lastId === '' ? {} : { 'last-event-id': lastId }) },
+        ...(options.query === undefined ? {} : { query: options.query }),
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      });
+      for await (const event of parseEvents(bodyOf(response))) {
+        lastId = event.id;
+        failures = 0;
+        yield event;
+        if (options.isLast(event)) return;
+      }
+      if (options.mayEnd === true) return;
+    } catch (error) {
+      if (options.signal?.aborted === true) return;
+      // A refusal will be the same next time; a lost connection may not.
+      if (error instanceof AppError && error.kind !== 'unavailable') throw error;
+      if (failures + 1 >= ATTEMPTS) throw lost(path, error);
+    }
+    failures += 1;
+    if (failures >= ATTEMPTS) throw lost(path, undefined);
+    await sleep(FIRST_WAIT_MS * 2 ** (failures - 1));
+  }
+}
+
+function bodyOf(response: Response): AsyncIterable<Uint8Array> {
+  return (response.body ?? []) as AsyncIterable<Uint8Array>;
+}
+
+function lost(path: string, cause: unknown): AppError {
+  return new AppError('STREAM_LOST', `${path} broke off again and again`, {
+    kind: 'unavailable',
+    ...(cause === undefined ? {} : { cause: toAppError(cause) }),
+  });
+}

@@ -1,0 +1,3 @@
+export * from './client.js';
+export { follow, parseEvents, type FollowOptions, type StreamedEvent } from './event-stream.js';
+export { errorOf, Transport, type TransportOptions } from './transport.js';
