@@ -24,6 +24,7 @@ export interface DecompressLimits {
 }
 
 const DEFAULT_LEVEL = 6;
+const PIECE_BYTES = 16 * 1024;
 
 /**
  * A transform to one kind of compression; the same bytes and level always give the same result on one version of Node.
@@ -64,8 +65,12 @@ export async function* decompress(
   let uncompressed = 0;
   const counted = async function* (chunks: ByteSource): ByteSource {
     for await (const chunk of chunks) {
-      compressed += chunk.length;
-      yield chunk;
+      // In small pieces, so that what counts as read is not far ahead of what was unpacked.
+      for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+        const piece = chunk.subarray(at, at + PIECE_BYTES);
+        compressed += piece.length;
+        yield piece;
+      }
     }
   };
   const { maxBytes = Infinity, maxRatio = Infinity, ratioFromBytes = 10 * 1024 * 1024 } = limits;
