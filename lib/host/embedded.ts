@@ -1,0 +1,177 @@
+/**
+ * The embedded host: all of Wharf in one process on one Linux machine, on one port. It only composes; every part is
+ * the same as on AWS but for the adapters, and the engine that stands where Amazon ECS is.
+ */
+import { cpus, totalmem } from 'node:os';
+import { ECSClient } from '@aws-sdk/client-ecs';
+import { ApiTokens, RegistryTokens, TokenKeys } from '../auth/index.js';
+import { BuildService, BuildWorker, ImageBuilder } from '../build/index.js';
+import { createApiApp, createConsole, createFront, serve } from '../http/index.js';
+import { platformOfArch } from '../oci/index.js';
+import { createPlatform, localCapacity } from '../platform/index.js';
+import { createRegistryApp } from '../registry/http/index.js';
+import { Registry } from '../registry/index.js';
+import type { Logger } from '../store/index.js';
+import { silentLogger } from '../store/logger-silent.js';
+import { type Connection, DataFolder } from './data-folder.js';
+import { ecsDoor, openAwsKeys } from './ecs-door.js';
+import { openEmbeddedEngine } from './embedded-engine.js';
+import { type EmbeddedStore, openEmbeddedStore } from './embedded-store.js';
+
+export interface EmbeddedOptions {
+  /** Data folder; made when absent. */
+  readonly data: string;
+  /** Port 0 takes a free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** The administrator's API token. Absent: the one of the last start, or a new one. */
+  readonly token?: string;
+  readonly logger?: Logger;
+  /** @default us-east-1 */
+  readonly region?: string;
+  /** @default 000000000000 */
+  readonly accountId?: string;
+  /** Builds at once. @default 2 */
+  readonly buildSlots?: number;
+}
+
+export interface EmbeddedPlatform extends Connection {
+  /** Six hex digits that everything of this platform on the host is named by. */
+  readonly scopeId: string;
+  /**
+   * Stops serving. Containers go on running and are found again at the next start; when none runs, nothing of the
+   * platform is left on the host.
+   */
+  close(): Promise<void>;
+}
+
+const VERSION = '0.1.0';
+
+/** @throws AppError DATA_FOLDER_IN_USE, DATA_FOLDER_UNUSABLE, HOST_NOT_READY, LISTEN_FAILED */
+export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPlatform> {
+  const folder = await DataFolder.open(options.data);
+  const undo: (() => Promise<unknown>)[] = [() => folder.release()];
+  try {
+    const store = await openEmbeddedStore(folder);
+    undo.unshift(() => store.close());
+    return await compose(folder, store, options, undo);
+  } catch (error) {
+    for (const step of undo) await step();
+    throw error;
+  }
+}
+
+async function compose(
+  folder: DataFolder,
+  store: EmbeddedStore,
+  options: EmbeddedOptions,
+  undo: (() => Promise<unknown>)[],
+): Promise<EmbeddedPlatform> {
+  const { clock, ids, records, content, secrets, buildQueue: queue } = store;
+  const logger = options.logger ?? silentLogger;
+  const region = options.region ?? 'us-east-1';
+  const machine = platformOfArch(process.arch);
+  // Known once the port is open.
+  let ownUrl = '';
+  const registryHosts: string[] = [];
+  const isOwnRegistry = (host: string): boolean => registryHosts.includes(host);
+
+  const tokens = new ApiTokens({ records, clock, ids });
+  const token = await administratorToken(folder, tokens, options.token);
+  const registryTokens = new RegistryTokens({ keys: new TokenKeys({ secrets, clock, ids }), clock, ids });
+  const registry = new Registry({ records, content, secrets, clock, ids });
+  const registryApp = createRegistryApp({ registry, apiTokens: tokens, registryTokens, clock, logger });
+
+  const front = createFront({ clock, logger: logger.child({ part: 'front' }) });
+  const { engine, sandbox, scope, tidy } = await openEmbeddedEngine(
+    { folder, store, images: registry, targetGroups: front, logger },
+    { region, accountId: options.accountId ?? '000000000000', isOwnRegistry },
+  );
+  undo.unshift(tidy);
+
+  const builds = new BuildService({ records, content, queue, clock, ids });
+  const builder = new ImageBuilder(
+    { records, content, images: registry, sandbox, clock, ids },
+    { platform: machine, registryHosts },
+  );
+  const worker = new BuildWorker(
+    { builds, records, queue, clock, ids, logger: logger.child({ part: 'builder' }), build: builder.build },
+    { slots: options.buildSlots ?? 2 },
+  );
+
+  const keys = await openAwsKeys(secrets, ids);
+  const platform = createPlatform(
+    {
+      // The engine is reached as Amazon ECS would be: by the unmodified SDK, over HTTP, signed.
+      ecs: new ECSClient({ region, credentials: keys, endpoint: async () => endpointOf(ownUrl) }),
+      records,
+      images: registry,
+      content,
+      clock,
+      ids,
+      logger: logger.child({ part: 'platform' }),
+      capacity: localCapacity({
+        cpu: cpus().length * 1024,
+        memory: Math.floor(totalmem() / 1024 / 1024),
+        architecture: machine.architecture,
+      }),
+      routing: front,
+      logs: { open: (taskArn, container, logOptions) => engine.logs(taskArn, container, logOptions) },
+    },
+    { platform: machine, isOwnRegistry },
+  );
+  engine.onEvent((event) => {
+    platform.reconciler.apply(event).catch((error: unknown) => logger.warn('an ECS event was not applied', { error }));
+  });
+
+  const closing = new AbortController();
+  const apiDeps = { platform, builds, images: registry, content, tokens, records, clock, ids, logger };
+  const server = await serve({
+    listen: options.listen,
+    api: createApiApp(apiDeps, { version: VERSION, closing: closing.signal }),
+    registry: registryApp,
+    ecs: ecsDoor(engine, { keys, clock, takesAnyCredentials: isLoopback(options.listen.host) }),
+    console: createConsole(apiDeps),
+    front,
+    logger: logger.child({ part: 'server' }),
+    onClosing: () => closing.abort(),
+  });
+  undo.unshift(() => server.close());
+  registryHosts.push(`localhost:${server.port}`, `127.0.0.1:${server.port}`, new URL(server.url).host);
+  ownUrl = isLoopback(options.listen.host) ? server.url : `http://127.0.0.1:${server.port}`;
+
+  await platform.start();
+  await engine.start();
+  await worker.start();
+  const connection = { url: server.url, registry: new URL(server.url).host, ecs: server.url, token };
+  await folder.writeConnection(connection);
+  return {
+    ...connection,
+    scopeId: scope.id,
+    async close() {
+      await worker.stop();
+      await platform.stop();
+      await engine.stop();
+      for (const step of undo) await step();
+    },
+  };
+}
+
+/** The token given, that of the last start if it still works, or a new one. Only its hash is in the records. */
+async function administratorToken(folder: DataFolder, tokens: ApiTokens, given: string | undefined): Promise<string> {
+  if (given !== undefined) {
+    await tokens.ensureToken(given, 'admin');
+    return given;
+  }
+  const last = (await folder.readConnection())?.token;
+  if (last !== undefined && (await tokens.verify(last))?.role === 'admin') return last;
+  return (await tokens.create('first start', 'admin')).token;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+function endpointOf(url: string): { protocol: string; hostname: string; port: number; path: string } {
+  const { protocol, hostname, port } = new URL(url);
+  return { protocol, hostname, port: Number(port), path: '/' };
+}
