@@ -84,7 +84,8 @@ export class ContentStore {
           break;
         continue;
       }
-      await this.blobs.delete(blob.key);
+      // A repeated adopt finds its own first try.
+      if (existing.value.key !== blob.key) await this.blobs.delete(blob.key);
       break;
     }
     return { digest: blob.digest, sizeBytes: blob.sizeBytes };
