@@ -1,8 +1,8 @@
 /**
- * Where the platform is and who we are: flags first, then WHARF_URL and WHARF_TOKEN, then what `wharf up` wrote into
- * its data folder, readable by its owner only.
+ * Where the platform is and who we are: flags first, then WHARF_URL and WHARF_TOKEN, then what the embedded
+ * platform wrote into its data folder, readable by its owner only.
  */
-import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { AppError, errnoCode } from '../errors/index.js';
 
@@ -48,18 +48,6 @@ export async function findConnection(
     kind: url === undefined ? 'invalid' : 'unauthenticated',
     hint: `start one here with wharf up, or give --url and --token (WHARF_URL, WHARF_TOKEN); looked in ${folder}`,
   });
-}
-
-export async function writeConnection(folder: string, address: PlatformAddress): Promise<void> {
-  const path = join(folder, FILE);
-  const fresh = `${path}.new`;
-  await writeFile(fresh, `${JSON.stringify(address)}\n`, { mode: 0o600 });
-  await chmod(fresh, 0o600);
-  await rename(fresh, path);
-}
-
-export async function removeConnection(folder: string): Promise<void> {
-  await rm(join(folder, FILE), { force: true });
 }
 
 async function readConnection(folder: string): Promise<Connection | undefined> {

@@ -1,4 +1,4 @@
-export { removeConnection, writeConnection, type Connection, type PlatformAddress } from './connection.js';
+export type { Connection, PlatformAddress } from './connection.js';
 export type { CliDeps, Embedded, EmbeddedOptions, StartEmbedded } from './deps.js';
 export { ExitCode } from './exit-code.js';
 export { type Output, streamOutput } from './output.js';

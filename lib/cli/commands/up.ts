@@ -1,6 +1,6 @@
 /** `wharf up`: the platform on this machine, in the foreground, until Ctrl-C. */
 import { AppError } from '../../errors/index.js';
-import { dataFolder, removeConnection, writeConnection } from '../connection.js';
+import { dataFolder } from '../connection.js';
 import type { CliDeps } from '../deps.js';
 import { printJson } from '../output.js';
 
@@ -16,22 +16,19 @@ const DEFAULT_LISTEN = '127.0.0.1:7070';
 
 export async function up(input: UpInput, deps: CliDeps): Promise<void> {
   const { output } = deps;
-  const data = dataFolder(deps.cwd, input);
   const platform = await deps.startEmbedded({
-    data,
+    data: dataFolder(deps.cwd, input),
     listen: parseListen(input.listen ?? DEFAULT_LISTEN),
     ...(input.token === undefined ? {} : { token: input.token }),
   });
   const { url, registry, ecs, token } = platform;
   try {
-    await writeConnection(data, { url, registry, ecs, token });
     if (input.json === true) printJson(output, { url, registry, ecs, token });
     else output.result(welcome(url, token, output.colors.bold));
     await interrupted(deps.interrupted);
     output.say('stopping; containers of services go on running\n');
   } finally {
     await platform.close();
-    await removeConnection(data);
   }
 }
 

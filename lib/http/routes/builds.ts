@@ -1,6 +1,6 @@
 /** Builds: started from a tar in the body or an uploaded context, followed as events or as text. */
 import * as z from 'zod';
-import type { Build, BuildRequest as Request_, LoggedBuildEvent } from '../../build/index.js';
+import type { Build, BuildRequest as WantedBuild } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 import { type Digest, parsePlatform, parseReference } from '../../oci/index.js';
 import { defined } from '../../platform/index.js';
@@ -133,7 +133,7 @@ async function startBuild(
   return buildAsText(deps, options, reply.body as Build, call);
 }
 
-async function contextRequest(deps: ApiDeps, body: z.output<typeof BuildRequest>): Promise<Request_> {
+async function contextRequest(deps: ApiDeps, body: z.output<typeof BuildRequest>): Promise<WantedBuild> {
   checkNames(body.tags, body.platform);
   const context = body.context as Digest;
   if ((await deps.content.stat(context)) === undefined) {
@@ -150,7 +150,7 @@ async function tarRequest(
   options: ApiOptions,
   call: Call,
   query: z.output<typeof BuildQuery>,
-): Promise<Request_> {
+): Promise<WantedBuild> {
   checkNames(query.tag ?? [], query.platform);
   const { digest } = await storeContext(deps, options, call);
   return defined({
@@ -213,7 +213,7 @@ function buildAsText(deps: ApiDeps, options: ApiOptions, build: Build, call: Cal
   async function* lines(signal: AbortSignal) {
     const text = new BuildText();
     yield `build ${build.id}\n`;
-    for await (const logged of deps.builds.follow(build.id, 0, signal) as AsyncIterable<LoggedBuildEvent>) {
+    for await (const logged of deps.builds.follow(build.id, 0, signal)) {
       yield text.format(logged);
     }
   }

@@ -24,6 +24,8 @@ export class BuildText {
         return `${event.text}\n`;
       case 'finished':
         return finished(event);
+      default:
+        return event satisfies never;
     }
   }
 
