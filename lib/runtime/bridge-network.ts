@@ -9,7 +9,7 @@ import { AppError, errnoCode } from '../errors/index.js';
 import { CniChain, type CniPlugin, type CniResult, findPluginFolder, PLUGINS } from './cni.js';
 import { mustRun, runCommand } from './host-command.js';
 import { bridgeName, netnsName, networkName, scopePaths } from './host-scope.js';
-import { ensureRule, removeEmptySharedChains, removeOwnRules, type RuleOwner } from './packet-rules.js';
+import { ensureRule, removeRules, type RuleOwner } from './packet-rules.js';
 import { claimSubnet, releaseSubnet, type Subnet } from './subnet.js';
 import type { HostScope, PortMapping } from './types.js';
 
@@ -211,8 +211,7 @@ export async function removeNetwork(scope: HostScope, subnet?: Subnet): Promise<
   const known = subnet ?? (await readKeptSubnet(scope));
   for (const id of await scopeNamespaces(scope)) await runCommand('ip', ['netns', 'delete', netnsName(scope, id)]);
   await runCommand('ip', ['link', 'delete', bridgeName(scope)]);
-  await removeOwnRules(await ruleOwner(scope));
-  await removeEmptySharedChains();
+  await removeRules(await ruleOwner(scope));
   if (known !== undefined) await releaseSubnet(scope, known);
   await rm(scopePaths.network(scope), { recursive: true, force: true });
 }

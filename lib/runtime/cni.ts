@@ -7,14 +7,12 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../errors/index.js';
 import { HOST_PATH, runCommand } from './host-command.js';
+import { LOCK_SECONDS, NETWORK_LOCK } from './network-lock.js';
 
 /** Where distributions and the upstream archive put the plugins. */
 export const PLUGIN_FOLDERS = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni'];
 /** Those of the bridge network. */
 export const PLUGINS = ['bridge', 'host-local', 'portmap', 'firewall'];
-/** Shared by all platforms of the host. */
-export const NETWORK_LOCK = '/run/wharf/network.lock';
-const LOCK_SECONDS = '60';
 
 export interface CniResult {
   readonly ips?: readonly { readonly address: string; readonly gateway?: string }[];

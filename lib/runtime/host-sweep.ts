@@ -2,7 +2,7 @@
  * What a scope has left on the host, and the broom for it. Everything is found by the scope's own names, never by what
  * a record says, so it works after any crash and leaves other platforms and other engines alone.
  */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { access, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors/index.js';
 import type { Clock } from '../store/index.js';
@@ -88,7 +88,15 @@ export async function hostResidue(scope: HostScope): Promise<readonly string[]> 
   const { rules } = await readOwnRules(await ruleOwner(scope));
   for (const { table, rule } of rules) found.push(`iptables ${table}: ${rule}`);
   for (const id of await cgroupContainers(scope)) found.push(`cgroup ${cgroupPath(scope)}/${id}`);
+  if (await isThere(scopePaths.run(scope))) found.push(`folder ${scopePaths.run(scope)}`);
   return found;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Mount points in the scope's folder, in mount order. */

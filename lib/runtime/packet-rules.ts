@@ -3,7 +3,7 @@
  * Nothing that belongs to somebody else matches, so removing what is found is safe on a shared host.
  */
 import { mustRun, runCommand } from './host-command.js';
-import { NETWORK_LOCK } from './cni.js';
+import { withNetworkLock } from './network-lock.js';
 import { ipv4Range, overlaps } from './subnet.js';
 
 export interface RuleOwner {
@@ -71,8 +71,15 @@ export async function readOwnRules(owner: RuleOwner): Promise<OwnRules> {
   return findOwnRules(stdout, owner);
 }
 
-/** Removes the owner's rules and chains, then shared chains that are empty. */
-export async function removeOwnRules(owner: RuleOwner): Promise<void> {
+/** Removes the owner's rules and chains, and the plugins' shared chains if no container of anybody uses them then. */
+export async function removeRules(owner: RuleOwner): Promise<void> {
+  await withNetworkLock(async () => {
+    await removeOwnRules(owner);
+    await removeEmptySharedChains();
+  });
+}
+
+async function removeOwnRules(owner: RuleOwner): Promise<void> {
   const own = await readOwnRules(owner);
   for (const table of new Set(own.rules.map((entry) => entry.table))) {
     const chains = own.chains.filter((entry) => entry.table === table).map(({ chain }) => chain);
@@ -86,12 +93,11 @@ export async function removeOwnRules(owner: RuleOwner): Promise<void> {
       'COMMIT',
       '',
     ];
-    await locked('iptables-restore', ['-w', '10', '--noflush'], lines.join('\n'));
+    await restore(lines);
   }
 }
 
-/** Takes away the plugins' shared chains if no container of anybody uses them. */
-export async function removeEmptySharedChains(): Promise<void> {
+async function removeEmptySharedChains(): Promise<void> {
   const { stdout } = await runCommand('iptables-save', []);
   const lines = stdout.split('\n');
   const idle = (name: string): boolean =>
@@ -114,7 +120,7 @@ export async function removeEmptySharedChains(): Promise<void> {
       'COMMIT',
       '',
     ];
-    await locked('iptables-restore', ['-w', '10', '--noflush'], input.join('\n'));
+    await restore(input);
   }
 }
 
@@ -124,8 +130,9 @@ export async function ensureRule(table: string, chain: string, rule: readonly st
   if (check.exitCode !== 0) await mustRun('iptables', ['-w', '10', '-t', table, '-I', chain, '1', ...rule]);
 }
 
-async function locked(program: string, args: readonly string[], input: string): Promise<void> {
-  await mustRun('flock', ['-w', '60', NETWORK_LOCK, program, ...args], { input });
+/** All of the lines or none. */
+async function restore(lines: readonly string[]): Promise<void> {
+  await mustRun('iptables-restore', ['-w', '10', '--noflush'], { input: lines.join('\n') });
 }
 
 /** Host ports that packet rules send elsewhere, as `8080/tcp`: published by any engine, and not to be seen by bind. */

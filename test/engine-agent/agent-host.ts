@@ -1,0 +1,178 @@
+/** Everything an agent stands on, opened in a folder: for the tests, and for the child processes they kill. */
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Agent, type AgentEvent, createAgent, type TaskPayload } from '../../lib/engine/agent/index.js';
+import { type LayerEntry, type TarMember, UnpackedLayers, writeLayer } from '../../lib/layers/index.js';
+import { type ContainerConfig, digestOf, MediaType, platformOfArch } from '../../lib/oci/index.js';
+import { Registry } from '../../lib/registry/index.js';
+import { BridgeNetwork, type HostScope, openHostScope, SupervisedContainers } from '../../lib/runtime/index.js';
+import { openFsBlobs } from '../../lib/store/blob-store-fs.js';
+import { systemClock } from '../../lib/store/clock-system.js';
+import { systemIds } from '../../lib/store/ids-system.js';
+import { ContentStore, type SecretStore, silentLogger } from '../../lib/store/index.js';
+import { openLmdbRecords } from '../../lib/store/record-store-lmdb.js';
+
+export interface AgentHost {
+  readonly scope: HostScope;
+  readonly content: ContentStore;
+  readonly images: Registry;
+  readonly containers: SupervisedContainers;
+  readonly network: BridgeNetwork;
+  readonly agent: Agent;
+  readonly events: readonly AgentEvent[];
+  /** Resolves with the first event, seen or still to come, that the predicate holds for. */
+  event<T extends AgentEvent>(predicate: (event: AgentEvent) => event is T): Promise<T>;
+  close(): Promise<void>;
+}
+
+const noSecrets: SecretStore = {
+  get: async () => undefined,
+  put: async () => undefined,
+  delete: async () => undefined,
+  list: async () => [],
+};
+
+export async function openAgentHost(directory: string, options: { keepLogsMs?: number } = {}): Promise<AgentHost> {
+  await mkdir(directory, { recursive: true });
+  const clock = systemClock;
+  const records = await openLmdbRecords(join(directory, 'records'), { clock });
+  const blobs = await openFsBlobs(join(directory, 'store'), { clock, ids: systemIds });
+  const content = new ContentStore(blobs, records);
+  const images = new Registry({ records, content, secrets: noSecrets, clock, ids: systemIds });
+  const scope = await openHostScope(join(directory, 'runtime'));
+  const layers = await UnpackedLayers.open({ content }, join(directory, 'layers'));
+  const containers = new SupervisedContainers({ scope, clock });
+  const network = await BridgeNetwork.open(scope);
+  const agent = createAgent(
+    { content, images, layers, scope, containers, network, clock, logger: silentLogger },
+    { platform: platformOfArch(process.arch), ...options },
+  );
+  const events: AgentEvent[] = [];
+  const waiting = new Set<() => void>();
+  agent.onEvent((event) => {
+    events.push(event);
+    for (const look of waiting) look();
+  });
+  return {
+    scope,
+    content,
+    images,
+    containers,
+    network,
+    agent,
+    events,
+    event<T extends AgentEvent>(predicate: (event: AgentEvent) => event is T): Promise<T> {
+      return new Promise((resolve) => {
+        const look = (): void => {
+          const found = events.find(predicate);
+          if (found === undefined) return;
+          waiting.delete(look);
+          resolve(found);
+        };
+        waiting.add(look);
+        look();
+      });
+    },
+    async close() {
+      await agent.close();
+      containers.close();
+      await records.close();
+    },
+  };
+}
+
+const APPLETS = 'sh ls cat id env sleep echo dd grep httpd nc ip touch rm test printf hostname true false tail'.split(
+  ' ',
+);
+const PLAIN = { uid: 0, gid: 0, mtimeSeconds: 0, sizeBytes: 0 } as const;
+
+async function* busyboxMembers(): AsyncGenerator<TarMember> {
+  const entry = (path: string, type: LayerEntry['type'], mode: number, more: Partial<LayerEntry> = {}): LayerEntry => ({
+    path,
+    type,
+    mode,
+    ...PLAIN,
+    ...more,
+  });
+  async function* body(bytes: Uint8Array = Buffer.alloc(0)): AsyncGenerator<Uint8Array> {
+    yield bytes;
+  }
+  const file = (path: string, bytes: Buffer, mode = 0o644): TarMember => ({
+    entry: entry(path, 'file', mode, { sizeBytes: bytes.length }),
+    body: body(bytes),
+  });
+  for (const folder of ['bin', 'etc', 'tmp', 'www']) {
+    yield { entry: entry(folder, 'directory', 0o755), body: body() };
+  }
+  yield file('bin/busybox', await readFile('/bin/busybox'), 0o755);
+  for (const applet of APPLETS) {
+    yield { entry: entry(`bin/${applet}`, 'symlink', 0o777, { linkTarget: 'busybox' }), body: body() };
+  }
+  yield file('etc/passwd', Buffer.from('root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n'));
+  yield file('www/index.html', Buffer.from('hello from a task\n'));
+}
+
+/** Pushes a busybox image with this config. */
+export async function pushBusybox(host: AgentHost, repository: string, config: ContainerConfig = {}): Promise<void> {
+  const layer = await writeLayer(busyboxMembers(), { content: host.content });
+  const bytes = Buffer.from(
+    JSON.stringify({
+      ...platformOfArch(process.arch),
+      config: { Env: ['PATH=/bin', 'FROM_IMAGE=yes'], ...config },
+      rootfs: { type: 'layers', diff_ids: [layer.diffId] },
+    }),
+  );
+  await host.content.putBytes(bytes);
+  await host.images.linkBlob(repository, digestOf(bytes));
+  await host.images.linkBlob(repository, layer.descriptor.digest);
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: MediaType.ociManifest,
+    config: { mediaType: MediaType.ociConfig, digest: digestOf(bytes), size: bytes.length },
+    layers: [layer.descriptor],
+  };
+  await host.images.putManifest(repository, Buffer.from(JSON.stringify(manifest)), MediaType.ociManifest, ['1']);
+}
+
+export const isContainer =
+  (taskId: string, container: string, status: 'PENDING' | 'RUNNING' | 'STOPPED') =>
+  (event: AgentEvent): event is Extract<AgentEvent, { type: 'container' }> =>
+    event.taskId === taskId && event.type === 'container' && event.container === container && event.status === status;
+
+export const isStopped =
+  (taskId: string) =>
+  (event: AgentEvent): event is Extract<AgentEvent, { type: 'task-stopped' }> =>
+    event.taskId === taskId && event.type === 'task-stopped';
+
+export type ContainerInput = Partial<TaskPayload['containers'][number]>;
+
+export function payloadOf(
+  containers: Readonly<Record<string, ContainerInput>>,
+  more: Partial<TaskPayload> = {},
+): TaskPayload {
+  const taskId = systemIds.hex(16);
+  return {
+    taskId,
+    taskArn: `arn:aws:ecs:local:000000000000:task/default/${taskId}`,
+    clusterName: 'default',
+    containerInstanceId: 'a'.repeat(32),
+    family: 'test',
+    revision: 1,
+    networkMode: 'none',
+    containers: Object.entries(containers).map(([name, input]) => ({
+      name,
+      image: 'busybox:1',
+      essential: true,
+      environment: [],
+      portMappings: [],
+      ...input,
+    })),
+    ...more,
+  };
+}
+
+/** A container that runs this script. */
+export const script = (text: string, more: ContainerInput = {}): ContainerInput => ({
+  command: ['/bin/sh', '-c', text],
+  ...more,
+});
