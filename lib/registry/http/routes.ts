@@ -36,7 +36,7 @@ const UPLOAD = /^\/v2\/(.+)\/blobs\/uploads\/([^/]+)$/;
 const BLOB = /^\/v2\/(.+)\/blobs\/([^/]+)$/;
 const MANIFEST = /^\/v2\/(.+)\/manifests\/([^/]+)$/;
 
-/** In the order in which they are tried: an upload's path also looks like a blob's. */
+/** No path fits two of these patterns with the same method. */
 export const ROUTES: readonly Route[] = [
   { name: 'ping', ends: '1', methods: ['GET', 'HEAD'], path: /^\/v2\/?$/, needs: 'login' },
   { name: 'catalog', ends: '-', methods: ['GET'], path: /^\/v2\/_catalog$/, needs: 'catalog' },
@@ -70,8 +70,6 @@ export function matchRoute(method: string, path: string): RouteMatch {
       allowed.push(...route.methods);
       continue;
     }
-    // A blob route sees an upload's path as well; the upload's own routes have been tried by then.
-    if (allowed.length > 0 && route.path === BLOB) break;
     return { outcome: 'found', route, repository: decode(match[1]), reference: decode(match[2]) };
   }
   return allowed.length > 0 ? { outcome: 'wrong-method', allowed: [...new Set(allowed)] } : { outcome: 'absent' };

@@ -22,7 +22,7 @@ export interface RegistryParts {
   readonly ids: Ids;
 }
 
-export type Fetch = (request: Request) => Response | Promise<Response>;
+export type Fetch = (request: Request, env?: object) => Response | Promise<Response>;
 
 export interface TestRegistry {
   readonly registry: Registry;
@@ -65,7 +65,7 @@ export async function createTestRegistry(
     registry,
     apiTokens,
     registryTokens,
-    fetch: (request) => app.fetch(request),
+    fetch: (request, env) => app.fetch(request, env),
     tokens: { admin: admin?.token ?? '', deploy: deploy?.token ?? '', read: read?.token ?? '' },
   };
 }
