@@ -51,15 +51,12 @@ export class BuildLinter {
   ignoredSources(at: CopyInstruction, sources: readonly string[], ignore: IgnoreFile): LintWarning[] {
     // An exception may bring back a file inside an ignored folder: too hard to tell.
     if (ignore.hasExceptions) return [];
+    const command = at.kind === 'add' ? 'Add' : 'Copy';
     return sources.flatMap((source) => {
-      if (!ignore.ignoresSource(source)) return [];
-      const command = at.kind === 'add' ? 'Add' : 'Copy';
-      const path = source.replace(/\/+$/, '');
-      return this.warn(
-        'CopyIgnoredFile',
-        at,
-        `Attempting to ${command} file "${path}" that is excluded by .dockerignore`,
-      );
+      const path = ignore.ignoredSource(source);
+      if (path === undefined) return [];
+      const message = `Attempting to ${command} file "${path}" that is excluded by .dockerignore`;
+      return this.warn('CopyIgnoredFile', at, message);
     });
   }
 

@@ -48,14 +48,12 @@ export class IgnoreFile {
     return this.rules.some((rule) => rule.isException && rule.mayMatchBelow(clean));
   }
 
-  /** Whether a COPY source is out; of the context as a whole, whether everything is. */
-  ignoresSource(source: string): boolean {
-    const clean = posix.normalize(source).replace(/(.)\/$/, '$1');
-    if (clean === '.' || clean === '/') {
-      const all = ['*', '**', '**/*'];
-      return this.rules.some((rule) => !rule.isException && all.includes(rule.pattern));
-    }
-    return this.ignores(clean);
+  /** A COPY source as cleaned, when it is out; of the context as a whole, when everything is. */
+  ignoredSource(source: string): string | undefined {
+    const clean = cleanGo(source);
+    if (clean !== '.' && clean !== '/') return this.ignores(clean) ? clean : undefined;
+    const all = ['*', '**', '**/*'];
+    return this.rules.some((rule) => !rule.isException && all.includes(rule.pattern)) ? clean : undefined;
   }
 
   private folderResult(folder: string): FolderResult {

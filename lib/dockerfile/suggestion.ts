@@ -1,6 +1,8 @@
 /** The nearest accepted word to a misspelt one, for hints. */
 
 const MAX_DISTANCE = 2;
+/** Longer words are no slips of the finger, and would be slow to compare. */
+const MAX_LENGTH = 100;
 
 /** The option at most two edits away, in the case it was asked in; undefined when none is near. */
 export function nearest(
@@ -9,6 +11,7 @@ export function nearest(
   caseSensitive: 'exact' | 'any' = 'any',
 ): string | undefined {
   const fold = (text: string): string => (caseSensitive === 'exact' ? text : text.toLowerCase());
+  if (word.length > MAX_LENGTH) return undefined;
   const wanted = fold(word);
   let best: string | undefined;
   let least = MAX_DISTANCE + 1;
