@@ -41,7 +41,7 @@ export async function findBaseImage(deps: BaseImageDeps, name: string, platform:
     throw broken(name, `the manifest has ${manifest.layers.length} layers, the config ${diffIds.length}`);
   }
   return {
-    name: `${formatReference({ ...reference, digest: found.stored.digest })}`,
+    name: formatReference({ ...reference, digest: found.stored.digest }),
     repository: found.repository,
     digest,
     platform: {
@@ -130,7 +130,8 @@ async function pick(
 }
 
 function choose(index: Index, platform: Platform): Digest | undefined {
-  return index.manifests.find((each) => each.platform !== undefined && platformMatches(platform, each.platform))?.digest;
+  return index.manifests.find((each) => each.platform !== undefined && platformMatches(platform, each.platform))
+    ?.digest;
 }
 
 function broken(name: string, why: string): AppError {

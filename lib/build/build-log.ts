@@ -55,7 +55,8 @@ export class BuildLog {
   /** @throws AppError BUILD_UNKNOWN */
   async *follow(id: string, afterSequence: number, signal?: AbortSignal): AsyncIterable<LoggedBuildEvent> {
     let after = afterSequence;
-    while (signal?.aborted !== true) {
+    const isOver = (): boolean => signal?.aborted === true;
+    while (!isOver()) {
       const wake = this.nextChange(id, signal);
       try {
         const state = await this.records.get<BuildRecord>(buildKey(id));

@@ -30,6 +30,11 @@ export interface BuildServiceDeps {
 /** An idempotency key is remembered this long. */
 const IDEMPOTENCY_MS = 24 * 3600 * 1000;
 
+/** @example const builds = createBuilds({ records, content, queue, clock, ids }) */
+export function createBuilds(deps: BuildServiceDeps): BuildService {
+  return new BuildService(deps);
+}
+
 export class BuildService implements Builds {
   readonly log: BuildLog;
 
@@ -83,9 +88,12 @@ export class BuildService implements Builds {
     return build;
   }
 
-  /** Sends the message that makes a worker look at the build. Harmless when repeated. */
-  async enqueue(id: string): Promise<void> {
-    await this.deps.queue.send(encodeMessage(id), { dedupeId: id });
+  /**
+   * Sends the message that makes a worker look at the build. Harmless when repeated.
+   * @param options.again also when it was sent a short while ago: the worker that had it may be gone
+   */
+  async enqueue(id: string, options: { readonly again?: boolean } = {}): Promise<void> {
+    await this.deps.queue.send(encodeMessage(id), options.again === true ? {} : { dedupeId: id });
   }
 
   private async check(request: BuildRequest): Promise<void> {

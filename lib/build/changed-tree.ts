@@ -100,7 +100,7 @@ export class ChangedTree {
 
   /** Takes a path away, to put something else there. */
   drop(path: string): void {
-    for (const each of [...this.changes.keys()]) {
+    for (const each of this.changes.keys()) {
       if (each === path || isBelow(each, path)) this.changes.delete(each);
     }
     if (this.base.exact(path)?.type === 'directory') this.replaced.add(path);

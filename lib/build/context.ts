@@ -118,7 +118,8 @@ function detached(entries: readonly IndexedEntry[], whole: LayerIndex): IndexedE
     if (entry.type !== 'hardlink' || entry.linkTarget === undefined) return entry;
     let first = all.get(entry.linkTarget);
     while (first?.type === 'hardlink') first = all.get(first.linkTarget ?? '');
-    if (first === undefined || kept.has(first.path)) return first === undefined ? entry : { ...entry, linkTarget: first.path };
+    if (first === undefined || kept.has(first.path))
+      return first === undefined ? entry : { ...entry, linkTarget: first.path };
     const heir = heirs.get(first.path);
     if (heir !== undefined) return { ...entry, linkTarget: heir };
     heirs.set(first.path, entry.path);

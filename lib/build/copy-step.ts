@@ -4,6 +4,7 @@
  * folders that exist keep their own mode and owner at the destination itself and take the source's below it; links in
  * the destination are resolved inside the image; a file is never copied over a folder.
  */
+import { createHash } from 'node:crypto';
 import { AppError } from '../errors/index.js';
 import { parseChmod } from '../dockerfile/index.js';
 import {
@@ -47,8 +48,14 @@ export async function copyChanges(input: CopyInput): Promise<readonly Change[]> 
   return copy.tree.changeset();
 }
 
-/** The changes with their contents. Bodies of one tree are asked for in the order they are needed. */
-export async function* changeMembers(changes: readonly Change[]): AsyncGenerator<TarMember, void, undefined> {
+/**
+ * The changes with their contents. Bodies of one tree are asked for in the order they are needed.
+ * @param hashes gets the SHA-256 (hex) of each file that passes, by its inode in the source
+ */
+export async function* changeMembers(
+  changes: readonly Change[],
+  hashes: Map<string, string>,
+): AsyncGenerator<TarMember, void, undefined> {
   const wanted = new Map<ImageTree, TreeEntry[]>();
   for (const { entry, body } of changes) {
     if (body?.kind !== 'tree' || entry.type !== 'file') continue;
@@ -64,12 +71,29 @@ export async function* changeMembers(changes: readonly Change[]): AsyncGenerator
       else {
         const next = await readers.get(body.tree)?.next();
         if (next === undefined || next.done === true) throw new AppError('INTERNAL', 'a file to copy got lost');
-        yield { entry, body: next.value.body };
+        // The body of an empty file is never asked for.
+        if (entry.sizeBytes === 0) hashes.set(body.entry.inode, EMPTY_HASH);
+        yield { entry, body: hashing(next.value.body, body.entry.inode, hashes) };
       }
     }
   } finally {
     for (const reader of readers.values()) await reader.return();
   }
+}
+
+const EMPTY_HASH = createHash('sha256').digest('hex');
+
+async function* hashing(
+  source: AsyncIterable<Uint8Array>,
+  inode: string,
+  hashes: Map<string, string>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const hash = createHash('sha256');
+  for await (const chunk of source) {
+    hash.update(chunk);
+    yield chunk;
+  }
+  hashes.set(inode, hash.digest('hex'));
 }
 
 async function* bytes(content: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

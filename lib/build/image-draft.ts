@@ -27,7 +27,15 @@ export class ImageDraft {
   ) {}
 
   static scratch(platform: Platform): ImageDraft {
-    return new ImageDraft(platform, { WorkingDir: '/', Env: [`PATH=${DEFAULT_PATH}`] }, [], [], undefined, undefined, {});
+    return new ImageDraft(
+      platform,
+      { WorkingDir: '/', Env: [`PATH=${DEFAULT_PATH}`] },
+      [],
+      [],
+      undefined,
+      undefined,
+      {},
+    );
   }
 
   /** From an image's config document; the config must have been checked by `parseImageConfig`. */

@@ -30,7 +30,7 @@ export interface KeyInputs {
     source: SourceRef,
     paths: readonly string[],
     exclude: readonly string[],
-  ) => readonly string[];
+  ) => Promise<readonly string[]>;
 }
 
 /** Identity of a chain of layers: what FROM an image stands for. No layer at all is `scratch`. */
@@ -41,18 +41,18 @@ export function chainKey(diffIds: readonly Digest[]): string {
   );
 }
 
-export function stepKey(step: Step, inputs: KeyInputs): StepKey {
+export async function stepKey(step: Step, inputs: KeyInputs): Promise<StepKey> {
   const parts: KeyPart[] = [
     { name: 'scope', value: inputs.scope },
     { name: 'platform', value: formatPlatform(step.platform) },
     ...optional('SOURCE_DATE_EPOCH', step.epochSeconds),
     { name: 'what came before', value: inputs.parent },
-    ...opParts(step.op, inputs),
+    ...(await opParts(step.op, inputs)),
   ];
   return { key: hashParts(`${KEY_FORMAT}/${step.op.kind}`, parts), parts };
 }
 
-function opParts(op: Step['op'], inputs: KeyInputs): KeyPart[] {
+async function opParts(op: Step['op'], inputs: KeyInputs): Promise<KeyPart[]> {
   switch (op.kind) {
     case 'workdir':
       return workdirParts(op);
@@ -72,8 +72,8 @@ function workdirParts(op: WorkdirOp): KeyPart[] {
   ];
 }
 
-function copyParts(op: CopyOp, inputs: KeyInputs): KeyPart[] {
-  const selected = inputs.select(op.source, op.paths, op.exclude);
+async function copyParts(op: CopyOp, inputs: KeyInputs): Promise<KeyPart[]> {
+  const selected = await inputs.select(op.source, op.paths, op.exclude);
   return [
     { name: 'unpack', value: String(op.unpack) },
     { name: 'destination', value: op.destination },
@@ -88,7 +88,8 @@ function copyParts(op: CopyOp, inputs: KeyInputs): KeyPart[] {
   ];
 }
 
-function runParts(op: RunOp, inputs: KeyInputs): KeyPart[] {
+async function runParts(op: RunOp, inputs: KeyInputs): Promise<KeyPart[]> {
+  const mounts = await Promise.all(op.mounts.map((mount) => mountParts(mount, inputs)));
   return [
     ...op.args.map((value, i) => ({ name: i === op.args.length - 1 ? 'command' : `shell ${i}`, value })),
     ...[...op.env].sort().map((entry) => {
@@ -98,12 +99,12 @@ function runParts(op: RunOp, inputs: KeyInputs): KeyPart[] {
     { name: 'user', value: op.user },
     { name: 'folder', value: op.cwd },
     { name: '--network', value: op.network },
-    ...op.mounts.flatMap((mount) => mountParts(mount, inputs)),
+    ...mounts.flat(),
     ...(op.script === undefined ? [] : [{ name: `heredoc ${op.script.name}`, value: op.script.content }]),
   ];
 }
 
-function mountParts(mount: RunMount, inputs: KeyInputs): KeyPart[] {
+async function mountParts(mount: RunMount, inputs: KeyInputs): Promise<KeyPart[]> {
   const at = `--mount at ${mount.target}`;
   switch (mount.type) {
     case 'tmpfs':
@@ -114,7 +115,7 @@ function mountParts(mount: RunMount, inputs: KeyInputs): KeyPart[] {
       return [{ name: at, value: `cache ${JSON.stringify([id, sharing, readonly, mode, uid, gid])}` }];
     }
     case 'bind': {
-      const [content = ''] = inputs.select(mount.source, [mount.path], []);
+      const [content = ''] = await inputs.select(mount.source, [mount.path], []);
       return [
         { name: at, value: `bind ${JSON.stringify([mount.path, mount.readonly])}` },
         { name: `content of ${mount.path}`, value: content },

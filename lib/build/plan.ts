@@ -106,7 +106,7 @@ class Planner {
   async plan(): Promise<Plan> {
     const targetIndex = targetStage(this.input.dockerfile, this.input.target).index;
     await this.stage(targetIndex);
-    const drafts = await Promise.all([...this.stages.values()]);
+    const drafts = await Promise.all(this.stages.values());
     drafts.sort((a, b) => a.index - b.index);
     const stages = new Map<number, StagePlan>();
     let number = 1;
@@ -199,7 +199,8 @@ class Planner {
 
   private async stageBase(stage: Stage): Promise<StageFoundation> {
     const { from } = stage;
-    const platform = from.platform === undefined ? this.input.platform : parsePlatform(this.expandGlobal(from.platform));
+    const platform =
+      from.platform === undefined ? this.input.platform : parsePlatform(this.expandGlobal(from.platform));
     const name = this.expandGlobal(from.image);
     if (name === '') {
       throw refusal('BUILD_BASE_INVALID', `the base name ${JSON.stringify(from.image)} is empty`, {
@@ -212,7 +213,13 @@ class Planner {
       const draft = await this.stage(earlier.index);
       const triggers = draft.state.image.config.OnBuild ?? [];
       const state = { ...draft.state, image: draft.state.image.fork() };
-      return { platform: draft.platform, base: { kind: 'stage', stage: earlier.index }, state, triggers, trusted: true };
+      return {
+        platform: draft.platform,
+        base: { kind: 'stage', stage: earlier.index },
+        state,
+        triggers,
+        trusted: true,
+      };
     }
     const none = { env: new Map<string, string>(), buildArgs: new Map<string, string | undefined>() };
     if (name === 'scratch') {
@@ -272,6 +279,7 @@ class Planner {
     }
     const unused = Object.keys(args).filter((name) => !declared.has(name) && !predefinedArgs.includes(name));
     const known = unused.filter((name) => name !== 'SOURCE_DATE_EPOCH' && !name.startsWith('BUILDKIT_'));
-    if (known.length > 0) this.input.warn({ message: `build arguments that no ARG declares: ${known.sort().join(', ')}` });
+    if (known.length > 0)
+      this.input.warn({ message: `build arguments that no ARG declares: ${known.sort().join(', ')}` });
   }
 }

@@ -49,7 +49,6 @@ export function selectSources(tree: ImageTree, pattern: string): readonly Select
   return selected;
 }
 
-
 function select(tree: ImageTree, path: string, pattern: string): Selected {
   const real = tree.resolve(path);
   if (real === '') return { entry: undefined, path: '', name: '' };
@@ -128,7 +127,8 @@ export async function identify(
 }
 
 function header(entry: TreeEntry, content: string | undefined, sameAs: string | undefined): string {
-  const xattrs = [...(entry.xattrs ?? [])].map(([name, value]) => [name, Buffer.from(value).toString('hex')]).sort();
+  const xattrs = [...(entry.xattrs ?? [])].map(([name, value]) => `${name}=${Buffer.from(value).toString('hex')}`);
+  xattrs.sort((a, b) => (a < b ? -1 : 1));
   const { type, mode, uid, gid, linkTarget, device } = entry;
   return JSON.stringify([
     type,

@@ -137,8 +137,7 @@ export class StagePlanner {
     const texts: string[] = [];
     for (const arg of instruction.args) {
       const given = this.planning.args[arg.key];
-      const value =
-        given ?? (arg.value === undefined ? this.planning.globalArgs.get(arg.key) : this.expand(arg.value));
+      const value = given ?? (arg.value === undefined ? this.planning.globalArgs.get(arg.key) : this.expand(arg.value));
       if (value !== undefined) this.env.set(arg.key, value);
       this.buildArgs.set(arg.key, value);
       texts.push(value === undefined ? arg.key : `${arg.key}=${value}`);

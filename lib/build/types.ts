@@ -37,6 +37,8 @@ export interface BuildStepSummary {
   readonly name: string;
   readonly instruction: string;
   readonly cached: boolean;
+  /** Why it was not in the cache: `src/a.ts changed`; absent for a step that had never run here. */
+  readonly reason?: string;
   readonly milliseconds: number;
   /** Compressed bytes of the layer it made; absent when it made none. */
   readonly layerBytes?: number;
@@ -65,7 +67,15 @@ export interface Build {
 }
 
 export type BuildEvent =
-  | { readonly type: 'step-started'; readonly step: number; readonly name: string; readonly instruction: string }
+  | {
+      readonly type: 'step-started';
+      /** From 1, in the order of the Dockerfile. */
+      readonly step: number;
+      readonly name: string;
+      readonly instruction: string;
+      /** Why it is not in the cache, when it was once: `src/a.ts changed`. */
+      readonly reason?: string;
+    }
   | { readonly type: 'step-output'; readonly step: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | {
       readonly type: 'step-finished';

@@ -78,8 +78,8 @@ export class BuildWorker {
   async recover(): Promise<void> {
     let cursor: string | undefined;
     do {
-      const page = await this.deps.records.query(OPEN_LIST, { ...(cursor === undefined ? {} : { cursor }) });
-      for (const record of page.records) await this.deps.builds.enqueue(record.sort);
+      const page = await this.deps.records.query(OPEN_LIST, cursor === undefined ? {} : { cursor });
+      for (const record of page.records) await this.deps.builds.enqueue(record.sort, { again: true });
       cursor = page.cursor;
     } while (cursor !== undefined);
   }
@@ -168,13 +168,15 @@ export class BuildWorker {
       watching = watching.then(watch).catch(() => undefined);
     });
     const beating = (async () => {
-      while (!ended.signal.aborted && held) {
+      const goesOn = (): boolean => !ended.signal.aborted && held;
+      while (goesOn()) {
         await clock.sleep(this.leaseMs / 3, ended.signal);
         await renew();
         await watch();
       }
     })().catch((error: unknown) => {
-      if (!ended.signal.aborted) this.deps.logger.warn('a build lease could not be renewed', { id, error: String(error) });
+      if (!ended.signal.aborted)
+        this.deps.logger.warn('a build lease could not be renewed', { id, error: String(error) });
     });
     return {
       end: async () => {

@@ -1,0 +1,10 @@
+export { type BuildLog, type EmitEvent } from './build-log.js';
+export { BuildService, type BuildServiceDeps, createBuilds } from './builds.js';
+export { BuildContext } from './context.js';
+export { type ExportedImage, parseTag, type Tag } from './export.js';
+export { ImageBuilder, type ImageBuilderDeps, type ImageBuilderOptions } from './image-builder.js';
+export { type StepKey } from './keys.js';
+export type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.js';
+export { type StepRecord } from './step-cache.js';
+export * from './types.js';
+export { type BuildFunction, BuildWorker, type BuildWorkerDeps, type BuildWorkerOptions } from './worker.js';

@@ -1,0 +1,118 @@
+/** RUN: hands the command to the sandbox, passes its output on, and says in one sentence how it failed. */
+import { StringDecoder } from 'node:string_decoder';
+import { AppError } from '../errors/index.js';
+import type { ImageTree, TarMember } from '../layers/index.js';
+import type { EmitEvent } from './build-log.js';
+import type { Sandbox, SandboxMount } from './sandbox.js';
+import type { Layer, RunOp, Step } from './steps.js';
+
+export interface RunInput {
+  readonly step: Step & { readonly op: RunOp };
+  readonly sandbox: Sandbox;
+  readonly runId: string;
+  readonly layers: readonly Layer[];
+  readonly lower: ImageTree;
+  readonly mounts: readonly SandboxMount[];
+  readonly timeSeconds: number;
+  readonly emit: EmitEvent;
+  readonly signal: AbortSignal;
+}
+
+/** @throws AppError BUILD_RUN_FAILED, without a place */
+export async function runStep<T>(
+  input: RunInput,
+  collect: (changes: AsyncIterable<TarMember>) => Promise<T>,
+): Promise<T> {
+  const { step, sandbox } = input;
+  const { op } = step;
+  const output = new StepOutput(step.number, input.emit);
+  const script: SandboxMount[] =
+    op.script === undefined
+      ? []
+      : [{ type: 'file', target: `/dev/pipes/${op.script.name}`, content: op.script.content, mode: 0o755 }];
+  try {
+    const result = await sandbox.run(
+      {
+        id: input.runId,
+        layers: input.layers,
+        lower: input.lower,
+        process: { args: op.args, env: [...op.env, ...op.hiddenEnv], user: op.user, cwd: op.cwd },
+        network: op.network,
+        mounts: [...input.mounts, ...script],
+        timeSeconds: input.timeSeconds,
+        ...(step.epochSeconds === undefined ? {} : { clampSeconds: step.epochSeconds }),
+        onOutput: output.write,
+        signal: input.signal,
+      },
+      collect,
+    );
+    output.end();
+    if ('value' in result) return result.value;
+    throw failed(step, result.exitCode, result.outOfMemory, output.tail());
+  } catch (error) {
+    output.end();
+    if (!(error instanceof AppError) || error.code !== 'CONTAINER_START_FAILED') throw error;
+    throw new AppError('BUILD_RUN_FAILED', `${shown(step)} could not be started: ${error.message}`, {
+      kind: 'failed',
+      cause: error,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    });
+  }
+}
+
+function failed(step: Step, exitCode: number, outOfMemory: boolean, tail: readonly string[]): AppError {
+  const why = outOfMemory ? `ran out of memory (exit code ${exitCode})` : `failed with exit code ${exitCode}`;
+  const last = tail.at(-1);
+  return new AppError('BUILD_RUN_FAILED', `${shown(step)} ${why}${last === undefined ? '' : `: ${last}`}`, {
+    kind: 'failed',
+    details: { exitCode, output: tail },
+    ...(outOfMemory ? { hint: 'give builds more memory, or let the command use less' } : {}),
+  });
+}
+
+function shown(step: Step): string {
+  const line = step.instruction.replace(/\s+/g, ' ');
+  return line.length > 120 ? `${line.slice(0, 120)}…` : line;
+}
+
+/** As BuildKit: a step that says more is not listened to any longer. */
+const MAX_CHARACTERS = 2 * 1024 * 1024;
+const TAIL_LINES = 20;
+const TAIL_CHARACTERS = 4096;
+
+/** Output as events, and its last lines for the error. */
+class StepOutput {
+  private readonly decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
+  private characters = 0;
+  private last = '';
+
+  constructor(
+    private readonly step: number,
+    private readonly emit: EmitEvent,
+  ) {}
+
+  readonly write = (stream: 'stdout' | 'stderr', chunk: Buffer): void => {
+    this.say(stream, this.decoders[stream].write(chunk));
+  };
+
+  end(): void {
+    for (const stream of ['stdout', 'stderr'] as const) this.say(stream, this.decoders[stream].end());
+  }
+
+  tail(): string[] {
+    const lines = this.last.split(/[\r\n]+/).filter((line) => line.trim() !== '');
+    return lines.slice(-TAIL_LINES);
+  }
+
+  private say(stream: 'stdout' | 'stderr', text: string): void {
+    if (text === '') return;
+    this.last = (this.last + text).slice(-TAIL_CHARACTERS);
+    const before = this.characters;
+    this.characters += text.length;
+    if (before < MAX_CHARACTERS) this.emit({ type: 'step-output', step: this.step, stream, text });
+    if (before < MAX_CHARACTERS && this.characters >= MAX_CHARACTERS) {
+      const note = `\n[output clipped, log limit ${MAX_CHARACTERS / 1024 / 1024} MiB reached]\n`;
+      this.emit({ type: 'step-output', step: this.step, stream: 'stderr', text: note });
+    }
+  }
+}

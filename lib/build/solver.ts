@@ -1,0 +1,455 @@
+/**
+ * Solves a plan: computes every key, asks the cache for all of them at once, and then makes only what the target needs
+ * and the cache has not. A stage whose consumers all hit is never touched; independent stages run side by side.
+ */
+import { IgnoreFile } from '../dockerfile/index.js';
+import { AppError } from '../errors/index.js';
+import { completeChangeset, ImageTree, type LayerIndexes, type TreeEntry, writeLayer } from '../layers/index.js';
+import type { ContentStore } from '../store/index.js';
+import type { EmitEvent } from './build-log.js';
+import { closeNames, withPlace } from './build-errors.js';
+import { type SingleFlight, Slots } from './concurrency.js';
+import type { BuildContext } from './context.js';
+import { chainKey, type KeyInputs, type StepKey, stepKey } from './keys.js';
+import { cleanPath } from './path-names.js';
+import type { Plan, StagePlan } from './plan.js';
+import { type FileHashes, identify, type SelectionIdentity, SourceMissing } from './selection.js';
+import type { CachedStep, StepCache } from './step-cache.js';
+import type { Execution, StepExecutor } from './step-executor.js';
+import { hashFiles } from './file-hashes.js';
+import type { Layer, SourceRef, StageBase, Step } from './steps.js';
+import type { BuildStepSummary } from './types.js';
+
+export interface SolverDeps {
+  readonly content: ContentStore;
+  readonly indexes: LayerIndexes;
+  readonly cache: StepCache;
+  readonly executor: StepExecutor;
+  readonly flights: SingleFlight<CachedStep>;
+  readonly now: () => number;
+}
+
+export interface SolveInput {
+  readonly plan: Plan;
+  readonly context: BuildContext;
+  /** Tenant of the cache. */
+  readonly scope: string;
+  /** Place of the Dockerfile in the cache's memory, for the reason of a miss. */
+  readonly slot: string;
+  readonly noCache: boolean;
+  /** Steps at once. */
+  readonly parallelism: number;
+  readonly emit: EmitEvent;
+  readonly signal: AbortSignal;
+}
+
+export interface Solution {
+  /** Of the target, from the bottom up. */
+  readonly layers: readonly Layer[];
+  readonly baseLayers: number;
+  /** Newest time in what the image is made of, in seconds. */
+  readonly newestSeconds: number;
+  readonly steps: readonly BuildStepSummary[];
+}
+
+interface Chain {
+  readonly layers: readonly Layer[];
+  readonly newestSeconds: number;
+  /** Whether every layer came from the cache by its definition key. */
+  readonly known: boolean;
+}
+
+interface StepResult {
+  readonly step: CachedStep;
+  readonly known: boolean;
+}
+
+export class Solver {
+  private readonly keys = new Map<number, StepKey>();
+  private readonly files = new Map<number, ReadonlyMap<string, string>>();
+  private readonly hits = new Map<number, CachedStep>();
+  private readonly results = new Map<number, Promise<StepResult>>();
+  private readonly summaries = new Map<number, BuildStepSummary>();
+  private readonly trees = new Map<string, Promise<ImageTree>>();
+  private readonly slots: Slots;
+  private readonly stop = new AbortController();
+  private readonly signal: AbortSignal;
+  private contextLayer: Promise<Layer> | undefined;
+
+  constructor(
+    private readonly deps: SolverDeps,
+    private readonly input: SolveInput,
+  ) {
+    this.slots = new Slots(input.parallelism);
+    this.signal = AbortSignal.any([input.signal, this.stop.signal]);
+  }
+
+  async solve(): Promise<Solution> {
+    const { plan } = this.input;
+    await this.computeKeys();
+    if (!this.input.noCache) await this.lookUpAll();
+    try {
+      const { layers, newestSeconds } = await this.chain(plan.target);
+      const steps = plan.steps.flatMap((step) => this.summaries.get(step.number) ?? []);
+      return { layers, baseLayers: this.baseLayers(plan.target), newestSeconds, steps };
+    } catch (error) {
+      // The first failure ends the others; nothing of this build runs on when it is reported.
+      this.stop.abort(error);
+      await Promise.allSettled(this.results.values());
+      throw error;
+    }
+  }
+
+  /** Definition keys of all steps, in the order of the file: a parent's key is known before its child's. */
+  private async computeKeys(): Promise<void> {
+    for (const stage of this.input.plan.stages.values()) {
+      let parent = this.stageBaseKey(stage.base);
+      for (const step of stage.steps) {
+        this.signal.throwIfAborted();
+        parent = (await this.definitionKey(step, parent)).key;
+      }
+    }
+  }
+
+  private async definitionKey(step: Step, parent: string): Promise<StepKey> {
+    const files = new Map<string, string>();
+    const select: KeyInputs['select'] = async (source, paths, exclude) => {
+      if (source.from !== 'context') return paths.map(() => this.sourceKey(source));
+      const found = await this.inContext(step, paths, exclude);
+      for (const { entries } of found) for (const [path, identity] of entries) files.set(path, identity);
+      return found.map(({ digest }) => digest);
+    };
+    const key = await stepKey(step, { scope: this.input.scope, parent, select });
+    this.keys.set(step.number, key);
+    this.files.set(step.number, files);
+    return key;
+  }
+
+  private async inContext(
+    step: Step,
+    paths: readonly string[],
+    exclude: readonly string[],
+  ): Promise<readonly SelectionIdentity[]> {
+    const { context } = this.input;
+    try {
+      return await identifyAll(context.tree, paths, exclude, context.fileHashes);
+    } catch (error) {
+      throw withPlace(error instanceof SourceMissing ? missingInContext(error, context) : error, step.place);
+    }
+  }
+
+  private stageBaseKey(base: StageBase): string {
+    if (base.kind === 'scratch') return chainKey([]);
+    if (base.kind === 'image') return chainKey(base.image.layers.map(({ diffId }) => diffId));
+    return this.stageKey(base.stage);
+  }
+
+  private stageKey(index: number): string {
+    const stage = this.stage(index);
+    const last = stage.steps.at(-1);
+    const key = last === undefined ? undefined : this.keys.get(last.number)?.key;
+    return key ?? this.stageBaseKey(stage.base);
+  }
+
+  private sourceKey(source: SourceRef & { readonly from: 'stage' | 'image' }): string {
+    return source.from === 'stage'
+      ? this.stageKey(source.stage)
+      : chainKey(source.image.layers.map(({ diffId }) => diffId));
+  }
+
+  private stage(index: number): StagePlan {
+    const stage = this.input.plan.stages.get(index);
+    if (stage === undefined) throw new AppError('INTERNAL', `stage ${index} was not planned`, { kind: 'internal' });
+    return stage;
+  }
+
+  /** Asks for all keys at once, and tells what is there: also of stages that nothing will need any more. */
+  private async lookUpAll(): Promise<void> {
+    const { steps } = this.input.plan;
+    const found = await Promise.all(steps.map((step) => this.deps.cache.find(this.key(step).key)));
+    for (const [i, step] of steps.entries()) {
+      const hit = found[i];
+      if (hit === undefined) continue;
+      this.hits.set(step.number, hit);
+      this.tellCached(step, hit);
+    }
+  }
+
+  private key(step: Step): StepKey {
+    const key = this.keys.get(step.number);
+    if (key === undefined) throw new AppError('INTERNAL', `step ${step.number} has no key`, { kind: 'internal' });
+    return key;
+  }
+
+  private async chain(stage: StagePlan): Promise<Chain> {
+    const base = await this.baseChain(stage.base);
+    const results = await Promise.all(stage.steps.map((step) => this.result(step)));
+    return extend(base, results);
+  }
+
+  private async baseChain(base: StageBase): Promise<Chain> {
+    if (base.kind === 'stage') return this.chain(this.stage(base.stage));
+    if (base.kind === 'scratch') return { layers: [], newestSeconds: 0, known: true };
+    const { created: text } = base.image.config;
+    const created = typeof text === 'string' ? Date.parse(text) : Number.NaN;
+    const newestSeconds = Number.isNaN(created) ? 0 : Math.max(0, Math.floor(created / 1000));
+    return { layers: base.image.layers, newestSeconds, known: true };
+  }
+
+  private baseLayers(stage: StagePlan): number {
+    if (stage.base.kind === 'stage') return this.baseLayers(this.stage(stage.base.stage));
+    return stage.base.kind === 'image' ? stage.base.image.layers.length : 0;
+  }
+
+  private result(step: Step): Promise<StepResult> {
+    const known = this.results.get(step.number);
+    if (known !== undefined) return known;
+    const hit = this.hits.get(step.number);
+    const result = hit === undefined ? this.make(step) : Promise.resolve({ step: hit, known: true });
+    this.results.set(step.number, result);
+    // Whoever awaits the chain sees the error; nobody else has to.
+    result.catch(() => undefined);
+    return result;
+  }
+
+  /** What the step stands on: its stage's base and the steps before it. */
+  private async before(step: Step): Promise<Chain> {
+    const stage = this.stage(step.stage);
+    const base = await this.baseChain(stage.base);
+    const earlier = stage.steps.filter(({ number }) => number < step.number);
+    return extend(base, await Promise.all(earlier.map((each) => this.result(each))));
+  }
+
+  private async make(step: Step): Promise<StepResult> {
+    try {
+      const below = await this.before(step);
+      const sources = await Promise.all(sourcesOf(step).map((source) => this.sourceChain(source)));
+      this.signal.throwIfAborted();
+      const { value, shared } = await this.deps.flights.run(
+        this.flightKey(step),
+        () =>
+          this.slots.run(() =>
+            this.findOrExecute(
+              step,
+              below,
+              [below, ...sources].every(({ known }) => known),
+            ),
+          ),
+        this.signal,
+      );
+      if (shared) this.tellCached(step, value);
+      return { step: value, known: shared };
+    } catch (error) {
+      if (this.signal.aborted && error === this.signal.reason) throw error;
+      throw withPlace(error, step.place);
+    }
+  }
+
+  /** A build without cache shares nothing. */
+  private flightKey(step: Step): string {
+    return this.input.noCache ? `${this.input.slot}/${step.number}/${this.deps.now()}` : this.key(step).key;
+  }
+
+  private async findOrExecute(step: Step, below: Chain, unchanged: boolean): Promise<CachedStep> {
+    this.signal.throwIfAborted();
+    const { cache } = this.deps;
+    const { noCache, slot } = this.input;
+    const place = `${slot}/${step.stage}/${step.number}`;
+    const started = this.deps.now();
+    if (!noCache && !unchanged) {
+      // Inputs were made anew: perhaps they came out as before.
+      const content = await this.contentKey(step, below, undefined);
+      const found = content === undefined ? undefined : await cache.find(content);
+      if (found !== undefined) {
+        const kept = await cache.keep([this.key(step).key], found, false);
+        this.tellCached(step, kept);
+        return kept;
+      }
+    }
+    const files = this.files.get(step.number) ?? new Map<string, string>();
+    const reason = noCache ? undefined : await cache.explain(place, this.key(step), files);
+    const { number, name, instruction } = step;
+    this.input.emit({
+      type: 'step-started',
+      step: number,
+      name,
+      instruction,
+      ...(reason === undefined ? {} : { reason }),
+    });
+    try {
+      const { step: made, hashes } = await this.execute(step, below);
+      const content = await this.contentKey(step, below, hashes);
+      const keys = [this.key(step).key, ...(content === undefined ? [] : [content])];
+      const kept = await cache.keep(keys, made, noCache);
+      await cache.remember(place, this.key(step), files);
+      this.tell(step, kept, { cached: false, milliseconds: this.deps.now() - started, reason });
+      return kept;
+    } catch (error) {
+      const milliseconds = this.deps.now() - started;
+      this.input.emit({ type: 'step-finished', step: number, cached: false, milliseconds, failed: true });
+      throw error;
+    }
+  }
+
+  private async execute(step: Step, below: Chain): Promise<Execution> {
+    return this.deps.executor.execute({
+      step,
+      layers: below.layers,
+      target: await this.tree(below.layers),
+      timeSeconds: step.epochSeconds ?? below.newestSeconds,
+      source: (source) => this.sourceTree(source),
+      sourceLayers: (source) => this.sourceLayers(source),
+      emit: this.input.emit,
+      signal: this.signal,
+    });
+  }
+
+  /**
+   * The key over what the inputs turned out to be.
+   * @param hashes of the files, when they were just copied; otherwise they are read
+   * @returns undefined when a file's hash is not at hand
+   */
+  private async contentKey(
+    step: Step,
+    below: Chain,
+    hashes: ReadonlyMap<string, string> | undefined,
+  ): Promise<string | undefined> {
+    const select: KeyInputs['select'] = async (source, paths, exclude) => {
+      if (source.from === 'context') return (await this.inContext(step, paths, exclude)).map(({ digest }) => digest);
+      const chain = await this.sourceChain(source);
+      const whole = chainKey(chain.layers.map(({ diffId }) => diffId));
+      if (step.op.kind === 'run') return paths.map(() => whole);
+      const tree = await this.tree(chain.layers);
+      const known: FileHashes = hashes === undefined ? (files) => hashFiles(tree, files, this.signal) : given(hashes);
+      return (await identifyAll(tree, paths, exclude, known)).map(({ digest }) => digest);
+    };
+    const parent = chainKey(below.layers.map(({ diffId }) => diffId));
+    try {
+      return (await stepKey(step, { scope: this.input.scope, parent, select })).key;
+    } catch (error) {
+      // Missing sources are told by the copy itself; a hash that is not at hand only means no second key.
+      if (error instanceof SourceMissing || error instanceof HashMissing) return undefined;
+      throw error;
+    }
+  }
+
+  private async sourceChain(source: SourceRef): Promise<Chain> {
+    if (source.from === 'stage') return this.chain(this.stage(source.stage));
+    return { layers: source.from === 'image' ? source.image.layers : [], newestSeconds: 0, known: true };
+  }
+
+  private async sourceTree(source: SourceRef): Promise<ImageTree> {
+    if (source.from === 'context') return this.input.context.tree;
+    return this.tree((await this.sourceChain(source)).layers);
+  }
+
+  private async sourceLayers(source: SourceRef): Promise<readonly Layer[]> {
+    if (source.from !== 'context') return (await this.sourceChain(source)).layers;
+    this.contextLayer ??= this.writeContext();
+    return [await this.contextLayer];
+  }
+
+  /** The context as a layer, for a bind mount. */
+  private async writeContext(): Promise<Layer> {
+    const { tree } = this.input.context;
+    const members = completeChangeset(tree.readMembers(tree.walk()), tree);
+    const { content, indexes } = this.deps;
+    const written = await writeLayer(members, { content, compression: 'none', signal: this.signal });
+    await indexes.put(written.index);
+    return { diffId: written.diffId, descriptor: written.descriptor };
+  }
+
+  /** The merged tree of these layers; built once for each, from the one below. */
+  private tree(layers: readonly Layer[]): Promise<ImageTree> {
+    const last = layers.at(-1);
+    if (last === undefined) return Promise.resolve(ImageTree.empty(this.deps.content));
+    const key = chainKey(layers.map(({ diffId }) => diffId));
+    const known = this.trees.get(key);
+    if (known !== undefined) return known;
+    const tree = (async () => {
+      const [below, index] = await Promise.all([this.tree(layers.slice(0, -1)), this.deps.indexes.get(last)]);
+      return below.withLayer(index);
+    })();
+    this.trees.set(key, tree);
+    return tree;
+  }
+
+  private tellCached(step: Step, hit: CachedStep): void {
+    const { number, name, instruction } = step;
+    this.input.emit({ type: 'step-started', step: number, name, instruction });
+    this.tell(step, hit, { cached: true, milliseconds: 0, reason: undefined });
+  }
+
+  private tell(
+    step: Step,
+    made: CachedStep,
+    how: { readonly cached: boolean; readonly milliseconds: number; readonly reason: string | undefined },
+  ): void {
+    const { cached, milliseconds, reason } = how;
+    const layer = { layerBytes: made.descriptor.size, layerDigest: made.descriptor.digest };
+    const { number, name, instruction } = step;
+    this.summaries.set(number, {
+      name,
+      instruction,
+      cached,
+      milliseconds,
+      ...(reason === undefined ? {} : { reason }),
+      ...layer,
+    });
+    this.input.emit({ type: 'step-finished', step: number, cached, milliseconds, ...layer });
+  }
+}
+
+function extend(base: Chain, results: readonly StepResult[]): Chain {
+  return {
+    layers: [...base.layers, ...results.map(({ step }) => ({ diffId: step.diffId, descriptor: step.descriptor }))],
+    newestSeconds: Math.max(base.newestSeconds, ...results.map(({ step }) => step.newestSeconds)),
+    known: base.known && results.every(({ known }) => known),
+  };
+}
+
+function sourcesOf({ op }: Step): readonly SourceRef[] {
+  if (op.kind === 'copy') return [op.source];
+  if (op.kind === 'run') return op.mounts.flatMap((mount) => (mount.type === 'bind' ? [mount.source] : []));
+  return [];
+}
+
+function identifyAll(
+  tree: ImageTree,
+  paths: readonly string[],
+  exclude: readonly string[],
+  hashes: FileHashes,
+): Promise<readonly SelectionIdentity[]> {
+  const ignore = exclude.length === 0 ? undefined : new IgnoreFile(exclude);
+  const excluded = ignore === undefined ? undefined : (path: string): boolean => ignore.ignores(path);
+  return Promise.all(paths.map((path) => identify(tree, path, excluded, hashes)));
+}
+
+class HashMissing extends Error {}
+
+function given(hashes: ReadonlyMap<string, string>): FileHashes {
+  return async (files: readonly TreeEntry[]) => {
+    if (files.some(({ inode }) => !hashes.has(inode))) throw new HashMissing();
+    return hashes;
+  };
+}
+
+/** What a person needs to know: is it ignored, is there something of a similar name. */
+function missingInContext(error: SourceMissing, context: BuildContext): AppError {
+  const path = cleanPath(error.source).slice(1);
+  const ignored = context.ignored.has(path) || [...context.ignored].some((each) => each.startsWith(`${path}/`));
+  const close = closeNames(
+    path,
+    context.paths.filter((each) => !context.ignored.has(each)),
+  );
+  const hint = ignored
+    ? 'it is in the context, but .dockerignore leaves it out'
+    : close.length > 0
+      ? `did you mean ${close.join(' or ')}?`
+      : 'paths are relative to the root of the build context';
+  return new AppError(
+    'BUILD_COPY_SOURCE_MISSING',
+    `${JSON.stringify(path)} is not in the build context${ignored ? ', because .dockerignore excludes it' : ''}`,
+    { kind: 'not-found', hint, details: { source: path, ignored, word: path } },
+  );
+}
