@@ -6,13 +6,14 @@
 import type { AppError } from '../errors/index.js';
 import type { ByteSource } from '../store/index.js';
 import { ByteCursor } from './byte-cursor.js';
-import { decodeName, normalisePath } from './path-name.js';
+import { decodeName } from './path-name.js';
 import { parsePaxRecords } from './pax-records.js';
+import { EntryMaker, type Extended, paxText, SPARSE_HINT } from './tar-entry.js';
 import { type TarErrorCode, tarError, type TarPlace } from './tar-errors.js';
-import { BLOCK_BYTES, paddingOf, XATTR_PREFIX } from './tar-format.js';
+import { BLOCK_BYTES, paddingOf } from './tar-format.js';
 import { decodeHeader, isZeroBlock, type RawHeader } from './tar-header.js';
 import { LAYER_LIMITS, type TarLimits } from './tar-limits.js';
-import type { EntryType, LayerEntry, TarMember } from './types.js';
+import type { LayerEntry, TarMember } from './types.js';
 
 export interface TarReadOptions {
   /** `layer` when absent. */
@@ -92,38 +93,37 @@ class Body {
   }
 }
 
-/** What extended headers said about the next entry. */
-interface Extended {
-  readonly pax: ReadonlyMap<string, Uint8Array>;
-  readonly longName?: string;
-  readonly longLink?: string;
-}
-
 const GLOBAL_REFUSED = ['path', 'linkpath', 'size'];
 
 class HeaderReader {
   private globals = new Map<string, Uint8Array>();
   private at = 0;
   private name: string | undefined;
+  private readonly entries: EntryMaker;
+  /** Bytes of extended headers before the next entry, and of all global ones. */
+  private readonly held = { local: 0, global: 0 };
 
   constructor(
     private readonly cursor: ByteCursor,
     private readonly limits: TarLimits,
     private readonly strict: boolean,
-  ) {}
+  ) {
+    this.entries = new EntryMaker(limits, strict);
+  }
 
   /** The next entry, with the cursor at its content; undefined at the end of the archive. */
   async next(): Promise<{ readonly entry: LayerEntry; readonly offset: number } | undefined> {
     let extended: Extended = { pax: new Map() };
     this.at = this.cursor.offset;
     this.name = undefined;
+    this.held.local = 0;
     for (let first = true; ; first = false) {
       const header = await this.block(first);
       if (header === undefined) return undefined;
       switch (header.typeFlag) {
         case 'x':
           extended = { ...extended, pax: new Map([...extended.pax, ...(await this.paxRecords(header))]) };
-          this.name = this.paxText(extended.pax, 'path') ?? this.name;
+          this.name = paxText(extended.pax, 'path') ?? this.name;
           break;
         case 'g':
           await this.takeGlobals(header);
@@ -176,11 +176,21 @@ class HeaderReader {
     return header;
   }
 
+  private entry(header: RawHeader, { pax, ...more }: Extended): LayerEntry {
+    const all = this.globals.size === 0 ? pax : new Map([...this.globals, ...pax]);
+    const entry = this.entries.make(header, { ...more, pax: all }, this.at);
+    this.name = entry.path;
+    this.checkTotal(entry.sizeBytes);
+    return entry;
+  }
+
   private async content(header: RawHeader): Promise<Buffer> {
-    if (header.size > this.limits.headerBytes) {
+    const scope = header.typeFlag === 'g' ? 'global' : 'local';
+    this.held[scope] += header.size;
+    if (this.held[scope] > this.limits.headerBytes) {
       throw this.error(
         'TAR_TOO_LARGE',
-        `an extended header of ${header.size} bytes; at most ${this.limits.headerBytes}`,
+        `an extended header of ${header.size} bytes; at most ${this.limits.headerBytes}, all before one entry together`,
       );
     }
     this.checkTotal(header.size);
@@ -217,140 +227,13 @@ class HeaderReader {
     return decodeName(end < 0 ? bytes : bytes.subarray(0, end));
   }
 
-  private entry(header: RawHeader, extended: Extended): LayerEntry {
-    const pax = new Map([...this.globals, ...extended.pax]);
-    const name = this.paxText(pax, 'path') ?? extended.longName ?? header.name;
-    this.name = name;
-    const type = this.type(header.typeFlag, name);
-    const hasLink = type === 'symlink' || type === 'hardlink';
-    const link = hasLink ? (this.paxText(pax, 'linkpath') ?? extended.longLink ?? header.linkName) : undefined;
-    // Only files have content on tape, whatever the size field of another type says.
-    const sizeBytes = type === 'file' ? (this.paxNumber(pax, 'size') ?? header.size) : 0;
-    this.checkTotal(sizeBytes);
-    const xattrs = new Map<string, Uint8Array>();
-    for (const [key, value] of pax) {
-      if (key.startsWith(XATTR_PREFIX) && key.length > XATTR_PREFIX.length && value.length > 0) {
-        xattrs.set(key.slice(XATTR_PREFIX.length), value);
-      }
-    }
-    return {
-      path: this.path(name, type),
-      type,
-      mode: header.mode,
-      uid: this.paxNumber(pax, 'uid') ?? header.uid,
-      gid: this.paxNumber(pax, 'gid') ?? header.gid,
-      mtimeSeconds: this.paxTime(pax) ?? header.mtime,
-      sizeBytes,
-      ...(link === undefined ? {} : { linkTarget: this.linkTarget(link, type) }),
-      ...(type === 'char' || type === 'block'
-        ? { device: { major: header.deviceMajor, minor: header.deviceMinor } }
-        : {}),
-      ...(xattrs.size > 0 ? { xattrs } : {}),
-    };
-  }
-
-  private type(flag: string, name: string): EntryType {
-    switch (flag) {
-      case '0':
-      case '\u0000':
-      case '7':
-        // Old v7 has no flag for folders.
-        return flag !== '7' && name.endsWith('/') ? 'directory' : 'file';
-      case '1':
-        return 'hardlink';
-      case '2':
-        return 'symlink';
-      case '3':
-        return 'char';
-      case '4':
-        return 'block';
-      case '5':
-        return 'directory';
-      case '6':
-        return 'fifo';
-      case 'S':
-        throw this.error('TAR_UNSUPPORTED', 'sparse files are not supported', SPARSE_HINT);
-      default:
-        throw this.error(
-          'TAR_UNSUPPORTED',
-          `type flag ${JSON.stringify(flag)} is not supported`,
-          'files, folders, links, devices and fifos',
-        );
-    }
-  }
-
-  private path(name: string, type: EntryType): string {
-    this.checkText(name, 'name');
-    if (this.strict) this.checkStrict(name, 'its name');
-    const path = normalisePath(name);
-    if (path === '' && type !== 'directory') throw this.error('TAR_INVALID', `a ${type} without a name`);
-    const depth = path.split('/').length;
-    if (depth > this.limits.depth) {
-      throw this.error('TAR_TOO_LARGE', `the name has ${depth} components; at most ${this.limits.depth}`);
-    }
-    return path;
-  }
-
-  private linkTarget(link: string, type: EntryType): string {
-    this.checkText(link, 'link target');
-    if (link === '') throw this.error('TAR_INVALID', `a ${type} without a target`);
-    if (type === 'symlink') return link;
-    if (this.strict) this.checkStrict(link, 'its link target');
-    const target = normalisePath(link);
-    if (target === '') throw this.error('TAR_INVALID', 'a hard link to the root');
-    return target;
-  }
-
-  private checkText(text: string, what: string): void {
-    if (text.includes('\u0000')) throw this.error('TAR_UNSAFE_PATH', `NUL in its ${what}`);
-    const bytes = Buffer.byteLength(text);
-    if (bytes > this.limits.pathBytes) {
-      throw this.error('TAR_TOO_LARGE', `the ${what} has ${bytes} bytes; at most ${this.limits.pathBytes}`);
-    }
-  }
-
-  private checkStrict(name: string, what: string): void {
-    if (name === '') throw this.error('TAR_UNSAFE_PATH', `${what} is empty`);
-    if (name.startsWith('/')) throw this.error('TAR_UNSAFE_PATH', `${what} is absolute`, RELATIVE_HINT);
-    if (name.split('/').includes('..'))
-      throw this.error('TAR_UNSAFE_PATH', `${what} has a ".." component`, RELATIVE_HINT);
-  }
-
   private checkTotal(more: number): void {
     if (this.cursor.offset + more > this.limits.totalBytes) {
       throw this.error('TAR_TOO_LARGE', `the tar has more than ${this.limits.totalBytes} bytes`);
     }
   }
 
-  private paxText(pax: ReadonlyMap<string, Uint8Array>, key: string): string | undefined {
-    const value = pax.get(key);
-    return value === undefined || value.length === 0 ? undefined : decodeName(value);
-  }
-
-  private paxNumber(pax: ReadonlyMap<string, Uint8Array>, key: string): number | undefined {
-    const text = this.paxText(pax, key);
-    if (text === undefined) return undefined;
-    const value = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
-    if (!Number.isSafeInteger(value))
-      throw this.error('TAR_INVALID', `PAX ${key} is ${JSON.stringify(text.slice(0, 40))}`);
-    return value;
-  }
-
-  /** Fractions of a second are cut, downward. */
-  private paxTime(pax: ReadonlyMap<string, Uint8Array>): number | undefined {
-    const text = this.paxText(pax, 'mtime');
-    if (text === undefined) return undefined;
-    const match = /^(-?[0-9]{1,15})(?:\.([0-9]*))?$/.exec(text);
-    if (match === null) throw this.error('TAR_INVALID', `PAX mtime is ${JSON.stringify(text.slice(0, 40))}`);
-    const fraction = /[1-9]/.test(match[2] ?? '');
-    // Not by parsing all of it as one number: a double has too few digits for nanoseconds.
-    return Number(match[1]) - (text.startsWith('-') && fraction ? 1 : 0);
-  }
-
   private error(code: TarErrorCode, problem: string, hint?: string): AppError {
     return tarError(code, { offset: this.at, name: this.name }, problem, hint);
   }
 }
-
-const RELATIVE_HINT = 'a relative name below the root of the tar';
-const SPARSE_HINT = 'make the tar without --sparse';

@@ -9,6 +9,10 @@ import { archive, block, END, entry, gnuLong, pax } from './raw-tar.js';
 const base256 = (...bytes: number[]): Uint8Array =>
   Uint8Array.from([...Array.from({ length: 12 - bytes.length }, () => 0), ...bytes]);
 const good = entry({ name: 'good' }, 'fine');
+const bigRecord = (key: string): string => {
+  const value = 'v'.repeat(200_000);
+  return `${200_000 + key.length + 9} ${key}=${value}\n`;
+};
 
 /** Refused by both readers, as layer and as context. */
 const MALFORMED: readonly (readonly [string, Buffer, string, RegExp])[] = [
@@ -88,6 +92,18 @@ const MALFORMED: readonly (readonly [string, Buffer, string, RegExp])[] = [
     /extended header of 1073741824 bytes/,
   ],
   ['a huge GNU name', archive(block({ type: 'L', size: 2 ** 30 })), 'TAR_TOO_LARGE', /extended header/],
+  [
+    'many extended headers before one entry',
+    archive(...'abcdef'.split('').map((key) => pax(bigRecord(key))), good),
+    'TAR_TOO_LARGE',
+    /all before one entry together/,
+  ],
+  [
+    'many global headers',
+    archive(...'abcdef'.split('').flatMap((key) => [pax(bigRecord(key), 'g'), good])),
+    'TAR_TOO_LARGE',
+    /extended header/,
+  ],
   ['an unknown type', archive(entry({ name: 'x', type: 'Z' })), 'TAR_UNSUPPORTED', /type flag "Z"/],
   ['a multi-volume part', archive(entry({ name: 'x', type: 'M' })), 'TAR_UNSUPPORTED', /type flag "M"/],
   ['a GNU sparse file', archive(entry({ name: 'x', type: 'S' })), 'TAR_UNSUPPORTED', /sparse/],
