@@ -90,14 +90,13 @@ export class Clusters {
       }
       const left = (await this.deps.ecs.describeClusters([name]))[0];
       const busy = (left?.runningTasksCount ?? 0) + (left?.pendingTasksCount ?? 0) + (left?.activeServicesCount ?? 0);
-      if (busy > 0) return false;
+      if (busy > 0 || (await this.hasServices(name))) return false;
       await this.deps.capacity.remove(name);
       await this.deps.ecs.deleteCluster(name);
     } catch (error) {
       if (isBusy(error)) return false;
       if (!isEcsError(error, 'ClusterNotFoundException')) throw error;
     }
-    if (await this.hasServices(name)) return false;
     await this.deps.records.transact([
       { op: 'delete', key: keys.cluster(name) },
       { op: 'delete', key: keys.clusterIndex(name) },

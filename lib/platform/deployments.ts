@@ -82,18 +82,17 @@ export class Deployments {
           spec: release.spec,
           ports: release.ports,
         });
-        const made = await this.hand(record.value, release, arn);
+        // Known before ECS starts anything, so that the first task's event already finds its release.
+        const named = await this.replace(record, { ...record.value, taskDefinitionArn: arn });
+        if (named === undefined) return (await this.read(cluster, service, id))?.value ?? record.value;
+        const made = await this.hand(named.value, release, arn);
         const primary = made.deployments?.find(({ status }) => status === 'PRIMARY');
-        const started = defined({
-          ...record.value,
-          status: 'in-progress' as const,
-          taskDefinitionArn: arn,
-          ecsDeploymentId: primary?.id,
-        });
-        return await this.write(record, started, []);
+        const started = defined({ ...named.value, status: 'in-progress' as const, ecsDeploymentId: primary?.id });
+        return await this.write(named, started, []);
       } catch (error) {
         const refused = toAppError(error);
-        if (!refused.retryable) await this.end(record, 'failed', refused.message);
+        const now = refused.retryable ? undefined : await this.read(cluster, service, id);
+        if (now?.value.status === 'pending') await this.end(now, 'failed', refused.message);
         throw error;
       }
     });
@@ -171,7 +170,11 @@ export class Deployments {
       ...(loadBalancer === undefined ? {} : { healthCheckGracePeriodSeconds: health?.startPeriodSeconds ?? 60 }),
     };
     const [existing] = await this.deps.ecs.describeServices(cluster, [service]);
-    if (existing?.status === 'ACTIVE') return this.deps.ecs.updateService({ ...shape, service });
+    if (existing?.status === 'ACTIVE') {
+      // After a failure ECS does nothing for the same definition unless told to.
+      const hasFailed = existing.deployments?.some(({ rolloutState }) => rolloutState === 'FAILED') ?? false;
+      return this.deps.ecs.updateService({ ...shape, service, forceNewDeployment: hasFailed });
+    }
     try {
       return await this.deps.ecs.createService({
         ...shape,
@@ -252,6 +255,16 @@ export class Deployments {
     ]);
     if (result.outcome === 'written') return value;
     return (await this.deps.records.get<Deployment>(key))?.value ?? value;
+  }
+
+  /** The record as it is after this write; undefined when others were first. */
+  private async replace(
+    record: StoredRecord<Deployment>,
+    value: Deployment,
+  ): Promise<StoredRecord<Deployment> | undefined> {
+    const key = { partition: record.partition, sort: record.sort };
+    const result = await this.deps.records.put(key, value, { expect: { version: record.version } });
+    return result.outcome === 'written' ? { ...record, value, version: result.version } : undefined;
   }
 
   private async release(cluster: string, service: string, number: number): Promise<Release> {

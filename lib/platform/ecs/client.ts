@@ -179,14 +179,19 @@ export class Ecs {
     );
   }
 
-  /** Services ECS knows of these names; the others are left out. */
+  /** Services ECS knows of these names; the others are left out, all of them when the cluster is gone. */
   async describeServices(cluster: string, names: readonly string[]): Promise<readonly Service[]> {
-    return this.batched(names, SERVICES_PER_CALL, async (services) => {
-      const output = await this.call('DescribeServices', () =>
-        this.client.send(new DescribeServicesCommand({ cluster, services })),
-      );
-      return output.services ?? [];
-    });
+    try {
+      return await this.batched(names, SERVICES_PER_CALL, async (services) => {
+        const output = await this.call('DescribeServices', () =>
+          this.client.send(new DescribeServicesCommand({ cluster, services })),
+        );
+        return output.services ?? [];
+      });
+    } catch (error) {
+      if (isEcsError(error, 'ClusterNotFoundException')) return [];
+      throw error;
+    }
   }
 
   /**

@@ -1,0 +1,118 @@
+/** The control plane over the real engine, spoken to by the unmodified SDK over HTTP; only the containers are scripted. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { createEngine, type Engine, type EngineOptions } from '../../lib/engine/index.js';
+import { createPlatform, ecsClient, localCapacity, type Platform } from '../../lib/platform/index.js';
+import { silentLogger } from '../../lib/store/index.js';
+import { ScriptedAgent } from '../fakes/agent.js';
+import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
+import { createTestImages, type TestImages } from '../fakes/images.js';
+import { ScriptedTargetGroups } from '../fakes/target-groups.js';
+
+export interface PlatformFixture {
+  readonly platform: Platform;
+  readonly engine: Engine;
+  readonly agent: ScriptedAgent;
+  readonly targets: ScriptedTargetGroups;
+  readonly images: TestImages;
+  readonly store: TestStore;
+  /** Waits, without sleeping for a time of its own choice, until this holds. */
+  until(what: string, holds: () => Promise<boolean> | boolean): Promise<void>;
+  /** A second control plane over the same records and engine, as after a restart. */
+  again(): Platform;
+  close(): Promise<void>;
+}
+
+const LONGEST_MS = 15_000;
+
+export async function createPlatformFixture(
+  options: { readonly engine?: Partial<EngineOptions>; readonly deadlineMs?: number; readonly deaf?: boolean } = {},
+): Promise<PlatformFixture> {
+  const store = await createTestStore();
+  const { records, clock, ids, content } = store;
+  const agent = new ScriptedAgent(clock, { auto: true });
+  const targets = new ScriptedTargetGroups();
+  const engine = createEngine(
+    { records, agent, targetGroups: targets, clock, ids, logger: silentLogger },
+    {
+      region: 'eu-central-1',
+      accountId: '123456789012',
+      healthyAfterRunningMs: 0,
+      relaunchDelayMs: 10,
+      pollMs: 20,
+      random: () => 0,
+      ...options.engine,
+    },
+  );
+  await engine.start();
+  const listener = getRequestListener((request) => engine.fetch(request), { overrideGlobalObjects: false });
+  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const ecs = ecsClient({
+    region: 'eu-central-1',
+    endpoint,
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+  });
+  const images = createTestImages(content);
+  const make = (): Platform =>
+    createPlatform(
+      {
+        ecs,
+        records,
+        images,
+        content,
+        clock,
+        ids,
+        logger: silentLogger,
+        capacity: localCapacity({ cpu: 2048, memory: 4096, architecture: 'amd64', maximum: 8 }),
+        routing: {
+          targetGroupFor: ({ cluster, service, port }) =>
+            Promise.resolve(
+              `arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/${cluster}.${service}.${port}/0123`,
+            ),
+          remove: () => Promise.resolve(),
+          urlFor: (cluster, service) => `http://${service}.${cluster}.localhost`,
+        },
+        logs: { open: (arn, container, logOptions) => engine.logs(arn, container, logOptions) },
+      },
+      {
+        platform: { os: 'linux', architecture: 'amd64' },
+        tickMs: 20,
+        sweepMs: 60_000,
+        ...(options.deadlineMs === undefined ? {} : { deploymentDeadlineMs: options.deadlineMs }),
+      },
+    );
+  const platform = make();
+  const applied: Promise<void>[] = [];
+  const hush =
+    options.deaf === true ? () => {} : engine.onEvent((event) => applied.push(platform.reconciler.apply(event)));
+  await platform.start();
+  return {
+    platform,
+    engine,
+    agent,
+    targets,
+    images,
+    store,
+    again: make,
+    async until(what, holds) {
+      const end = performance.now() + LONGEST_MS;
+      while (!(await holds())) {
+        if (performance.now() > end) throw new Error(`never came about: ${what}`);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+    async close() {
+      hush();
+      await platform.stop();
+      await Promise.all(applied);
+      await engine.stop();
+      ecs.destroy();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await store.close();
+    },
+  };
+}
