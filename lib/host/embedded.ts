@@ -46,6 +46,9 @@ export interface EmbeddedPlatform extends Connection {
 
 const VERSION = '0.1.0';
 
+// The SDK is pinned in the lockfile; its advice to upgrade Node is not for those who start a platform.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
 /** @throws AppError DATA_FOLDER_IN_USE, DATA_FOLDER_UNUSABLE, HOST_NOT_READY, LISTEN_FAILED */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPlatform> {
   const folder = await DataFolder.open(options.data);
