@@ -24,6 +24,11 @@ export interface LookupOptions {
   readonly followLast?: boolean;
 }
 
+export interface ImageTreeOptions {
+  /** Where a compressed layer may be unpacked to when contents are asked for out of its order; the system's when absent. */
+  readonly temporaryDirectory?: string;
+}
+
 export interface TreeMember extends TarMember {
   readonly entry: TreeEntry;
 }
@@ -41,16 +46,17 @@ export class ImageTree {
   private constructor(
     private readonly root: TreeNode,
     private readonly content: LayerContent,
+    private readonly options: ImageTreeOptions,
   ) {}
 
   /** The tree of `scratch`. @param content where the blobs of the layers to come are read from */
-  static empty(content: LayerContent): ImageTree {
-    return new ImageTree(emptyRoot(), content);
+  static empty(content: LayerContent, options: ImageTreeOptions = {}): ImageTree {
+    return new ImageTree(emptyRoot(), content, options);
   }
 
   /** This tree with a layer on top. @throws AppError LAYER_LINK_BROKEN */
   withLayer(index: LayerIndex): ImageTree {
-    return new ImageTree(layOver(this.root, index), this.content);
+    return new ImageTree(layOver(this.root, index), this.content, this.options);
   }
 
   /**
@@ -124,7 +130,7 @@ export class ImageTree {
 
   /** For reading many files, one after the other; must be closed. */
   contents(): TreeContents {
-    const bodies = new LayerBodies(this.content);
+    const bodies = new LayerBodies(this.content, this.options.temporaryDirectory);
     return {
       read: (path) => {
         const node = find(this.root, path);

@@ -22,7 +22,14 @@ export { type PlacedMember, readTar, type TarReadOptions } from './tar-reader.js
 export { writeTar, type TarWriteOptions } from './tar-writer.js';
 export * from './types.js';
 export { isOpaqueMarker, isWhiteout, OPAQUE_MARKER, whiteoutFor, whiteoutOf } from './whiteout.js';
-export { ImageTree, type LookupOptions, type TreeContents, type TreeEntry, type TreeMember } from './image-tree.js';
+export {
+  ImageTree,
+  type ImageTreeOptions,
+  type LookupOptions,
+  type TreeContents,
+  type TreeEntry,
+  type TreeMember,
+} from './image-tree.js';
 export { type IndexedEntry, type LayerDescriptor, type LayerIndex } from './layer-index.js';
 export { LayerIndexes, layerIndexKey, type LayerIndexDeps, type LayerIndexRecord } from './layer-indexes.js';
 export { indexLayer, type LayerContent, openLayer, readLayer } from './layer-reader.js';

@@ -39,7 +39,11 @@ export class LayerBodies {
   private readonly spilled = new Map<string, string>();
   private directory: string | undefined;
 
-  constructor(private readonly content: LayerContent) {}
+  /** @param temporary where a layer is unpacked to when it must be */
+  constructor(
+    private readonly content: LayerContent,
+    private readonly temporary = tmpdir(),
+  ) {}
 
   /** One body at a time: it must be read, or its loop left, before the next is asked for. */
   async *read(place: BodyPlace, sizeBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
@@ -93,7 +97,7 @@ export class LayerBodies {
     const rewinds = (this.rewinds.get(layer.digest) ?? 0) + 1;
     this.rewinds.set(layer.digest, rewinds);
     if (rewinds <= REWINDS_BEFORE_SPILL) return;
-    this.directory ??= await mkdtemp(join(tmpdir(), 'wharf-layers-'));
+    this.directory ??= await mkdtemp(join(this.temporary, 'wharf-layers-'));
     const file = join(this.directory, String(this.spilled.size));
     const source: ByteSource = openLayer(this.content, layer);
     await pipeline(source, createWriteStream(file, { mode: 0o600 }));
