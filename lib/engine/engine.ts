@@ -5,6 +5,7 @@ import { DEFAULT_OPTIONS, type Context, type EngineDeps, type EngineOptions } fr
 import { EventBus } from './events.js';
 import { KeyedMutex } from './keyed-mutex.js';
 import { ServiceScheduler } from './services/scheduler.js';
+import { taskEndWrites } from './services/service-changes.js';
 import { EngineState } from './state/engine-state.js';
 import { TaskLifecycle } from './tasks/lifecycle.js';
 import type { Engine, LogLine } from './types.js';
@@ -20,7 +21,7 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
     events: new EventBus(deps, full),
     mutex: new KeyedMutex(),
   };
-  const lifecycle = new TaskLifecycle(context);
+  const lifecycle = new TaskLifecycle(context, (task) => taskEndWrites(context, task));
   const scheduler = new ServiceScheduler(context, lifecycle);
   const api = { context, lifecycle, scheduler };
   return {

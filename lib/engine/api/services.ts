@@ -4,7 +4,8 @@ import { shortName } from '../arn.js';
 import { EcsError, clientError, invalidParameter, serviceNotFound } from '../ecs-error.js';
 import { newDeployment, primaryOf, withPrimary } from '../services/deployments.js';
 import { definitionByArn } from '../services/launch-service.js';
-import { beginHistory, deploymentEvent, publish, type News } from '../services/news.js';
+import { deploymentEvent, type News } from '../services/news.js';
+import { changeService, writeService } from '../services/service-changes.js';
 import type { LoadBalancer, ServiceState, TaskDefinitionState } from '../state/model.js';
 import { cluster, maxResults, nextToken, strings, text } from './input.js';
 import { checkPlacement, refuseLaunch } from './launch-input.js';
@@ -82,10 +83,6 @@ const createService = operation(createServiceInput, async (api, input) => {
   );
   const service = withPrimary(configured, deployment, nowMs);
   const standing = await createOrFind(api, service);
-  if (standing.deployments[0]?.id === deployment.id) {
-    await beginHistory(api.context, service, deployment);
-    await publish(api.context, service, [begun(service)]);
-  }
   api.scheduler.wake(owner.name, service.name);
   return { service: await serviceView(api.context, standing, true) };
 });
@@ -105,14 +102,13 @@ async function createOrFind(api: Api, service: ServiceState): Promise<ServiceSta
   if ((await state.services.all(clusterName)).length >= MOST_SERVICES) {
     throw clientError(`A cluster has at most ${String(MOST_SERVICES)} services.`);
   }
-  const written = await state.records.put(state.services.key(clusterName, name), service, {
-    expect: existing === undefined ? 'absent' : { version: existing.version },
-  });
-  return written.outcome === 'written' ? service : createOrFind(api, service);
+  const expect = existing === undefined ? 'absent' : { version: existing.version };
+  const written = await writeService(api.context, { service, news: [begun(service, undefined)] }, expect);
+  return written ? service : createOrFind(api, service);
 }
 
 const updateService = operation(updateServiceInput, async (api, input) => {
-  const { state, deps } = api.context;
+  const { deps, state } = api.context;
   const owner = await requireCluster(api, input.cluster);
   const name = shortName('service', input.service, owner.name);
   const before = await state.services.get(owner.name, name);
@@ -128,11 +124,7 @@ const updateService = operation(updateServiceInput, async (api, input) => {
   const loadBalancers = requireLoadBalancers(api, input.loadBalancers ?? before.loadBalancers, definition);
   const target = { taskDefinitionArn: definition.arn, loadBalancers };
   const nowMs = deps.clock.nowMs();
-  let news: News[] = [];
-  let begins: { readonly source: string | undefined } | undefined;
-  const after = await state.services.update(owner.name, name, (now) => {
-    news = [];
-    begins = undefined;
+  const after = await changeService(api.context, owner.name, name, (now) => {
     if (now.status !== 'ACTIVE') throw notActive();
     const configured = withConfiguration({ ...now, steady: false }, input);
     const primary = primaryOf(now);
@@ -140,24 +132,18 @@ const updateService = operation(updateServiceInput, async (api, input) => {
       input.forceNewDeployment === true ||
       primary?.taskDefinitionArn !== target.taskDefinitionArn ||
       JSON.stringify(primary.loadBalancers) !== JSON.stringify(target.loadBalancers);
-    if (!rolls) return configured;
+    if (!rolls) return { service: configured, news: [] };
     const superseded = primary?.rolloutState === 'IN_PROGRESS' ? primary : undefined;
     const deployment = newDeployment(deps.ids, nowMs, target, configured.desiredCount);
     const next = withPrimary(configured, deployment, nowMs);
-    begins = { source: primary?.revisionId };
+    const news: News[] = [begun(next, primary?.revisionId)];
     if (superseded !== undefined) {
       const reason = 'Superseded by a newer deployment.';
       news.push({ history: { deployment: superseded, status: 'STOPPED', reason } });
     }
-    news.push(begun(next));
-    return next;
+    return { service: next, news };
   });
   if (after === undefined) throw serviceNotFound();
-  const primary = primaryOf(after);
-  if (begins !== undefined && primary !== undefined) {
-    await beginHistory(api.context, after, primary, (begins as { source: string | undefined }).source);
-  }
-  await publish(api.context, after, news);
   api.scheduler.wake(owner.name, name);
   return { service: await serviceView(api.context, after, true) };
 });
@@ -261,10 +247,13 @@ function requireLoadBalancers(
   return checkLoadBalancers([...input], definition);
 }
 
-function begun(service: ServiceState): News {
+function begun(service: ServiceState, sourceRevisionId: string | undefined): News {
   const primary = primaryOf(service);
   if (primary === undefined) return {};
-  return { event: deploymentEvent(primary, 'SERVICE_DEPLOYMENT_IN_PROGRESS', primary.rolloutStateReason) };
+  return {
+    begun: { deployment: primary, sourceRevisionId },
+    event: deploymentEvent(primary, 'SERVICE_DEPLOYMENT_IN_PROGRESS', primary.rolloutStateReason),
+  };
 }
 
 const notActive = (): EcsError => new EcsError('ServiceNotActiveException', 'Service was not ACTIVE.');

@@ -79,7 +79,7 @@ export async function stopTasks(
     });
     if (task === undefined) continue;
     stopped.push(task.id);
-    if (stop.cause === 'unhealthy') news.push({ message: `(task ${task.id}) ${lowerFirst(stop.because ?? '')}.` });
+    if (stop.cause === 'unhealthy') news.push({ message: `(task ${task.id}) ${withoutTask(stop.because ?? '')}.` });
     for (const target of task.targets) {
       news.push({ message: `deregistered 1 targets in (target-group ${target.targetGroupArn})` });
     }
@@ -153,6 +153,6 @@ function troubleOf(rejections: readonly Rejection[]): NonNullable<StartOutcome['
   };
 }
 
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1).replace(/^ask /, '');
+function withoutTask(text: string): string {
+  return text.replace(/^Task /, '');
 }

@@ -1,11 +1,13 @@
 /**
  * What a service has to tell: the sentences of `events[]`, the EventBridge events, and the rows of its deployment
- * history. Collected while a decision is made, sent once the decision is written.
+ * history. Sentences and rows are written in the same transaction as the service they tell of; events are sent once
+ * that stands.
  */
+import type { RecordWrite } from '../../store/index.js';
 import type { Context } from '../context.js';
 import { serviceScope } from '../state/engine-state.js';
 import type { DeploymentState, ServiceState } from '../state/model.js';
-import type { ServiceDeploymentStatus } from '../state/side-model.js';
+import type { ServiceDeploymentState, ServiceDeploymentStatus } from '../state/side-model.js';
 
 export interface News {
   /** Without the `(service NAME) ` in front. */
@@ -15,6 +17,8 @@ export interface News {
     readonly detail: Readonly<Record<string, unknown>>;
   };
   readonly history?: HistoryChange;
+  /** A deployment whose first row is to be written. */
+  readonly begun?: { readonly deployment: DeploymentState; readonly sourceRevisionId?: string | undefined };
 }
 
 export interface HistoryChange {
@@ -26,60 +30,79 @@ export interface HistoryChange {
 
 const KEPT_MS = 7 * 24 * 3_600_000;
 
-export async function publish(context: Context, service: ServiceState, news: readonly News[]): Promise<void> {
-  const { clock, ids } = context.deps;
-  const scope = serviceScope(service.clusterName, service.name);
+/** The writes that go with the service's own. */
+export async function newsWrites(
+  context: Context,
+  service: ServiceState,
+  news: readonly News[],
+): Promise<readonly RecordWrite[]> {
+  const writes: RecordWrite[] = [];
   for (const item of news) {
-    if (item.message !== undefined) {
-      const nowMs = clock.nowMs();
-      const id = ids.ulid();
-      const message = `(service ${service.name}) ${item.message}`;
-      await context.state.serviceEvents.create(scope, id, { id, createdAtMs: nowMs, message }, nowMs + KEPT_MS);
-    }
-    if (item.history !== undefined) await writeHistory(context, service, item.history);
-    if (item.event !== undefined) {
-      context.events.emit(item.event.type, [service.arn], {
-        ...item.event.detail,
-        clusterArn: service.clusterArn,
-        updatedAt: new Date(clock.nowMs()).toISOString(),
-      });
-    }
+    if (item.message !== undefined) writes.push(messageWrite(context, service, item.message));
+    if (item.begun !== undefined) writes.push(firstRow(context, service, item.begun));
+    const row = item.history && (await changedRow(context, service, item.history));
+    if (row !== undefined) writes.push(row);
+  }
+  return writes;
+}
+
+export function emitNews(context: Context, service: ServiceState, news: readonly News[]): void {
+  for (const { event } of news) {
+    if (event === undefined) continue;
+    context.events.emit(event.type, [service.arn], {
+      ...event.detail,
+      clusterArn: service.clusterArn,
+      updatedAt: new Date(context.deps.clock.nowMs()).toISOString(),
+    });
   }
 }
 
-async function writeHistory(context: Context, service: ServiceState, change: HistoryChange): Promise<void> {
-  const scope = serviceScope(service.clusterName, service.name);
+function messageWrite(context: Context, service: ServiceState, text: string): RecordWrite {
   const nowMs = context.deps.clock.nowMs();
-  const { deployment, status, reason, rollback } = change;
-  await context.state.serviceDeployments.update(scope, deployment.serviceDeploymentId, (row) => ({
-    ...row,
-    status,
-    updatedAtMs: nowMs,
-    failureCount: deployment.failedTasks,
-    ...(reason === undefined ? {} : { statusReason: reason }),
-    ...(rollback === undefined
-      ? {}
-      : {
-          rollback: {
-            reason: rollback.reason,
-            startedAtMs: rollback.startedAtMs,
-            revisionArn: context.arns.serviceRevision(service.clusterName, service.name, rollback.revisionId),
-          },
-        }),
-    ...(status === 'IN_PROGRESS' || status === 'ROLLBACK_IN_PROGRESS' ? {} : { finishedAtMs: nowMs }),
-  }));
+  const id = context.deps.ids.ulid();
+  return {
+    op: 'put',
+    key: context.state.serviceEvents.key(serviceScope(service.clusterName, service.name), id),
+    value: { id, createdAtMs: nowMs, message: `(service ${service.name}) ${text}` },
+    expiresAtMs: nowMs + KEPT_MS,
+  };
 }
 
-/** The first row of a deployment's history. */
-export async function beginHistory(
+/** Undefined when there is no such row: the history is a by-product, a deployment does not wait for it. */
+async function changedRow(
   context: Context,
   service: ServiceState,
-  deployment: DeploymentState,
-  sourceRevisionId?: string,
-): Promise<void> {
+  change: HistoryChange,
+): Promise<RecordWrite | undefined> {
+  const { deployment, status, reason, rollback } = change;
+  const scope = serviceScope(service.clusterName, service.name);
+  const before = await context.state.serviceDeployments.get(scope, deployment.serviceDeploymentId);
+  if (before === undefined) return undefined;
+  const nowMs = context.deps.clock.nowMs();
+  const revisionArn = rollback && context.arns.serviceRevision(service.clusterName, service.name, rollback.revisionId);
+  const row: ServiceDeploymentState = {
+    ...before,
+    status,
+    updatedAtMs: nowMs,
+    failureCount: deployment.isRollback === true ? before.failureCount : deployment.failedTasks,
+    ...(reason === undefined ? {} : { statusReason: reason }),
+    ...(rollback === undefined || revisionArn === undefined
+      ? {}
+      : { rollback: { reason: rollback.reason, startedAtMs: rollback.startedAtMs, revisionArn } }),
+    ...(status === 'IN_PROGRESS' || status === 'ROLLBACK_IN_PROGRESS' ? {} : { finishedAtMs: nowMs }),
+  };
+  return {
+    op: 'put',
+    key: context.state.serviceDeployments.key(scope, deployment.serviceDeploymentId),
+    value: row,
+  };
+}
+
+function firstRow(context: Context, service: ServiceState, begun: NonNullable<News['begun']>): RecordWrite {
   const { arns, state } = context;
   const { clusterName: cluster, name } = service;
-  await state.serviceDeployments.create(serviceScope(cluster, name), deployment.serviceDeploymentId, {
+  const { deployment, sourceRevisionId } = begun;
+  const row: ServiceDeploymentState = {
     id: deployment.serviceDeploymentId,
     arn: arns.serviceDeployment(cluster, name, deployment.serviceDeploymentId),
     serviceArn: service.arn,
@@ -100,7 +123,12 @@ export async function beginHistory(
     maximumPercent: service.maximumPercent,
     circuitBreaker: service.circuitBreaker,
     failureCount: 0,
-  });
+  };
+  return {
+    op: 'put',
+    key: state.serviceDeployments.key(serviceScope(cluster, name), deployment.serviceDeploymentId),
+    value: row,
+  };
 }
 
 export function deploymentEvent(

@@ -59,18 +59,26 @@ export function planService(sight: ServiceSight): Plan {
   }
   const { lower, upper } = deploymentBounds(desired, service.minimumHealthyPercent, service.maximumPercent);
   const missing = desired - current.length;
+  const mayStart = Math.max(0, missing - endingByThemselves(sight, primary.id));
   const failed = primary.rolloutState === 'FAILED';
-  const starts = failed ? 0 : Math.max(0, Math.min(missing, upper - seen.length));
+  const starts = failed ? 0 : Math.max(0, Math.min(mayStart, upper - seen.length));
   const stops = stopsOf(seen, outdated.filter(canStop(nowMs)), {
     desired,
     lower,
     // A deployment that was given up makes nothing of its own any more, so nothing may make way for it.
-    blocked: failed ? 0 : missing - starts,
+    blocked: failed ? 0 : Math.max(0, mayStart - starts),
     complete: missing === 0,
     failed,
   });
   const deadlocked = !failed && missing > 0 && starts === 0 && stops.length === 0 && nothingUnderWay(sight, seen);
   return { starts, stops, deadlocked };
+}
+
+/** They are replaced once they have ended, when it is known whether the next launch has to wait. */
+function endingByThemselves(sight: ServiceSight, primaryId: string): number {
+  return sight.tasks.filter(
+    ({ task }) => task.deploymentId === primaryId && task.desiredStatus === 'STOPPED' && task.stopCode === undefined,
+  ).length;
 }
 
 function whyOutdated(

@@ -11,13 +11,13 @@ import { changeTask } from '../tasks/task-changes.js';
 import { daemonInstances, planDaemon } from './daemon.js';
 import { judge, type Verdict } from './health.js';
 import { startTasks, stopTasks } from './launch-service.js';
-import { publish, type News } from './news.js';
+import type { News } from './news.js';
 import { planService, type ServiceSight, type Stop } from './plan.js';
+import { changeService, writeService } from './service-changes.js';
 import { settle } from './settle.js';
-import { afterTaskEnd, afterTaskHealthy, withFailure } from './task-end.js';
+import { afterTaskHealthy, withFailure } from './task-end.js';
 import { WakeList } from './wake-list.js';
 
-const INACTIVE_KEPT_MS = 3_600_000;
 const PLACEMENT_RETRY_MS = 5000;
 const DEADLOCK =
   'was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.';
@@ -70,33 +70,7 @@ export class ServiceScheduler {
     }
     const { serviceName, clusterName } = task;
     if (serviceName === undefined) return;
-    if (task.lastStatus === 'STOPPED') this.#wakes.first(`${clusterName}/${serviceName}`, () => this.#taskEnded(task));
-    else this.wake(clusterName, serviceName);
-  }
-
-  async #taskEnded(task: TaskState): Promise<void> {
-    await this.#change(task.clusterName, task.serviceName ?? '', (service) =>
-      afterTaskEnd(service, task, {
-        relaunchDelayMs: this.context.options.relaunchDelayMs,
-        earlyExitFailsDeployment: this.context.options.earlyExitFailsDeployment,
-        nowMs: this.context.deps.clock.nowMs(),
-      }),
-    );
-  }
-
-  async #change(
-    cluster: string,
-    name: string,
-    change: (service: ServiceState) => { readonly service: ServiceState; readonly news: readonly News[] },
-  ): Promise<ServiceState | undefined> {
-    let news: readonly News[] = [];
-    const after = await this.context.state.services.update(cluster, name, (service) => {
-      const result = change(service);
-      news = result.news;
-      return result.service === service ? undefined : result.service;
-    });
-    if (after !== undefined) await publish(this.context, after, news);
-    return after;
+    this.wake(clusterName, serviceName);
   }
 
   /** @returns when to look again, if at a known time */
@@ -104,27 +78,26 @@ export class ServiceScheduler {
     const { state, deps } = this.context;
     const [clusterName = '', name = ''] = key.split('/');
     const cluster = await state.clusters.get('', clusterName);
+    // Tasks before the service: of a task that is gone by then, the service is sure to know.
+    const seen = await this.#read(clusterName);
     const stored = await state.services.stored(clusterName, name);
     if (cluster === undefined || stored === undefined || stored.value.status === 'INACTIVE') return undefined;
-    const view = await this.#look(stored.value);
+    const view = this.#look(stored.value, seen);
     const newlyHealthy = view.tasks
       .filter(({ task, health }) => health.verdict === 'healthy' && task.healthyAtMs === undefined)
       .map(({ task }) => task);
     const noted = newlyHealthy.reduce(afterTaskHealthy, this.#withDaemonCount(stored.value, view));
     const settled = settle({ ...view, service: noted }, deps.ids);
-    const service = settled.service;
-    if (JSON.stringify(service) !== JSON.stringify(stored.value)) {
-      const written = await state.records.put(state.services.key(clusterName, name), service, {
-        expect: { version: stored.version },
-        ...(service.status === 'INACTIVE' ? { expiresAtMs: deps.clock.nowMs() + INACTIVE_KEPT_MS } : {}),
-      });
-      // Someone changed the service meanwhile: this round's conclusions are stale.
-      if (written.outcome === 'lost') return deps.clock.nowMs();
-      await publish(this.context, service, settled.news);
+    const { service } = settled;
+    const changed = JSON.stringify(service) !== JSON.stringify(stored.value);
+    if (changed) {
+      const won = await writeService(this.context, settled, { version: stored.version });
+      if (won) await this.#noteHealthy(newlyHealthy, view.nowMs);
+      // Either way what was read is old now: plan from a fresh look.
+      return service.status === 'INACTIVE' && won ? undefined : deps.clock.nowMs();
     }
-    if (service.status === 'INACTIVE') return undefined;
     await this.#noteHealthy(newlyHealthy, view.nowMs);
-    return this.#carryOut(key, { ...view, service });
+    return this.#carryOut(key, view);
   }
 
   async #carryOut(key: string, view: View): Promise<number | undefined> {
@@ -150,7 +123,8 @@ export class ServiceScheduler {
     } else if (daemon === undefined && plan.deadlocked) {
       trouble = { text: DEADLOCK, news: { message: DEADLOCK } };
     }
-    await publish(this.context, service, news);
+    if (news.length > 0)
+      await changeService(this.context, service.clusterName, service.name, (now) => ({ service: now, news }));
     await this.#noteTrouble(service, trouble);
     if (trouble === undefined) this.#waitingForRoom.delete(key);
     else this.#waitingForRoom.add(key);
@@ -164,11 +138,14 @@ export class ServiceScheduler {
     ]);
   }
 
-  async #look(service: ServiceState): Promise<View> {
-    const { state, deps, options } = this.context;
+  async #read(cluster: string): Promise<Pick<View, 'instances' | 'allTasks'>> {
+    const { state } = this.context;
+    return { allTasks: await state.tasks.all(cluster), instances: await state.instances.all(cluster) };
+  }
+
+  #look(service: ServiceState, { instances, allTasks }: Pick<View, 'instances' | 'allTasks'>): View {
+    const { deps, options } = this.context;
     const nowMs = deps.clock.nowMs();
-    const instances = await state.instances.all(service.clusterName);
-    const allTasks = await state.tasks.all(service.clusterName);
     const rules = {
       targetGroups: deps.targetGroups,
       healthyAfterRunningMs: options.healthyAfterRunningMs,
@@ -202,7 +179,7 @@ export class ServiceScheduler {
         view.tasks.some(({ task }) => task.id === stop.taskId && task.deploymentId === primary?.id),
     ).length;
     if (failures === 0) return;
-    await this.#change(view.service.clusterName, view.service.name, (service) => {
+    await changeService(this.context, view.service.clusterName, view.service.name, (service) => {
       let next = service;
       for (let count = 0; count < failures; count += 1) next = withFailure(next, view.nowMs);
       return { service: next, news: [] };
@@ -216,7 +193,7 @@ export class ServiceScheduler {
     trouble: { readonly text: string; readonly news: News } | undefined,
   ): Promise<void> {
     if (trouble === undefined) return;
-    await this.#change(service.clusterName, service.name, (now) =>
+    await changeService(this.context, service.clusterName, service.name, (now) =>
       now.lastTrouble === trouble.text
         ? { service: now, news: [] }
         : { service: { ...now, lastTrouble: trouble.text }, news: [trouble.news] },

@@ -7,7 +7,6 @@ import type { Clock, Logger } from '../../store/index.js';
 interface Entry {
   due: boolean;
   running: Promise<void> | undefined;
-  readonly before: (() => Promise<void>)[];
   timer: { readonly atMs: number; readonly abort: AbortController } | undefined;
 }
 
@@ -30,13 +29,6 @@ export class WakeList {
     entry.running ??= this.#run(key, entry);
   }
 
-  /** Like `wake`, with something that has to be done before the next round. */
-  first(key: string, work: () => Promise<void>): void {
-    if (this.#closed) return;
-    this.#entry(key).before.push(work);
-    this.wake(key);
-  }
-
   async idle(): Promise<void> {
     for (;;) {
       const running = [...this.#entries.values()].flatMap((entry) => entry.running ?? []);
@@ -54,7 +46,7 @@ export class WakeList {
   #entry(key: string): Entry {
     const known = this.#entries.get(key);
     if (known !== undefined) return known;
-    const entry: Entry = { due: false, running: undefined, before: [], timer: undefined };
+    const entry: Entry = { due: false, running: undefined, timer: undefined };
     this.#entries.set(key, entry);
     return entry;
   }
@@ -66,7 +58,6 @@ export class WakeList {
     while (entry.due && !this.#closed) {
       entry.due = false;
       try {
-        for (let work = entry.before.shift(); work !== undefined; work = entry.before.shift()) await work();
         nextMs = await this.round(key);
         if (nextMs !== undefined && nextMs <= this.deps.clock.nowMs()) entry.due = true;
       } catch (error) {
@@ -82,7 +73,7 @@ export class WakeList {
     entry.timer?.abort.abort();
     entry.timer = undefined;
     if (atMs === undefined) {
-      if (!entry.due && entry.before.length === 0) this.#entries.delete(key);
+      if (!entry.due) this.#entries.delete(key);
       return;
     }
     if (this.#closed) return;

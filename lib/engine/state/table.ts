@@ -101,6 +101,7 @@ export async function transactUntilWon<R>(
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
     const plan = await build();
     if (plan === undefined) return undefined;
+    if (plan.writes.length === 0) return plan.result;
     const outcome = await records.transact(plan.writes);
     if (outcome.outcome === 'written') return plan.result;
   }

@@ -9,7 +9,7 @@ import type { RegisteredTarget, StopCode, TaskState } from '../state/model.js';
 import { applyContainerEvent, applyHealth, finished, onTheWayDown } from './agent-events.js';
 import { launchTasks, type LaunchRequest, type LaunchResult } from './launch.js';
 import { taskPayload } from './payload.js';
-import { changeTask, finishTask } from './task-changes.js';
+import { changeTask, finishTask, type Accompany } from './task-changes.js';
 import { targetsOf } from './targets.js';
 
 export interface StopRequest {
@@ -26,7 +26,11 @@ export class TaskLifecycle {
   readonly #background = new Set<Promise<void>>();
   #stopListening: (() => void) | undefined;
 
-  constructor(private readonly context: Context) {}
+  constructor(
+    private readonly context: Context,
+    /** What the end of a task means for its service, written with it. */
+    private readonly accompanyEnd: Accompany,
+  ) {}
 
   /** Called after every change of a task, in the order of the changes of one task. */
   onChange(listener: TaskListener): void {
@@ -110,9 +114,9 @@ export class TaskLifecycle {
     }
     deps.agent.run(taskPayload(task, definition.definition));
     if (task.desiredStatus === 'STOPPED') this.#stopOnAgent(task);
-    else if (task.lastStatus === 'ACTIVATING') this.#inBackground(this.#activate(task));
+    else if (task.lastStatus === 'ACTIVATING') void this.#onTheSide(this.#activate(task));
     // The load balancer may have started afresh as well.
-    else if (task.targets.length > 0) this.#inBackground(this.#register(task));
+    else if (task.targets.length > 0) void this.#onTheSide(this.#register(task));
   }
 
   async #handle(event: AgentEvent): Promise<void> {
@@ -135,11 +139,12 @@ export class TaskLifecycle {
       case 'container':
         return this.#change(cluster, event, (task) => applyContainerEvent(task, event), false);
       case 'task-stopped': {
-        const task = await finishTask(this.context, cluster, event.taskId, (before) => finished(before, event));
+        const change = (before: TaskState): TaskState => finished(before, event);
+        const task = await finishTask(this.context, cluster, event.taskId, change, this.accompanyEnd);
         this.#clusterOf.delete(event.taskId);
         if (task === undefined) return;
         // Its containers are gone: nothing to wait for.
-        this.#inBackground(this.#deregister(task.targets));
+        void this.#onTheSide(this.#deregister(task.targets));
         this.#tell(task);
       }
     }
@@ -155,9 +160,9 @@ export class TaskLifecycle {
     if (result === undefined) return;
     const { before, after } = result;
     if (after.lastStatus === 'ACTIVATING' && before.lastStatus !== 'ACTIVATING')
-      this.#inBackground(this.#activate(after));
+      void this.#onTheSide(this.#activate(after));
     if (after.lastStatus === 'DEACTIVATING' && before.lastStatus !== 'DEACTIVATING') {
-      this.#inBackground(this.#drain(after));
+      void this.#onTheSide(this.#drain(after));
     }
     this.#tell(after);
   }
@@ -242,11 +247,17 @@ export class TaskLifecycle {
     for (const listener of this.#listeners) listener(task);
   }
 
+  /** Work that a stop of the engine waits for. */
   #inBackground(work: Promise<void>): void {
-    const guarded = work.catch((error: unknown) => {
-      this.context.deps.logger.error('a task could not be brought forward', { error: String(error) });
-    });
+    const guarded = this.#onTheSide(work);
     this.#background.add(guarded);
     void guarded.finally(() => this.#background.delete(guarded));
+  }
+
+  /** Work that waits for others, such as requests under way at a load balancer; a stop of the engine cuts it off. */
+  #onTheSide(work: Promise<void>): Promise<void> {
+    return work.catch((error: unknown) => {
+      this.context.deps.logger.error('a task could not be brought forward', { error: String(error) });
+    });
   }
 }

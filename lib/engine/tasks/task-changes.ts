@@ -67,12 +67,18 @@ export function changeTask(
   });
 }
 
+/** What else has to be written when a task ends, and what to do once it is. */
+export type Accompany = (
+  task: TaskState,
+) => Promise<{ readonly writes: readonly RecordWrite[]; readonly written: () => void }>;
+
 /** The end of a task: to the stopped ones, its claim given back. Undefined when it is there already. */
 export function finishTask(
   context: Context,
   cluster: string,
   id: string,
   change: (task: TaskState) => TaskState,
+  accompany: Accompany,
 ): Promise<TaskState | undefined> {
   const { state, options, deps } = context;
   return context.mutex.run(`task:${id}`, async () => {
@@ -101,11 +107,13 @@ export function finishTask(
           ...(instance.expiresAtMs === undefined ? {} : { expiresAtMs: instance.expiresAtMs }),
         });
       }
-      return { writes, result: { task, instance: after } };
+      const more = await accompany(task);
+      return { writes: [...writes, ...more.writes], result: { task, instance: after, written: more.written } };
     });
     if (result === undefined) return undefined;
     emitTaskEvent(context, result.task);
     if (result.instance !== undefined) emitInstanceEvent(context, result.instance);
+    result.written();
     return result.task;
   });
 }
