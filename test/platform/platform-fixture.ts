@@ -18,7 +18,7 @@ export interface PlatformFixture {
   readonly images: TestImages;
   readonly store: TestStore;
   /** Waits, without sleeping for a time of its own choice, until this holds. */
-  until(what: string, holds: () => Promise<boolean> | boolean): Promise<void>;
+  readonly until: (what: string, holds: () => Promise<boolean> | boolean) => Promise<void>;
   /** A second control plane over the same records and engine, as after a restart. */
   again(): Platform;
   close(): Promise<void>;
@@ -101,7 +101,7 @@ export async function createPlatformFixture(
       const end = performance.now() + LONGEST_MS;
       while (!(await holds())) {
         if (performance.now() > end) throw new Error(`never came about: ${what}`);
-        await new Promise((resolve) => setImmediate(resolve));
+        await new Promise((resolve) => setTimeout(resolve, 10));
       }
     },
     async close() {

@@ -23,13 +23,14 @@ const KINDS: Readonly<Record<string, ErrorKind>> = {
   TimeoutError: 'unavailable',
 };
 
-const NETWORK = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH']);
+/** The SDK sometimes wraps a system error and keeps only its text. */
+const NETWORK = /\b(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|socket hang up)\b/;
 
 /** @param operation for the message, e.g. `RunTask` */
 export function toEcsError(error: unknown, operation: string): unknown {
   if (error instanceof AppError || !(error instanceof Error) || error.name === 'AbortError') return error;
-  const network = errnoCode(error);
-  if (network !== undefined && NETWORK.has(network)) {
+  const [network] = NETWORK.exec(`${errnoCode(error) ?? ''} ${error.message}`) ?? [];
+  if (network !== undefined) {
     return new AppError('ECS_UNREACHABLE', `ECS ${operation}: ${network}`, { kind: 'unavailable', cause: error });
   }
   const kind = KINDS[error.name] ?? (httpStatus(error) >= 500 ? 'unavailable' : 'internal');

@@ -1,0 +1,108 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { Ecs, ecsClient } from '../../lib/platform/index.js';
+import type { Clock } from '../../lib/store/index.js';
+import { type EcsAnswer, type ScriptedEcs, scriptedEcs } from '../fakes/ecs.js';
+
+const waits: number[] = [];
+const clock: Clock = { nowMs: () => 0, sleep: (ms) => (waits.push(ms), Promise.resolve()) };
+let fake: ScriptedEcs | undefined;
+let client: ReturnType<typeof ecsClient> | undefined;
+
+async function ecsThat(
+  answer: (operation: string, input: Record<string, unknown>, n: number) => EcsAnswer,
+): Promise<Ecs> {
+  fake = await scriptedEcs(answer);
+  waits.length = 0;
+  const credentials = { accessKeyId: 'a', secretAccessKey: 'b' };
+  client = ecsClient({ region: 'eu-central-1', endpoint: fake.endpoint, credentials });
+  return new Ecs(client, clock, { random: () => 1 });
+}
+
+afterEach(async () => {
+  client?.destroy();
+  await fake?.close();
+});
+
+describe('the ECS client', () => {
+  test('repeats a throttled call, waiting longer each time', async () => {
+    const ecs = await ecsThat((_, __, n) =>
+      n < 3 ? { error: 'ThrottlingException' } : { body: { cluster: { clusterName: 'main' } } },
+    );
+    expect(await ecs.createCluster('main')).toMatchObject({ clusterName: 'main' });
+    expect(waits).toEqual([100, 200]);
+  });
+
+  test('repeats after a server error and a lost connection, and gives up as unavailable', async () => {
+    const ecs = await ecsThat((_, __, n) => (n % 2 === 0 ? 'cut' : { error: 'ServerException' }));
+    await expect(ecs.createCluster('main')).rejects.toMatchObject({ kind: 'unavailable', retryable: true });
+    expect(fake?.calls).toHaveLength(4);
+  });
+
+  test('does not repeat what ECS refuses, and keeps its name in the code', async () => {
+    const ecs = await ecsThat(() => ({ error: 'InvalidParameterException', message: 'nonsense' }));
+    await expect(ecs.createCluster('main')).rejects.toMatchObject({
+      code: 'ECS_INVALID_PARAMETER',
+      kind: 'invalid',
+      message: 'ECS CreateCluster: nonsense',
+    });
+    expect(fake?.calls).toHaveLength(1);
+  });
+
+  test('says that ECS is unreachable when nobody listens', async () => {
+    const ecs = await ecsThat(() => 'cut');
+    await fake?.close();
+    await expect(ecs.createCluster('main')).rejects.toMatchObject({ code: 'ECS_UNREACHABLE', kind: 'unavailable' });
+  });
+
+  test('asks for at most 100 tasks and 10 services in one call', async () => {
+    const ecs = await ecsThat((operation) => ({
+      body: operation === 'DescribeTasks' ? { tasks: [{}] } : { services: [{}] },
+    }));
+    const names = Array.from({ length: 205 }, (_, i) => `n${i}`);
+    expect(await ecs.describeTasks('main', names)).toHaveLength(3);
+    expect(await ecs.describeServices('main', names.slice(0, 21))).toHaveLength(3);
+    const sizes = fake?.calls
+      .map(({ input }) => (input['tasks'] ?? input['services']) as string[])
+      .map(({ length }) => length);
+    expect(sizes).toEqual([100, 100, 5, 10, 10, 1]);
+  });
+
+  test('follows pages to the last', async () => {
+    const ecs = await ecsThat((_, input) =>
+      input['nextToken'] === undefined ? { body: { taskArns: ['a'], nextToken: 't' } } : { body: { taskArns: ['b'] } },
+    );
+    expect(await ecs.listTasks('main', 'RUNNING')).toEqual(['a', 'b']);
+  });
+
+  test('adopts the task that a repeated client token made before', async () => {
+    const ecs = await ecsThat((operation) =>
+      operation === 'RunTask'
+        ? { error: 'ConflictException', resourceIds: ['arn:task/1'] }
+        : { body: { tasks: [{ taskArn: 'arn:task/1' }] } },
+    );
+    const task = await ecs.runTask({ cluster: 'main', taskDefinition: 'x', clientToken: 't' });
+    expect(task.taskArn).toBe('arn:task/1');
+  });
+
+  test('turns placement failures into one refusal with their reasons', async () => {
+    const failures = [
+      { arn: 'i1', reason: 'RESOURCE:MEMORY' },
+      { arn: 'i2', reason: 'RESOURCE:MEMORY' },
+      { arn: 'i3', reason: 'AGENT' },
+    ];
+    const ecs = await ecsThat(() => ({ body: { tasks: [], failures } }));
+    await expect(ecs.runTask({ cluster: 'main', taskDefinition: 'x', clientToken: 't' })).rejects.toMatchObject({
+      code: 'TASK_PLACEMENT_FAILED',
+      message: 'no instance of cluster main can take the task: RESOURCE:MEMORY, AGENT',
+      details: { failures },
+    });
+  });
+
+  test('takes what is absent for deleted', async () => {
+    const ecs = await ecsThat((operation) => ({
+      error: operation === 'DeleteCluster' ? 'ClusterNotFoundException' : 'ServiceNotActiveException',
+    }));
+    expect(await ecs.deleteCluster('main')).toBe(false);
+    expect(await ecs.deleteService('main', 'web')).toBe(false);
+  });
+});
