@@ -1,0 +1,74 @@
+/** The API app over the real control plane, engine and store; builds are told by the test. */
+import { ApiTokens, type Role } from '../../lib/auth/index.js';
+import { type ApiApp, createApiApp, type ApiOptions } from '../../lib/http/index.js';
+import { silentLogger } from '../../lib/store/index.js';
+import { createToldBuilds, type ToldBuilds } from '../fakes/builds.js';
+import { createPlatformFixture, type PlatformFixture } from '../platform/platform-fixture.js';
+
+export interface ApiFixture {
+  readonly app: ApiApp;
+  readonly builds: ToldBuilds;
+  readonly base: PlatformFixture;
+  readonly tokens: Readonly<Record<Role, string>>;
+  readonly apiTokens: ApiTokens;
+  /** As an admin, JSON in and out. */
+  readonly call: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
+  readonly close: () => Promise<void>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Record<string, unknown>;
+}
+
+export async function createApiFixture(options: Partial<ApiOptions> = {}): Promise<ApiFixture> {
+  const base = await createPlatformFixture();
+  const { records, clock, ids, content } = base.store;
+  const apiTokens = new ApiTokens({ records, clock, ids });
+  const tokens = {
+    admin: (await apiTokens.create('admin', 'admin')).token,
+    deploy: (await apiTokens.create('deploy', 'deploy')).token,
+    read: (await apiTokens.create('read', 'read')).token,
+  };
+  const builds = createToldBuilds({ clock, ids });
+  const deps = {
+    platform: base.platform,
+    builds,
+    images: base.images,
+    content,
+    tokens: apiTokens,
+    records,
+    clock,
+    ids,
+  };
+  const app = createApiApp({ ...deps, logger: silentLogger }, { version: '0.0.0', ...options });
+  return {
+    app,
+    builds,
+    base,
+    tokens,
+    apiTokens,
+    async call(method, path, body, headers = {}) {
+      const response = await app.fetch(
+        new Request(`http://wharf.test${path}`, {
+          method,
+          headers: {
+            authorization: `Bearer ${tokens.admin}`,
+            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+            ...headers,
+          },
+          ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+        }),
+      );
+      const text = await response.text();
+      const isJson = /json/.test(response.headers.get('content-type') ?? '');
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: (isJson ? JSON.parse(text) : { text }) as Record<string, unknown>,
+      };
+    },
+    close: () => base.close(),
+  };
+}
