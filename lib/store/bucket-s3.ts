@@ -38,7 +38,7 @@ export interface UploadedPart {
  */
 export function s3Client(config: S3ClientConfig): S3Client {
   return new S3Client({
-    maxAttempts: 5,
+    maxAttempts: 4,
     requestHandler: { connectionTimeout: 5_000, socketTimeout: 120_000 },
     ...config,
     requestChecksumCalculation: 'WHEN_REQUIRED',

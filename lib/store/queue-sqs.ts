@@ -38,7 +38,7 @@ export interface SqsQueueOptions {
 
 /** An SQS client as the adapter needs it. */
 export function sqsClient(config: SQSClientConfig): SQSClient {
-  return new SQSClient({ maxAttempts: 5, requestHandler: { connectionTimeout: 2_000 }, ...config });
+  return new SQSClient({ maxAttempts: 4, requestHandler: { connectionTimeout: 2_000 }, ...config });
 }
 
 export class SqsQueue implements Queue {

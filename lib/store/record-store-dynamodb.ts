@@ -53,7 +53,7 @@ export interface DynamoDbRecordStoreDeps {
 /** A document client as the adapter needs it: a stuck connection is given up and tried again. */
 export function dynamoDbClient(config: DynamoDBClientConfig): DynamoDBDocumentClient {
   const requestHandler = { connectionTimeout: 2_000, requestTimeout: 10_000, throwOnRequestTimeout: true };
-  return DynamoDBDocumentClient.from(new DynamoDBClient({ maxAttempts: 6, requestHandler, ...config }));
+  return DynamoDBDocumentClient.from(new DynamoDBClient({ maxAttempts: 4, requestHandler, ...config }));
 }
 
 export class DynamoDbRecordStore implements RecordStore {

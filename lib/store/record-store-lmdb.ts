@@ -1,8 +1,9 @@
 /**
  * RecordStore over lmdb, for embedded mode. Several processes may open the same folder. A write is resolved when it is
- * synced to disk, not only committed. Key: partition, NUL, sort; a second table indexes records by expiry, so that
+ * synced to disk. Key: partition, NUL, sort; a second table indexes records by expiry, so that
  * expired ones are found without a scan.
  */
+import { statfs } from 'node:fs/promises';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { AppError, toAppError } from '../errors/index.js';
 import { makeDirectory, syncDirectory } from './durable-file-fs.js';
@@ -27,6 +28,16 @@ interface Row {
   readonly v: object;
 }
 
+/**
+ * Commit and sync are one step, so a resolved write is on disk; with the library's overlapping sync a failed sync is
+ * never heard of. Its batching by event turn leaves a promise unhandled when a commit fails, which ends the process.
+ */
+const SAFE_COMMITS = { overlappingSync: false, eventTurnBatching: false };
+/** Bytes free below which an I/O error means a full disk: lmdb reports a write that was cut short as one. */
+const FULL_BELOW_BYTES = 4 * 1024 * 1024;
+const ENOSPC = 28;
+const EIO = 5;
+
 /** Expired records that one write takes away beside its own work: keeps the table bounded without a timer. */
 const LAZY_REMOVALS = 2;
 
@@ -36,6 +47,7 @@ export class LmdbRecordStore implements RecordStore {
     private readonly rows: Database<string, Buffer>,
     private readonly expiries: Database<string, Buffer>,
     private readonly clock: Clock,
+    private readonly directory: string,
   ) {}
 
   async get<T extends object>(key: RecordKey): Promise<StoredRecord<T> | undefined> {
@@ -98,7 +110,6 @@ export class LmdbRecordStore implements RecordStore {
   }
 
   async close(): Promise<void> {
-    await this.root.flushed;
     await this.root.close();
   }
 
@@ -125,11 +136,9 @@ export class LmdbRecordStore implements RecordStore {
   /** Runs synchronously inside one transaction that rolls back if it throws, and waits until that is on disk. */
   private async commit<R>(action: () => R): Promise<R> {
     try {
-      const result = await this.root.childTransaction(action);
-      await this.root.flushed;
-      return result;
+      return await this.root.childTransaction(action);
     } catch (error) {
-      throw await storeFailure(error);
+      throw await storeFailure(this.directory, error);
     }
   }
 
@@ -179,13 +188,13 @@ export async function openLmdbRecords(directory: string, deps: { readonly clock:
   try {
     await makeDirectory(directory);
     const options = { keyEncoding: 'binary', encoding: 'string' } as const;
-    const root = open<string, Buffer>({ path: directory, noSubdir: false, maxDbs: 4, ...options });
+    const root = open<string, Buffer>({ path: directory, noSubdir: false, maxDbs: 4, ...SAFE_COMMITS, ...options });
     const rows = root.openDB<string, Buffer>({ name: 'records', ...options });
     const expiries = root.openDB<string, Buffer>({ name: 'expiries', ...options });
     await syncDirectory(directory);
-    return new LmdbRecordStore(root, rows, expiries, deps.clock);
+    return new LmdbRecordStore(root, rows, expiries, deps.clock, directory);
   } catch (error) {
-    throw await storeFailure(error);
+    throw await storeFailure(directory, error);
   }
 }
 
@@ -209,18 +218,25 @@ function toRecord<T extends object>(key: RecordKey, row: Row): StoredRecord<T> {
 }
 
 /** lmdb hides the reason of a failed commit in `commitError`, and gives errno as a number. */
-async function storeFailure(error: unknown): Promise<AppError> {
+async function storeFailure(directory: string, error: unknown): Promise<AppError> {
   if (error instanceof AppError) return error;
   let cause: unknown = error;
   if (typeof error === 'object' && error !== null && 'commitError' in error) {
     cause = await Promise.resolve(error.commitError).catch((reason: unknown) => reason);
   }
-  const message = cause instanceof Error ? cause.message : String(cause);
-  if (/no space left|disk quota|MDB_MAP_FULL/i.test(message)) {
-    return toAppError(Object.assign(new Error(message, { cause: error }), { code: 'ENOSPC' }));
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+  if (code === ENOSPC || (code === EIO && (await isFull(directory)))) {
+    return toAppError(Object.assign(new Error('no space left', { cause: error }), { code: 'ENOSPC' }));
   }
-  return new AppError('STORE_UNAVAILABLE', `the record store failed: ${message}`, {
+  const known = toAppError(cause);
+  if (known.code === 'STORE_FULL') return known;
+  return new AppError('STORE_UNAVAILABLE', `the record store failed: ${known.message}`, {
     kind: 'unavailable',
     cause: error,
   });
+}
+
+async function isFull(directory: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize < FULL_BELOW_BYTES;
 }

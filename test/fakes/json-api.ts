@@ -19,7 +19,8 @@ export interface JsonAnswer {
 }
 
 /** What goes wrong with a call: an error answer, a connection cut before or after the work is done, or nothing. */
-export type JsonFault = { readonly status: number; readonly type: string } | 'cut-before' | 'cut-after' | undefined;
+export type JsonFault =
+  { readonly status: number; readonly type: string; readonly more?: object } | 'cut-before' | 'cut-after' | undefined;
 
 export interface JsonApi {
   readonly endpoint: string;
@@ -43,7 +44,7 @@ export async function startJsonApi(
     const body = await text(request);
     const wrong = fault(operation);
     if (wrong === 'cut-before') return undefined;
-    if (typeof wrong === 'object') return jsonFailure(wrong.status, wrong.type);
+    if (typeof wrong === 'object') return jsonFailure(wrong.status, wrong.type, wrong.type, wrong.more);
     const input = JSON.parse(body === '' ? '{}' : body) as Record<string, unknown>;
     const result = await answer({ operation, input, headers: request.headers, signal });
     return wrong === 'cut-after' ? undefined : result;

@@ -1,8 +1,14 @@
 /**
- * The AWS adapters for tests: against the fakes, or, when an endpoint variable is set, against that server with the
- * ordinary AWS credentials.
+ * The AWS clients for tests, each with a fresh bucket, table or queue: `openTest…` against the server that an endpoint
+ * variable names, with the ordinary AWS credentials, else against the fake; `openFake…` always against the fake.
  */
 import { randomBytes } from 'node:crypto';
+import {
+  CreateTableCommand,
+  DeleteTableCommand,
+  UpdateTimeToLiveCommand,
+  waitUntilTableExists,
+} from '@aws-sdk/client-dynamodb';
 import {
   CreateBucketCommand,
   DeleteBucketCommand,
@@ -10,49 +16,96 @@ import {
   ListObjectsV2Command,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { s3Client } from '../../lib/store/bucket-s3.js';
-import {
-  CreateTableCommand,
-  DeleteTableCommand,
-  UpdateTimeToLiveCommand,
-  waitUntilTableExists,
-} from '@aws-sdk/client-dynamodb';
+import { CreateQueueCommand, DeleteQueueCommand, GetQueueAttributesCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { s3Client } from '../../lib/store/bucket-s3.js';
+import { sqsClient } from '../../lib/store/queue-sqs.js';
 import { dynamoDbClient } from '../../lib/store/record-store-dynamodb.js';
 import { startDynamoDbFake, type DynamoDbFakeOptions } from '../fakes/dynamodb/index.js';
-import { CreateQueueCommand, DeleteQueueCommand, GetQueueAttributesCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import { sqsClient } from '../../lib/store/queue-sqs.js';
+import { fakeCredentials, startS3Fake, type S3Fake, type S3FakeOptions } from '../fakes/s3/index.js';
 import { startSqsFake, type SqsFakeOptions } from '../fakes/sqs/index.js';
-import { fakeCredentials, startS3Fake, type S3FakeOptions } from '../fakes/s3/index.js';
 
-const region = process.env['AWS_REGION'] ?? 'us-east-1';
-
-export interface TestBucket {
-  readonly client: S3Client;
-  readonly bucket: string;
+interface Closable {
   close(): Promise<void>;
 }
 
-export async function openTestBucket(options: S3FakeOptions = {}): Promise<TestBucket> {
-  const given = process.env['WHARF_TEST_S3_ENDPOINT'];
-  const fake = given === undefined ? await startS3Fake(options) : undefined;
-  const client = s3Client({
-    endpoint: fake?.endpoint ?? given ?? '',
-    region,
-    forcePathStyle: true,
-    ...(fake === undefined ? {} : { credentials: fakeCredentials }),
-  });
-  const bucket = `wharf-test-${randomBytes(6).toString('hex')}`;
-  await client.send(new CreateBucketCommand({ Bucket: bucket }));
+export interface TestBucket extends Closable {
+  readonly client: S3Client;
+  readonly bucket: string;
+}
+
+export interface TestTable extends Closable {
+  readonly client: DynamoDBDocumentClient;
+  readonly table: string;
+}
+
+export interface TestQueue extends Closable {
+  readonly client: SQSClient;
+  readonly queueUrl: string;
+  readonly deadLetterUrl: string;
+}
+
+const region = process.env['AWS_REGION'] ?? 'us-east-1';
+const ofFake = (endpoint: string) => ({ endpoint, region, credentials: fakeCredentials, maxAttempts: 3 });
+const freshName = (): string => `wharf-test-${randomBytes(6).toString('hex')}`;
+
+export async function openTestBucket(): Promise<TestBucket> {
+  const endpoint = process.env['WHARF_TEST_S3_ENDPOINT'];
+  if (endpoint === undefined) return openFakeBucket();
+  const client = s3Client({ endpoint, region, forcePathStyle: true });
+  const bucket = await createBucket(client);
+  return { client, bucket, close: () => emptyAndDelete(client, bucket) };
+}
+
+export async function openFakeBucket(options: S3FakeOptions = {}): Promise<TestBucket & { readonly fake: S3Fake }> {
+  const fake = await startS3Fake(options);
+  const client = s3Client({ ...ofFake(fake.endpoint), forcePathStyle: true });
+  return { client, bucket: await createBucket(client), fake, close: () => closeBoth(client, fake) };
+}
+
+export async function openTestTable(): Promise<TestTable> {
+  const endpoint = process.env['WHARF_TEST_DYNAMODB_ENDPOINT'];
+  if (endpoint === undefined) return openFakeTable();
+  const client = dynamoDbClient({ endpoint, region });
+  const table = await createTable(client);
+  return { client, table, close: async () => void (await client.send(new DeleteTableCommand({ TableName: table }))) };
+}
+
+export async function openFakeTable(options: DynamoDbFakeOptions = {}): Promise<TestTable> {
+  const fake = await startDynamoDbFake(options);
+  const client = dynamoDbClient(ofFake(fake.endpoint));
+  return { client, table: await createTable(client), close: () => closeBoth(client, fake) };
+}
+
+export async function openTestQueue(maxDeliveries: number): Promise<TestQueue> {
+  const endpoint = process.env['WHARF_TEST_SQS_ENDPOINT'];
+  if (endpoint === undefined) return openFakeQueue(maxDeliveries);
+  const client = sqsClient({ endpoint, region });
+  const urls = await createQueues(client, maxDeliveries);
   return {
     client,
-    bucket,
+    ...urls,
     async close() {
-      if (fake === undefined) await emptyAndDelete(client, bucket);
-      client.destroy();
-      await fake?.close();
+      for (const QueueUrl of Object.values(urls)) await client.send(new DeleteQueueCommand({ QueueUrl }));
     },
   };
+}
+
+export async function openFakeQueue(maxDeliveries: number, options: SqsFakeOptions = {}): Promise<TestQueue> {
+  const fake = await startSqsFake(options);
+  const client = sqsClient(ofFake(fake.endpoint));
+  return { client, ...(await createQueues(client, maxDeliveries)), close: () => closeBoth(client, fake) };
+}
+
+async function closeBoth(client: { destroy(): void }, fake: Closable): Promise<void> {
+  client.destroy();
+  await fake.close();
+}
+
+async function createBucket(client: S3Client): Promise<string> {
+  const bucket = freshName();
+  await client.send(new CreateBucketCommand({ Bucket: bucket }));
+  return bucket;
 }
 
 async function emptyAndDelete(client: S3Client, bucket: string): Promise<void> {
@@ -64,21 +117,8 @@ async function emptyAndDelete(client: S3Client, bucket: string): Promise<void> {
   await client.send(new DeleteBucketCommand({ Bucket: bucket }));
 }
 
-export interface TestTable {
-  readonly client: DynamoDBDocumentClient;
-  readonly table: string;
-  close(): Promise<void>;
-}
-
-export async function openTestTable(options: DynamoDbFakeOptions = {}): Promise<TestTable> {
-  const given = process.env['WHARF_TEST_DYNAMODB_ENDPOINT'];
-  const fake = given === undefined ? await startDynamoDbFake(options) : undefined;
-  const client = dynamoDbClient({
-    endpoint: fake?.endpoint ?? given ?? '',
-    region,
-    ...(fake === undefined ? {} : { credentials: fakeCredentials }),
-  });
-  const table = `wharf-test-${randomBytes(6).toString('hex')}`;
+async function createTable(client: DynamoDBDocumentClient): Promise<string> {
+  const table = freshName();
   await client.send(
     new CreateTableCommand({
       TableName: table,
@@ -93,50 +133,19 @@ export async function openTestTable(options: DynamoDbFakeOptions = {}): Promise<
   await waitUntilTableExists({ client, maxWaitTime: 120, minDelay: 1 }, { TableName: table });
   const TimeToLiveSpecification = { AttributeName: 'ttl', Enabled: true };
   await client.send(new UpdateTimeToLiveCommand({ TableName: table, TimeToLiveSpecification }));
-  return {
-    client,
-    table,
-    async close() {
-      if (fake === undefined) await client.send(new DeleteTableCommand({ TableName: table }));
-      client.destroy();
-      await fake?.close();
-    },
-  };
+  return table;
 }
 
-export interface TestQueue {
-  readonly client: SQSClient;
-  readonly queueUrl: string;
-  readonly deadLetterUrl: string;
-  close(): Promise<void>;
-}
-
-export async function openTestQueue(maxDeliveries: number, options: SqsFakeOptions = {}): Promise<TestQueue> {
-  const given = process.env['WHARF_TEST_SQS_ENDPOINT'];
-  const fake = given === undefined ? await startSqsFake(options) : undefined;
-  const client = sqsClient({
-    endpoint: fake?.endpoint ?? given ?? '',
-    region,
-    ...(fake === undefined ? {} : { credentials: fakeCredentials }),
-  });
-  const create = async (name: string, Attributes: Record<string, string>): Promise<string> => {
-    const made = await client.send(new CreateQueueCommand({ QueueName: name, Attributes }));
-    return made.QueueUrl ?? '';
-  };
-  const name = `wharf-test-${randomBytes(6).toString('hex')}`;
+async function createQueues(
+  client: SQSClient,
+  maxDeliveries: number,
+): Promise<{ queueUrl: string; deadLetterUrl: string }> {
+  const create = async (name: string, Attributes: Record<string, string>): Promise<string> =>
+    (await client.send(new CreateQueueCommand({ QueueName: name, Attributes }))).QueueUrl ?? '';
+  const name = freshName();
   const deadLetterUrl = await create(`${name}-dead`, {});
   const query = new GetQueueAttributesCommand({ QueueUrl: deadLetterUrl, AttributeNames: ['QueueArn'] });
   const deadLetterTargetArn = (await client.send(query)).Attributes?.['QueueArn'];
   const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount: maxDeliveries });
-  const queueUrl = await create(name, { RedrivePolicy });
-  return {
-    client,
-    queueUrl,
-    deadLetterUrl,
-    async close() {
-      for (const QueueUrl of [queueUrl, deadLetterUrl]) await client.send(new DeleteQueueCommand({ QueueUrl }));
-      client.destroy();
-      await fake?.close();
-    },
-  };
+  return { queueUrl: await create(name, { RedrivePolicy }), deadLetterUrl };
 }

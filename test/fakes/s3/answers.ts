@@ -86,12 +86,13 @@ function readObject({ request, bucket, key }: Call): Answer {
     'content-type': object.contentType,
     ...objectHeaders(object),
     'last-modified': object.modified.toUTCString(),
-    ...(request.headers['x-amz-checksum-mode'] === 'ENABLED' ? Object.fromEntries(object.checksums) : {}),
   };
   const size = object.bytes.length;
   const range = /^bytes=(\d*)-(\d*)$/.exec(request.headers.range ?? '');
   if (range === null || (range[1] === '' && range[2] === '')) {
-    return { status: 200, headers: { ...headers, 'content-length': String(size) }, body: object.bytes };
+    const isAsked = request.headers['x-amz-checksum-mode'] === 'ENABLED';
+    const checksums = isAsked ? Object.fromEntries(object.checksums) : {};
+    return { status: 200, headers: { ...headers, ...checksums, 'content-length': String(size) }, body: object.bytes };
   }
   const start = range[1] === '' ? Math.max(0, size - Number(range[2])) : Number(range[1]);
   const end = range[1] === '' || range[2] === '' ? size - 1 : Math.min(Number(range[2]), size - 1);

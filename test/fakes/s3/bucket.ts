@@ -78,8 +78,9 @@ export class Bucket {
   ): S3Object {
     const multipart = this.multipart(key, id);
     if (named.length === 0) throw new S3Failure(400, 'MalformedXML', 'at least one part');
+    const isOrdered = named.every(({ number }, at) => number > (named[at - 1]?.number ?? 0));
+    if (!isOrdered) throw new S3Failure(400, 'InvalidPartOrder');
     const parts = named.map(({ number, etag }, at) => {
-      if (at > 0 && number <= (named[at - 1]?.number ?? 0)) throw new S3Failure(400, 'InvalidPartOrder');
       const part = multipart.parts.get(number);
       if (part === undefined || part.etag !== etag) throw new S3Failure(400, 'InvalidPart', `part ${number}`);
       if (at < named.length - 1 && part.bytes.length < MIN_PART_BYTES) throw new S3Failure(400, 'EntityTooSmall');

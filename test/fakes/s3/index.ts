@@ -1,2 +1,2 @@
 export { fakeCredentials } from './signature.js';
-export { startS3Fake, type S3Fake, type S3FakeOptions } from './server.js';
+export { startS3Fake, type S3Fake, type S3FakeOptions, type S3Fault } from './server.js';
