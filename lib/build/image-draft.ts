@@ -49,8 +49,8 @@ export class ImageDraft {
     const osFields: Record<string, unknown> = {};
     for (const name of ['os.version', 'os.features']) if (name in document) osFields[name] = document[name];
     const draft = new ImageDraft(
-      platform,
-      structuredClone(base.config ?? {}),
+      ownPlatform(document, platform),
+      withoutNulls(base.config ?? {}),
       base.history ?? [],
       [],
       base.created,
@@ -103,6 +103,20 @@ export class ImageDraft {
       ...(options.layer ? {} : { empty_layer: true }),
     });
   }
+}
+
+/** The image's own platform; a variant that was asked for stands in where the image names none. */
+function ownPlatform(document: Readonly<Record<string, unknown>>, platform: Platform): Platform {
+  const { os, architecture, variant } = document;
+  if (typeof os !== 'string' || typeof architecture !== 'string') return platform;
+  const own = { os, architecture, ...(typeof variant === 'string' && variant !== '' ? { variant } : {}) };
+  return os === platform.os && architecture === platform.architecture ? { ...own, ...platform } : own;
+}
+
+/** Docker's own configs say null where a list is empty. */
+function withoutNulls(config: ContainerConfig): Draft<ContainerConfig> {
+  const members = Object.entries(config).filter(([, value]) => value !== null);
+  return structuredClone(Object.fromEntries(members));
 }
 
 function splitEnv(entry: string): [string, string] {

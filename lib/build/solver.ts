@@ -7,11 +7,11 @@ import { AppError } from '../errors/index.js';
 import { completeChangeset, ImageTree, type LayerIndexes, type TreeEntry, writeLayer } from '../layers/index.js';
 import type { ContentStore } from '../store/index.js';
 import type { EmitEvent } from './build-log.js';
-import { closeNames, withPlace } from './build-errors.js';
+import { withPlace } from './build-errors.js';
 import { type SingleFlight, Slots } from './concurrency.js';
 import type { BuildContext } from './context.js';
 import { chainKey, type KeyInputs, type StepKey, stepKey } from './keys.js';
-import { cleanPath } from './path-names.js';
+import { missingInContext } from './missing-source.js';
 import type { Plan, StagePlan } from './plan.js';
 import { type FileHashes, identify, type SelectionIdentity, SourceMissing } from './selection.js';
 import type { CachedStep, StepCache } from './step-cache.js';
@@ -222,8 +222,10 @@ export class Solver {
 
   private async make(step: Step): Promise<StepResult> {
     try {
-      const below = await this.before(step);
-      const sources = await Promise.all(sourcesOf(step).map((source) => this.sourceChain(source)));
+      const [below, ...sources] = await Promise.all([
+        this.before(step),
+        ...sourcesOf(step).map((source) => this.sourceChain(source)),
+      ]);
       this.signal.throwIfAborted();
       const { value, shared } = await this.deps.flights.run(
         this.flightKey(step),
@@ -432,24 +434,4 @@ function given(hashes: ReadonlyMap<string, string>): FileHashes {
     if (files.some(({ inode }) => !hashes.has(inode))) throw new HashMissing();
     return hashes;
   };
-}
-
-/** What a person needs to know: is it ignored, is there something of a similar name. */
-function missingInContext(error: SourceMissing, context: BuildContext): AppError {
-  const path = cleanPath(error.source).slice(1);
-  const ignored = context.ignored.has(path) || [...context.ignored].some((each) => each.startsWith(`${path}/`));
-  const close = closeNames(
-    path,
-    context.paths.filter((each) => !context.ignored.has(each)),
-  );
-  const hint = ignored
-    ? 'it is in the context, but .dockerignore leaves it out'
-    : close.length > 0
-      ? `did you mean ${close.join(' or ')}?`
-      : 'paths are relative to the root of the build context';
-  return new AppError(
-    'BUILD_COPY_SOURCE_MISSING',
-    `${JSON.stringify(path)} is not in the build context${ignored ? ', because .dockerignore excludes it' : ''}`,
-    { kind: 'not-found', hint, details: { source: path, ignored, word: path } },
-  );
 }

@@ -8,9 +8,11 @@ import type { ContentStore, Ids } from '../store/index.js';
 import type { EmitEvent } from './build-log.js';
 import type { Change } from './changed-tree.js';
 import { changeMembers, copyChanges } from './copy-step.js';
+import { missingInTree } from './missing-source.js';
 import { findOwner } from './owners.js';
 import { runStep } from './run-step.js';
 import type { Sandbox, SandboxMount } from './sandbox.js';
+import { SourceMissing } from './selection.js';
 import type { CachedStep } from './step-cache.js';
 import type { CopyOp, Layer, RunMount, RunOp, SourceRef, Step } from './steps.js';
 import { workdirChanges } from './workdir-step.js';
@@ -67,17 +69,24 @@ export class StepExecutor {
 
   private async copy(op: CopyOp, input: ExecutionInput, warn: (message: string) => void): Promise<readonly Change[]> {
     const exclude = op.exclude.length === 0 ? undefined : new IgnoreFile(op.exclude);
-    return copyChanges({
-      op,
-      target: input.target,
-      source: await input.source(op.source),
-      ...(op.owner === undefined ? {} : { owner: await findOwner(input.target, op.owner) }),
-      ...(exclude === undefined ? {} : { exclude: (path: string) => exclude.ignores(path) }),
-      timeSeconds: input.timeSeconds,
-      content: this.deps.content,
-      warn,
-      signal: input.signal,
-    });
+    const source = await input.source(op.source);
+    try {
+      return await copyChanges({
+        op,
+        target: input.target,
+        source,
+        ...(op.owner === undefined ? {} : { owner: await findOwner(input.target, op.owner) }),
+        ...(exclude === undefined ? {} : { exclude: (path: string) => exclude.ignores(path) }),
+        timeSeconds: input.timeSeconds,
+        content: this.deps.content,
+        warn,
+        signal: input.signal,
+      });
+    } catch (error) {
+      if (!(error instanceof SourceMissing)) throw error;
+      const where = op.source.from === 'image' ? `image ${op.source.image.name}` : 'the stage it is copied from';
+      throw missingInTree(error, source, where);
+    }
   }
 
   private async write(

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { BASE_TIME, buildFixture, type BuildFixture, failure, textOf } from './fixture.js';
+import { BASE_TIME, buildFixture, type BuildFixture, failure, type Files, textOf } from './fixture.js';
 
 let f: BuildFixture;
 beforeAll(async () => {
@@ -20,8 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => f.close());
 
-const layers = async (dockerfile: string, files: Record<string, string | object> = {}): Promise<string[][]> => {
-  const { result } = await f.build({ Dockerfile: dockerfile, ...files } as never);
+const layers = async (dockerfile: string, files: Files = {}): Promise<string[][]> => {
+  const { result } = await f.build({ Dockerfile: dockerfile, ...files });
   const own = result.layers.slice(dockerfile.includes('FROM scratch') ? 0 : 1);
   return Promise.all(
     own.map(async ({ digest }) =>

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import { array, assert, property, record, string } from 'fast-check';
 import { hashParts } from '../../lib/build/framing.js';
 import { chainKey, stepKey } from '../../lib/build/keys.js';
 import type { CopyOp, RunOp, Step, StepOp, WorkdirOp } from '../../lib/build/steps.js';
@@ -115,13 +115,13 @@ describe('a step key', () => {
 });
 
 describe('framing', () => {
-  const parts = fc.array(fc.record({ name: fc.string({ maxLength: 5 }), value: fc.string({ maxLength: 5 }) }), {
+  const parts = array(record({ name: string({ maxLength: 5 }), value: string({ maxLength: 5 }) }), {
     maxLength: 4,
   });
 
   test('gives different lists of parts different hashes', () => {
-    fc.assert(
-      fc.property(parts, parts, (a, b) => {
+    assert(
+      property(parts, parts, (a, b) => {
         const equal = JSON.stringify(a) === JSON.stringify(b);
         return equal === (hashParts('k', a) === hashParts('k', b));
       }),

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { BuildContext } from '../../lib/build/index.js';
+import { parseIgnore } from '../../lib/dockerfile/index.js';
+import { compress, writeTar } from '../../lib/layers/index.js';
+import { buildFixture, type BuildFixture, failure, type Files, membersOf, textOf } from './fixture.js';
+
+let f: BuildFixture;
+beforeAll(async () => {
+  f = await buildFixture();
+});
+afterAll(() => f.close());
+
+const open = async (files: Files): Promise<BuildContext> => BuildContext.open(f.store.content, await f.context(files));
+const names = (context: BuildContext): string[] => [...context.tree.walk()].map(({ path }) => path);
+
+describe('a build context', () => {
+  test('is read from a plain and a compressed tar alike', async () => {
+    const files = { Dockerfile: 'FROM scratch\nCOPY a /', a: 'zipped' };
+    const { digest } = await f.store.content.put(compress('gzip')(writeTar(membersOf(files))));
+    const zipped = await BuildContext.open(f.store.content, digest);
+    expect(await zipped.text('Dockerfile')).toBe(files.Dockerfile);
+    expect(await textOf(zipped.tree, 'a')).toBe('zipped');
+    const plain = await f.build(files, { tags: [] });
+    const again = await f.build({}, { context: digest, tags: [] });
+    expect(again.result.digest).toBe(plain.result.digest);
+  });
+
+  test('is without what the ignore file names, keeping folders of what comes back', async () => {
+    const context = await open({ 'a/': {}, 'a/x.log': '1', 'a/keep.log': '2', 'b/': {}, 'b/y.log': '3', c: '4' });
+    const rest = context.without(parseIgnore('*\n!c\n!a/keep.log'));
+    expect(names(rest)).toEqual(['a', 'a/keep.log', 'c']);
+    expect([...rest.ignored].sort()).toEqual(['a', 'a/x.log', 'b', 'b/y.log']);
+    expect(names(context.without(parseIgnore('**/*.log\n!a/keep.log')))).toEqual(['a', 'a/keep.log', 'b', 'c']);
+  });
+
+  test('keeps the content of a hard link whose first name is ignored', async () => {
+    const rest = (await open({ a: 'shared', b: { hardlink: 'a' }, c: { hardlink: 'a' } })).without(parseIgnore('a'));
+    expect(await textOf(rest.tree, 'b')).toBe('shared');
+    const [b, c] = [rest.tree.exact('b'), rest.tree.exact('c')];
+    expect(b?.inode).toBe(c?.inode);
+    expect((await rest.fileHashes(b === undefined ? [] : [b])).size).toBe(1);
+  });
+
+  test('still gives the Dockerfile and the ignore file to the builder when they are ignored', async () => {
+    const { result } = await f.build({ Dockerfile: 'FROM scratch\nCOPY . /', '.dockerignore': '*\n!z', z: 'z' });
+    expect([...(await f.tree(result.digest)).walk()].map(({ path }) => path)).toEqual(['z']);
+  });
+
+  test('uses the ignore file of the Dockerfile before the common one', async () => {
+    const files = {
+      'sub/': {},
+      'sub/My.Dockerfile': 'FROM scratch\nCOPY . /',
+      'sub/My.Dockerfile.dockerignore': 'sub\n.dockerignore\nb',
+      '.dockerignore': 'a',
+      a: 'a',
+      b: 'b',
+    };
+    const { result } = await f.build(files, { dockerfile: 'sub/My.Dockerfile' });
+    expect([...(await f.tree(result.digest)).walk()].map(({ path }) => path)).toEqual(['a']);
+  });
+
+  test.each<[string, Files, RegExp]>([
+    ['climbs', { '../evil': 'x' }, /evil/],
+    ['is absolute', { '/etc/passwd': 'x' }, /passwd/],
+    ['leads out by a link', { l: { symlink: '../../etc/passwd' } }, /"l"/],
+    ['lies behind a link', { d: { symlink: 'e' }, 'd/x': 'x' }, /d\/x/],
+  ])('is refused with the entry that %s', async (_, files, name) => {
+    const error = await failure(open(files));
+    expect(error.code).toMatch(/^TAR_UNSAFE/);
+    expect(error.message).toMatch(name);
+  });
+
+  test('must be there, be a tar, and have the Dockerfile', async () => {
+    expect((await failure(BuildContext.open(f.store.content, `sha256:${'1'.repeat(64)}` as never))).code).toBe(
+      'CONTEXT_UNKNOWN',
+    );
+    const { digest } = await f.store.content.putBytes(Buffer.from('this is no tar'.repeat(100)));
+    expect((await failure(BuildContext.open(f.store.content, digest))).code).toBe('COMPRESSION_UNKNOWN');
+    const error = await failure(f.build({ 'Dockerfile.prod': 'FROM scratch' }));
+    expect([error.code, error.hint]).toEqual(['BUILD_DOCKERFILE_MISSING', 'did you mean Dockerfile.prod?']);
+  });
+});
