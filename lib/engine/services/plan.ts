@@ -52,12 +52,14 @@ export function planService(sight: ServiceSight): Plan {
   const current = seen.filter((entry) => entry.outdated === undefined);
   const outdated = seen.filter((entry) => entry.outdated !== undefined);
   const desired = service.desiredCount;
+  const { lower, upper } = deploymentBounds(desired, service.minimumHealthyPercent, service.maximumPercent);
   if (current.length > desired) {
     const surplus = scaleInOrder(current, nowMs).slice(0, current.length - desired);
+    const kept = seen.filter((entry) => !surplus.includes(entry));
+    const room = { desired, lower, blocked: 0, complete: true, failed: false };
     const stops: Stop[] = surplus.map(({ task }) => ({ taskId: task.id, cause: 'scale-in' }));
-    return { starts: 0, stops: [...stops, ...outdated.filter(canStop(nowMs)).map(stopOf)], deadlocked: false };
+    return { starts: 0, stops: [...stops, ...stopsOf(kept, outdated.filter(canStop(nowMs)), room)], deadlocked: false };
   }
-  const { lower, upper } = deploymentBounds(desired, service.minimumHealthyPercent, service.maximumPercent);
   const missing = desired - current.length;
   const mayStart = Math.max(0, missing - endingByThemselves(sight, primary.id));
   const failed = primary.rolloutState === 'FAILED';
