@@ -46,6 +46,15 @@ export function broken(where: Where, problem: string, cause?: unknown): AppError
   });
 }
 
+export function contentMismatch(where: Where, expected: string, actual: string): AppError {
+  const text = `${where.registry}, asked to ${where.doing}: the content has digest ${actual.slice(0, 150)}, not ${expected}`;
+  return new AppError('REGISTRY_CONTENT_MISMATCH', text, {
+    kind: 'failed',
+    retryable: true,
+    details: { registry: where.registry, expected },
+  });
+}
+
 function classify(status: number): readonly [string, ErrorKind] {
   if (status === 401) return ['REGISTRY_UNAUTHORIZED', 'unauthenticated'];
   if (status === 403) return ['REGISTRY_DENIED', 'forbidden'];

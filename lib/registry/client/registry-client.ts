@@ -16,7 +16,7 @@ import type { ByteSource, Clock } from '../../store/index.js';
 import { Authenticator, type Fetch, type RegistryCredentials } from './authenticator.js';
 import { type BlobUpload, uploadBlob, type UploadOptions, type UploadOutcome } from './blob-upload.js';
 import { type Endpoint, endpointOf, remoteRepository } from './endpoint.js';
-import { broken, refusedBy } from './errors.js';
+import { broken, contentMismatch, refusedBy } from './errors.js';
 import { Transport, type TransportRequest } from './transport.js';
 
 export interface RegistryClientDeps {
@@ -223,7 +223,7 @@ export class RegistryClient {
   }
 
   private mismatch(doing: string, expected: string, actual: string): Error {
-    return this.broken(doing, `the content has digest ${actual.slice(0, 150)}, not ${expected}`);
+    return contentMismatch({ registry: this.endpoint.registry, doing }, expected, actual);
   }
 }
 

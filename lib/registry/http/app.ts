@@ -3,7 +3,7 @@
  * handler, and whatever is thrown on the way becomes the specification's error document.
  */
 import type { IncomingMessage } from 'node:http';
-import { type Context, Hono } from 'hono';
+import { type Context, Hono, type Next } from 'hono';
 import { toAppError } from '../../errors/index.js';
 import { deleteBlob, readBlob } from './blobs.js';
 import { requestBody, type RequestBody } from './body.js';
@@ -45,6 +45,8 @@ export const registryServerOptions = { requestTimeout: 0, headersTimeout: 60_000
 export function createRegistryApp(deps: RegistryAppDeps, options: RegistryAppOptions = {}): Hono {
   const isPublic = publicMatcher(options.publicRepositories ?? []);
   const app = new Hono();
+  app.use('/v2/*', checkHost);
+  app.use('/token/*', checkHost);
   app.on(['GET', 'POST'], '/token', async (c) => {
     try {
       return await serveToken(c.req.raw, requestBody(c.req.raw, incomingOf(c)), deps, isPublic);
@@ -108,6 +110,13 @@ async function serveV2(
 /** The connection's own request, which the Node server of Hono hands over as `env`. */
 function incomingOf(c: Context): IncomingMessage | undefined {
   return (c.env as { readonly incoming?: IncomingMessage } | undefined)?.incoming;
+}
+
+/** What the Host says becomes part of addresses we give out. */
+async function checkHost(c: Context, next: Next): Promise<Response | void> {
+  const { url } = c.req.raw;
+  if (URL.canParse(url) && /^[A-Za-z0-9._[\]:-]+$/.test(new URL(url).host)) return next();
+  return errorsResponse(400, [{ code: 'UNSUPPORTED', message: 'the Host header is not a host name and port' }]);
 }
 
 function noRoute(method: string, path: string, match: RouteMatch): Response {
