@@ -30,6 +30,10 @@ export class LocalCapacity implements Capacity {
     private readonly options: LocalCapacityOptions,
   ) {}
 
+  async open(cluster: string): Promise<string> {
+    return (await this.ecs.createCluster(cluster)).clusterArn ?? cluster;
+  }
+
   async ensure(cluster: string, wanted: { readonly instances: number }): Promise<void> {
     const maximum = this.options.maximum ?? 32;
     if (wanted.instances > maximum) {
@@ -59,6 +63,7 @@ export class LocalCapacity implements Capacity {
   async remove(cluster: string): Promise<void> {
     await this.turns.take(cluster, async () => {
       for (const instance of await this.ecs.instances(cluster)) await this.deregister(cluster, instance);
+      await this.ecs.deleteCluster(cluster);
     });
   }
 

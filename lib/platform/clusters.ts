@@ -34,8 +34,7 @@ export class Clusters {
   /** Makes the cluster, or brings the one there is to this shape. */
   async put(name: string, spec: ClusterSpec): Promise<{ readonly cluster: Cluster; readonly created: boolean }> {
     checkName('cluster', name);
-    const ecsCluster = await this.deps.ecs.createCluster(name);
-    const created = await this.write(name, ecsCluster.clusterArn ?? name, spec);
+    const created = await this.write(name, await this.deps.capacity.open(name), spec);
     await this.deps.capacity.ensure(name, spec);
     return { cluster: await this.require(name), created };
   }
@@ -92,7 +91,6 @@ export class Clusters {
       const busy = (left?.runningTasksCount ?? 0) + (left?.pendingTasksCount ?? 0) + (left?.activeServicesCount ?? 0);
       if (busy > 0 || (await this.hasServices(name))) return false;
       await this.deps.capacity.remove(name);
-      await this.deps.ecs.deleteCluster(name);
     } catch (error) {
       if (isBusy(error)) return false;
       if (!isEcsError(error, 'ClusterNotFoundException')) throw error;

@@ -11,6 +11,7 @@ import type { Events } from './events.js';
 import { keys, serviceNotFound } from './keys.js';
 import { routeRequest } from './route-request.js';
 import type { TaskDefinitions } from './task-definition.js';
+import type { TaskPlacement } from './task-placement.js';
 import { describeStop, projectTask } from './task-view.js';
 import { Turns } from './turns.js';
 import type { Deployment, DeploymentStatus, Release, Routing } from './types.js';
@@ -40,6 +41,7 @@ export interface DeploymentsDeps {
 }
 
 export interface DeploymentsOptions {
+  readonly placement: TaskPlacement;
   /** After so long a deployment that neither completed nor failed is given up; 15 minutes when absent. */
   readonly deadlineMs?: number;
 }
@@ -56,7 +58,7 @@ export class Deployments {
 
   constructor(
     private readonly deps: DeploymentsDeps,
-    private readonly options: DeploymentsOptions = {},
+    private readonly options: DeploymentsOptions,
   ) {}
 
   async get(cluster: string, service: string, id: string): Promise<Deployment | undefined> {
@@ -179,7 +181,7 @@ export class Deployments {
       return await this.deps.ecs.createService({
         ...shape,
         serviceName: service,
-        launchType: 'EC2',
+        ...this.options.placement,
         schedulingStrategy: 'REPLICA',
         clientToken: deployment.id,
       });

@@ -7,7 +7,7 @@ export { type EventFilter, type Events } from './events.js';
 export { createPlatform, localCapacity, type Platform, type PlatformDeps, type PlatformOptions } from './platform.js';
 export { type Reconciler } from './reconciler.js';
 export { type Deployed, type Services } from './services.js';
-export { type ImageNaming } from './task-definition.js';
+export { type ImageNaming, type TaskDefaults } from './task-definition.js';
 export { describeStop } from './task-view.js';
 export { type TaskFilter, type Tasks } from './tasks.js';
 export * from './types.js';

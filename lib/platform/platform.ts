@@ -9,8 +9,9 @@ import { Ecs, type ECSClient } from './ecs/index.js';
 import { Events } from './events.js';
 import { Reconciler } from './reconciler.js';
 import { Services } from './services.js';
-import { type ImageNaming, TaskDefinitions } from './task-definition.js';
+import { type ImageNaming, type TaskDefaults, TaskDefinitions } from './task-definition.js';
 import { Tasks } from './tasks.js';
+import { placementOf } from './task-placement.js';
 import type { Capacity, Routing, TaskLogs } from './types.js';
 
 export interface PlatformDeps {
@@ -32,6 +33,10 @@ export interface PlatformOptions {
   readonly platform: HostPlatform;
   /** How instances name an image; `repository@digest` when absent. */
   readonly nameImage?: ImageNaming;
+  /** Nothing when absent. */
+  readonly taskDefaults?: TaskDefaults;
+  /** What gives services and tasks their instances; launch type EC2, the instances that are there, when absent. */
+  readonly capacityProvider?: string;
   /** Whether a host in an image name is this registry; loopback names are, when absent. */
   readonly isOwnRegistry?: (host: string) => boolean;
   /** Between looks at unfinished business; 1 s when absent. */
@@ -63,15 +68,22 @@ export function createPlatform(deps: PlatformDeps, options: PlatformOptions): Pl
     ...(options.isOwnRegistry === undefined ? {} : { isOwnRegistry: options.isOwnRegistry }),
   };
   const nameImage = options.nameImage ?? ((repository, digest) => `${repository}@${digest}`);
-  const taskDefinitions = new TaskDefinitions({ ecs, records }, nameImage);
+  const taskDefinitions = new TaskDefinitions({ ecs, records }, { nameImage, defaults: options.taskDefaults ?? {} });
+  const placement = placementOf(options.capacityProvider);
   const events = new Events({ records, clock, ids });
   const deployments = new Deployments(
     { ecs, records, clock, logger, events, taskDefinitions, routing },
-    options.deploymentDeadlineMs === undefined ? {} : { deadlineMs: options.deploymentDeadlineMs },
+    {
+      placement,
+      ...(options.deploymentDeadlineMs === undefined ? {} : { deadlineMs: options.deploymentDeadlineMs }),
+    },
   );
   const services = new Services({ ecs, records, images, content, clock, ids, events, deployments, routing }, check);
   const clusters = new Clusters({ ecs, records, capacity, clock, events, services });
-  const tasks = new Tasks({ ecs, records, images, content, clock, ids, events, taskDefinitions, logs }, check);
+  const tasks = new Tasks(
+    { ecs, records, images, content, clock, ids, events, taskDefinitions, logs },
+    { ...check, placement },
+  );
   const reconciler = new Reconciler({ ecs, records, clock, logger, events, tasks, services, deployments, clusters });
   const loop = new Loop(clock, logger, [
     { everyMs: options.tickMs ?? 1000, run: () => reconciler.tick() },

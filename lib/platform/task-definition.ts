@@ -22,19 +22,31 @@ export interface Runnable {
   readonly ports: readonly PortSpec[];
 }
 
-/** How the instances name an image of ours; `repository@digest` where the engine reads our store itself. */
-export type ImageNaming = (repository: string, digest: Digest) => string;
+/**
+ * How the instances name an image of ours; `repository@digest` where the engine reads our store itself. Elsewhere it
+ * resolves when the image lies where the name says.
+ */
+export type ImageNaming = (repository: string, digest: Digest) => string | Promise<string>;
 
-export function taskDefinitionInput(runnable: Runnable, nameImage: ImageNaming): TaskDefinitionInput {
+/** What the host gives every task. */
+export interface TaskDefaults {
+  readonly executionRoleArn?: string;
+  readonly logConfiguration?: { readonly logDriver: 'awslogs'; readonly options: Readonly<Record<string, string>> };
+}
+
+/** @param image as the instances name it */
+export function taskDefinitionInput(runnable: Runnable, image: string, defaults: TaskDefaults): TaskDefinitionInput {
   const { spec } = runnable;
+  const { executionRoleArn, logConfiguration: logs } = defaults;
   return {
     family: runnable.family,
     networkMode: 'bridge',
     requiresCompatibilities: ['EC2'],
+    ...(executionRoleArn === undefined ? {} : { executionRoleArn }),
     containerDefinitions: [
       defined({
         name: runnable.name,
-        image: nameImage(runnable.image.repository, runnable.image.digest),
+        image,
         essential: true,
         cpu: spec.cpu ?? DEFAULT_CPU_UNITS,
         memory: spec.memory ?? DEFAULT_MEMORY_MIB,
@@ -53,6 +65,7 @@ export function taskDefinitionInput(runnable: Runnable, nameImage: ImageNaming):
           protocol: port.protocol ?? ('tcp' as const),
         })),
         healthCheck: healthCheck(spec.health),
+        logConfiguration: logs === undefined ? undefined : { ...logs, options: { ...logs.options } },
       }),
     ],
   };
@@ -72,12 +85,14 @@ function healthCheck(health: HealthSpec | undefined) {
 export class TaskDefinitions {
   constructor(
     private readonly deps: { readonly ecs: Ecs; readonly records: RecordStore },
-    private readonly nameImage: ImageNaming,
+    private readonly options: { readonly nameImage: ImageNaming; readonly defaults: TaskDefaults },
   ) {}
 
   /** The ARN of a task definition with this content. */
   async ensure(runnable: Runnable): Promise<string> {
-    const input = taskDefinitionInput(runnable, this.nameImage);
+    const { repository, digest } = runnable.image;
+    const image = await this.options.nameImage(repository, digest);
+    const input = taskDefinitionInput(runnable, image, this.options.defaults);
     const key = keys.taskDefinition(contentHash(input));
     const known = await this.deps.records.get<{ readonly arn: string }>(key);
     if (known !== undefined) {

@@ -9,6 +9,7 @@ import type { Events, NewEvent } from './events.js';
 import { checkImage, exposedPorts, type ImageCheckDeps, type ImageCheckOptions } from './image-check.js';
 import { clusterNotFound, keys, TASK_SHARDS, taskPartition } from './keys.js';
 import type { TaskDefinitions } from './task-definition.js';
+import type { TaskPlacement } from './task-placement.js';
 import { describeStop, projectTask, type TaskProjection } from './task-view.js';
 import type { Page, PageOptions, Task, TaskLogLine, TaskLogs, TaskSpec } from './types.js';
 
@@ -23,6 +24,7 @@ export interface TasksDeps extends ImageCheckDeps {
 }
 
 export interface TasksOptions extends ImageCheckOptions {
+  readonly placement: TaskPlacement;
   /** How long the projection of a stopped task is kept; 30 days when absent. */
   readonly keepStoppedMs?: number;
 }
@@ -56,7 +58,7 @@ export class Tasks {
       ports: spec.ports ?? exposedPorts(image.config),
     });
     const clientToken = this.deps.ids.ulid();
-    const task = await this.deps.ecs.runTask({ cluster, taskDefinition, launchType: 'EC2', clientToken });
+    const task = await this.deps.ecs.runTask({ cluster, taskDefinition, ...this.options.placement, clientToken });
     return this.apply(projectTask(task, cluster));
   }
 

@@ -195,10 +195,15 @@ export interface EcsEvent {
 
 /** Gives a cluster its container instances. Calls are idempotent and may be repeated. */
 export interface Capacity {
+  /**
+   * The ARN of the ECS cluster of this name, which is made where the host makes clusters.
+   * @throws AppError kind unsupported for a name the host cannot serve
+   */
+  open(cluster: string): Promise<string>;
   /** Brings the cluster to so many instances. @throws AppError kind unsupported for what the host cannot do */
   ensure(cluster: string, wanted: { readonly instances: number }): Promise<void>;
   describe(cluster: string): Promise<{ readonly kind: string; readonly instances: number; readonly maximum?: number }>;
-  /** Takes all instances away. */
+  /** Undoes `open` and `ensure`: what this made is taken away, what it found is left. */
   remove(cluster: string): Promise<void>;
 }
 
