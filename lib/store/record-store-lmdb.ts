@@ -4,6 +4,7 @@
  * expired ones are found without a scan.
  */
 import { statfs } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { AppError, toAppError } from '../errors/index.js';
 import { makeDirectory, syncDirectory } from './durable-file-fs.js';
@@ -37,6 +38,7 @@ const SAFE_COMMITS = { overlappingSync: false, eventTurnBatching: false };
 const FULL_BELOW_BYTES = 4 * 1024 * 1024;
 const ENOSPC = 28;
 const EIO = 5;
+const REASON_MS = 1_000;
 
 /** Expired records that one write takes away beside its own work: keeps the table bounded without a timer. */
 const LAZY_REMOVALS = 2;
@@ -222,10 +224,12 @@ async function storeFailure(directory: string, error: unknown): Promise<AppError
   if (error instanceof AppError) return error;
   let cause: unknown = error;
   if (typeof error === 'object' && error !== null && 'commitError' in error) {
-    cause = await Promise.resolve(error.commitError).catch((reason: unknown) => reason);
+    const reason = Promise.resolve(error.commitError).catch((hidden: unknown) => hidden);
+    // Not for ever: the library rejects it only once it hears from its writing thread.
+    cause = (await Promise.race([reason, delay(REASON_MS, undefined, { ref: false })])) ?? error;
   }
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
-  if (code === ENOSPC || (code === EIO && (await isFull(directory)))) {
+  if (code === ENOSPC || ((code === EIO || cause === error) && (await isFull(directory)))) {
     return toAppError(Object.assign(new Error('no space left', { cause: error }), { code: 'ENOSPC' }));
   }
   const known = toAppError(cause);

@@ -17,7 +17,7 @@ import { systemIds } from '../../lib/store/ids-system.js';
 import { ContentStore } from '../../lib/store/index.js';
 import { openLmdbRecords, type LmdbRecordStore } from '../../lib/store/record-store-lmdb.js';
 
-const KILLS = 120;
+const KILLS = 100;
 /** Writers on the folder at the same time: they must not take one another's temporary files for rubbish. */
 const ABREAST = 4;
 const LONGEST_MS = 100;
@@ -61,7 +61,7 @@ describe('writers killed at any moment', () => {
     );
     blobs = await openFsBlobs(directory, deps);
     records = await openLmdbRecords(join(directory, 'records'), deps);
-  }, 60_000);
+  }, 180_000);
 
   afterAll(async () => {
     await records?.close();

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { digestOf } from '../../lib/oci/index.js';
 import { openFsBlobs, type FsBlobStore } from '../../lib/store/blob-store-fs.js';
 import { systemClock } from '../../lib/store/clock-system.js';
@@ -34,6 +34,8 @@ async function sizes(blobs: FsBlobStore): Promise<number[]> {
 }
 
 requireTools('root', 'mount', 'umount').describe('a full disk', () => {
+  // lmdb writes to the console what it also throws, some of it late.
+  beforeAll(() => void jest.spyOn(console, 'error').mockImplementation(() => {}));
   beforeEach(() => {
     const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'wharf-test', directory]);
     expect(mounted.status).toBe(0);
