@@ -48,7 +48,7 @@ export async function runStep<T>(
     );
     output.end();
     if ('value' in result) return result.value;
-    throw failed(step, result.exitCode, result.outOfMemory, output.tail());
+    throw failed(step, result.exitCode, result.outOfMemory, output);
   } catch (error) {
     output.end();
     if (!(error instanceof AppError) || error.code !== 'CONTAINER_START_FAILED') throw error;
@@ -60,12 +60,12 @@ export async function runStep<T>(
   }
 }
 
-function failed(step: Step, exitCode: number, outOfMemory: boolean, tail: readonly string[]): AppError {
+function failed(step: Step, exitCode: number, outOfMemory: boolean, output: StepOutput): AppError {
   const why = outOfMemory ? `ran out of memory (exit code ${exitCode})` : `failed with exit code ${exitCode}`;
-  const last = tail.at(-1);
+  const last = output.lastWord();
   return new AppError('BUILD_RUN_FAILED', `${shown(step)} ${why}${last === undefined ? '' : `: ${last}`}`, {
     kind: 'failed',
-    details: { exitCode, output: tail },
+    details: { exitCode, output: output.tail() },
     ...(outOfMemory ? { hint: 'give builds more memory, or let the command use less' } : {}),
   });
 }
@@ -85,6 +85,8 @@ class StepOutput {
   private readonly decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
   private characters = 0;
   private last = '';
+  /** By stream: which of the two pipes is read first is chance. */
+  private readonly lastOf = { stdout: '', stderr: '' };
 
   constructor(
     private readonly step: number,
@@ -100,13 +102,18 @@ class StepOutput {
   }
 
   tail(): string[] {
-    const lines = this.last.split(/[\r\n]+/).filter((line) => line.trim() !== '');
-    return lines.slice(-TAIL_LINES);
+    return linesOf(this.last).slice(-TAIL_LINES);
+  }
+
+  /** The line that most likely says why a command failed. */
+  lastWord(): string | undefined {
+    return linesOf(this.lastOf.stderr).at(-1) ?? linesOf(this.lastOf.stdout).at(-1);
   }
 
   private say(stream: 'stdout' | 'stderr', text: string): void {
     if (text === '') return;
     this.last = (this.last + text).slice(-TAIL_CHARACTERS);
+    this.lastOf[stream] = (this.lastOf[stream] + text).slice(-TAIL_CHARACTERS);
     const before = this.characters;
     this.characters += text.length;
     if (before < MAX_CHARACTERS) this.emit({ type: 'step-output', step: this.step, stream, text });
@@ -115,4 +122,8 @@ class StepOutput {
       this.emit({ type: 'step-output', step: this.step, stream: 'stderr', text: note });
     }
   }
+}
+
+function linesOf(text: string): string[] {
+  return text.split(/[\r\n]+/).filter((line) => line.trim() !== '');
 }
