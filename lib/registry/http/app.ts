@@ -113,10 +113,11 @@ function incomingOf(c: Context): IncomingMessage | undefined {
 }
 
 /** What the Host says becomes part of addresses we give out. */
-async function checkHost(c: Context, next: Next): Promise<Response | void> {
+function checkHost(c: Context, next: Next): Promise<Response | void> {
   const { url } = c.req.raw;
   if (URL.canParse(url) && /^[A-Za-z0-9._[\]:-]+$/.test(new URL(url).host)) return next();
-  return errorsResponse(400, [{ code: 'UNSUPPORTED', message: 'the Host header is not a host name and port' }]);
+  const message = 'the Host header is not a host name and port';
+  return Promise.resolve(errorsResponse(400, [{ code: 'UNSUPPORTED', message }]));
 }
 
 function noRoute(method: string, path: string, match: RouteMatch): Response {
