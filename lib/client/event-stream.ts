@@ -16,7 +16,7 @@ export async function* parseEvents(body: AsyncIterable<Uint8Array>): AsyncIterab
   let event = '';
   let data: string[] = [];
   for await (const chunk of body) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r\n|\n|\r/);
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r?\n/);
     rest = lines.pop() ?? '';
     for (const line of lines) {
       if (line === '') {
