@@ -1,0 +1,170 @@
+/** The life of a platform on one machine: stopped, killed and started again, and refusing what it must refuse. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { digestOf } from '../../lib/oci/index.js';
+import { requireTools } from '../host-tools.js';
+import { PlatformProcess, runCommand } from './platform-process.js';
+
+const host = requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'busybox');
+
+interface TaskList {
+  readonly tasks: readonly {
+    readonly id: string;
+    readonly containers: readonly { readonly ports: readonly { readonly host: number }[] }[];
+  }[];
+}
+
+host.describe('a platform', () => {
+  let platform: PlatformProcess;
+  beforeAll(async () => {
+    platform = await PlatformProcess.create();
+    await platform.start();
+    const pushed = await runCommand(process.execPath, ['--import', 'tsx', 'scripts/base-image.ts', platform.data]);
+    if (pushed.exitCode !== 0) throw new Error(pushed.stderr);
+    await platform.must('cluster', 'create', 'main', '--instances', '2');
+  }, 90_000);
+  afterAll(async () => {
+    expect(await platform.remove()).toEqual([]);
+  }, 120_000);
+
+  async function tasks(): Promise<TaskList['tasks']> {
+    const response = await platform.api('/v1/clusters/main/tasks');
+    return ((await response.json()) as TaskList).tasks;
+  }
+
+  async function answers(): Promise<string[]> {
+    const ports = (await tasks()).flatMap((task) => task.containers.flatMap((container) => container.ports));
+    return Promise.all(
+      ports.map(async ({ host: port }) => (await fetch(`http://127.0.0.1:${port}/release.txt`)).text()),
+    );
+  }
+
+  test('finds its images, services and running containers again after kill -9 and after Ctrl-C', async () => {
+    await platform.must('build', 'examples/hello', '-t', 'hello:1');
+    await platform.must('deploy', 'hello', '--image', 'hello:1', '--count', '2');
+    const before = (await tasks()).map((task) => task.id).sort();
+    for (const signal of ['SIGKILL', 'SIGINT'] as const) {
+      const ended = await platform.end(signal);
+      expect(ended).toBe(signal === 'SIGKILL' ? 'SIGKILL' : 0);
+      await platform.start();
+      expect((await tasks()).map((task) => task.id).sort()).toEqual(before);
+      expect(await answers()).toEqual(['release 1\n', 'release 1\n']);
+      expect((await platform.must('images')).stdout).toContain('hello');
+    }
+  }, 180_000);
+
+  test('refuses a second process on the same folder, by the id of the first', async () => {
+    const second = await platform.wharf('up', '--listen', '127.0.0.1:0');
+    expect(second.exitCode).toBe(5);
+    expect(second.stderr).toMatch(/process \d+ runs a platform on/);
+  }, 60_000);
+
+  describe('when a build cannot be done, says why in one sentence with a stable code', () => {
+    /** A context with this Dockerfile, built from the command line. */
+    async function failedBuild(dockerfile: string): Promise<string> {
+      const folder = join(platform.folder, `case-${Math.abs(hash(dockerfile))}`);
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'Dockerfile'), dockerfile);
+      const { exitCode, stderr } = await platform.wharf('build', folder, '-t', 'bad', '--progress', 'plain');
+      expect(exitCode).not.toBe(0);
+      return stderr;
+    }
+    const hash = (text: string): number => [...text].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) | 0, 7);
+
+    test.each([
+      ['an unknown instruction', 'FROM busybox:1\nRUNN true\n', ['Dockerfile:2', 'RUNN', 'RUN']],
+      ['an unknown base image', 'FROM nowhere:1\n', ['BUILD_BASE_UNKNOWN', 'nowhere:1', 'Dockerfile:1']],
+      [
+        'a missing source',
+        'FROM busybox:1\nCOPY absent.txt /\n',
+        ['BUILD_COPY_SOURCE_MISSING', 'absent.txt', 'Dockerfile:2'],
+      ],
+      [
+        'a failing command',
+        'FROM busybox:1\nRUN echo before; exit 7\n',
+        ['BUILD_RUN_FAILED', '7', 'before', 'Dockerfile:2'],
+      ],
+    ])(
+      '%s',
+      async (_, dockerfile, parts) => {
+        const said = await failedBuild(dockerfile);
+        for (const part of parts) expect(said).toContain(part);
+      },
+      60_000,
+    );
+  });
+
+  test('refuses a context that leaves its folder, by the name of the entry', async () => {
+    const folder = join(platform.folder, 'escape');
+    mkdirSync(folder, { recursive: true });
+    for (const name of ['../outside', '/etc/absolute']) {
+      const made = await runCommand('python3', ['-c', TAR_WITH, join(folder, 'bad.tar'), name]);
+      expect(made.stderr).toBe('');
+      const { exitCode, stdout } = await runCommand('curl', [
+        ...['-s', '-T', join(folder, 'bad.tar'), '-X', 'POST'],
+        ...['-H', `Authorization: Bearer ${platform.ready?.token}`, '-H', 'Content-Type: application/x-tar'],
+        `${platform.ready?.url}/v1/builds?tag=bad`,
+      ]);
+      expect(exitCode).toBe(0);
+      expect(stdout).toContain(name);
+      expect(stdout).toMatch(/TAR_UNSAFE_PATH|CONTEXT_/);
+    }
+  }, 60_000);
+});
+
+/** Writes a tar with one entry of any name: no packer of ours would. */
+const TAR_WITH = `
+import io, sys, tarfile
+with tarfile.open(sys.argv[1], 'w') as tar:
+    for name, text in (('Dockerfile', b'FROM scratch\\nCOPY . /\\n'), (sys.argv[2], b'x')):
+        info = tarfile.TarInfo(name); info.size = len(text)
+        tar.addfile(info, io.BytesIO(text))
+`;
+
+requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'mount').describe('a full disk', () => {
+  let platform: PlatformProcess;
+  let disk: string;
+  beforeAll(async () => {
+    platform = await PlatformProcess.create();
+    disk = join(platform.folder, 'small-disk');
+    mkdirSync(disk);
+    const mounted = await runCommand('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk]);
+    if (mounted.exitCode !== 0) throw new Error(mounted.stderr);
+  });
+  afterAll(async () => {
+    await runCommand('umount', [disk]);
+    expect(await platform.remove()).toEqual([]);
+  }, 60_000);
+
+  test('is told as 503, and loses nothing that was acknowledged', async () => {
+    const full = await PlatformProcess.create(join(disk, 'data'));
+    try {
+      await full.start();
+      const push = (bytes: Buffer): Promise<Response> =>
+        full.api('/v2/app/blobs/uploads/', { method: 'POST' }).then((started) =>
+          fetch(`${new URL(started.headers.get('location') ?? '', full.ready?.url)}?digest=${digestOf(bytes)}`, {
+            method: 'PUT',
+            body: bytes,
+            headers: { authorization: `Bearer ${full.ready?.token}` },
+          }),
+        );
+      const statuses: number[] = [];
+      const kept: Buffer[] = [];
+      for (let i = 0; i < 12 && !statuses.includes(503); i += 1) {
+        const bytes = Buffer.alloc(4 * 1024 * 1024, `blob ${i}`);
+        const response = await push(bytes).catch(() => undefined);
+        statuses.push(response?.status ?? 0);
+        if (response?.status === 201) kept.push(bytes);
+      }
+      expect(statuses).toContain(201);
+      expect(statuses.at(-1)).toBe(503);
+      for (const bytes of kept) {
+        const response = await full.api(`/v2/app/blobs/${digestOf(bytes)}`);
+        expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).toBe(true);
+      }
+    } finally {
+      expect(await full.remove()).toEqual([]);
+    }
+  }, 120_000);
+});
