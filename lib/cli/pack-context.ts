@@ -62,18 +62,31 @@ async function readIgnore(root: string, dockerfile: string): Promise<IgnoreFile>
   return parseIgnore('');
 }
 
-async function* walk(root: string, folder: string, selection: Selection): AsyncIterable<TarMember> {
+/** @param pending ignored folders above, which come along as soon as something in them does */
+async function* walk(
+  root: string,
+  folder: string,
+  selection: Selection,
+  pending: readonly TarMember[] = [],
+): AsyncGenerator<TarMember, void> {
+  let waiting = pending;
   const names = (await readdir(join(root, folder))).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   for (const name of names) {
     const path = folder === '' ? name : `${folder}/${name}`;
     const stats = await lstat(join(root, path)).catch(absentIsUndefined);
     if (stats === undefined) continue;
-    if (stats.isDirectory()) {
-      if (selection.has(path)) yield { entry: entryOf(path, stats, 'directory'), body: nothing() };
-      if (selection.mayContain(path)) yield* walk(root, path, selection);
-    } else if (selection.has(path)) {
-      const member = await memberOf(join(root, path), path, stats);
-      if (member !== undefined) yield member;
+    const isFolder = stats.isDirectory();
+    const member = await memberOf(join(root, path), path, stats);
+    if (member !== undefined && selection.has(path)) {
+      yield* waiting;
+      waiting = [];
+      yield member;
+      if (isFolder) yield* walk(root, path, selection);
+    } else if (member !== undefined && isFolder && selection.mayContain(path)) {
+      for await (const inner of walk(root, path, selection, [...waiting, member])) {
+        waiting = [];
+        yield inner;
+      }
     }
   }
 }
@@ -83,9 +96,15 @@ async function memberOf(full: string, path: string, stats: Stats): Promise<TarMe
   if (stats.isSymbolicLink()) {
     return { entry: { ...entryOf(path, stats, 'symlink'), linkTarget: await readlink(full) }, body: nothing() };
   }
+  if (stats.isDirectory()) return { entry: entryOf(path, stats, 'directory'), body: nothing() };
   if (!stats.isFile()) return undefined;
   const entry = { ...entryOf(path, stats, 'file'), sizeBytes: stats.size };
-  return { entry, body: stats.size === 0 ? nothing() : createReadStream(full, { end: stats.size - 1 }) };
+  return { entry, body: stats.size === 0 ? nothing() : contentOf(full, stats.size) };
+}
+
+/** As many bytes as there were when the folder was read, should the file grow meanwhile. Opened only when it is read. */
+async function* contentOf(path: string, sizeBytes: number): AsyncIterable<Uint8Array> {
+  yield* createReadStream(path, { end: sizeBytes - 1 });
 }
 
 function entryOf(path: string, stats: Stats, type: LayerEntry['type']): LayerEntry {

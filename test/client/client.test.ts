@@ -95,7 +95,7 @@ describe('the client', () => {
     let connections = 0;
     const cutting: typeof fetch = async (input, init) => {
       const response = await fetch(input, init);
-      if (!String(input).endsWith('/log')) return response;
+      if (!response.url.endsWith('/log')) return response;
       connections += 1;
       const reader = response.body?.getReader();
       const first = await reader?.read();

@@ -47,8 +47,8 @@ export function createToldBuilds(deps: { readonly clock: Clock; readonly ids: Id
       const entry = entries.get(id);
       if (entry === undefined) return;
       for (let next = after; ; next += 1) {
-        while (entry.log[next] === undefined && signal?.aborted !== true) {
-          if (entry.build.finishedMs !== undefined) return;
+        while (entry.log[next] === undefined) {
+          if (entry.build.finishedMs !== undefined || signal?.aborted === true) return;
           await new Promise<void>((resolve) => {
             entry.waiting.add(resolve);
             signal?.addEventListener('abort', () => resolve(), { once: true });

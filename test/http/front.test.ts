@@ -77,9 +77,9 @@ describe('the front', () => {
     await healthy(current.target);
     const answers = new Map<string, number>();
     const failures: unknown[] = [];
-    let isOver = false;
+    const over = new AbortController();
     const client = async (worker: number) => {
-      for (let n = 0; !isOver; n += 1) {
+      for (let n = 0; !over.signal.aborted; n += 1) {
         const post = (n + worker) % 3 === 0;
         try {
           const answer = await ask(`/${n}`, post ? { method: 'POST', body: 'x'.repeat(n % 5000) } : {});
@@ -105,7 +105,7 @@ describe('the front', () => {
       await front.deregister(arn, leaving.target);
       await leaving.close();
     }
-    isOver = true;
+    over.abort();
     await Promise.all(clients);
     expect(failures).toEqual([]);
     expect([...answers.keys()].sort()).toEqual([0, 1, 2, 3, 4, 5].map((n) => `release ${n}`));

@@ -109,7 +109,7 @@ describe('deploying a service', () => {
       platform.services.put('main', 'web', spec('hello:1', 1)),
       platform.services.put('main', 'web', spec('hello:2', 1)),
     ]);
-    expect(both.map(({ release }) => release.number).sort()).toEqual([1, 2]);
+    expect(both.map(({ release }) => release.number).sort((a, b) => a - b)).toEqual([1, 2]);
     expect(await ends()).toBe('completed');
     expect(await platform.services.get('main', 'web')).toMatchObject({ release: 2, currentRelease: 2 });
   });

@@ -36,7 +36,7 @@ describe('the OpenAPI document', () => {
   test('declares every parameter of every path', () => {
     const paths = document['paths'] as Record<string, Record<string, { parameters: { name: string; in: string }[] }>>;
     for (const [path, methods] of Object.entries(paths)) {
-      const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
+      const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name).sort();
       for (const { parameters } of Object.values(methods)) {
         const declared = parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => name);
         expect(declared.sort()).toEqual(named);

@@ -1,0 +1,288 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
+
+let cli: CliFixture;
+
+beforeAll(async () => {
+  cli = await createCliFixture();
+  await cli.api.base.images.add('hello:1');
+  await cli.api.base.images.add('hello:2', { label: 'two' });
+});
+
+afterAll(() => cli.close());
+
+const json = ({ stdout }: Ran) => JSON.parse(stdout) as Record<string, unknown>;
+const small = ['--cpu', '2', '--memory', '6'];
+
+describe('wharf', () => {
+  test('makes a cluster, lists it, and names the result alone on stdout', async () => {
+    const made = await cli.run(['cluster', 'create', 'main', '--instances', '2']);
+    expect(made).toEqual({ code: 0, stdout: 'main\n', stderr: 'cluster main has 2 instances\n' });
+    expect((await cli.run(['cluster', 'ls'])).stdout).toMatch(/^CLUSTER +STATUS +INSTANCES.*\nmain +active +2\/2/);
+    expect(json(await cli.run(['cluster', 'ls', '--json']))).toMatchObject({ clusters: [{ name: 'main' }] });
+  });
+
+  test('deploys, waits until it is done, and prints the address', async () => {
+    const deployed = await cli.run(['deploy', 'web', '--image', 'hello:1', '--count', '2', '-e', 'A=1', ...small]);
+    expect(deployed).toMatchObject({ code: 0, stdout: 'http://web.main.localhost\n' });
+    expect(deployed.stderr).toContain('release 1 of web: hello:1');
+  });
+
+  test('keeps what is not said when it deploys again', async () => {
+    const deployed = await cli.run(['deploy', 'web', '--image', 'hello:2', '-e', 'B=2', '--json']);
+    expect(json(deployed)).toMatchObject({
+      deployment: { status: 'completed' },
+      release: { number: 2, spec: { count: 2, image: 'hello:2', env: { A: '1', B: '2' }, memory: 6 } },
+    });
+    const same = await cli.run(['deploy', 'web']);
+    expect(same).toMatchObject({ code: 0, stderr: 'release 2 of web is unchanged\n' });
+  });
+
+  test('rolls back to the release before', async () => {
+    const back = await cli.run(['rollback', 'web', '--json']);
+    expect(json(back)).toMatchObject({ deployment: { status: 'completed' }, release: { number: 3, rollbackOf: 1 } });
+  });
+
+  test('shows services and tasks', async () => {
+    const shown = await cli.run(['ps']);
+    expect(shown.stdout).toMatch(/main +web +3 +hello:1 +2\/2 +completed +http:\/\/web\.main\.localhost/);
+    expect(shown.stdout.match(/^[0-9a-f]{12} +web +3 +RUNNING/gm)).toHaveLength(2);
+    expect(json(await cli.run(['ps', '--json', '--cluster', 'main']))).toMatchObject({ services: [{ name: 'web' }] });
+  });
+
+  test('prints the logs of all tasks of a service, or of one by the beginning of its id', async () => {
+    const all = await cli.run(['logs', 'web']);
+    expect(all.stdout.match(/^[0-9a-f]{8} hello from [0-9a-f]+$/gm)).toHaveLength(2);
+    const [, id = ''] = /hello from ([0-9a-f]+)/.exec(all.stdout) ?? [];
+    const one = await cli.run(['logs', id.slice(0, 10), '--json']);
+    expect(json(one)).toMatchObject({ task: id, text: `hello from ${id}` });
+  });
+
+  test('lists images, and what is in one', async () => {
+    expect((await cli.run(['images'])).stdout).toMatch(/hello +1 +sha256:/);
+    expect(json(await cli.run(['images', 'hello:1', '--json']))).toMatchObject({ repository: 'hello', tag: '1' });
+  });
+
+  test('stops the tasks of a service, which stays, and deletes it', async () => {
+    expect(await cli.run(['stop', 'web'])).toMatchObject({ code: 0 });
+    expect(json(await cli.run(['ps', '--json']))).toMatchObject({ services: [{ count: { desired: 0, running: 0 } }] });
+    expect(await cli.run(['rm', 'web'])).toMatchObject({ code: 0, stdout: 'web\n' });
+    expect(json(await cli.run(['ps', '--json']))).toMatchObject({ services: [] });
+  });
+
+  test('stops one task', async () => {
+    await cli.run(['deploy', 'one', '--image', 'hello:1', ...small]);
+    const { tasks } = json(await cli.run(['ps', '--json'])) as { tasks: { id: string }[] };
+    const id = tasks[0]?.id ?? '';
+    expect(await cli.run(['stop', id.slice(0, 12)])).toMatchObject({ code: 0, stdout: `${id}\n` });
+    await cli.run(['rm', 'one']);
+  });
+
+  test('says which release failed and why, and leaves with 1', async () => {
+    const { agent } = cli.api.base;
+    agent.auto = false;
+    const failing = setInterval(() => {
+      for (const id of agent.taskIds) agent.failToStart(id, 'CannotPullContainerError: no such layer');
+    }, 20);
+    const failed = await cli.run(['deploy', 'bad', '--image', 'hello:1', ...small]);
+    clearInterval(failing);
+    agent.auto = true;
+    expect(failed.code).toBe(1);
+    expect(failed.stdout).toBe('');
+    expect(failed.stderr).toMatch(
+      /error release 1 of bad failed: .*CannotPullContainerError: no such layer.*\(DEPLOYMENT_FAILED\)/s,
+    );
+    await cli.run(['rm', 'bad']);
+  });
+
+  test('deletes a cluster', async () => {
+    await cli.run(['cluster', 'create', 'gone']);
+    expect(await cli.run(['cluster', 'rm', 'gone'])).toMatchObject({ code: 0, stdout: 'gone\n' });
+  });
+});
+
+describe('wharf build', () => {
+  /** Tells the next build to end so, as soon as it is there. */
+  async function building(args: readonly string[], end: 'succeeded' | 'failed'): Promise<Ran> {
+    const before = cli.api.builds.submitted.length;
+    const running = cli.run(['build', ...args]);
+    await cli.api.base.until('it was submitted', () => cli.api.builds.submitted.length > before);
+    const { builds } = await cli.api.builds.list({ limit: 1 });
+    const id = builds[0]?.id ?? '';
+    const tell = (event: Parameters<typeof cli.api.builds.tell>[1]) => cli.api.builds.tell(id, event);
+    tell({ type: 'step-started', step: 1, name: '[1/2]', instruction: 'FROM busybox' });
+    tell({ type: 'step-finished', step: 1, cached: true, milliseconds: 1 });
+    tell({ type: 'step-started', step: 2, name: '[2/2]', instruction: 'RUN make' });
+    tell({ type: 'step-output', step: 2, stream: 'stdout', text: 'made it\n' });
+    tell({
+      type: 'step-finished',
+      step: 2,
+      cached: false,
+      milliseconds: 1500,
+      failed: end === 'failed',
+      layerBytes: 2048,
+    });
+    const digest = `sha256:${'0'.repeat(64)}` as never;
+    const step = { name: '[1/2]', instruction: 'FROM busybox', cached: true, milliseconds: 1 };
+    if (end === 'succeeded') {
+      const result = { digest, imageId: digest, tags: ['hello:9'], layers: [], steps: [step], stepsCached: 1 };
+      tell({ type: 'finished', status: 'succeeded', result });
+    } else {
+      const error = { code: 'RUN_FAILED', message: 'RUN make ended with 2', file: 'Dockerfile', line: 2 };
+      tell({ type: 'finished', status: 'failed', error });
+    }
+    return running;
+  }
+
+  beforeAll(async () => {
+    await mkdir(join(cli.folder, 'app'));
+    await writeFile(join(cli.folder, 'app', 'Dockerfile'), 'FROM busybox\nRUN make\nCMD ["true"]\n');
+  });
+
+  test('shows its steps on stderr and the image on stdout', async () => {
+    const built = await building(['app', '-t', 'hello:9', '--build-arg', 'A=1', '--target', 't'], 'succeeded');
+    expect(built).toMatchObject({ code: 0, stdout: `hello:9@sha256:${'0'.repeat(64)}\n` });
+    expect(built.stderr).toContain('#1 [1/2] FROM busybox\n#1 CACHED\n#2 [2/2] RUN make\n');
+    expect(built.stderr).toContain('#2 DONE 1.5s, layer 2.0 KiB\n');
+    expect(cli.api.builds.submitted.at(-1)).toMatchObject({
+      tags: ['hello:9'],
+      args: { A: '1' },
+      target: 't',
+      dockerfile: 'Dockerfile',
+    });
+  });
+
+  test('shows the failing line of the Dockerfile and leaves with 1', async () => {
+    const failed = await building(['app', '-t', 'hello:9'], 'failed');
+    expect(failed).toMatchObject({ code: 1, stdout: '' });
+    expect(failed.stderr).toContain('#2 ERROR after 1.5s\n');
+    expect(failed.stderr).toContain('ERROR RUN_FAILED: Dockerfile:2: RUN make ended with 2\n');
+    expect(failed.stderr).toContain('    1 | FROM busybox\n>>> 2 | RUN make\n    3 | CMD ["true"]\n');
+  });
+
+  test('prints the whole build as JSON', async () => {
+    expect(json(await building(['app', '--json', '--progress', 'quiet'], 'succeeded'))).toMatchObject({
+      status: 'succeeded',
+    });
+  });
+
+  test('refuses a folder without a Dockerfile before anything is sent', async () => {
+    expect(await cli.run(['build', '.'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('DOCKERFILE_NOT_FOUND'),
+    });
+    expect(await cli.run(['build', 'absent'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('CONTEXT_NOT_FOUND'),
+    });
+  });
+});
+
+describe('exit codes', () => {
+  test.each([
+    ['an unknown command', ['bogus'], 2],
+    ['an unknown option', ['ps', '--bogus'], 2],
+    ['a value that is none', ['cluster', 'create', 'x', '--instances', 'many'], 2],
+    ['a port that is none', ['deploy', 'web', '--cluster', 'main', '--image', 'hello:1', '--port', '99999'], 2],
+    ['a token that is not valid', ['ps', '--token', 'wrong'], 3],
+    ['a service that is not there', ['rollback', 'absent', '--cluster', 'main'], 4],
+    ['an image that is not there', ['deploy', 'x', '--cluster', 'main', '--image', 'absent'], 4],
+    ['a cluster that is in use', ['cluster', 'rm', 'used'], 5],
+    ['help', ['--help'], 0],
+    ['the version', ['--version'], 0],
+  ])('%s', async (_, args, code) => {
+    if (args.includes('used')) {
+      await cli.run(['cluster', 'create', 'used']);
+      await cli.run(['deploy', 'x', '--cluster', 'used', '--image', 'hello:1', '--no-wait', ...small]);
+    }
+    const ran = await cli.run(args);
+    expect([ran.code, ran.stderr]).toEqual([code, expect.any(String)]);
+  });
+
+  test('7 when waiting took too long', async () => {
+    const { agent } = cli.api.base;
+    agent.auto = false;
+    const ran = await cli.run([
+      'deploy',
+      'slow',
+      '--cluster',
+      'main',
+      '--image',
+      'hello:1',
+      '--timeout',
+      '0',
+      ...small,
+    ]);
+    agent.auto = true;
+    expect(ran).toMatchObject({ code: 7, stderr: expect.stringContaining('TIMEOUT') });
+  });
+});
+
+describe('the connection', () => {
+  const off = { WHARF_URL: undefined, WHARF_TOKEN: undefined };
+
+  test('comes from the data folder when nothing else is said', async () => {
+    expect(await cli.run(['ps'], { env: off })).toMatchObject({ code: 2, stderr: expect.stringContaining('wharf up') });
+    await mkdir(join(cli.folder, 'data'));
+    const address = { url: cli.url, token: cli.api.tokens.read };
+    await writeFile(join(cli.folder, 'data', 'connection.json'), JSON.stringify(address));
+    expect(await cli.run(['cluster', 'ls', '--data', 'data'], { env: off })).toMatchObject({ code: 0 });
+  });
+
+  test('does not show the token of one platform to another', async () => {
+    const ran = await cli.run(['ps', '--data', 'data', '--url', 'http://127.0.0.1:9'], { env: off });
+    expect(ran).toMatchObject({ code: 3, stderr: expect.stringContaining('NOT_CONNECTED') });
+  });
+});
+
+describe('wharf up', () => {
+  const platform = (closed: string[]) => ({
+    url: 'http://127.0.0.1:7071',
+    registry: '127.0.0.1:7071',
+    ecs: 'http://127.0.0.1:7071',
+    token: 'wharf_0123456789',
+    close: async () => void closed.push('closed'),
+  });
+
+  test('prints one JSON line when it is ready, and stops cleanly when interrupted', async () => {
+    const closed: string[] = [];
+    const asked: unknown[] = [];
+    const interruption = new AbortController();
+    const ran = await cli.run(['up', '--data', 'd', '--listen', '127.0.0.1:7071', '--token', 't', '--json'], {
+      interrupted: interruption.signal,
+      startEmbedded: async (options) => {
+        asked.push(options);
+        setTimeout(() => interruption.abort(), 10);
+        return platform(closed);
+      },
+    });
+    expect(ran.code).toBe(0);
+    expect(ran.stdout.split('\n')).toHaveLength(2);
+    expect(json(ran)).toEqual({
+      url: 'http://127.0.0.1:7071',
+      registry: '127.0.0.1:7071',
+      ecs: 'http://127.0.0.1:7071',
+      token: 'wharf_0123456789',
+    });
+    expect(asked).toEqual([{ data: join(cli.folder, 'd'), listen: { host: '127.0.0.1', port: 7071 }, token: 't' }]);
+    expect(closed).toEqual(['closed']);
+  });
+
+  test('prints the address, the token and three commands for a person', async () => {
+    const interruption = new AbortController();
+    interruption.abort();
+    const ran = await cli.run(['up'], { interrupted: interruption.signal, startEmbedded: async () => platform([]) });
+    expect(ran.stdout).toContain('http://127.0.0.1:7071');
+    expect(ran.stdout).toContain('wharf_0123456789');
+    expect(ran.stdout.match(/^ {2}npx wharf .*$/gm)).toHaveLength(3);
+  });
+
+  test('refuses an address that is none', async () => {
+    expect(await cli.run(['up', '--listen', 'nonsense'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('LISTEN_INVALID'),
+    });
+  });
+});
