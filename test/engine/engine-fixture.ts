@@ -9,7 +9,6 @@ import { ScriptedTargetGroups } from '../fakes/target-groups.js';
 
 export type Body = Record<string, unknown> & {
   // The answers of many operations, as far as tests look into them.
-  readonly __type?: string;
   readonly message?: string;
   readonly tasks?: readonly TaskBody[];
   readonly failures?: readonly { readonly arn: string; readonly reason: string; readonly detail?: string }[];

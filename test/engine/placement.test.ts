@@ -1,6 +1,6 @@
 /** Placement as a pure function: what always holds over random histories, and the strategies by example. */
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { place, type Requirement } from '../../lib/engine/placement/place.js';
 import { adjusted, portKeys, type InstanceSnapshot, type Snapshot } from '../../lib/engine/placement/snapshot.js';
 import { checkStrategies } from '../../lib/engine/placement/strategy.js';

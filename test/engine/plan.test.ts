@@ -1,6 +1,6 @@
 /** The arithmetic of rolling deployments: bounds, thresholds and the plan, by the vectors of ECS. */
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { breakerThreshold, deploymentBounds } from '../../lib/engine/services/bounds.js';
 import type { Verdict } from '../../lib/engine/services/health.js';
 import { planService, type ServiceSight } from '../../lib/engine/services/plan.js';

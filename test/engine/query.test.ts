@@ -1,6 +1,6 @@
 /** The cluster query language and its patterns. */
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { EcsError } from '../../lib/engine/ecs-error.js';
 import { evaluate } from '../../lib/engine/placement/evaluate.js';
 import { compilePattern } from '../../lib/engine/placement/pattern.js';

@@ -287,4 +287,15 @@ describe('the engine', () => {
     expect(lines).toEqual([`hello from ${idOf(task.taskArn)}`]);
     expect(fixture.engine.logs(task.taskArn.replace(/.$/, 'x'), 'app', {})).toBeUndefined();
   });
+
+  test('asked to end its tasks with itself waits until they have ended', async () => {
+    await fixture.instance();
+    await fixture.definition('job');
+    const task = await runOne({ taskDefinition: 'job' });
+    fixture.agent.start(idOf(task.taskArn));
+    await becomes(task.taskArn, 'RUNNING');
+    fixture.agent.auto = true;
+    await fixture.engine.stop({ stopTasks: true });
+    expect(await describeOne(task.taskArn)).toMatchObject({ lastStatus: 'STOPPED', stopCode: 'UserInitiated' });
+  });
 });
