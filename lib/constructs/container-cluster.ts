@@ -33,6 +33,8 @@ import { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
 
 export interface ContainerClusterProps {
+  /** Also its name in the API: a DNS label of at most 32 characters. @default wharf */
+  readonly clusterName?: string;
   /** @default - a new VPC with two public subnets, no NAT gateway, flow logs */
   readonly vpc?: IVpc;
   /** @default t4g.small */
@@ -45,7 +47,14 @@ export interface ContainerClusterProps {
   readonly volumeGiB?: number;
 }
 
+/** As the control plane checks it (NAME_PATTERN of lib/platform). */
+const CLUSTER_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
+
 export class ContainerCluster extends Construct {
+  readonly clusterName: string;
+  readonly maxInstances: number;
+  /** What images must be built for, as `linux/arm64`. */
+  readonly platform: string;
   readonly vpc: IVpc;
   readonly cluster: Cluster;
   readonly securityGroup: SecurityGroup;
@@ -56,8 +65,19 @@ export class ContainerCluster extends Construct {
 
   constructor(scope: Construct, id: string, props: ContainerClusterProps = {}) {
     super(scope, id);
+    this.clusterName = props.clusterName ?? 'wharf';
+    if (!CLUSTER_NAME.test(this.clusterName)) {
+      throw new Error(`clusterName ${this.clusterName}: a DNS label of 1 to 32 characters is wanted`);
+    }
+    this.maxInstances = props.maxInstances ?? 4;
+    const instanceType = props.instanceType ?? new InstanceType('t4g.small');
+    this.platform = instanceType.architecture === InstanceArchitecture.ARM_64 ? 'linux/arm64' : 'linux/amd64';
     this.vpc = props.vpc ?? (this.createVpc() as IVpc);
-    this.cluster = new Cluster(this, 'Cluster', { vpc: this.vpc, containerInsightsV2: ContainerInsights.ENABLED });
+    this.cluster = new Cluster(this, 'Cluster', {
+      clusterName: this.clusterName,
+      vpc: this.vpc,
+      containerInsightsV2: ContainerInsights.ENABLED,
+    });
     this.securityGroup = new SecurityGroup(this, 'Instances', {
       vpc: this.vpc,
       description: 'Container instances: nothing comes in unless a rule is added',
@@ -81,7 +101,7 @@ export class ContainerCluster extends Construct {
         reason: 'What the ECS agent needs to register and report, as CDK grants it.',
       },
     ]);
-    this.launchTemplate = this.createLaunchTemplate(props);
+    this.launchTemplate = this.createLaunchTemplate(instanceType, props.volumeGiB ?? 40);
     this.autoScalingGroup = this.createAutoScalingGroup(props);
     this.capacityProvider = new AsgCapacityProvider(this, 'Capacity', {
       autoScalingGroup: this.autoScalingGroup,
@@ -115,8 +135,7 @@ export class ContainerCluster extends Construct {
     return vpc;
   }
 
-  private createLaunchTemplate(props: ContainerClusterProps): LaunchTemplate {
-    const instanceType = props.instanceType ?? new InstanceType('t4g.small');
+  private createLaunchTemplate(instanceType: InstanceType, volumeGiB: number): LaunchTemplate {
     const hardware =
       instanceType.architecture === InstanceArchitecture.ARM_64 ? AmiHardwareType.ARM : AmiHardwareType.STANDARD;
     const userData = UserData.forLinux();
@@ -126,6 +145,8 @@ export class ContainerCluster extends Construct {
       'echo "ECS_IMAGE_PULL_BEHAVIOR=prefer-cached" >> /etc/ecs/ecs.config',
       'echo "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" >> /etc/ecs/ecs.config',
       'echo "ECS_AWSVPC_BLOCK_IMDS=true" >> /etc/ecs/ecs.config',
+      // Log lines are written by the execution role of the task, so that the instance needs no right to write them.
+      'echo "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true" >> /etc/ecs/ecs.config',
     );
     return new LaunchTemplate(this, 'LaunchTemplate', {
       machineImage: EcsOptimizedImage.amazonLinux2023(hardware),
@@ -140,7 +161,7 @@ export class ContainerCluster extends Construct {
       blockDevices: [
         {
           deviceName: '/dev/xvda',
-          volume: BlockDeviceVolume.ebs(props.volumeGiB ?? 40, {
+          volume: BlockDeviceVolume.ebs(volumeGiB, {
             encrypted: true,
             volumeType: EbsDeviceVolumeType.GP3,
           }),
@@ -155,7 +176,7 @@ export class ContainerCluster extends Construct {
       vpcSubnets: { subnetType: SubnetType.PUBLIC },
       launchTemplate: this.launchTemplate,
       minCapacity: props.minInstances ?? 0,
-      maxCapacity: props.maxInstances ?? 4,
+      maxCapacity: this.maxInstances,
       newInstancesProtectedFromScaleIn: true,
       maxInstanceLifetime: Duration.days(30),
     });

@@ -11,7 +11,20 @@ import type { ControlPlane } from './control-plane.js';
 
 export interface EdgeProps {
   readonly controlPlane: ControlPlane;
+  /** Of all clients together; a burst of twice as many passes. @default 100 */
+  readonly requestsPerSecond?: number;
 }
+
+const ACCESS_LOG_FORMAT = JSON.stringify({
+  requestId: '$context.requestId',
+  time: '$context.requestTime',
+  method: '$context.httpMethod',
+  path: '$context.path',
+  status: '$context.status',
+  bytes: '$context.responseLength',
+  milliseconds: '$context.responseLatency',
+  error: '$context.integrationErrorMessage',
+});
 
 export class Edge extends Construct {
   readonly api: HttpApi;
@@ -27,7 +40,7 @@ export class Edge extends Construct {
       defaultIntegration: integration('ApiIntegration', props.controlPlane.api),
       defaultAuthorizer: new HttpNoneAuthorizer(),
     });
-    for (const path of ['/v2', '/v2/{proxy+}', '/token']) {
+    for (const path of ['/v2', '/v2/{proxy+}', '/token', '/token/{proxy+}']) {
       this.api.addRoutes({ path, methods: [HttpMethod.ANY], integration: registry });
     }
     this.accessLogs = new LogGroup(this, 'AccessLogs', {
@@ -35,20 +48,11 @@ export class Edge extends Construct {
       removalPolicy: RemovalPolicy.DESTROY,
     });
     const stage = this.api.defaultStage?.node.defaultChild;
-    if (stage instanceof CfnStage)
-      stage.accessLogSettings = {
-        destinationArn: this.accessLogs.logGroupArn,
-        format: JSON.stringify({
-          requestId: '$context.requestId',
-          time: '$context.requestTime',
-          method: '$context.httpMethod',
-          path: '$context.path',
-          status: '$context.status',
-          bytes: '$context.responseLength',
-          milliseconds: '$context.responseLatency',
-          error: '$context.integrationErrorMessage',
-        }),
-      };
+    if (stage instanceof CfnStage) {
+      const rate = props.requestsPerSecond ?? 100;
+      stage.defaultRouteSettings = { throttlingRateLimit: rate, throttlingBurstLimit: 2 * rate };
+      stage.accessLogSettings = { destinationArn: this.accessLogs.logGroupArn, format: ACCESS_LOG_FORMAT };
+    }
     Validations.of(this.api).acknowledge({
       id: 'AwsSolutions-APIG4',
       reason: 'Registry clients learn the challenge from a 401 of ours; each function verifies the token itself.',

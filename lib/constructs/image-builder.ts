@@ -3,6 +3,7 @@
  * process; a RUN step that is not in the step cache fails with a clear error, because a function cannot make containers.
  */
 import { Duration, Validations } from 'aws-cdk-lib';
+import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
@@ -16,28 +17,33 @@ export interface ImageBuilderProps {
   readonly memoryMiB?: number;
   /** Size of /tmp, MiB. @default 4096 */
   readonly scratchMiB?: number;
-  /** How many builds run at once. @default 10 */
+  /** How many builds run at once, 2 to 1,000. @default 10 */
   readonly maxConcurrency?: number;
+  /** What images are built for unless a build asks otherwise. @default linux/arm64 */
+  readonly platform?: string;
 }
 
 export class ImageBuilder extends Construct {
   readonly queue: Queue;
   readonly deadLetters: Queue;
   readonly function: WharfFunction;
+  private readonly store: ImageStore;
 
   constructor(scope: Construct, id: string, props: ImageBuilderProps) {
     super(scope, id);
+    this.store = props.store;
     const timeout = Duration.minutes(15);
     this.deadLetters = new Queue(this, 'DeadLetters', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
       retentionPeriod: Duration.days(14),
     });
+    // A build that killed three functions is failed by the fourth; the dead letters are for what not even that settles.
     this.queue = new Queue(this, 'Queue', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
       visibilityTimeout: Duration.seconds(timeout.toSeconds() * 6),
-      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: 3 },
+      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: 6 },
     });
     this.function = new WharfFunction(this, 'Builder', {
       entry: 'builder',
@@ -49,6 +55,7 @@ export class ImageBuilder extends Construct {
         WHARF_BUCKET: props.store.bucket.bucketName,
         WHARF_BUILD_QUEUE_URL: this.queue.queueUrl,
         WHARF_SEALING_KEY_ARN: props.store.sealingKey.secretArn,
+        WHARF_PLATFORM: props.platform ?? 'linux/arm64',
       },
     });
     props.store.grantReadWrite(this.function.role);
@@ -62,8 +69,19 @@ export class ImageBuilder extends Construct {
     Validations.of(this.deadLetters).acknowledge({ id: 'AwsSolutions-SQS3', reason: 'It is the dead-letter queue.' });
   }
 
-  /** Lets the grantee queue builds. */
+  /** Lets the grantee submit builds by itself, without the HTTP API: images, records and the queue. */
   grantBuild(grantee: IGrantable): void {
+    this.store.grantReadWrite(grantee);
     this.queue.grantSendMessages(grantee);
+  }
+
+  /** Builds that wait for a function. */
+  metricWaitingBuilds(options?: MetricOptions): Metric {
+    return this.queue.metricApproximateNumberOfMessagesVisible(options);
+  }
+
+  /** Builds that nothing settled, which somebody should look at. */
+  metricDeadLetters(options?: MetricOptions): Metric {
+    return this.deadLetters.metricApproximateNumberOfMessagesVisible(options);
   }
 }

@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { Duration, RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
+import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
@@ -36,12 +37,16 @@ const FUNCTION_WILDCARDS: readonly WildcardReason[] = [
     reason: 'Tasks, services and instances of the one cluster: their ids are made at run time.',
   },
   {
-    finding: /^Resource::arn:.*:ecs:.*:task-definition\/wharf-\*:\*$/,
+    finding: /^Resource::arn:.*:ecs:.*:task-definition\/[a-z0-9-]+--\*:\*$/,
     reason: 'Revisions of task definitions that Wharf made.',
   },
   {
+    finding: /^Resource::arn:.*:ecr:.*:repository\/.*\/\*$/,
+    reason: 'The ECR repositories that images are copied to: made at run time, under one prefix.',
+  },
+  {
     finding: /^Resource::\*$/,
-    reason: 'ECS has no resource-level rights for these actions; test/synth lists every one of them.',
+    reason: 'ECS and ECR have no resource-level rights for these actions; test/synth lists every one of them.',
   },
 ];
 
@@ -89,6 +94,11 @@ export class WharfFunction extends Construct {
         banner: "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);",
       },
     });
+  }
+
+  /** Invocations that failed or timed out. */
+  metricErrors(options?: MetricOptions): Metric {
+    return this.function.metricErrors(options);
   }
 
   /** Adds a statement to the function's own role. */

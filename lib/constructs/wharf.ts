@@ -30,7 +30,7 @@ export class Wharf extends Construct {
     super(scope, id);
     this.store = props.store ?? new ImageStore(this, 'Store');
     this.capacity = props.capacity ?? new ContainerCluster(this, 'Capacity');
-    this.builder = new ImageBuilder(this, 'Builder', { store: this.store });
+    this.builder = new ImageBuilder(this, 'Builder', { store: this.store, platform: this.capacity.platform });
     this.controlPlane = new ControlPlane(this, 'ControlPlane', {
       store: this.store,
       builder: this.builder,

@@ -1,6 +1,7 @@
 export type { RegistryCredentials } from './authenticator.js';
 export type { BlobUpload, UploadOptions, UploadOutcome } from './blob-upload.js';
 export { endpointOf, isPrivateHost } from './endpoint.js';
+export { pushImage, type PushedImage, type PushImageDeps } from './push-image.js';
 export {
   type RemoteBlob,
   type RemoteManifest,

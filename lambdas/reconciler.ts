@@ -1,0 +1,26 @@
+/** The reconciler function: ECS events from their queue, and every minute what events did not finish. */
+import type { EventBridgeEvent, SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { PLATFORM_SETTINGS, readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
+import { settleBatch } from '../lib/host/aws-messages.js';
+import { openAwsPlatform } from '../lib/host/aws-platform.js';
+import { openAwsRegistry } from '../lib/host/aws-registry.js';
+import { openAwsStore } from '../lib/host/aws-store.js';
+import type { EcsEvent } from '../lib/platform/index.js';
+
+const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS);
+const store = await openAwsStore(config);
+const { reconciler } = openAwsPlatform(store, openAwsRegistry(store), config, { mirrorMs: 240_000 });
+
+type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;
+
+export async function handler(event: SQSEvent | Scheduled): Promise<SQSBatchResponse | undefined> {
+  if ('Records' in event) {
+    return settleBatch(event, store.logger, async ({ body }) => {
+      await reconciler.apply(JSON.parse(body) as EcsEvent);
+      return true;
+    });
+  }
+  await reconciler.tick();
+  await reconciler.sweep();
+  return undefined;
+}

@@ -1,0 +1,16 @@
+/** The registry function: /v2/* and /token behind the HTTP API. */
+import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
+import { httpHandler } from '../lib/host/aws-http.js';
+import { INLINE_BLOB_BYTES, openAwsRegistry, openAwsTokens } from '../lib/host/aws-registry.js';
+import { openAwsStore } from '../lib/host/aws-store.js';
+import { createRegistryApp } from '../lib/registry/http/index.js';
+
+const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'adminTokenArn');
+const store = await openAwsStore(config);
+const tokens = await openAwsTokens(store, config);
+const app = createRegistryApp(
+  { ...store, ...tokens, registry: openAwsRegistry(store) },
+  { redirectAboveBytes: INLINE_BLOB_BYTES },
+);
+
+export const handler = httpHandler(app, { isExact: true });

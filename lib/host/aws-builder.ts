@@ -1,0 +1,71 @@
+/**
+ * Builds on Lambda: one message, one build, within the time the function has. Shortly before it runs out the build is
+ * handed back with its finished steps kept; at the last delivery it fails instead, and says so.
+ */
+import { BuildService, BuildWorker, ImageBuilder } from '../build/index.js';
+import { AppError } from '../errors/index.js';
+import { parsePlatform } from '../oci/index.js';
+import type { Registry } from '../registry/index.js';
+import type { Queue, QueueMessage } from '../store/index.js';
+import { DeliveredMessage } from './aws-messages.js';
+import type { AwsStore } from './aws-store.js';
+
+/** Kept for writing the end of a build. */
+const RESERVE_MS = 20_000;
+/** Deliveries after which a build that never fits is given up. */
+const MAX_DELIVERIES = 3;
+
+export interface AwsBuilderDeps {
+  readonly store: AwsStore;
+  readonly registry: Registry;
+  readonly queue: Queue;
+}
+
+export class AwsBuilder {
+  private readonly builder: ImageBuilder;
+
+  /** @param options.platform what images are built for unless asked otherwise */
+  constructor(
+    private readonly deps: AwsBuilderDeps,
+    options: { readonly platform: string },
+  ) {
+    // No sandbox: a RUN that is not in the cache fails with BUILD_RUN_UNAVAILABLE.
+    const platform = parsePlatform(options.platform);
+    this.builder = new ImageBuilder({ ...deps.store, images: deps.registry }, { platform });
+  }
+
+  /** @returns false when the message is to come again */
+  async handle(message: QueueMessage, remainingMs: number): Promise<boolean> {
+    const { store, queue } = this.deps;
+    const delivery = new DeliveredMessage(queue);
+    const budget = new AbortController();
+    const isLast = message.deliveries >= MAX_DELIVERIES;
+    const worker = new BuildWorker({
+      ...store,
+      queue: delivery,
+      builds: new BuildService({ ...store, queue }),
+      build: (request, call) =>
+        this.builder.build(request, { ...call, signal: AbortSignal.any([call.signal, budget.signal]) }),
+    });
+    const timer = setTimeout(
+      () => {
+        if (isLast) budget.abort(timeLimit());
+        else void worker.stop();
+      },
+      Math.max(0, remainingMs - RESERVE_MS),
+    );
+    try {
+      await worker.handle(message);
+    } finally {
+      clearTimeout(timer);
+    }
+    return delivery.isAcknowledged;
+  }
+}
+
+function timeLimit(): AppError {
+  return new AppError('BUILD_TIME_LIMIT', `the build did not fit into ${MAX_DELIVERIES} runs of the builder function`, {
+    kind: 'failed',
+    hint: 'smaller steps: finished ones are kept and not made again',
+  });
+}

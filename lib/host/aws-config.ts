@@ -1,0 +1,59 @@
+/**
+ * What a function is told by its environment: read once at cold start, so that a stack that lacks something says all
+ * of it in the first line of the log instead of failing at some request.
+ */
+import { AppError } from '../errors/index.js';
+
+const VARIABLES = {
+  region: 'AWS_REGION',
+  table: 'WHARF_TABLE',
+  bucket: 'WHARF_BUCKET',
+  buildQueueUrl: 'WHARF_BUILD_QUEUE_URL',
+  sealingKeyArn: 'WHARF_SEALING_KEY_ARN',
+  adminTokenArn: 'WHARF_ADMIN_TOKEN_ARN',
+  /** Of the container instances, as `linux/arm64`. */
+  platform: 'WHARF_PLATFORM',
+  cluster: 'WHARF_CLUSTER',
+  /** Instances the cluster may have at most. */
+  maxInstances: 'WHARF_MAX_INSTANCES',
+  capacityProvider: 'WHARF_CAPACITY_PROVIDER',
+  executionRoleArn: 'WHARF_EXECUTION_ROLE_ARN',
+  taskLogGroup: 'WHARF_TASK_LOG_GROUP',
+  /** First part of the names of ECR repositories, as `wharf`. */
+  mirrorPrefix: 'WHARF_MIRROR_PREFIX',
+} as const;
+
+export type AwsSetting = keyof typeof VARIABLES;
+export type AwsConfig<K extends AwsSetting = AwsSetting> = Readonly<Record<K, string>>;
+
+/**
+ * The settings a function needs, by their names.
+ * @throws AppError HOST_CONFIG_INCOMPLETE that names every variable that is missing or empty
+ */
+export function readAwsConfig<K extends AwsSetting>(
+  environment: Readonly<Record<string, string | undefined>>,
+  ...needed: readonly K[]
+): AwsConfig<K> {
+  const missing = needed.map((name) => VARIABLES[name]).filter((variable) => (environment[variable] ?? '') === '');
+  if (missing.length > 0) {
+    throw new AppError('HOST_CONFIG_INCOMPLETE', `this function lacks ${missing.join(', ')} in its environment`, {
+      kind: 'internal',
+      hint: 'deploy it by the constructs of lib/constructs, which set them',
+      details: { missing },
+    });
+  }
+  return Object.fromEntries(needed.map((name) => [name, environment[VARIABLES[name]]])) as AwsConfig<K>;
+}
+
+/** What every function with a store needs. */
+export const STORE_SETTINGS = ['region', 'table', 'bucket', 'sealingKeyArn'] as const;
+/** What runs or watches tasks needs beside. */
+export const PLATFORM_SETTINGS = [
+  'platform',
+  'cluster',
+  'maxInstances',
+  'capacityProvider',
+  'executionRoleArn',
+  'taskLogGroup',
+  'mirrorPrefix',
+] as const;

@@ -1,0 +1,116 @@
+/**
+ * Copies images to Amazon ECR, where container instances pull them with their own role: no registry password lies on
+ * any host, and a pull needs neither our functions nor our records. Copied once per image, and only what is missing.
+ */
+import {
+  CreateRepositoryCommand,
+  ECRClient,
+  GetAuthorizationTokenCommand,
+  RepositoryAlreadyExistsException,
+} from '@aws-sdk/client-ecr';
+import { AppError } from '../errors/index.js';
+import type { Digest } from '../oci/index.js';
+import { pushImage, RegistryClient } from '../registry/client/index.js';
+import type { Images } from '../registry/index.js';
+import { awsFailure } from '../store/aws-failure.js';
+import type { Clock, ContentStore, Logger } from '../store/index.js';
+
+export interface EcrMirrorDeps {
+  readonly ecr: ECRClient;
+  readonly images: Images;
+  readonly content: ContentStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface EcrMirrorOptions {
+  /** Put before the repository's own name. */
+  readonly prefix: string;
+  /** When a copy is left for the next try, which goes on where this one stood. */
+  readonly budgetMs: number;
+}
+
+interface Login {
+  readonly host: string;
+  readonly isInsecure: boolean;
+  readonly password: string;
+  readonly expiresAtMs: number;
+}
+
+const LOGIN_MARGIN_MS = 10 * 60_000;
+
+export class EcrMirror {
+  private login: Login | undefined;
+
+  constructor(
+    private readonly deps: EcrMirrorDeps,
+    private readonly options: EcrMirrorOptions,
+  ) {}
+
+  /**
+   * The image's name in ECR, once it is there.
+   * @throws AppError IMAGE_MIRROR_UNFINISHED, which is retryable, and what ECR refuses with
+   */
+  async nameImage(repository: string, digest: Digest): Promise<string> {
+    const login = await this.signIn();
+    const remote = `${this.options.prefix}/${repository}`;
+    const client = new RegistryClient(this.deps, {
+      registry: login.host,
+      insecure: login.isInsecure,
+      credentials: { username: 'AWS', password: login.password },
+    });
+    if ((await client.headManifest(remote, digest)) === undefined) {
+      await this.createRepository(remote);
+      await this.copy(client, repository, digest, remote);
+    }
+    return `${login.host}/${remote}@${digest}`;
+  }
+
+  private async copy(client: RegistryClient, repository: string, digest: Digest, remote: string): Promise<void> {
+    const signal = AbortSignal.timeout(this.options.budgetMs);
+    // A tag keeps rules that expire what has none away from images in use.
+    const to = { repository: remote, tag: digest.replace(':', '-') };
+    try {
+      const { blobsSent } = await pushImage({ ...this.deps, client }, { repository, digest, to }, signal);
+      this.deps.logger.info('an image was copied to ECR', { repository: remote, digest, blobsSent });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new AppError('IMAGE_MIRROR_UNFINISHED', `${repository}@${digest} is still being copied to ECR`, {
+        kind: 'unavailable',
+        hint: 'a deployment goes on by itself within a minute; anything else is to be asked for again',
+        cause: error,
+      });
+    }
+  }
+
+  private async signIn(): Promise<Login> {
+    const nowMs = this.deps.clock.nowMs();
+    if (this.login !== undefined && this.login.expiresAtMs - LOGIN_MARGIN_MS > nowMs) return this.login;
+    const { authorizationData } = await this.ask(() => this.deps.ecr.send(new GetAuthorizationTokenCommand({})));
+    const { authorizationToken = '', proxyEndpoint = '', expiresAt } = authorizationData?.[0] ?? {};
+    const [, password] = Buffer.from(authorizationToken, 'base64').toString().split(/:(.*)/s);
+    if (password === undefined || !URL.canParse(proxyEndpoint)) {
+      throw new AppError('ECR_ANSWER_INVALID', 'ECR gave no authorization token', { kind: 'unavailable' });
+    }
+    const { host, protocol } = new URL(proxyEndpoint);
+    const expiresAtMs = expiresAt?.getTime() ?? nowMs;
+    this.login = { host, isInsecure: protocol === 'http:', password, expiresAtMs };
+    return this.login;
+  }
+
+  private async createRepository(repositoryName: string): Promise<void> {
+    try {
+      await this.deps.ecr.send(new CreateRepositoryCommand({ repositoryName }));
+    } catch (error) {
+      if (!(error instanceof RepositoryAlreadyExistsException)) throw awsFailure('ECR', error);
+    }
+  }
+
+  private async ask<T>(send: () => Promise<T>): Promise<T> {
+    try {
+      return await send();
+    } catch (error) {
+      throw awsFailure('ECR', error);
+    }
+  }
+}

@@ -1,0 +1,80 @@
+/** The control plane on AWS: Amazon ECS over the deployed cluster, images by way of ECR, no front of its own yet. */
+import { ECRClient } from '@aws-sdk/client-ecr';
+import { AppError } from '../errors/index.js';
+import { parsePlatform } from '../oci/index.js';
+import { createPlatform, ecsClient, type Platform, type Routing, type TaskLogs } from '../platform/index.js';
+import type { Images } from '../registry/index.js';
+import { AdoptedCapacity } from './aws-capacity.js';
+import type { AwsConfig, PLATFORM_SETTINGS } from './aws-config.js';
+import { EcrMirror } from './aws-mirror.js';
+import type { AwsStore } from './aws-store.js';
+
+export interface AwsPlatformOptions {
+  /** How long one call may copy an image to ECR before it is left for the reconciler. */
+  readonly mirrorMs: number;
+}
+
+export function openAwsPlatform(
+  store: AwsStore,
+  images: Images,
+  config: AwsConfig<(typeof PLATFORM_SETTINGS)[number] | 'region'>,
+  options: AwsPlatformOptions,
+): Platform {
+  const { region, cluster, taskLogGroup, executionRoleArn, capacityProvider } = config;
+  const ecr = new ECRClient({ region });
+  const mirror = new EcrMirror({ ...store, ecr, images }, { prefix: config.mirrorPrefix, budgetMs: options.mirrorMs });
+  return createPlatform(
+    {
+      ...store,
+      images,
+      ecs: ecsClient({ region }),
+      capacity: (ecs) => new AdoptedCapacity(ecs, { cluster, maxInstances: Number(config.maxInstances) }),
+      routing: noFront,
+      logs: logsInCloudWatch(taskLogGroup),
+    },
+    {
+      platform: parsePlatform(config.platform),
+      nameImage: (repository, digest) => mirror.nameImage(repository, digest),
+      capacityProvider,
+      taskDefaults: {
+        executionRoleArn,
+        logConfiguration: {
+          logDriver: 'awslogs',
+          options: {
+            'awslogs-group': taskLogGroup,
+            'awslogs-region': region,
+            'awslogs-stream-prefix': 'task',
+            // A slow log must not hold up what writes it.
+            mode: 'non-blocking',
+          },
+        },
+      },
+      isOwnRegistry: () => false,
+    },
+  );
+}
+
+/** Services publish ports of their instances; nothing balances between them. */
+const noFront: Routing = {
+  async targetGroupFor({ service, healthPath }) {
+    if (healthPath === undefined) return undefined;
+    throw new AppError('HEALTH_PATH_UNSUPPORTED', `service ${service}: nothing here asks for ${healthPath}`, {
+      kind: 'unsupported',
+      hint: 'a health command, which ECS runs inside the container',
+    });
+  },
+  async remove() {},
+  urlFor: () => undefined,
+};
+
+function logsInCloudWatch(group: string): TaskLogs {
+  return {
+    open(taskArn) {
+      const task = taskArn.slice(taskArn.lastIndexOf('/') + 1);
+      throw new AppError('TASK_LOGS_UNSUPPORTED', `the lines of task ${task} are in CloudWatch Logs, not here`, {
+        kind: 'unsupported',
+        hint: `aws logs tail ${group} --since 1h --filter-pattern '' (streams task/<container>/${task})`,
+      });
+    },
+  };
+}
