@@ -40,7 +40,7 @@ export interface EngineOptions {
   readonly earlyExitFailsDeployment?: boolean;
   /** Least time between the end of such a task and the next launch; doubles up to 15 minutes for launches that never reach RUNNING. Default 1,000. */
   readonly relaunchDelayMs?: number;
-  /** How often target health and waiting launches are looked at while something is not settled. Default 250. */
+  /** How often the health of targets is asked for; a quarter as often once the service is steady. Default 250. */
   readonly pollMs?: number;
   /** How long stopped tasks stay describable. Default one hour. */
   readonly stoppedTaskTtlMs?: number;

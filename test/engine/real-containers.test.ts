@@ -76,8 +76,10 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     const { taskArns } = await ecs('ListTasks', { serviceName: 'web' });
     return (await ecs('DescribeTasks', { tasks: taskArns })).tasks ?? [];
   }
-  const runtimeIds = async (): Promise<unknown[]> =>
-    (await tasks()).map((task) => (task.containers[0] as { runtimeId?: string } | undefined)?.runtimeId).sort();
+  const runtimeIds = async (): Promise<string[]> =>
+    (await tasks())
+      .map((task) => (task.containers[0] as { runtimeId?: string } | undefined)?.runtimeId ?? '')
+      .toSorted();
 
   test(
     'runs a service of real containers, adopts them after a restart, rolls over and leaves nothing behind',
@@ -128,9 +130,7 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
 
       await ecs('DeleteService', { service: 'web', force: true });
       await serviceIs((service) => service.status === 'INACTIVE');
-      expect((await hostResidue(host.scope)).filter((line) => before.some((id) => line.includes(String(id))))).toEqual(
-        [],
-      );
+      expect((await hostResidue(host.scope)).filter((line) => before.some((id) => line.includes(id)))).toEqual([]);
     },
     LONG_MS,
   );

@@ -19,6 +19,7 @@ import { afterTaskHealthy, withFailure } from './task-end.js';
 import { WakeList } from './wake-list.js';
 
 const PLACEMENT_RETRY_MS = 5000;
+const STEADY_POLLS = 4;
 const DEADLOCK =
   'was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.';
 
@@ -134,7 +135,7 @@ export class ServiceScheduler {
       started > 0 && started < wanted && trouble === undefined ? clock.nowMs() : undefined,
       ...view.tasks.map(({ health }) => this.#lookAgainAt(health, view.nowMs)),
       ...view.tasks.map(({ task }) => later(task.protectedUntilMs, view.nowMs)),
-      this.#targetsToWatch(view) ? view.nowMs + this.context.options.pollMs : undefined,
+      this.#targetsToWatch(view) ? view.nowMs + this.#pollMs(service) : undefined,
     ]);
   }
 
@@ -214,6 +215,11 @@ export class ServiceScheduler {
   #lookAgainAt(health: Verdict, nowMs: number): number | undefined {
     if (health.verdict !== 'waiting' || health.untilMs === undefined) return undefined;
     return Math.max(health.untilMs, nowMs + 1);
+  }
+
+  /** A steady service is asked about less often. */
+  #pollMs(service: ServiceState): number {
+    return this.context.options.pollMs * (service.steady ? STEADY_POLLS : 1);
   }
 
   /** Target groups do not tell when a target falls ill; as long as there are targets, they are asked. */
