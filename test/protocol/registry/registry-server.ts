@@ -75,7 +75,8 @@ export async function startTestRegistry(
   options: TestRegistryOptions = {},
 ): Promise<RunningRegistry> {
   const inner = await createTestRegistry(parts, options);
-  const listener = getRequestListener(inner.fetch);
+  // As the host does it: the platform's own Request and Response stay in place.
+  const listener = getRequestListener(inner.fetch, { overrideGlobalObjects: false });
   const server = createServer(registryServerOptions, (request, response) => void listener(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
