@@ -6,6 +6,7 @@ import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoCode } from '../errors/index.js';
 import type { Clock } from '../store/index.js';
+import { killProcess } from './host-processes.js';
 import { cgroupPath } from './host-scope.js';
 import type { HostScope } from './types.js';
 
@@ -87,14 +88,6 @@ export async function destroyCgroup(scope: HostScope, id: string, clock: Clock):
 /** Removes the scope's own folder when no container is in it. */
 export async function removeScopeCgroup(scope: HostScope): Promise<void> {
   for (const folder of await cgroupFolders(scope)) await removeTree(folder);
-}
-
-function killProcess(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (errnoCode(error) !== 'ESRCH') throw error;
-  }
 }
 
 async function processesBelow(folder: string): Promise<readonly number[]> {

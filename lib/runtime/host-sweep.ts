@@ -2,13 +2,12 @@
  * What a scope has left on the host, and the broom for it. Everything is found by the scope's own names, never by what
  * a record says, so it works after any crash and leaves other platforms and other engines alone.
  */
-import { access, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { AppError } from '../errors/index.js';
+import { access, readdir, rm } from 'node:fs/promises';
 import type { Clock } from '../store/index.js';
 import { BridgeNetwork, removeNetwork, ruleOwner, scopeNamespaces } from './bridge-network.js';
 import { cgroupContainers, cgroupProcesses, removeScopeCgroup } from './cgroup.js';
 import { runCommand } from './host-command.js';
+import { killProcess, scopeProcesses } from './host-processes.js';
 import { bridgeName, cgroupPath, scopePaths } from './host-scope.js';
 import { mountPoints, unmountOverlay } from './overlay.js';
 import { readOwnRules } from './packet-rules.js';
@@ -27,7 +26,9 @@ export async function sweepHost(
   const { scope } = deps;
   const isStray = (id: string): boolean => !keep.has(id);
   await sweepContainers(deps, isStray);
-  for (const { pid, id } of await supervisors(scope)) if (id === undefined || isStray(id)) killQuietly(pid);
+  for (const { pid, containerId } of await scopeProcesses(scope)) {
+    if (containerId === undefined || isStray(containerId)) killProcess(pid);
+  }
   for (const path of [...(await scopeMounts(scope))].reverse()) {
     // A mount belongs to a container when its path has the container's id as a component.
     if (!path.split('/').some((part) => keep.has(part))) await unmountOverlay(path);
@@ -79,7 +80,7 @@ async function attachmentIds(scope: HostScope): Promise<readonly string[]> {
 export async function hostResidue(scope: HostScope): Promise<readonly string[]> {
   const found: string[] = [];
   for (const pid of await cgroupProcesses(scope)) found.push(`process ${pid} in cgroup ${cgroupPath(scope)}`);
-  for (const { pid, command } of await supervisors(scope)) found.push(`process ${pid}: ${command}`);
+  for (const { pid, command } of await scopeProcesses(scope)) found.push(`process ${pid}: ${command}`);
   for (const path of await scopeMounts(scope)) found.push(`mount ${path}`);
   if ((await mountPoints()).includes(scopePaths.etcRoot(scope))) found.push(`mount ${scopePaths.etcRoot(scope)}`);
   for (const id of await scopeNamespaces(scope)) found.push(`network namespace of ${id}`);
@@ -102,36 +103,4 @@ async function isThere(path: string): Promise<boolean> {
 /** Mount points in the scope's folder, in mount order. */
 async function scopeMounts(scope: HostScope): Promise<readonly string[]> {
   return (await mountPoints()).filter((path) => path.startsWith(`${scope.directory}/`));
-}
-
-interface Supervisor {
-  readonly pid: number;
-  readonly command: string;
-  /** Container it looks after. */
-  readonly id?: string;
-}
-
-/** conmon and runc processes that name the scope's folders in their arguments. */
-async function supervisors(scope: HostScope): Promise<readonly Supervisor[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const found: Supervisor[] = [];
-  for (const pid of pids) {
-    const args = (await readFile(join('/proc', pid, 'cmdline'), 'utf8').catch(() => '')).split('\0');
-    if (!/(^|\/)(conmon|runc)$/.test(args[0] ?? '')) continue;
-    if (!args.some((arg) => arg.startsWith(`${scope.directory}/`) || arg.startsWith(`${scopePaths.run(scope)}/`)))
-      continue;
-    const flag = args.indexOf('-c');
-    const id = flag < 0 ? undefined : args[flag + 1];
-    found.push({ pid: Number(pid), command: args.join(' ').slice(0, 120), ...(id === undefined ? {} : { id }) });
-  }
-  return found;
-}
-
-function killQuietly(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return;
-    throw new AppError('PROCESS_KILL_FAILED', `cannot kill process ${pid}`, { kind: 'internal', cause: error });
-  }
 }

@@ -2,10 +2,11 @@
  * The address range of a platform's bridge: chosen once, free of what the host routes and of what other platforms on
  * the host have taken, and kept from then on.
  */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, errnoCode } from '../errors/index.js';
 import { mustRun } from './host-command.js';
+import { withNetworkLock } from './network-lock.js';
 import type { HostScope } from './types.js';
 
 export interface Subnet {
@@ -69,10 +70,14 @@ export async function claimSubnet(scope: HostScope, bridge: string, kept?: Subne
   await mkdir(CLAIMS, { recursive: true, mode: 0o755 });
   const used = [...(await routedRanges(bridge)), ...(await resolverAddresses())];
   const candidates = kept === undefined ? subnetCandidates(scope.id) : [kept, ...subnetCandidates(scope.id)];
-  for (const subnet of candidates) {
-    if (used.some((range) => overlaps(range, subnet.cidr))) continue;
-    if (await claim(scope, subnet)) return subnet;
-  }
+  const claimed = await withNetworkLock(async () => {
+    for (const subnet of candidates) {
+      if (used.some((range) => overlaps(range, subnet.cidr))) continue;
+      if (await claim(scope, subnet)) return subnet;
+    }
+    return undefined;
+  });
+  if (claimed !== undefined) return claimed;
   throw new AppError('NETWORK_FULL', 'no free range for the container network in 10.192.0.0/10', {
     kind: 'unavailable',
     hint: `stop platforms that are not needed; their claims lie in ${CLAIMS}`,
@@ -89,8 +94,16 @@ async function claim(scope: HostScope, subnet: Subnet): Promise<boolean> {
     return true;
   } catch (error) {
     if (errnoCode(error) !== 'EEXIST') throw error;
-    return (await claimant(subnet)) === scope.directory;
   }
+  const holder = await claimant(subnet);
+  if (holder === scope.directory) return true;
+  // A platform whose folder was deleted takes its claim to the grave.
+  const alive = await access(holder ?? '').then(
+    () => true,
+    () => false,
+  );
+  if (!alive) await writeFile(claimFile(subnet), scope.directory);
+  return !alive;
 }
 
 async function claimant(subnet: Subnet): Promise<string | undefined> {

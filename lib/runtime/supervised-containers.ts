@@ -3,7 +3,7 @@
  * writes its log and records its exit code; we may be killed and started again and find everything where it was.
  */
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors/index.js';
 import type { Clock } from '../store/index.js';
@@ -12,6 +12,7 @@ import { destroyCgroup, oomKills } from './cgroup.js';
 import { type ContainerLogLine, readContainerLog, type ReadLogOptions } from './container-log.js';
 import { type ContainerExit, ExitWatch } from './exit-watch.js';
 import { type CommandResult, HOST_PATH, mustRun, parseSignal, runCommand } from './host-command.js';
+import { type HostProcess, killProcess, scopeProcesses } from './host-processes.js';
 import { scopePaths } from './host-scope.js';
 import { runcError, startFailure } from './runc.js';
 import type { OciRuntimeConfig } from './runtime-config.js';
@@ -37,6 +38,10 @@ export interface SupervisedOptions {
 /** How often a container is looked at whose exit no file has told: conmon itself may have been killed. */
 const LOOK_MS = 1000;
 const MAX_EXEC_OUTPUT = 4096;
+const DEFAULT_LOG_BYTES = 64 * 1024 * 1024;
+/** How long the runtime may take to set a container up, and how often that is looked at. */
+const CREATE_MS = 60_000;
+const POLL_MS = 5;
 
 export class SupervisedContainers {
   private readonly exits: ExitWatch;
@@ -65,6 +70,7 @@ export class SupervisedContainers {
       return { pid: await this.supervise(spec.id, bundle.directory) };
     } catch (error) {
       await this.delete(spec.id);
+      await this.forget(spec.id);
       throw error;
     }
   }
@@ -82,11 +88,12 @@ export class SupervisedContainers {
     const result = await this.runc('state', id);
     if (result.exitCode !== 0) return { status: 'absent' };
     const state = JSON.parse(result.stdout) as { status: string; pid: number };
-    if (state.status === 'created') return { status: 'created', pid: state.pid };
-    if (state.status !== 'stopped') return { status: 'running', pid: state.pid };
-    // Its supervisor is about to say how it ended, unless it is gone too.
-    const late = (await this.hasSupervisor(id)) ? undefined : await this.exits.read(id);
-    return { status: 'exited', exit: late ?? { timeMs: this.deps.clock.nowMs() } };
+    const supervised = await this.hasSupervisor(id);
+    // Without a supervisor nobody would see its end: what never ran is better made again.
+    if (state.status === 'created') return supervised ? { status: 'created', pid: state.pid } : { status: 'absent' };
+    // When it has stopped, its supervisor is about to say how: `waitExit` knows it in a moment.
+    if (state.status !== 'stopped' || supervised) return { status: 'running', pid: state.pid };
+    return { status: 'exited', exit: (await this.exits.read(id)) ?? { timeMs: this.deps.clock.nowMs() } };
   }
 
   /**
@@ -130,19 +137,19 @@ export class SupervisedContainers {
   }
 
   /**
-   * Ends and removes the container, its supervisor, cgroup and bundle. Its log and exit code stay until `forget`.
-   * Idempotent.
+   * Ends and removes the container, its supervisor, cgroup and bundle, also one that a killed process was just making.
+   * Its log and exit code stay until `forget`. Idempotent.
    */
   async delete(id: string): Promise<void> {
     const { scope, clock } = this.deps;
-    await this.runc('delete', '--force', id);
-    if (!(await destroyCgroup(scope, id, clock))) {
-      throw new AppError('CONTAINER_STUCK', `processes of container ${id} do not go away`, { kind: 'internal' });
-    }
+    await this.remove(id);
     // It ends by itself once it has written the exit code; one that does not is of no more use.
     for (let i = 0; i < 50 && (await this.hasSupervisor(id)); i += 1) await clock.sleep(20);
-    const pid = await this.supervisorPid(id);
-    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    for (let makers = await this.processesOf(id); makers.length > 0; makers = await this.processesOf(id)) {
+      for (const { pid } of makers) killProcess(pid);
+      await clock.sleep(10);
+      await this.remove(id);
+    }
     await removeBundle(scope, id);
     await rm(join(scopePaths.sockets(scope), id), { recursive: true, force: true });
   }
@@ -213,40 +220,64 @@ export class SupervisedContainers {
     return runCommand('runc', ['--root', scopePaths.runcRoot(this.deps.scope), ...args], { timeoutMs });
   }
 
-  /** Starts conmon, which daemonises, and waits until it tells the container's process id or what went wrong. */
+  /**
+   * Starts conmon, which daemonises, and waits until the container stands. Nothing connects the two of us but files:
+   * conmon gives up when a pipe to its maker breaks, and its maker may be killed at any moment.
+   */
   private async supervise(id: string, bundle: string): Promise<number> {
-    const { scope } = this.deps;
-    const runc = await programPath('runc');
-    const log = join(bundle, 'runc.log');
-    const args = ['--api-version', '1', '-c', id, '-u', id, '-r', runc, '-b', bundle];
-    args.push(
-      '-p',
-      join(bundle, 'pid'),
-      '-P',
-      join(bundle, 'conmon.pid'),
-      '-l',
-      `k8s-file:${scopePaths.log(scope, id)}`,
-    );
-    args.push('--log-size-max', String(this.options.maxLogBytes ?? 64 * 1024 * 1024), '--log-level', 'error');
-    args.push(
-      '--exit-dir',
-      scopePaths.exits(scope),
-      '--persist-dir',
-      bundle,
-      '--socket-dir-path',
-      scopePaths.sockets(scope),
-    );
-    for (const flag of ['--root', scopePaths.runcRoot(scope), '--log', log, '--log-format', 'json']) {
-      args.push('--runtime-arg', flag);
+    const pidFile = join(bundle, 'pid');
+    const errors = join(bundle, 'conmon.log');
+    await this.launch(await this.conmonFlags(id, bundle), bundle, errors);
+    const readPid = async (): Promise<number> => Number(await readFile(pidFile, 'utf8').catch(() => '0'));
+    for (let waitedMs = 0; waitedMs < CREATE_MS; waitedMs += POLL_MS) {
+      const alive = await this.hasSupervisor(id);
+      const pid = await readPid();
+      if (pid > 0) return pid;
+      if (!alive) break;
+      await this.deps.clock.sleep(POLL_MS);
     }
-    const child = spawn('conmon', args, {
-      cwd: bundle,
-      env: { PATH: HOST_PATH, _OCI_SYNCPIPE: '3' },
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    });
-    const told = await readToldLine(child);
-    if (told.pid !== undefined && told.pid > 0) return told.pid;
-    throw startFailure(id, (await runcError(log)) ?? told.message);
+    const said = (await readFile(errors, 'utf8').catch(() => '')).trim();
+    const reason = (await runcError(join(bundle, 'runc.log'))) ?? said;
+    throw startFailure(id, reason === '' ? `the supervisor made no container within ${CREATE_MS / 1000} s` : reason);
+  }
+
+  private async conmonFlags(id: string, bundle: string): Promise<string[]> {
+    const { scope } = this.deps;
+    const flags = ['--api-version', '1', '-c', id, '-u', id, '-r', await programPath('runc'), '-b', bundle];
+    flags.push('-p', join(bundle, 'pid'), '-P', join(bundle, 'conmon.pid'));
+    flags.push('-l', `k8s-file:${scopePaths.log(scope, id)}`, '--log-level', 'error');
+    flags.push('--log-size-max', String(this.options.maxLogBytes ?? DEFAULT_LOG_BYTES));
+    flags.push('--exit-dir', scopePaths.exits(scope), '--persist-dir', bundle);
+    flags.push('--socket-dir-path', scopePaths.sockets(scope));
+    const runcLog = ['--log', join(bundle, 'runc.log'), '--log-format', 'json'];
+    for (const flag of ['--root', scopePaths.runcRoot(scope), ...runcLog]) flags.push('--runtime-arg', flag);
+    return flags;
+  }
+
+  /** Resolves when conmon has gone into the background. */
+  private async launch(flags: readonly string[], bundle: string, errors: string): Promise<void> {
+    const file = await open(errors, 'a', 0o600);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const options = { cwd: bundle, env: { PATH: HOST_PATH } };
+        const child = spawn('conmon', flags, { ...options, stdio: ['ignore', 'ignore', file.fd] });
+        child.once('error', reject);
+        child.once('exit', () => resolve());
+      });
+    } finally {
+      await file.close();
+    }
+  }
+
+  private async remove(id: string): Promise<void> {
+    await this.runc('delete', '--force', id);
+    if (await destroyCgroup(this.deps.scope, id, this.deps.clock)) return;
+    throw new AppError('CONTAINER_STUCK', `processes of container ${id} do not go away`, { kind: 'internal' });
+  }
+
+  /** Programs of the runtime that work on the container right now. */
+  private async processesOf(id: string): Promise<readonly HostProcess[]> {
+    return (await scopeProcesses(this.deps.scope)).filter(({ args }) => args.includes(id));
   }
 
   private async hasSupervisor(id: string): Promise<boolean> {
@@ -273,32 +304,4 @@ async function programPath(name: string): Promise<string> {
   const path = (await mustRun('sh', ['-c', 'command -v -- "$0"', name])).stdout.trim();
   programs.set(name, path);
   return path;
-}
-
-/** conmon writes `{"data": pid}`, or `{"data": -1, "message": …}`, to the pipe it was given. */
-function readToldLine(child: ReturnType<typeof spawn>): Promise<{ pid?: number; message: string }> {
-  return new Promise((resolve, reject) => {
-    const pipe = child.stdio[3];
-    let text = '';
-    let stderr = '';
-    const finish = (): void => {
-      try {
-        const told = JSON.parse(text.split('\n')[0] ?? '') as { data?: number; message?: string };
-        resolve({ ...(told.data === undefined ? {} : { pid: told.data }), message: told.message ?? stderr.trim() });
-      } catch {
-        resolve({ message: stderr.trim() || 'the supervisor ended without a word' });
-      }
-      // It lives on: hold nothing of it.
-      if (pipe !== null && pipe !== undefined) pipe.destroy();
-      child.stderr?.destroy();
-      child.unref();
-    };
-    child.once('error', reject);
-    child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));
-    pipe?.on('data', (chunk: Buffer) => {
-      text += chunk.toString('utf8');
-      if (text.includes('\n')) finish();
-    });
-    pipe?.once('close', finish);
-  });
 }

@@ -23,10 +23,12 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     });
     afterAll(async () => {
       const scope = await openHostScope(join(directory, 'runtime'));
-      await sweepHost({ scope, clock: systemClock }, new Set());
-      const residue = await hostResidue(scope);
-      await rm(directory, { recursive: true, force: true });
-      expect(residue).toEqual([]);
+      try {
+        await sweepHost({ scope, clock: systemClock }, new Set());
+        expect(await hostResidue(scope)).toEqual([]);
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
     });
 
     /** Runs the task in a process of its own, and kills that with SIGKILL at the first event that fits. */

@@ -23,10 +23,12 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
   });
   afterAll(async () => {
     await host.close();
-    await sweepHost({ scope: host.scope, clock: systemClock }, new Set());
-    const residue = await hostResidue(host.scope);
-    await rm(directory, { recursive: true, force: true });
-    expect(residue).toEqual([]);
+    try {
+      await sweepHost({ scope: host.scope, clock: systemClock }, new Set());
+      expect(await hostResidue(host.scope)).toEqual([]);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
   });
 
   const run = (payload: TaskPayload): string => {

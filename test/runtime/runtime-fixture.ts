@@ -53,9 +53,13 @@ export async function runtimeFixture(): Promise<RuntimeFixture> {
       };
     },
     async close() {
-      await sweepHost({ scope, clock: systemClock }, new Set());
-      const residue = await hostResidue(scope);
-      await rm(directory, { recursive: true, force: true });
+      let residue: readonly string[];
+      try {
+        await sweepHost({ scope, clock: systemClock }, new Set());
+        residue = await hostResidue(scope);
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
       if (residue.length > 0) throw new Error(`left on the host: ${residue.join('; ')}`);
     },
   };

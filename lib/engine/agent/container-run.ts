@@ -88,6 +88,10 @@ export class ContainerRun {
       return 'stopped';
     }
     const state = await this.deps.containers.state(this.runtimeId);
+    // Not started yet: unless it stands ready whole, whatever is there is the half of something.
+    if (record.phase === 'preparing' || record.phase === 'created') {
+      return state.status === 'created' ? 'created' : 'fresh';
+    }
     if (state.status === 'running') {
       await this.running(record, true);
       return 'running';
@@ -97,7 +101,6 @@ export class ContainerRun {
       await this.exited(record, state.exit);
       return 'stopped';
     }
-    if (record.phase === 'preparing' || record.phase === 'created') return 'fresh';
     await this.ended(record, {
       timeMs: this.deps.clock.nowMs(),
       reason: 'ContainerVanishedError: the container is gone, as after a restart of the machine',
@@ -149,7 +152,7 @@ export class ContainerRun {
     const { closing } = this.task;
     const { phase } = await this.status.until((status) => status.phase !== 'pending', closing);
     if (phase === 'stopped') return;
-    await this.deps.containers.kill(this.runtimeId, this.stopSignal());
+    await this.signal(this.stopSignal());
     const waiting = new AbortController();
     const ended = this.status.until((status) => status.phase === 'stopped', closing);
     const timeoutMs = (this.payload.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS) * 1000;
@@ -158,8 +161,18 @@ export class ContainerRun {
       () => false,
     );
     const first = await Promise.race([ended.then(() => false), patience]).finally(() => waiting.abort());
-    if (first) await this.deps.containers.kill(this.runtimeId, 'SIGKILL');
+    if (first) await this.signal('SIGKILL');
     await ended;
+  }
+
+  /** A container that cannot be signalled is taken down whole; its exit is seen like any other. */
+  private async signal(signal: number | string): Promise<void> {
+    try {
+      await this.deps.containers.kill(this.runtimeId, signal);
+    } catch (error) {
+      this.deps.logger.warn('a container could not be signalled', { id: this.runtimeId, error: String(error) });
+      await this.deps.containers.delete(this.runtimeId);
+    }
   }
 
   /** It ends before it ran, or could not be started. */
@@ -205,11 +218,16 @@ export class ContainerRun {
     await this.ended(record, { ...exit, ...(reason === undefined ? {} : { reason }) });
   }
 
-  /** Written first: whatever is killed now, the exit is known. */
+  /** Written first: whatever is killed now, the exit is known. On a full disk the supervisor's own note must do. */
   private async ended(record: ContainerRecord, exit: ContainerExit & { readonly reason?: string }): Promise<void> {
     const { exitCode, reason, timeMs } = exit;
     const facts = { ...(exitCode === undefined ? {} : { exitCode }), ...(reason === undefined ? {} : { reason }) };
-    await this.task.write({ ...record, ...facts, stoppedMs: timeMs });
+    await this.task.write({ ...record, ...facts, stoppedMs: timeMs }).catch((error: unknown) => {
+      this.deps.logger.error('the end of a container could not be written', {
+        id: this.runtimeId,
+        error: String(error),
+      });
+    });
     const started = this.status.value.started || record.startedMs !== undefined || record.phase === 'starting';
     this.task.emit({ ...this.event('STOPPED'), ...this.facts(), ...facts, timeMs });
     this.status.set({ ...this.status.value, phase: 'stopped', started, ...facts });

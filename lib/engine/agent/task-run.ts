@@ -25,6 +25,8 @@ interface PulledImage {
 export class TaskRun {
   readonly done: Promise<void>;
   private record: TaskRecord;
+  /** Nothing is written before the record of an earlier process was read. */
+  private readonly loaded: Promise<void>;
   private saving: Promise<void> = Promise.resolve();
   private readonly containers: readonly ContainerRun[];
   /** Aborts when no further container is to be started. */
@@ -41,6 +43,9 @@ export class TaskRun {
     private readonly closing: AbortSignal,
   ) {
     this.record = { taskId: payload.taskId, containers: {} };
+    this.loaded = deps.records.load(payload.taskId).then((record) => {
+      this.record = record ?? this.record;
+    });
     this.containers = payload.containers.map((container) => this.containerRun(container));
     this.done = this.run().catch((error: unknown) => {
       if (closing.aborted) return;
@@ -78,7 +83,7 @@ export class TaskRun {
 
   private async run(): Promise<void> {
     const { records, clock } = this.deps;
-    this.record = (await records.load(this.payload.taskId)) ?? this.record;
+    await this.loaded;
     // Decided before a kill: whoever asks again gets the same answer.
     if (this.record.ending !== undefined) this.stop(this.record.ending);
     const problem = dependencyProblem(this.payload.containers);
@@ -195,6 +200,7 @@ export class TaskRun {
 
   private async endAll(ending: TaskEnding, drain: (() => Promise<void>) | undefined): Promise<void> {
     this.ending.abort(new Error(ending.reason));
+    await this.loaded;
     if (this.record.ending === undefined) await this.save({ ending });
     await drain?.().catch((error: unknown) => {
       this.deps.logger.warn('draining failed; the task is stopped all the same', {
