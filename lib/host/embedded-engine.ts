@@ -66,6 +66,8 @@ export async function openEmbeddedEngine(
       region: options.region,
       accountId: options.accountId,
       architecture: process.arch === 'arm64' ? 'arm64' : 'x86_64',
+      // ECS waits 40 s for a task that nothing can be asked about; on a laptop a crash shows sooner.
+      healthyAfterRunningMs: 5_000,
     },
   );
   return {
