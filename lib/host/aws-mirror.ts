@@ -4,7 +4,7 @@
  */
 import {
   CreateRepositoryCommand,
-  ECRClient,
+  type ECRClient,
   GetAuthorizationTokenCommand,
   RepositoryAlreadyExistsException,
 } from '@aws-sdk/client-ecr';

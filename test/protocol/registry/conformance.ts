@@ -6,24 +6,36 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Digest, digestOf, MediaType } from '../../../lib/oci/index.js';
 import { IMAGE_SETS, type ImageSet, imageSet, type TestManifest } from './images.js';
 import { type RunningRegistry, startTestRegistry } from './registry-server.js';
-import type { OpenStore, StoreFactory } from './stores.js';
+import type { StoreFactory } from './stores.js';
 import { location, UPLOAD_STYLES, Wire } from './wire.js';
 
-/** @param only names of sets; all when absent, each by sha256 and sha512 */
+export type ServedRegistry = Pick<RunningRegistry, 'url' | 'tokens' | 'close'>;
+
+/** The matrix on a registry of our own over this store. */
 export function conformance(openStore: StoreFactory, only?: readonly string[]): void {
-  let store: OpenStore;
-  let registry: RunningRegistry;
+  conformanceOf(async () => {
+    const store = await openStore();
+    const registry = await startTestRegistry(store);
+    return {
+      ...registry,
+      async close() {
+        await registry.close();
+        await store.close();
+      },
+    };
+  }, only);
+}
+
+/** @param only names of sets; all when absent, each by sha256 and sha512 */
+export function conformanceOf(open: () => Promise<ServedRegistry>, only?: readonly string[]): void {
+  let registry: ServedRegistry;
   let wire: Wire;
 
   beforeAll(async () => {
-    store = await openStore();
-    registry = await startTestRegistry(store);
+    registry = await open();
     wire = new Wire(registry);
   });
-  afterAll(async () => {
-    await registry.close();
-    await store.close();
-  });
+  afterAll(() => registry.close());
 
   const cells = (only ?? Object.keys(IMAGE_SETS)).flatMap((name, i) =>
     (only === undefined || i === 0 ? (['sha256', 'sha512'] as const) : (['sha256'] as const)).map((algorithm) => ({

@@ -1,0 +1,89 @@
+/** The builder function: from a tar over the HTTP API and a queue message to an image that can be pulled. */
+import { describe, expect, test } from '@jest/globals';
+import { WharfClient } from '../../lib/client/index.js';
+import { writeTar } from '../../lib/layers/index.js';
+import { type Files, membersOf } from '../build/fixture.js';
+import { Wire } from '../protocol/registry/wire.js';
+import { ADMIN_TOKEN, type Cloud, type SqsEvent } from './cloud.js';
+
+interface BatchAnswer {
+  readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
+}
+
+export function clientOf(cloud: Cloud): WharfClient {
+  return new WharfClient({ url: cloud.gateway.url, token: ADMIN_TOKEN });
+}
+
+/** Submits a build and returns the event by which Lambda would hand it to the builder. */
+async function submit(cloud: Cloud, files: Files, tag: string): Promise<{ id: string; event: SqsEvent }> {
+  const { id } = await clientOf(cloud).builds.fromTar(writeTar(membersOf(files)), { tags: [tag] });
+  const event = (await cloud.takeBuildEvents()).find(({ Records }) => Records[0]?.body.includes(id));
+  if (event === undefined) throw new Error(`no message for build ${id}`);
+  return { id, event };
+}
+
+/** Builds an image without RUN. */
+export async function buildImage(cloud: Cloud, tag: string, content: string): Promise<void> {
+  const dockerfile = 'FROM scratch\nCOPY page /www/page\nEXPOSE 8080\nCMD ["/server"]\n';
+  const { id, event } = await submit(cloud, { Dockerfile: dockerfile, page: content }, tag);
+  await cloud.functions.builder.invoke(event);
+  const build = await clientOf(cloud).builds.get(id);
+  if (build.status !== 'succeeded') throw new Error(JSON.stringify(build.error));
+}
+
+function delivered(event: SqsEvent, times: number): SqsEvent {
+  const attributes = { ApproximateReceiveCount: String(times) };
+  return { Records: event.Records.map((record) => ({ ...record, attributes })) };
+}
+
+const idOf = (event: SqsEvent): string => event.Records[0]?.messageId ?? '';
+
+export function buildSuite(cloud: () => Cloud): void {
+  describe('the builder function', () => {
+    test('makes a pullable image for the instances of a context without RUN', async () => {
+      const files: Files = {
+        Dockerfile: 'FROM scratch\nCOPY hello.txt /hello.txt\nCMD ["/x"]\n',
+        'hello.txt': 'hello',
+      };
+      const { id, event } = await submit(cloud(), files, 'team/hello:1');
+      expect(await cloud().functions.builder.invoke(event)).toEqual({ batchItemFailures: [] });
+      const build = await clientOf(cloud()).builds.get(id);
+      expect(build).toMatchObject({ status: 'succeeded', result: { tags: ['team/hello:1'] } });
+      const wire = new Wire({ url: cloud().gateway.url, tokens: { admin: ADMIN_TOKEN, deploy: '', read: '' } });
+      const manifest = await wire.send('GET', '/v2/team/hello/manifests/1');
+      expect(manifest.headers.get('docker-content-digest')).toBe(build.result?.digest);
+      const { platform, layers } = await clientOf(cloud()).images.get('team/hello:1');
+      expect([platform, layers?.length]).toEqual(['linux/arm64', 1]);
+      const events: string[] = [];
+      for await (const logged of clientOf(cloud()).builds.follow(id)) events.push(logged.event.type);
+      expect(events.at(-1)).toBe('finished');
+    });
+
+    test('takes a message twice without building twice', async () => {
+      const { id, event } = await submit(cloud(), { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' }, 'team/twice');
+      await cloud().functions.builder.invoke(event);
+      const first = await clientOf(cloud()).builds.get(id);
+      expect(await cloud().functions.builder.invoke(event)).toEqual({ batchItemFailures: [] });
+      expect(await clientOf(cloud()).builds.get(id)).toEqual(first);
+    });
+
+    test('fails a RUN that is not in the cache, with the line', async () => {
+      const files = { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\nRUN ["/bin/true"]\n' };
+      const { id, event } = await submit(cloud(), files, 'team/run');
+      expect(await cloud().functions.builder.invoke(event)).toEqual({ batchItemFailures: [] });
+      const { status, error } = await clientOf(cloud()).builds.get(id);
+      expect([status, error?.code]).toEqual(['failed', 'BUILD_RUN_UNAVAILABLE']);
+      expect(JSON.stringify(error)).toMatch(/"line":3|:3/);
+    });
+
+    test('hands a build back before its time runs out, and fails it at the last delivery', async () => {
+      const { id, event } = await submit(cloud(), { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' }, 'team/slow');
+      const answer = await cloud().functions.builder.invoke<BatchAnswer>(event, 1_000);
+      expect(answer.batchItemFailures).toEqual([{ itemIdentifier: idOf(event) }]);
+      expect(['queued', 'running']).toContain((await clientOf(cloud()).builds.get(id)).status);
+      expect(await cloud().functions.builder.invoke(delivered(event, 3), 1_000)).toEqual({ batchItemFailures: [] });
+      const { status, error } = await clientOf(cloud()).builds.get(id);
+      expect([status, error?.code]).toEqual(['failed', 'BUILD_TIME_LIMIT']);
+    });
+  });
+}

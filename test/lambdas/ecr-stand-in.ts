@@ -1,0 +1,40 @@
+/** What stands for Amazon ECR: its JSON API for tokens and repositories, and our own registry for its /v2. */
+import { createTestStore } from '../fakes/embedded-store.js';
+import { jsonFailure, startJsonApi } from '../fakes/json-api.js';
+import { type RunningRegistry, startTestRegistry } from '../protocol/registry/registry-server.js';
+
+export interface EcrStandIn {
+  readonly endpoint: string;
+  readonly registry: RunningRegistry;
+  readonly repositories: Set<string>;
+  close(): Promise<void>;
+}
+
+export async function startEcrStandIn(): Promise<EcrStandIn> {
+  const store = await createTestStore();
+  const registry = await startTestRegistry(store);
+  const repositories = new Set<string>();
+  const api = await startJsonApi(async ({ operation, input }) => {
+    if (operation === 'GetAuthorizationToken') {
+      const authorizationToken = Buffer.from(`AWS:${registry.tokens.admin}`).toString('base64');
+      const expiresAt = Date.now() / 1000 + 12 * 3600;
+      const data = { authorizationToken, expiresAt, proxyEndpoint: registry.url };
+      return { status: 200, body: JSON.stringify({ authorizationData: [data] }) };
+    }
+    const name = String(input['repositoryName']);
+    if (operation !== 'CreateRepository') return jsonFailure(400, 'UnknownOperationException', operation);
+    if (repositories.has(name)) return jsonFailure(400, 'RepositoryAlreadyExistsException', `${name} exists`);
+    repositories.add(name);
+    return { status: 200, body: JSON.stringify({ repository: { repositoryName: name } }) };
+  });
+  return {
+    endpoint: api.endpoint,
+    registry,
+    repositories,
+    async close() {
+      await api.close();
+      await registry.close();
+      await store.close();
+    },
+  };
+}

@@ -1,0 +1,18 @@
+/** The four functions as they are deployed: bundles of the synthesised app, each in a process of its own. */
+import { afterAll, beforeAll, describe } from '@jest/globals';
+import { buildSuite } from './build-suite.js';
+import { type Cloud, openCloud } from './cloud.js';
+import { platformSuite } from './platform-suite.js';
+import { registrySuite } from './registry-suite.js';
+
+let cloud: Cloud;
+beforeAll(async () => {
+  cloud = await openCloud();
+}, 120_000);
+afterAll(() => cloud.close());
+
+describe('bundled functions', () => {
+  registrySuite(() => cloud);
+  buildSuite(() => cloud);
+  platformSuite(() => cloud);
+});
