@@ -1,9 +1,10 @@
 /**
- * Looks a base image up: manifest and config only, no layer is read. So far the images of Wharf's own registry; a name
- * that belongs to another registry is refused by name.
+ * Looks a base image up: manifest and config only, no layer is read. A name with a host is looked up at that registry;
+ * one without at our own, then at Docker Hub where the operator allows it. What was found is pinned by its digest.
  */
 import { AppError } from '../errors/index.js';
 import {
+  type Descriptor,
   type Digest,
   formatPlatform,
   formatReference,
@@ -19,6 +20,7 @@ import {
 import type { Images, StoredManifest } from '../registry/index.js';
 import type { ContentStore } from '../store/index.js';
 import { closeNames } from './build-errors.js';
+import type { LayerOrigin, RemoteImages } from './remote-images.js';
 import type { BaseImage } from './steps.js';
 
 export interface BaseImageDeps {
@@ -26,23 +28,46 @@ export interface BaseImageDeps {
   readonly content: ContentStore;
   /** Hosts that mean our own registry, `localhost:5000`-style. */
   readonly registryHosts: readonly string[];
+  /** Without it a name of another registry is refused. */
+  readonly remote?: RemoteImages;
+  /** Whether a name without a host may mean docker.io/library when our registry does not have it. */
+  readonly allowDockerHub: boolean;
 }
 
-/** @throws AppError BUILD_BASE_UNKNOWN, BUILD_BASE_PLATFORM, BUILD_BASE_BROKEN, BUILD_UNSUPPORTED_REGISTRY, REFERENCE_INVALID */
+/** A registry an image may be in. */
+interface Source {
+  /** As messages name it. */
+  readonly where: string;
+  readonly origin?: LayerOrigin;
+  readonly repository: string;
+  manifest(by: Wanted): Promise<StoredManifest | undefined>;
+  config(descriptor: Descriptor): Promise<Buffer | undefined>;
+}
+
+type Wanted = { readonly tag: string } | { readonly digest: Digest };
+
+interface Found {
+  readonly source: Source;
+  readonly stored: StoredManifest;
+}
+
+/** @throws AppError BUILD_BASE_UNKNOWN, BUILD_BASE_PLATFORM, BUILD_BASE_BROKEN, BUILD_UNSUPPORTED_REGISTRY, REFERENCE_INVALID, REGISTRY_… */
 export async function findBaseImage(deps: BaseImageDeps, name: string, platform: Platform): Promise<BaseImage> {
   const reference = parseReference(name);
-  const found = await lookUp(deps, name, reference);
-  const { manifest, digest } = await pick(deps, name, found.repository, found.stored, platform);
-  const bytes = await deps.content.read(manifest.config.digest);
-  if (bytes === undefined) throw broken(name, `its config ${manifest.config.digest} is not in the store`);
+  const { source, stored } = await lookUp(deps, name, reference);
+  const { manifest, digest } = await pick(source, name, stored, platform);
+  const bytes = await source.config(manifest.config);
+  if (bytes === undefined) throw broken(name, `its config ${manifest.config.digest} is not in ${source.where}`);
   const config = parseImageConfig(bytes);
   const { diff_ids: diffIds } = config.rootfs;
   if (diffIds.length !== manifest.layers.length) {
     throw broken(name, `the manifest has ${manifest.layers.length} layers, the config ${diffIds.length}`);
   }
+  const { origin, repository } = source;
+  const pinned = { ...reference, digest: stored.digest };
   return {
-    name: formatReference({ ...reference, digest: found.stored.digest }),
-    repository: found.repository,
+    name: formatReference(origin === undefined ? pinned : { ...pinned, registry: origin.registry, repository }),
+    repository,
     digest,
     platform: {
       os: config.os,
@@ -51,61 +76,119 @@ export async function findBaseImage(deps: BaseImageDeps, name: string, platform:
     },
     layers: manifest.layers.flatMap((descriptor, i) => {
       const diffId = diffIds[i];
-      return diffId === undefined ? [] : [{ descriptor, diffId }];
+      return diffId === undefined ? [] : [{ descriptor, diffId, ...(origin === undefined ? {} : { origin }) }];
     }),
     config: config as unknown as Record<string, unknown>,
   };
 }
 
-interface Found {
-  readonly repository: string;
-  readonly stored: StoredManifest;
+async function lookUp(deps: BaseImageDeps, name: string, reference: Reference): Promise<Found> {
+  const { digest } = reference;
+  const by: Wanted = digest === undefined ? { tag: reference.tag ?? 'latest' } : { digest };
+  const asked: string[] = [];
+  for (const source of await sourcesOf(deps, name, reference)) {
+    let stored: StoredManifest | undefined;
+    try {
+      stored = await source.manifest(by);
+    } catch (error) {
+      // Docker Hub denies what it does not have; where that was only a guess, the name is simply not known.
+      const isGuess = source.origin !== undefined && reference.registry === undefined;
+      if (!isGuess || !(error instanceof AppError)) throw explained(error, name, source);
+      asked.push(`${shown(source, by)} (${error.message})`);
+      continue;
+    }
+    if (stored !== undefined) return { source, stored };
+    asked.push(shown(source, by));
+  }
+  throw await unknown(deps, name, reference, asked);
 }
 
-async function lookUp(deps: BaseImageDeps, name: string, reference: Reference): Promise<Found> {
-  if (reference.registry !== undefined && !deps.registryHosts.includes(reference.registry)) {
-    throw new AppError(
-      'BUILD_UNSUPPORTED_REGISTRY',
-      `base image ${name}: images of ${reference.registry} cannot be pulled yet`,
-      { kind: 'unsupported', hint: 'push the image to this registry, and name it without a host' },
-    );
+/** Where the name may lead, in the order of asking. */
+async function sourcesOf(deps: BaseImageDeps, name: string, reference: Reference): Promise<readonly Source[]> {
+  const { registry, repository } = reference;
+  const { remote } = deps;
+  if (registry !== undefined && !deps.registryHosts.includes(registry)) {
+    if (remote === undefined) throw noOtherRegistries(name, registry);
+    return [await remoteSource(remote, registry, repository)];
   }
-  const { repository, digest } = reference;
-  const by = digest === undefined ? { tag: reference.tag ?? 'latest' } : { digest };
   // What docker calls `busybox` is `library/busybox` where a mirror keeps it.
-  const repositories = repository.includes('/') ? [repository] : [repository, `library/${repository}`];
-  for (const each of repositories) {
-    const stored = await deps.images.manifest(each, by);
-    if (stored !== undefined) return { repository: each, stored };
-  }
-  throw await unknown(deps, name, reference, repositories);
+  const short = !repository.includes('/');
+  const own = short ? [repository, `library/${repository}`] : [repository];
+  const sources = own.map((each) => ownSource(deps, each));
+  if (registry !== undefined || remote === undefined || !deps.allowDockerHub) return sources;
+  return [...sources, await remoteSource(remote, 'docker.io', short ? `library/${repository}` : repository)];
+}
+
+function ownSource({ images, content }: BaseImageDeps, repository: string): Source {
+  return {
+    where: 'this registry',
+    repository,
+    manifest: (by) => images.manifest(repository, by),
+    config: ({ digest }) => content.read(digest),
+  };
+}
+
+async function remoteSource(remote: RemoteImages, registry: string, repository: string): Promise<Source> {
+  const image = await remote.open(registry);
+  return {
+    where: registry,
+    origin: { registry, repository },
+    repository,
+    manifest: (by) => image.manifest(repository, by),
+    config: (descriptor) => image.config(repository, descriptor),
+  };
+}
+
+function shown({ repository, where }: Source, by: Wanted): string {
+  return `${repository}${'tag' in by ? `:${by.tag}` : `@${by.digest}`} in ${where}`;
+}
+
+/** What another registry said, with the image it was about and what to do. */
+function explained(error: unknown, name: string, { where }: Source): unknown {
+  if (!(error instanceof AppError)) return error;
+  const { code, kind, retryable, details } = error;
+  const denied = kind === 'unauthenticated' || kind === 'forbidden';
+  const hint = denied ? `keep credentials for ${where}, or name an image that anybody may pull` : error.hint;
+  const options = { kind, retryable, details, cause: error, ...(hint === undefined ? {} : { hint }) };
+  return new AppError(code, `base image ${name}: ${error.message}`, options);
+}
+
+function noOtherRegistries(name: string, registry: string): AppError {
+  return new AppError('BUILD_UNSUPPORTED_REGISTRY', `base image ${name}: this builder does not pull from ${registry}`, {
+    kind: 'unsupported',
+    hint: 'push the image to this registry, and name it without a host',
+  });
 }
 
 async function unknown(
   deps: BaseImageDeps,
   name: string,
   reference: Reference,
-  lookedUp: readonly string[],
+  asked: readonly string[],
 ): Promise<AppError> {
-  const suffix = reference.digest === undefined ? `:${reference.tag ?? 'latest'}` : `@${reference.digest}`;
-  const tried = lookedUp.map((repository) => repository + suffix).join(' and ');
+  const message = `base image ${name} is not known: looked for ${asked.join(' and ')}`;
+  const options = { kind: 'not-found', details: { reference: name, lookedUp: asked } } as const;
+  if (reference.registry !== undefined && !deps.registryHosts.includes(reference.registry)) {
+    const hint = `is the name right, and may ${reference.registry} show it to us?`;
+    return new AppError('BUILD_BASE_UNKNOWN', message, { ...options, hint });
+  }
   const tags = (await deps.images.tags(reference.repository)) ?? [];
   const close =
     tags.length > 0
       ? tags.slice(0, 5).map(({ tag }) => `${reference.repository}:${tag}`)
       : closeNames(reference.repository, await deps.images.repositories({ limit: 1000 }));
-  return new AppError('BUILD_BASE_UNKNOWN', `base image ${name} is not known: looked for ${tried} in this registry`, {
-    kind: 'not-found',
-    hint: close.length > 0 ? `did you mean ${close.join(' or ')}?` : 'push it to this registry first',
-    details: { reference: name, lookedUp: lookedUp.map((repository) => repository + suffix) },
-  });
+  const elsewhere =
+    deps.remote === undefined || deps.allowDockerHub
+      ? ''
+      : ', or name the registry it is in: docker.io/library/busybox';
+  const hint = close.length > 0 ? `did you mean ${close.join(' or ')}?` : `push it to this registry first${elsewhere}`;
+  return new AppError('BUILD_BASE_UNKNOWN', message, { ...options, hint });
 }
 
 /** The manifest for the platform; a single manifest is taken as it is, like docker does. */
 async function pick(
-  deps: BaseImageDeps,
+  source: Source,
   name: string,
-  repository: string,
   stored: StoredManifest,
   platform: Platform,
 ): Promise<{ readonly manifest: Manifest; readonly digest: Digest }> {
@@ -121,10 +204,10 @@ async function pick(
       hint: `it has ${offered.join(', ') || 'none that names a platform'}`,
     });
   }
-  const child = await deps.images.manifest(repository, { digest: entry });
+  const child = await source.manifest({ digest: entry });
   const parsed = child === undefined ? undefined : parseManifestDocument(child.bytes, child.mediaType);
   if (child === undefined || parsed?.kind !== 'manifest') {
-    throw broken(name, `its index names ${entry}, which is no manifest in the registry`);
+    throw broken(name, `its index names ${entry}, which is no manifest in ${source.where}`);
   }
   return { manifest: parsed.manifest, digest: child.digest };
 }

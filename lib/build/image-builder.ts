@@ -5,7 +5,7 @@
 import { parseDockerfile, parseIgnore } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
 import { LayerIndexes } from '../layers/index.js';
-import { parsePlatform, type Platform } from '../oci/index.js';
+import { formatPlatform, parsePlatform, type Platform } from '../oci/index.js';
 import type { Images } from '../registry/index.js';
 import type { Clock, ContentStore, Ids, RecordStore } from '../store/index.js';
 import { findBaseImage } from './base-image.js';
@@ -16,10 +16,12 @@ import { exportImage, parseTag } from './export.js';
 import { hashParts } from './framing.js';
 import { cleanPath } from './path-names.js';
 import { type Plan, planBuild } from './plan.js';
+import type { RemoteImages } from './remote-images.js';
 import type { Sandbox } from './sandbox.js';
 import { type Solution, Solver } from './solver.js';
 import { type CachedStep, StepCache } from './step-cache.js';
 import { StepExecutor } from './step-executor.js';
+import type { BaseImage, Layer } from './steps.js';
 import type { BuildRequest, BuildResult } from './types.js';
 import type { BuildFunction } from './worker.js';
 
@@ -33,6 +35,8 @@ export interface ImageBuilderDeps {
   readonly ids: Ids;
   /** Without it RUN fails with BUILD_RUN_UNAVAILABLE. */
   readonly sandbox?: Sandbox;
+  /** For base images of other registries; without it they are refused. */
+  readonly remote?: RemoteImages;
 }
 
 export interface ImageBuilderOptions {
@@ -40,6 +44,8 @@ export interface ImageBuilderOptions {
   readonly platform: Platform;
   /** Hosts by which a FROM may name our own registry; none when absent. */
   readonly registryHosts?: readonly string[];
+  /** Whether a base name without a host may mean Docker Hub when our registry does not have it; not when absent. */
+  readonly allowDockerHub?: boolean;
   /** Steps of one build that run at once; 2 when absent. */
   readonly parallelism?: number;
   /** Whose cache this is: builds of other scopes share nothing with it. */
@@ -75,6 +81,7 @@ export class ImageBuilder {
   readonly build: BuildFunction = async (request, call) => {
     const { context, plan } = await this.plan(request, call);
     const solution = await this.solve(request, plan, context, call);
+    await this.fetchLayers(solution.layers, call.signal);
     const exported = await exportImage(this.deps, {
       image: plan.target.image,
       layers: solution.layers,
@@ -88,8 +95,8 @@ export class ImageBuilder {
   };
 
   private async plan(request: BuildRequest, call: BuildCall): Promise<{ context: BuildContext; plan: Plan }> {
-    const { content, images } = this.deps;
-    const { platform, registryHosts = [] } = this.options;
+    const { content } = this.deps;
+    const { platform } = this.options;
     const whole = await BuildContext.open(content, request.context, call.signal);
     const path = cleanPath(request.dockerfile ?? 'Dockerfile').slice(1);
     const text = await whole.text(path);
@@ -107,22 +114,41 @@ export class ImageBuilder {
       ...(request.target === undefined ? {} : { target: request.target }),
       platform: request.platform === undefined ? platform : parsePlatform(request.platform),
       buildPlatform: platform,
-      base: async (name, wanted) => {
-        const image = await findBaseImage({ images, content, registryHosts }, name, wanted);
-        call.emit({ type: 'message', text: `FROM ${name} is ${image.name}` });
-        return image;
-      },
+      base: this.basesOf(call),
       warn: (warning) => call.emit({ type: 'warning', ...warning }),
     });
     return { context, plan };
   }
+
+  /** Looks bases up, each name once: all stages of a build stand on the same digest, whatever the tag does meanwhile. */
+  private basesOf(call: BuildCall): (name: string, platform: Platform) => Promise<BaseImage> {
+    const { images, content, remote } = this.deps;
+    const { registryHosts = [], allowDockerHub = false } = this.options;
+    const deps = { images, content, registryHosts, allowDockerHub, ...(remote === undefined ? {} : { remote }) };
+    const known = new Map<string, Promise<BaseImage>>();
+    const find = async (name: string, platform: Platform): Promise<BaseImage> => {
+      const image = await findBaseImage(deps, name, platform);
+      call.emit({ type: 'message', text: `FROM ${name} is ${image.name}` });
+      return image;
+    };
+    return (name, platform) => {
+      const key = `${name} ${formatPlatform(platform)}`;
+      const image = known.get(key) ?? find(name, platform);
+      known.set(key, image);
+      return image;
+    };
+  }
+
+  private readonly fetchLayers = async (layers: readonly Layer[], signal: AbortSignal): Promise<void> => {
+    await this.deps.remote?.fetchLayers(layers, signal);
+  };
 
   private solve(request: BuildRequest, plan: Plan, context: BuildContext, call: BuildCall): Promise<Solution> {
     const { content, clock } = this.deps;
     const { indexes, cache, executor, flights } = this;
     const { parallelism = 2, scope = 'default' } = this.options;
     const solver = new Solver(
-      { content, indexes, cache, executor, flights, now: () => clock.nowMs() },
+      { content, indexes, cache, executor, flights, now: () => clock.nowMs(), fetchLayers: this.fetchLayers },
       {
         plan,
         context,

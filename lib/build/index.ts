@@ -4,6 +4,8 @@ export { BuildContext } from './context.js';
 export { type ExportedImage, parseTag, type Tag } from './export.js';
 export { ImageBuilder, type ImageBuilderDeps, type ImageBuilderOptions } from './image-builder.js';
 export { type StepKey } from './keys.js';
+export { type RegistryCredentialLookup, RegistryLogins } from './registry-logins.js';
+export { RemoteImages, type RemoteImagesDeps, type RemoteImagesOptions } from './remote-images.js';
 export type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.js';
 export { type StepRecord } from './step-cache.js';
 export * from './types.js';

@@ -4,7 +4,14 @@
  */
 import { IgnoreFile } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
-import { completeChangeset, ImageTree, type LayerIndexes, type TreeEntry, writeLayer } from '../layers/index.js';
+import {
+  completeChangeset,
+  ImageTree,
+  type LayerIndex,
+  type LayerIndexes,
+  type TreeEntry,
+  writeLayer,
+} from '../layers/index.js';
 import type { ContentStore } from '../store/index.js';
 import type { EmitEvent } from './build-log.js';
 import { withPlace } from './build-errors.js';
@@ -27,6 +34,8 @@ export interface SolverDeps {
   readonly executor: StepExecutor;
   readonly flights: SingleFlight<CachedStep>;
   readonly now: () => number;
+  /** Brings layers of other registries into the store. */
+  readonly fetchLayers: (layers: readonly Layer[], signal: AbortSignal) => Promise<void>;
 }
 
 export interface SolveInput {
@@ -369,7 +378,11 @@ export class Solver {
     const known = this.trees.get(key);
     if (known !== undefined) return known;
     const tree = (async () => {
-      const [below, index] = await Promise.all([this.tree(layers.slice(0, -1)), this.deps.indexes.get(last)]);
+      const indexed = async (): Promise<LayerIndex> => {
+        await this.deps.fetchLayers([last], this.signal);
+        return this.deps.indexes.get(last);
+      };
+      const [below, index] = await Promise.all([this.tree(layers.slice(0, -1)), indexed()]);
       return below.withLayer(index);
     })();
     this.trees.set(key, tree);

@@ -5,6 +5,7 @@
  */
 import type { Descriptor, Digest, Platform } from '../oci/index.js';
 import type { Place } from './build-errors.js';
+import type { LayerOrigin } from './remote-images.js';
 
 /** Where files come from: the build context, an earlier stage, or an image that no stage starts from. */
 export type SourceRef =
@@ -29,6 +30,8 @@ export interface BaseImage {
 export interface Layer {
   readonly diffId: Digest;
   readonly descriptor: Descriptor;
+  /** The registry it comes from while our store does not have it. */
+  readonly origin?: LayerOrigin;
 }
 
 export interface WorkdirOp {

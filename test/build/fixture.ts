@@ -1,6 +1,13 @@
 /** A store, a registry and a builder on a fresh folder, and contexts made from plain objects. */
 import { readFile } from 'node:fs/promises';
-import { createBuilds, ImageBuilder, type ImageBuilderOptions, type Sandbox } from '../../lib/build/index.js';
+import {
+  createBuilds,
+  ImageBuilder,
+  type ImageBuilderOptions,
+  RegistryLogins,
+  type RemoteImages,
+  type Sandbox,
+} from '../../lib/build/index.js';
 import type { BuildEvent, BuildRequest, BuildResult, BuildService } from '../../lib/build/index.js';
 import {
   comparePaths,
@@ -95,6 +102,7 @@ export interface BuildFixture {
   readonly builds: BuildService;
   readonly builder: ImageBuilder;
   readonly indexes: LayerIndexes;
+  readonly logins: RegistryLogins;
   /** Stores a context and gives its digest. */
   context(files: Files, time?: number): Promise<Digest>;
   /** Builds without queue and worker. */
@@ -115,7 +123,10 @@ export interface Built {
 }
 
 export async function buildFixture(
-  options: Partial<ImageBuilderOptions> & { readonly sandbox?: (store: TestStore) => Promise<Sandbox> } = {},
+  options: Partial<ImageBuilderOptions> & {
+    readonly sandbox?: (store: TestStore) => Promise<Sandbox>;
+    readonly remote?: (store: TestStore, logins: RegistryLogins) => RemoteImages;
+  } = {},
 ): Promise<BuildFixture> {
   const store = await createTestStore();
   const { records, content, clock, ids } = store;
@@ -124,8 +135,19 @@ export async function buildFixture(
   const queue = new RecordsQueue(records, { clock, ids }, { name: 'builds' });
   const indexes = new LayerIndexes({ content, records });
   const sandbox = await options.sandbox?.(store);
+  const logins = new RegistryLogins(secrets);
+  const remote = options.remote?.(store, logins);
   const builder = new ImageBuilder(
-    { records, content, images: registry, indexes, clock, ids, ...(sandbox === undefined ? {} : { sandbox }) },
+    {
+      records,
+      content,
+      images: registry,
+      indexes,
+      clock,
+      ids,
+      ...(sandbox === undefined ? {} : { sandbox }),
+      ...(remote === undefined ? {} : { remote }),
+    },
     { platform: { os: 'linux', architecture: 'amd64' }, ...options },
   );
   const builds = createBuilds({ records, content, queue, clock, ids });
@@ -139,6 +161,7 @@ export async function buildFixture(
     builds,
     builder,
     indexes,
+    logins,
     context,
     async build(files, request = {}, time) {
       const events: BuildEvent[] = [];
