@@ -1,6 +1,8 @@
 /** The `wharf` command: the process around `lib/cli`. The embedded platform is loaded only when it is started. */
 import { readFileSync } from 'node:fs';
-import { type EmbeddedOptions, runCli, streamOutput } from '../lib/cli/index.js';
+import type { EmbeddedOptions } from '../lib/cli/index.js';
+import { streamOutput } from '../lib/cli/output.js';
+import { runCli } from '../lib/cli/program.js';
 import { systemClock } from '../lib/store/clock-system.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {

@@ -1,9 +1,9 @@
 /** The command line: commander reads it, each command gets plain input. Usage errors leave with 2. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { WharfClient } from '../client/index.js';
-import { defined, type PortSpec } from '../platform/index.js';
+import type { PortSpec } from '../platform/index.js';
+import { defined } from '../platform/values/index.js';
 import type { ProgressMode } from './build-progress.js';
-import { build } from './commands/build.js';
 import { createCluster, listClusters, removeCluster } from './commands/cluster.js';
 import { deploy, parsePort } from './commands/deploy.js';
 import { images } from './commands/images.js';
@@ -118,6 +118,8 @@ function addBuild(wharf: Command, deps: CliDeps): void {
       const labels = pairs(options.label, {});
       const noCache = cache ? undefined : true;
       const input = defined({ context, tags: tag, args, labels, progress, file, target, platform, json, noCache });
+      // Loaded only here: tar and Dockerfile code would slow every other command down.
+      const { build } = await import('./commands/build.js');
       await build(input, await connected(deps, options));
     });
 }

@@ -68,7 +68,10 @@ export function createApiApp(deps: ApiDeps, options: ApiOptions): ApiApp {
       params: c.req.param() as Record<string, string>,
       principal,
       requestId: c.get('requestId'),
-      signal: options.closing === undefined ? signal : AbortSignal.any([signal, options.closing]),
+      // Made only for the few that stream: each one leaves something behind on a signal that lives as long as we do.
+      get signal() {
+        return options.closing === undefined ? signal : AbortSignal.any([signal, options.closing]);
+      },
       idempotency,
     };
     const reply = await each.run(call);

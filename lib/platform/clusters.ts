@@ -1,7 +1,7 @@
 /** Clusters: a name, the number of instances wanted, and what ECS says of it now. */
 import { AppError } from '../errors/index.js';
 import type { Clock, RecordStore } from '../store/index.js';
-import { defined } from './defined.js';
+import { defined } from './values/index.js';
 import type { Ecs, EcsCluster, EcsInstance } from './ecs/index.js';
 import { isEcsError } from './ecs/index.js';
 import type { Events } from './events.js';

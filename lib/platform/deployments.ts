@@ -4,7 +4,7 @@
  */
 import { AppError, toAppError } from '../errors/index.js';
 import type { Clock, Logger, RecordStore, RecordWrite, StoredRecord } from '../store/index.js';
-import { defined } from './defined.js';
+import { defined } from './values/index.js';
 import { outcomeOf } from './deployment-outcome.js';
 import { type Ecs, type EcsService, type EcsTask, isEcsError } from './ecs/index.js';
 import type { Events } from './events.js';

@@ -1,7 +1,5 @@
 export { type LocalCapacityOptions } from './capacity-ecs-local.js';
 export { type Clusters } from './clusters.js';
-export { canonicalJson, contentHash } from './content-hash.js';
-export { defined, type Defined } from './defined.js';
 export * from './ecs/index.js';
 export { type EventFilter, type Events } from './events.js';
 export { createPlatform, localCapacity, type Platform, type PlatformDeps, type PlatformOptions } from './platform.js';
@@ -11,3 +9,4 @@ export { type ImageNaming, type TaskDefaults } from './task-definition.js';
 export { describeStop } from './task-view.js';
 export { type TaskFilter, type Tasks } from './tasks.js';
 export * from './types.js';
+export * from './values/index.js';

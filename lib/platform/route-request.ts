@@ -1,5 +1,5 @@
 /** What a release asks of the front: its first TCP port, checked as its health says. */
-import { defined } from './defined.js';
+import { defined } from './values/index.js';
 import type { PortSpec, Release, RouteRequest } from './types.js';
 
 /** Undefined for a release that has no TCP port. */

@@ -5,8 +5,7 @@
 import { AppError } from '../errors/index.js';
 import type { Clock, Ids, RecordStore, RecordWrite, StoredRecord } from '../store/index.js';
 import type { ClusterRecord } from './clusters.js';
-import { canonicalJson } from './content-hash.js';
-import { defined } from './defined.js';
+import { canonicalJson, defined } from './values/index.js';
 import { type Deployments, isOpen, type ServiceRecord } from './deployments.js';
 import type { Ecs, EcsService } from './ecs/index.js';
 import type { Events } from './events.js';

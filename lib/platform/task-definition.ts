@@ -4,8 +4,7 @@
  */
 import type { Digest } from '../oci/index.js';
 import type { RecordStore } from '../store/index.js';
-import { contentHash } from './content-hash.js';
-import { defined } from './defined.js';
+import { contentHash, defined } from './values/index.js';
 import type { Ecs, TaskDefinitionInput } from './ecs/index.js';
 import { keys } from './keys.js';
 import type { ContainerSpec, HealthSpec, PortSpec } from './types.js';

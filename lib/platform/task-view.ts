@@ -1,5 +1,5 @@
 /** An ECS task as ours: from the SDK's answer (dates) or from an event (ISO text), which differ only in that. */
-import { defined } from './defined.js';
+import { defined } from './values/index.js';
 import type { Task, TaskContainer } from './types.js';
 
 /** A task with ECS's own version of it: a view is replaced only by a newer one. */

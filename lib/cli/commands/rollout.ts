@@ -41,7 +41,7 @@ async function settled(deployed: Deployed, input: RolloutInput, deps: CommandDep
     const { deployment, count } = service;
     const isOpen = deployment?.status === 'pending' || deployment?.status === 'in-progress';
     if (deployment?.id !== deployed.deployment.id || !isOpen) return service;
-    const line = `${count.running} of ${count.desired} tasks run${deployment.reason === undefined ? '' : ` (${deployment.reason})`}`;
+    const line = `${count.running} tasks run, ${count.desired} are wanted${deployment.reason === undefined ? '' : ` (${deployment.reason})`}`;
     if (line !== told) output.say(output.colors.dim(`  ${line}\n`));
     told = line;
     if (clock.nowMs() >= until) throw timeOut(`release ${deployment.release} of ${name}`, input.timeoutSeconds);

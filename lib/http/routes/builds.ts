@@ -189,7 +189,7 @@ async function storeContext(
     });
   }
   const bytes = boundedBody(call.request, options.maxContextBytes ?? MAX_CONTEXT_BYTES);
-  const stored = await deps.content.put(bytes, { signal: call.signal });
+  const stored = await deps.content.put(bytes, { signal: call.request.signal });
   if (stored.sizeBytes === 0) {
     throw new AppError('CONTEXT_EMPTY', 'the body is empty', { hint: 'tar -c . | curl -T - …, or wharf build .' });
   }

@@ -76,7 +76,8 @@ export function formatBuildError(error: BuildError): string {
       ? ''
       : `${error.file}${error.line === undefined ? '' : `:${error.line}`}${error.column === undefined ? '' : `:${error.column}`}: `;
   const hint = error.hint === undefined ? '' : `  ${error.hint}\n`;
-  return `ERROR ${error.code}: ${at}${error.message}\n${hint}`;
+  const place = error.message.startsWith(at) ? '' : at;
+  return `ERROR ${error.code}: ${place}${error.message}\n${hint}`;
 }
 
 export function seconds(milliseconds: number): string {
