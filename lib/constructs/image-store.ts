@@ -87,6 +87,8 @@ export class ImageStore extends Construct {
       serverAccessLogsBucket: accessLogs as IBucket,
       lifecycleRules: [
         { abortIncompleteMultipartUploadAfter: Duration.days(7), noncurrentVersionExpiration: Duration.days(7) },
+        // Leftovers of uploads that nobody finished: see lib/store/blob-store-s3.ts.
+        { prefix: 'uploads/', expiration: Duration.days(7) },
       ],
       removalPolicy,
     });

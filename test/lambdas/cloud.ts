@@ -130,9 +130,9 @@ export function settingsOf(
     Object.entries(synthesis.resources('WharfPlatform')).find(
       ([id, resource]) => id.startsWith(LOGICAL_ID[name]) && resource.Type === 'AWS::Lambda::Function',
     ) ?? [];
-  const { Variables } = fn?.Properties['Environment'] as { Variables: Record<string, unknown> };
+  const environment = fn?.Properties['Environment'] as { Variables: Record<string, unknown> } | undefined;
   return Object.fromEntries(
-    Object.entries(Variables).map(([variable, value]) => {
+    Object.entries(environment?.Variables ?? {}).map(([variable, value]) => {
       const text = typeof value === 'string' ? value : resolved[variable];
       if (text === undefined) throw new Error(`nothing stands for ${variable} of ${name}`);
       return [variable, text];

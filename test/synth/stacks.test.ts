@@ -8,10 +8,8 @@ const STACKS = ['WharfStorage', 'WharfCapacity', 'WharfPlatform'];
 
 /** Actions that IAM cannot narrow to a resource (service authorization reference), and who holds them. */
 const WITHOUT_RESOURCE = new Set([
-  'ecs:ListServices',
   'ecs:DescribeTaskDefinition',
   'ecs:RegisterTaskDefinition',
-  'ecs:DeregisterTaskDefinition',
   // What CDK grants the ECS agent of an instance.
   'ecs:DiscoverPollEndpoint',
   'ecr:GetAuthorizationToken',
@@ -32,6 +30,7 @@ interface Statement {
   readonly Effect: string;
   readonly Action: string | readonly string[];
   readonly Resource: unknown;
+  readonly Condition?: unknown;
 }
 
 function statements(stack: string): readonly Statement[] {
@@ -45,6 +44,13 @@ describe('the synthesised stacks', () => {
     for (const stack of STACKS) expect(existsSync(join(synthesis.directory, `${stack}.template.json`))).toBe(true);
     const report = synthesis.readJson('validation-report.json') as { pluginReports: { conclusion: string }[] };
     expect(report.pluginReports.map((plugin) => plugin.conclusion)).not.toContain('failure');
+  });
+
+  test('are made without looking anything up, and without asking for docker', () => {
+    const manifest = synthesis.readJson('manifest.json') as { missing?: unknown };
+    expect(manifest.missing).toBeUndefined();
+    expect(existsSync('cdk.context.json')).toBe(false);
+    expect(synthesis.calledDocker).toBe(false);
   });
 
   test('need no image to be built by docker', () => {
@@ -62,6 +68,70 @@ describe('the synthesised stacks', () => {
     expect(wide.filter((action) => !WITHOUT_RESOURCE.has(action))).toEqual([]);
     const all = STACKS.flatMap(statements).flatMap((statement) => [statement.Action].flat());
     expect(all.filter((action) => action === '*' || /^[a-z0-9]+:\*$/.test(action))).toEqual([]);
+  });
+
+  test('let nobody pass a role but the one for tasks, and only to ECS', () => {
+    const passing = STACKS.flatMap(statements).filter(({ Action }) => [Action].flat().includes('iam:PassRole'));
+    expect(passing).toHaveLength(2);
+    for (const statement of passing) {
+      expect(statement).toMatchObject({
+        Resource: { 'Fn::GetAtt': [expect.stringMatching(/ExecutionRole/), 'Arn'] },
+        Condition: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
+      });
+    }
+  });
+
+  test('bind what they may do in ECS to the one cluster', () => {
+    const acting = STACKS.flatMap(statements).filter(({ Action }) =>
+      [Action]
+        .flat()
+        .some((action) => /^ecs:(CreateService|UpdateService|DeleteService|StopTask|RunTask)$/.test(action)),
+    );
+    expect(acting.length).toBeGreaterThan(0);
+    for (const statement of acting) {
+      expect(statement).toMatchObject({ Condition: { ArnEquals: { 'ecs:cluster': expect.anything() } } });
+    }
+  });
+
+  test('put no secret into an environment or a template', () => {
+    for (const stack of STACKS) {
+      const template = JSON.stringify(synthesis.readJson(`${stack}.template.json`));
+      expect(template).not.toMatch(/resolve:(secretsmanager|ssm-secure)|"SecretString":/);
+    }
+    for (const fn of synthesis.ofType('WharfPlatform', 'AWS::Lambda::Function')) {
+      const { Variables } = fn.Properties['Environment'] as { Variables: Record<string, unknown> };
+      for (const name of Object.keys(Variables)) {
+        expect(name).toMatch(/^(WHARF_[A-Z_]+|NODE_OPTIONS|AWS_NODEJS_CONNECTION_REUSE_ENABLED)$/);
+        // A secret is named by its ARN, and read by who may.
+        if (/TOKEN|KEY|SECRET|PASSWORD/.test(name)) expect(name).toMatch(/_ARN$/);
+      }
+    }
+  });
+
+  test('keep every log for a stated time, and give every function a log group of its own', () => {
+    const groups = STACKS.flatMap((stack) => synthesis.ofType(stack, 'AWS::Logs::LogGroup'));
+    expect(groups.filter((group) => group.Properties['RetentionInDays'] === undefined)).toEqual([]);
+    const functions = synthesis.ofType('WharfPlatform', 'AWS::Lambda::Function');
+    const used = functions.map((fn) => JSON.stringify(fn.Properties['LoggingConfig']));
+    expect([used.includes('undefined'), new Set(used).size]).toEqual([false, functions.length]);
+  });
+
+  test('bound how many functions run at once: by queue, and by requests a second', () => {
+    const sources = synthesis.ofType('WharfPlatform', 'AWS::Lambda::EventSourceMapping');
+    expect(sources.map(({ Properties }) => Properties['ScalingConfig'])).toEqual([
+      { MaximumConcurrency: 10 },
+      { MaximumConcurrency: 5 },
+    ]);
+    for (const { Properties } of sources) {
+      expect(Properties['FunctionResponseTypes']).toEqual(['ReportBatchItemFailures']);
+    }
+    const [stage] = synthesis.ofType('WharfPlatform', 'AWS::ApiGatewayV2::Stage');
+    expect(stage?.Properties['DefaultRouteSettings']).toEqual({ ThrottlingBurstLimit: 200, ThrottlingRateLimit: 100 });
+  });
+
+  test('send the deployment events, which name no cluster, to the reconciler too', () => {
+    const rules = synthesis.ofType('WharfPlatform', 'AWS::Events::Rule').map((rule) => rule.Properties['EventPattern']);
+    expect(JSON.stringify(rules)).toMatch(/ECS Deployment State Change.*"prefix":.*service\/wharf\//);
   });
 
   test('keep the bucket, the table and the secrets when they are deleted', () => {
@@ -95,5 +165,25 @@ describe('the synthesised stacks', () => {
     };
     const defaults = Object.values(parameters.Parameters).map((parameter) => parameter.Default);
     expect(defaults).toContain('/aws/service/ecs/optimized-ami/amazon-linux-2023/arm64/recommended/image_id');
+  });
+
+  test.each(STACKS)('are as stored: %s', (stack) => {
+    const template = JSON.stringify(synthesis.readJson(`${stack}.template.json`));
+    expect(JSON.parse(template.replaceAll(/[0-9a-f]{64}/g, '<asset>'))).toMatchSnapshot();
+  });
+});
+
+describe('the examples for CDK', () => {
+  test.each([
+    ['examples/cdk-platform/app.ts', 'Team', 4],
+    ['examples/cdk-builder-only/app.ts', 'Builds', 1],
+  ])('%s synthesises', (app, stack, functions) => {
+    const made = synthesise({ app, bundles: false });
+    try {
+      expect(made.ofType(stack, 'AWS::Lambda::Function')).toHaveLength(functions);
+      expect(made.calledDocker).toBe(false);
+    } finally {
+      made.remove();
+    }
   });
 });

@@ -1,8 +1,8 @@
 /** Synthesises the CDK app once for a suite, as `cdk synth` does: a process of its own, no credentials, no look-up. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 export interface Resource {
   readonly Type: string;
@@ -17,15 +17,31 @@ export interface Synthesis {
   /** Folder of the bundled code of the function whose logical id starts so. */
   codeOf(stack: string, idPrefix: string): string;
   readJson(file: string): unknown;
+  /** Whether anything asked for docker. */
+  readonly calledDocker: boolean;
   remove(): void;
 }
 
-export function synthesise(): Synthesis {
+export interface SynthesisOptions {
+  /** @default bin/app.ts */
+  readonly app?: string;
+  /** Whether functions are bundled. @default true */
+  readonly bundles?: boolean;
+}
+
+export function synthesise(options: SynthesisOptions = {}): Synthesis {
+  const { app = 'bin/app.ts', bundles = true } = options;
   const directory = mkdtempSync(join(tmpdir(), 'wharf-synth-'));
-  const run = spawnSync(process.execPath, ['--import', 'tsx', 'bin/app.ts'], {
+  const tools = withoutDocker(directory);
+  const run = spawnSync(process.execPath, ['--import', 'tsx', app], {
     encoding: 'utf8',
-    // No PATH entry holds docker, and nothing that looks like an account is in the environment.
-    env: { PATH: '/usr/bin:/bin', HOME: directory, CDK_OUTDIR: directory },
+    // Nothing that looks like an account is in the environment.
+    env: {
+      PATH: [tools, dirname(process.execPath), '/usr/bin', '/bin'].join(':'),
+      HOME: directory,
+      CDK_OUTDIR: directory,
+      ...(bundles ? {} : { CDK_CONTEXT_JSON: JSON.stringify({ 'aws:cdk:bundling-stacks': [] }) }),
+    },
   });
   if (run.status !== 0) throw new Error(`synthesis failed (${run.status}): ${run.stdout}\n${run.stderr}`);
   const readJson = (file: string): unknown => JSON.parse(readFileSync(join(directory, file), 'utf8'));
@@ -44,6 +60,15 @@ export function synthesise(): Synthesis {
       const key = (fn.Properties['Code'] as { S3Key: string }).S3Key;
       return join(directory, `asset.${key.replace(/\.zip$/, '')}`);
     },
+    calledDocker: existsSync(join(tools, 'called')),
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
+}
+
+/** A folder to be first in PATH, in which docker is a program that fails and leaves a trace. */
+function withoutDocker(directory: string): string {
+  const tools = join(directory, 'tools');
+  mkdirSync(tools);
+  writeFileSync(join(tools, 'docker'), '#!/bin/sh\ntouch "$(dirname "$0")/called"\nexit 127\n', { mode: 0o755 });
+  return tools;
 }
