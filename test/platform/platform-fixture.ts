@@ -27,7 +27,7 @@ export interface PlatformFixture {
 const LONGEST_MS = 15_000;
 
 export async function createPlatformFixture(
-  options: { readonly engine?: Partial<EngineOptions>; readonly deadlineMs?: number; readonly deaf?: boolean } = {},
+  options: { readonly engine?: Partial<EngineOptions>; readonly deaf?: boolean } = {},
 ): Promise<PlatformFixture> {
   const store = await createTestStore();
   const { records, clock, ids, content } = store;
@@ -81,7 +81,6 @@ export async function createPlatformFixture(
         platform: { os: 'linux', architecture: 'amd64' },
         tickMs: 20,
         sweepMs: 60_000,
-        ...(options.deadlineMs === undefined ? {} : { deploymentDeadlineMs: options.deadlineMs }),
       },
     );
   const platform = make();

@@ -148,17 +148,16 @@ describe('after a crash', () => {
 
 describe('a deployment that never ends', () => {
   test('is given up after its deadline, with what it waited for, and the last complete release is put back', async () => {
-    await fixture.close();
-    fixture = await createPlatformFixture({ deadlineMs: 400 });
-    const { platform, until, images, agent } = fixture;
-    await images.add('hello:1', { exposes: [] });
-    await platform.clusters.put('main', { instances: 1 });
+    const { platform, until, agent, store } = fixture;
+    const deployment = async () => (await platform.services.get('main', 'web'))?.deployment;
     await platform.services.put('main', 'web', { image: 'hello:1', count: 1 });
-    await until(
-      'it runs',
-      async () => (await platform.services.get('main', 'web'))?.deployment?.status === 'completed',
-    );
+    await until('it runs', async () => (await deployment())?.status === 'completed');
     await platform.services.put('main', 'web', { image: 'hello:1', count: 1, memory: 100_000 });
+    await until('it says what it waits for', async () => (await deployment())?.reason !== undefined);
+    // An hour goes by.
+    const key = { partition: 'SERVICE#main/web', sort: `D#${(await deployment())?.id ?? ''}` };
+    const record = await store.records.get<{ createdMs: number }>(key);
+    await store.records.put(key, { ...record?.value, createdMs: (record?.value.createdMs ?? 0) - 3_600_000 });
     await until(
       'it is given up',
       async () => (await platform.services.get('main', 'web'))?.deployment?.status === 'rolled-back',
