@@ -1,6 +1,7 @@
 export { type BuildLog, type EmitEvent } from './build-log.js';
 export { BuildService, type BuildServiceDeps, createBuilds } from './builds.js';
 export { BuildContext } from './context.js';
+export { goQuote } from './go-format.js';
 export { type ExportedImage, parseTag, type Tag } from './export.js';
 export { ImageBuilder, type ImageBuilderDeps, type ImageBuilderOptions } from './image-builder.js';
 export { type StepKey } from './keys.js';

@@ -56,18 +56,11 @@ export class RemoteImages {
    * @throws AppError BUILD_LAYER_UNAVAILABLE, REGISTRY_…
    */
   async fetchLayers(layers: readonly Layer[], signal: AbortSignal): Promise<void> {
-    const missing: Layer[] = [];
-    for (const layer of layers) {
-      if (layer.origin === undefined) continue;
-      if ((await this.deps.content.stat(layer.descriptor.digest)) === undefined) missing.push(layer);
-    }
-    await Promise.all(
-      missing.map(({ descriptor, origin }) =>
-        origin === undefined
-          ? undefined
-          : this.flights.run(descriptor.digest, () => this.fetchLayer(descriptor, origin, signal), signal),
-      ),
-    );
+    const fetching = layers.map(async ({ descriptor, origin }) => {
+      if (origin === undefined || (await this.deps.content.stat(descriptor.digest)) !== undefined) return;
+      await this.flights.run(descriptor.digest, () => this.fetchLayer(descriptor, origin, signal), signal);
+    });
+    await Promise.all(fetching);
   }
 
   private fetchLayer(descriptor: Descriptor, origin: LayerOrigin, signal: AbortSignal): Promise<true> {

@@ -23,6 +23,8 @@ export interface CliDeps {
   readonly output: Output;
   readonly clock: Clock;
   readonly startEmbedded: StartEmbedded;
+  /** What `-` reads; the process's own when absent. */
+  readonly stdin?: AsyncIterable<string | Uint8Array>;
   /** Fires at the first Ctrl-C or SIGTERM. */
   readonly interrupted: AbortSignal;
   readonly version: string;

@@ -6,6 +6,7 @@ import { defined } from '../platform/values/index.js';
 import type { ProgressMode } from './build-progress.js';
 import { createCluster, listClusters, removeCluster } from './commands/cluster.js';
 import { deploy, parsePort } from './commands/deploy.js';
+import { dockerfileCommand } from './commands/dockerfile.js';
 import { images } from './commands/images.js';
 import { logs } from './commands/logs.js';
 import { ps } from './commands/ps.js';
@@ -53,7 +54,14 @@ export function program(deps: CliDeps): Command {
   addLooking(wharf, deps);
   addStopping(wharf, deps);
   addClusters(wharf, deps);
+  wharf.addCommand(inherited(dockerfileCommand(deps), wharf));
   return wharf;
+}
+
+/** A command that was made elsewhere ends and speaks as the program does. */
+function inherited(command: Command, parent: Command): Command {
+  for (const each of [command, ...command.commands]) each.copyInheritedSettings(parent);
+  return command;
 }
 
 /** Options every command that talks to a platform has. */

@@ -111,7 +111,8 @@ describe('a base image in another Wharf registry', () => {
     const layer = document.kind === 'manifest' ? document.manifest.layers[0] : undefined;
     const lying: typeof fetch = async (input, init) => {
       const response = await fetch(input, init);
-      const isLayer = String(input).includes(layer?.digest ?? '-') && (init?.method ?? 'GET') === 'GET';
+      const url = input instanceof Request ? input.url : new URL(input).href;
+      const isLayer = url.includes(layer?.digest ?? '-') && (init?.method ?? 'GET') === 'GET';
       if (!isLayer || !response.ok) return response;
       const bytes = Buffer.from(await response.arrayBuffer());
       bytes[20] = (bytes[20] ?? 0) ^ 1;
