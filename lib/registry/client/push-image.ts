@@ -8,7 +8,7 @@ import type { RegistryClient } from './registry-client.js';
 
 export interface PushImageDeps {
   readonly images: Pick<Images, 'manifest'>;
-  readonly content: Pick<ContentStore, 'open'>;
+  readonly content: Pick<ContentStore, 'open' | 'stat'>;
   readonly client: RegistryClient;
 }
 
@@ -42,10 +42,12 @@ export async function pushImage(
   }
   const { config, layers } = document.manifest;
   const blobs = [...new Map([config, ...layers].map((blob) => [blob.digest, blob])).values()];
-  const outcomes = await mapBounded(blobs, BLOBS_AT_ONCE, (blob) => {
+  const outcomes = await mapBounded(blobs, BLOBS_AT_ONCE, async ({ digest: blob, size: sizeBytes }) => {
     signal?.throwIfAborted();
-    const source = { digest: blob.digest, sizeBytes: blob.size, open: () => bytesOf(content, repository, blob.digest) };
-    return client.uploadBlob(to.repository, source, signal === undefined ? {} : { signal });
+    // Asked before the upload: what fails inside a body looks like a broken connection.
+    if ((await content.stat(blob)) === undefined) throw blobUnknown(repository, blob);
+    const open = (): ByteSource => bytesOf(content, repository, blob);
+    return client.uploadBlob(to.repository, { digest: blob, sizeBytes, open }, signal === undefined ? {} : { signal });
   });
   await client.putManifest(to.repository, to.tag, stored.bytes, stored.mediaType);
   return { blobsSent: outcomes.filter((outcome) => outcome === 'uploaded').length };
@@ -53,8 +55,10 @@ export async function pushImage(
 
 async function* bytesOf(content: Pick<ContentStore, 'open'>, repository: string, digest: Digest): ByteSource {
   const stream = await content.open(digest);
-  if (stream === undefined) {
-    throw new AppError('BLOB_UNKNOWN', `blob ${digest} of ${repository} is not in the store`, { kind: 'not-found' });
-  }
+  if (stream === undefined) throw blobUnknown(repository, digest);
   yield* stream as AsyncIterable<Uint8Array>;
+}
+
+function blobUnknown(repository: string, digest: Digest): AppError {
+  return new AppError('BLOB_UNKNOWN', `blob ${digest} of ${repository} is not in the store`, { kind: 'not-found' });
 }
