@@ -3,6 +3,7 @@
  * that can be followed and resumed from anywhere.
  */
 import type { Descriptor, Digest } from '../oci/index.js';
+import type { BuildReport } from './report.js';
 
 export interface BuildRequest {
   /** Digest of the context tar (plain or gzip) in the content store. */
@@ -16,7 +17,37 @@ export interface BuildRequest {
   readonly labels?: Readonly<Record<string, string>>;
   /** `os/architecture`; the host's own when absent. */
   readonly platform?: string;
+  /** Several platforms: the result is an index. */
+  readonly platforms?: readonly string[];
   readonly noCache?: boolean;
+  /** Stages, by name or number, whose steps are not looked up in the cache. */
+  readonly noCacheFilter?: readonly string[];
+  /** Of layers this build makes; gzip with level 6 when absent. */
+  readonly compression?: BuildCompression;
+  readonly annotations?: BuildAnnotations;
+  /** Instead of building: parse, plan and lint. */
+  readonly check?: boolean;
+  /** Instead of building: what is expected of the cache. */
+  readonly plan?: boolean;
+  /** Instead of building: what the target takes. */
+  readonly outline?: boolean;
+  /** Instead of building: the stages that may be targets. */
+  readonly targets?: boolean;
+}
+
+export interface BuildCompression {
+  readonly type: 'gzip' | 'zstd' | 'none';
+  /** 0 (stored) to 9 for gzip, 1 to 22 for zstd. */
+  readonly level?: number;
+}
+
+export interface BuildAnnotations {
+  /** Of each platform's manifest. */
+  readonly manifest?: Readonly<Record<string, string>>;
+  /** Of the index, when there is one. */
+  readonly index?: Readonly<Record<string, string>>;
+  /** Of the index's entries. */
+  readonly manifestDescriptor?: Readonly<Record<string, string>>;
 }
 
 export type BuildStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
@@ -37,7 +68,7 @@ export interface BuildStepSummary {
   readonly name: string;
   readonly instruction: string;
   readonly cached: boolean;
-  /** Why it was not in the cache: `src/a.ts changed`; absent for a step that had never run here. */
+  /** Why it was not in the cache, in one line: `src/a.ts changed`; absent when it was. */
   readonly reason?: string;
   readonly milliseconds: number;
   /** Compressed bytes of the layer it made; absent when it made none. */
@@ -51,8 +82,17 @@ export interface BuildResult {
   readonly imageId: Digest;
   readonly tags: readonly string[];
   readonly layers: readonly Descriptor[];
+  /** Of an index: the image of each platform. `digest` is the index then, imageId and layers are those of the first. */
+  readonly platforms?: readonly PlatformResult[];
   readonly steps: readonly BuildStepSummary[];
   readonly stepsCached: number;
+}
+
+export interface PlatformResult {
+  readonly platform: string;
+  readonly digest: Digest;
+  readonly imageId: Digest;
+  readonly layers: readonly Descriptor[];
 }
 
 export interface Build {
@@ -63,6 +103,8 @@ export interface Build {
   readonly startedMs?: number;
   readonly finishedMs?: number;
   readonly result?: BuildResult;
+  /** Of a request that builds nothing: check, plan, outline or targets. */
+  readonly report?: BuildReport;
   readonly error?: BuildError;
 }
 
@@ -73,7 +115,7 @@ export type BuildEvent =
       readonly step: number;
       readonly name: string;
       readonly instruction: string;
-      /** Why it is not in the cache, when it was once: `src/a.ts changed`. */
+      /** Why it is not in the cache, in one line: `src/a.ts changed`. */
       readonly reason?: string;
     }
   | { readonly type: 'step-output'; readonly step: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }
@@ -93,6 +135,7 @@ export type BuildEvent =
       readonly type: 'finished';
       readonly status: BuildStatus;
       readonly result?: BuildResult;
+      readonly report?: BuildReport;
       readonly error?: BuildError;
     };
 
