@@ -163,10 +163,12 @@ export class ControlPlane extends Construct {
       },
       targets: [target],
     });
+    // A round that fails is not repeated: the next one comes anyway.
+    this.reconciler.function.configureAsyncInvoke({ retryAttempts: 0 });
     new Rule(this, 'Sweep', {
       description: 'Goes on with unfinished deployments and heals what lost events left behind',
       schedule: Schedule.rate(sweepInterval),
-      targets: [new LambdaFunction(this.reconciler.function, { deadLetterQueue: this.eventDeadLetters })],
+      targets: [new LambdaFunction(this.reconciler.function)],
     });
   }
 

@@ -42,7 +42,8 @@ export class ImageBuilder extends Construct {
     this.queue = new Queue(this, 'Queue', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
-      visibilityTimeout: Duration.seconds(timeout.toSeconds() * 6),
+      // The worker renews it while it builds; this is what a function that dies at once costs.
+      visibilityTimeout: timeout,
       deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: 6 },
     });
     this.function = new WharfFunction(this, 'Builder', {
