@@ -1,0 +1,124 @@
+/** Runs cases, two at a time, on one docker engine and one platform of ours; gives what is different and why. */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BaseImageFile, baseImage, type BaseName, cacheFolder } from './base-images.js';
+import { compareByHand } from './by-hand.js';
+import { type Case, expectedListing, stage } from './cases.js';
+import { compareConfigs, compareListings, type Difference } from './compare.js';
+import { DockerEngine } from './docker-engine.js';
+import { explain } from './explained.js';
+import type { BuiltImage } from './image-files.js';
+import { type Listing, listImage, type ListingCache } from './listing.js';
+import { WharfPlatform } from './wharf-platform.js';
+
+export interface CaseOutcome {
+  readonly name: string;
+  /** Unexplained. */
+  readonly differences: readonly Difference[];
+  /** Ids of the explanations that were needed. */
+  readonly explained: ReadonlySet<string>;
+  /** One of the builders failed, or both where that is not what the case is about. */
+  readonly error?: string;
+  readonly files: number;
+  readonly milliseconds: number;
+}
+
+export class DifferentialSuite {
+  private constructor(
+    private readonly folder: string,
+    private readonly wharf: WharfPlatform,
+    private readonly docker: DockerEngine,
+    private readonly bases: readonly BaseImageFile[],
+  ) {}
+
+  /** @param bases that the cases to come need */
+  static async start(bases: readonly BaseName[]): Promise<DifferentialSuite> {
+    const images = await Promise.all(bases.map(baseImage));
+    const folder = await mkdtemp(join(tmpdir(), 'wharf-cases-'));
+    const docker = await DockerEngine.start();
+    const wharf = await WharfPlatform.start().catch(async (error: unknown) => {
+      await docker.close();
+      throw error;
+    });
+    for (const image of images) await Promise.all([docker.load(image), wharf.load(image)]);
+    return new DifferentialSuite(folder, wharf, docker, images);
+  }
+
+  async run(
+    cases: readonly Case[],
+    onOutcome: (outcome: CaseOutcome) => void,
+    parallelism = 2,
+  ): Promise<readonly CaseOutcome[]> {
+    const waiting = [...cases];
+    const outcomes: CaseOutcome[] = [];
+    const work = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const outcome = await this.runCase(next);
+        outcomes.push(outcome);
+        onOutcome(outcome);
+      }
+    };
+    await Promise.all(Array.from({ length: parallelism }, work));
+    return outcomes;
+  }
+
+  async close(): Promise<void> {
+    await this.wharf.close();
+    await this.docker.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private async runCase(one: Case): Promise<CaseOutcome> {
+    const started = performance.now();
+    const folder = join(this.folder, one.name);
+    const seen = await this.compare(one, folder).catch((error: unknown) => ({
+      differences: [],
+      files: 0,
+      error: error instanceof Error ? error.message : String(error),
+    }));
+    if (process.env['WHARF_KEEP_CASES'] === undefined) await rm(folder, { recursive: true, force: true });
+    const { open, used } = explain(one.name, seen.differences);
+    const milliseconds = Math.round(performance.now() - started);
+    return { name: one.name, ...seen, differences: open, explained: used, milliseconds };
+  }
+
+  private async compare(one: Case, folder: string): Promise<{ differences: readonly Difference[]; files: number }> {
+    const input = await stage(one, folder);
+    const ours = await this.wharf.build(input, join(folder, 'wharf'));
+    const listing = await this.list(ours);
+    if (one.byHand) {
+      const built = { listing, config: ours.config };
+      const differences = compareByHand(await expectedListing(one), built, await this.baseListing(ours));
+      return { differences, files: listing.files.size };
+    }
+    const theirs = await this.docker.build(input, join(folder, 'docker'));
+    const differences = [
+      ...compareListings(await this.list(theirs), listing),
+      ...compareConfigs(theirs.config, ours.config),
+    ];
+    return { differences, files: listing.files.size };
+  }
+
+  private async list(image: BuiltImage): Promise<Listing> {
+    return listImage(image.layers, await this.listingCache());
+  }
+
+  private async baseListing(image: BuiltImage): Promise<Listing> {
+    const [bottom] = image.layers;
+    const isBase = this.bases.some(({ diffId }) => diffId === bottom?.diffId);
+    return listImage(isBase && bottom !== undefined ? [bottom] : [], await this.listingCache());
+  }
+
+  private async listingCache(): Promise<ListingCache> {
+    const folder = join(cacheFolder(), 'listings');
+    await mkdir(folder, { recursive: true });
+    return { folder, layers: this.bases.map(({ diffId }) => diffId) };
+  }
+}
+
+/** Bases that a Dockerfile names. */
+export function basesOf(text: string): readonly BaseName[] {
+  const names: readonly BaseName[] = ['busybox', 'debian'];
+  return names.filter((name) => new RegExp(`\\b${name}:`).test(text));
+}
