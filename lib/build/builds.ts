@@ -4,7 +4,15 @@
  */
 import { AppError } from '../errors/index.js';
 import { parsePlatform } from '../oci/index.js';
-import type { Clock, ContentStore, Ids, Queue, RecordStore, StoredRecord } from '../store/index.js';
+import {
+  blobHolderKey,
+  type Clock,
+  type ContentStore,
+  type Ids,
+  type Queue,
+  type RecordStore,
+  type StoredRecord,
+} from '../store/index.js';
 import { BuildLog } from './build-log.js';
 import {
   BUILD_LIST,
@@ -30,6 +38,11 @@ export interface BuildServiceDeps {
 /** An idempotency key is remembered this long. */
 const IDEMPOTENCY_MS = 24 * 3600 * 1000;
 
+/** The context of a build that is not finished is kept so long; of a finished one, for those who look why it failed. */
+const OPEN_MS = 30 * 24 * 3600 * 1000;
+const FINISHED_MS = 24 * 3600 * 1000;
+const contextHolder = (id: string): string => `BUILD#${id}`;
+
 /** @example const builds = createBuilds({ records, content, queue, clock, ids }) */
 export function createBuilds(deps: BuildServiceDeps): BuildService {
   return new BuildService(deps);
@@ -44,9 +57,10 @@ export class BuildService implements Builds {
 
   /** @throws AppError CONTEXT_UNKNOWN, BUILD_TAG_INVALID, PLATFORM_INVALID, IDEMPOTENCY_KEY_REUSED */
   async submit(request: BuildRequest, options: { readonly idempotencyKey?: string } = {}): Promise<Build> {
-    await this.check(request);
     const { records, clock, ids } = this.deps;
-    const build: Build = { id: ids.ulid(), status: 'queued', request, createdMs: clock.nowMs() };
+    const id = ids.ulid();
+    await this.check(request, id);
+    const build: Build = { id, status: 'queued', request, createdMs: clock.nowMs() };
     const state: BuildRecord = { build, attempts: 0 };
     const key = options.idempotencyKey;
     const result = await records.transact([
@@ -96,10 +110,10 @@ export class BuildService implements Builds {
     await this.deps.queue.send(encodeMessage(id), options.again === true ? {} : { dedupeId: id });
   }
 
-  private async check(request: BuildRequest): Promise<void> {
+  private async check(request: BuildRequest, id: string): Promise<void> {
     for (const tag of request.tags) parseTag(tag);
     if (request.platform !== undefined) parsePlatform(request.platform);
-    if ((await this.deps.content.stat(request.context)) === undefined) {
+    if ((await this.deps.content.hold(request.context, contextHolder(id), { forMs: OPEN_MS })) === undefined) {
       throw new AppError('CONTEXT_UNKNOWN', `the store has no context ${request.context}`, {
         kind: 'not-found',
         hint: 'upload the context first',
@@ -174,6 +188,12 @@ export class BuildService implements Builds {
       { op: 'put', key: buildKey(id), value: record, expect: { version: state.version } },
       this.log.batch(id, [event]),
       { op: 'delete', key: openKey(id) },
+      {
+        op: 'put',
+        key: blobHolderKey(build.request.context, contextHolder(id)),
+        value: { atMs: now },
+        expiresAtMs: now + FINISHED_MS,
+      },
     ]);
     if (result.outcome === 'lost') return undefined;
     this.log.changed(id);

@@ -15,7 +15,7 @@ export interface CachedStep extends Layer {
   readonly newestSeconds: number;
 }
 
-/** The record. The collector keeps the layer's blob as long as it lives. */
+/** The record. It holds the layer's blob as long as it lives. */
 export interface StepRecord {
   readonly diffId: Digest;
   readonly descriptor: { readonly mediaType: string; readonly digest: Digest; readonly size: number };
@@ -54,6 +54,7 @@ export class StepCache {
     if (record === undefined || (await content.stat(record.value.descriptor.digest)) === undefined) return undefined;
     const now = clock.nowMs();
     if (now - record.value.hitMs > HIT_MS) {
+      await content.hold(record.value.descriptor.digest, holderOf(key), { forMs: KEEP_MS });
       const value: StepRecord = { ...record.value, hitMs: now };
       // Whoever else wrote it meanwhile has said the same.
       await records.put(recordKey(key), value, { expect: { version: record.version }, expiresAtMs: now + KEEP_MS });
@@ -67,7 +68,7 @@ export class StepCache {
    * @param replace for builds without cache: the new layer counts
    */
   async keep(keys: readonly string[], step: CachedStep, replace: boolean): Promise<CachedStep> {
-    const { records, clock } = this.deps;
+    const { records, content, clock } = this.deps;
     const now = clock.nowMs();
     const { mediaType, digest, size } = step.descriptor;
     const value: StepRecord = {
@@ -80,6 +81,7 @@ export class StepCache {
     let kept = step;
     for (const key of new Set(keys)) {
       const options = { expiresAtMs: now + KEEP_MS };
+      await content.hold(digest, holderOf(key), { forMs: KEEP_MS });
       const first = await records.put(recordKey(key), value, { ...options, expect: replace ? 'any' : 'absent' });
       if (first.outcome === 'written') continue;
       const winner = await this.find(key);
@@ -106,6 +108,7 @@ export class StepCache {
 }
 
 const recordKey = (key: string): RecordKey => ({ partition: `STEP#${key}`, sort: '-' });
+const holderOf = (key: string): string => `STEP#${key}`;
 const slotKey = (slot: string): RecordKey => ({ partition: `STEP-LAST#${slot}`, sort: '-' });
 
 function cached(record: StepRecord): CachedStep {

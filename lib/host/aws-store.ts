@@ -32,7 +32,7 @@ export async function openAwsStore(config: AwsConfig<(typeof STORE_SETTINGS)[num
     clock,
     ids,
     records,
-    content: new ContentStore(blobs, records),
+    content: new ContentStore(blobs, records, clock),
     secrets: new RecordsSecretStore(records, { key }),
     logger: jsonLogger({ stream: process.stdout, clock }),
   };

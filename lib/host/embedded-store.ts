@@ -30,7 +30,7 @@ export async function openEmbeddedStore(folder: DataFolder): Promise<EmbeddedSto
     clock,
     ids,
     records,
-    content: new ContentStore(blobs, records),
+    content: new ContentStore(blobs, records, clock),
     secrets: new RecordsSecretStore(records, { key }),
     buildQueue: new RecordsQueue(records, { clock, ids }, { name: 'builds' }),
     close: () => records.close(),

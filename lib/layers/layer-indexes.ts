@@ -8,7 +8,7 @@ import type { ByteSource, ContentStore, RecordKey, RecordStore } from '../store/
 import { decodeIndex, encodeIndex, type LayerDescriptor, type LayerIndex } from './layer-index.js';
 import { indexLayer } from './layer-reader.js';
 
-/** What the record holds. The collector keeps the blob as long as the record lives. */
+/** What the record holds. The blob is held while the index is read now and then. */
 export interface LayerIndexRecord {
   readonly blob: Digest;
   readonly entries: number;
@@ -41,6 +41,7 @@ export class LayerIndexes {
   /** Keeps an index that was made while the layer was written. */
   async put(index: LayerIndex): Promise<void> {
     const blob = await this.deps.content.put(encodeIndex(index));
+    await this.deps.content.hold(blob.digest, holderOf(index.diffId), { forMs: KEEP_MS });
     const record: LayerIndexRecord = { blob: blob.digest, entries: index.entries.length };
     await this.deps.records.put(layerIndexKey(index.diffId), record);
   }
@@ -62,6 +63,7 @@ export class LayerIndexes {
   private async stored(diffId: Digest): Promise<LayerIndex | undefined> {
     const record = await this.deps.records.get<LayerIndexRecord>(layerIndexKey(diffId));
     if (record === undefined) return undefined;
+    await this.deps.content.hold(record.value.blob, holderOf(diffId), { forMs: KEEP_MS });
     const blob = await this.deps.content.open(record.value.blob);
     if (blob === undefined) return undefined;
     try {
@@ -72,5 +74,9 @@ export class LayerIndexes {
     }
   }
 }
+
+/** An index that nobody read for so long is made again when it is needed. */
+const KEEP_MS = 90 * 24 * 3600 * 1000;
+const holderOf = (diffId: Digest): string => `LAYER#${diffId}`;
 
 const INDEX_DAMAGED = new Set(['LAYER_INDEX_INVALID', 'COMPRESSION_INVALID']);

@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import type { Digest } from '../oci/index.js';
 import type { ByteRange, Clock, ContentInfo, ContentStore, RecordStore, StoredRecord } from '../store/index.js';
 import { blobUnknown } from './errors.js';
-import { HOLDER, holders, type HolderRecord, type LinkRecord, recordKey } from './records.js';
+import { HOLDER, holderOf, holders, type LinkRecord, recordKey } from './records.js';
 import type { Repositories } from './repositories.js';
 
 export interface BlobsDeps {
@@ -27,6 +27,9 @@ export interface ReadableBlob extends ContentInfo {
 
 /** How long after "it is here" a blob cannot be collected from its repository. */
 export const LEASE_MS = 2 * 60 * 60 * 1000;
+
+/** A collector leaves a holder or an edge alone for an hour; what rests on one must be written sooner than this. */
+export const FRESH_MS = 20 * 60 * 1000;
 
 export class Blobs {
   constructor(private readonly deps: BlobsDeps) {}
@@ -56,15 +59,16 @@ export class Blobs {
    * @throws AppError BLOB_UNKNOWN when the store has it not
    */
   async link(repository: string, digest: Digest): Promise<ContentInfo> {
-    const holder: HolderRecord = { atMs: this.deps.clock.nowMs() };
-    await Promise.all([
-      this.deps.records.put(recordKey.holder(digest, repository), holder),
-      this.deps.repositories.ensure(repository),
-    ]);
-    const info = await this.deps.content.stat(digest);
-    if (info === undefined) throw blobUnknown(repository, digest);
-    await this.deps.records.put(recordKey.link(repository, digest), this.liveLink(info.sizeBytes));
-    return info;
+    for (;;) {
+      const atMs = this.deps.clock.nowMs();
+      const [info] = await Promise.all([
+        this.deps.content.hold(digest, holderOf(repository)),
+        this.deps.repositories.ensure(repository),
+      ]);
+      if (info === undefined) throw blobUnknown(repository, digest);
+      await this.deps.records.put(recordKey.link(repository, digest), this.liveLink(info.sizeBytes));
+      if (this.deps.clock.nowMs() - atMs < FRESH_MS) return info;
+    }
   }
 
   /** Links a blob of another repository here. False when that one has it not. The caller has checked both rights. */
@@ -81,7 +85,7 @@ export class Blobs {
 
   /** Repositories that may have the blob: for a mount that names none. */
   async holdersOf(digest: Digest, limit = 100): Promise<readonly string[]> {
-    const page = await this.deps.records.query<HolderRecord>(holders(digest), { prefix: HOLDER, limit });
+    const page = await this.deps.records.query(holders(digest), { prefix: HOLDER, limit });
     return page.records.map((record) => record.sort.slice(HOLDER.length));
   }
 

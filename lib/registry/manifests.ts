@@ -12,7 +12,7 @@ import {
   parseManifestDocument,
 } from '../oci/index.js';
 import type { Clock, ContentStore, RecordStore, RecordWrite } from '../store/index.js';
-import type { Blobs } from './blobs.js';
+import { type Blobs, FRESH_MS } from './blobs.js';
 import { mapBounded } from './bounded.js';
 import { checkTag, digestMismatch, manifestBlobUnknown, manifestInvalid } from './errors.js';
 import { type EdgeRecord, type ManifestRecord, recordKey } from './records.js';
@@ -56,8 +56,10 @@ export const MAX_TAGS = 40;
 /** Bodies up to here lie in the record itself: 256 KiB are 341 KiB in base64, and a record holds 380 KiB. */
 const INLINE_BYTES = 256 * 1024;
 const FAN_OUT = 16;
-/** A collector leaves an edge alone for an hour, so edges must be younger than this when the manifest is stored. */
-const EDGE_FRESH_MS = 20 * 60 * 1000;
+/** How long what was deleted, or what a tag pointed at, can be brought back. */
+export const UNDELETE_MS = 7 * 24 * 60 * 60 * 1000;
+/** Indexes in indexes. */
+const MAX_DEPTH = 8;
 
 export class Manifests {
   constructor(
@@ -66,18 +68,13 @@ export class Manifests {
   ) {}
 
   async get(repository: string, digest: Digest): Promise<StoredManifest | undefined> {
-    const record = (await this.deps.records.get<ManifestRecord>(recordKey.manifest(repository, digest)))?.value;
-    if (record === undefined) return undefined;
-    const bytes =
-      record.body === undefined
-        ? await this.deps.content.read(digest, MAX_MANIFEST_BYTES)
-        : Buffer.from(record.body, 'base64');
-    return bytes === undefined ? undefined : { digest, mediaType: record.mediaType, bytes };
+    const record = await this.record(repository, digest);
+    return record === undefined ? undefined : this.whole(digest, record);
   }
 
   /** What a manifest is, without its bytes. */
   async stat(repository: string, digest: Digest): Promise<Descriptor | undefined> {
-    const record = (await this.deps.records.get<ManifestRecord>(recordKey.manifest(repository, digest)))?.value;
+    const record = await this.record(repository, digest);
     return record === undefined ? undefined : { mediaType: record.mediaType, digest, size: record.sizeBytes };
   }
 
@@ -116,8 +113,8 @@ export class Manifests {
   }
 
   /**
-   * The manifest is gone at once, with every tag that points at it. Its edges stay for the collector, because a push
-   * of the same manifest may be counting on them.
+   * The manifest is gone at once, with every tag that points at it; for `UNDELETE_MS` it can be brought back. Its edges
+   * stay for the collector, because a push of the same manifest may be counting on them.
    * @returns false when there is none
    */
   async delete(repository: string, digest: Digest): Promise<boolean> {
@@ -127,15 +124,54 @@ export class Manifests {
       if (record === undefined) return false;
       await this.deps.tags.deleteTagsOf(repository, digest);
       const { subject } = record.value;
+      const expiresAtMs = this.deps.clock.nowMs() + UNDELETE_MS;
       const result = await this.deps.records.transact([
         // A push of the same manifest meanwhile raises the version: then its tags are taken away as well.
         { op: 'delete', key, expect: { version: record.version } },
+        { op: 'put', key: recordKey.trash(repository, digest), value: record.value, expiresAtMs },
         ...(subject === undefined
           ? []
           : [{ op: 'delete', key: recordKey.referrer(repository, subject, digest) } as const]),
       ]);
       if (result.outcome === 'written') return true;
     }
+  }
+
+  /**
+   * Brings back a manifest that was deleted, with the deleted ones it names, and points a tag at it.
+   * @returns false when it is gone for good
+   */
+  async restore(repository: string, digest: Digest, tag?: string, depth = 0): Promise<boolean> {
+    const tags = tag === undefined ? [] : [tag];
+    const live = await this.record(repository, digest);
+    if (live !== undefined && tag === undefined) return true;
+    const record = live ?? (await this.deps.records.get<ManifestRecord>(recordKey.trash(repository, digest)))?.value;
+    const stored = record === undefined ? undefined : await this.whole(digest, record);
+    if (stored === undefined || depth > MAX_DEPTH) return false;
+    for (const { descriptor, kind } of referencesOf(parseManifestDocument(stored.bytes, stored.mediaType))) {
+      if (kind !== 'blob') await this.restore(repository, descriptor.digest, undefined, depth + 1);
+    }
+    await this.put(repository, stored.bytes, stored.mediaType, { digest, tags });
+    return true;
+  }
+
+  /** The record; one that the collector has chosen is taken out of its hands, or lost to it. */
+  private async record(repository: string, digest: Digest): Promise<ManifestRecord | undefined> {
+    const key = recordKey.manifest(repository, digest);
+    for (;;) {
+      const record = await this.deps.records.get<ManifestRecord>(key);
+      if (record?.value.doomedMs === undefined) return record?.value;
+      const { doomedMs: _, ...rest } = record.value;
+      const value: ManifestRecord = { ...rest, usedMs: this.deps.clock.nowMs() };
+      const result = await this.deps.records.put(key, value, { expect: { version: record.version } });
+      if (result.outcome === 'written') return value;
+    }
+  }
+
+  private async whole(digest: Digest, { mediaType, body }: ManifestRecord): Promise<StoredManifest | undefined> {
+    const bytes =
+      body === undefined ? await this.deps.content.read(digest, MAX_MANIFEST_BYTES) : Buffer.from(body, 'base64');
+    return bytes === undefined ? undefined : { digest, mediaType, bytes };
   }
 
   /** Edges, and the body when it is too large for a record; then every link is seen to be alive. */
@@ -159,7 +195,7 @@ export class Manifests {
         await this.deps.blobs.link(repository, digest);
       }
       await this.checkReferences(repository, references);
-      if (this.deps.clock.nowMs() - atMs < EDGE_FRESH_MS) return;
+      if (this.deps.clock.nowMs() - atMs < FRESH_MS) return;
     }
   }
 

@@ -28,9 +28,14 @@ export const recordKey = {
     partition: repo(name),
     sort: `EDGE#${target}#${manifest}`,
   }),
-  /** Beside the blob record, which is `BLOB#<digest>` / `-`. */
-  holder: (digest: Digest, name: string): RecordKey => ({ partition: holders(digest), sort: `${HOLDER}${name}` }),
+  /** A deleted manifest, kept for undelete. */
+  trash: (name: string, digest: Digest): RecordKey => ({ partition: repo(name), sort: `TRASH#${digest}` }),
 } as const;
+
+/** The holder of a repository (`ContentStore.hold`) says that it may link the blob; written before the link. */
+export function holderOf(name: string): string {
+  return `REPO#${name}`;
+}
 
 export const HOLDER = 'BY#REPO#';
 
@@ -54,11 +59,8 @@ export interface LinkRecord {
   readonly sizeBytes: number;
   readonly state: 'live' | 'doomed';
   readonly leaseUntilMs: number;
-}
-
-/** Says that a repository may link the blob; written before the link. One without a link only delays collection. */
-export interface HolderRecord {
-  readonly atMs: number;
+  /** Since when it is doomed. */
+  readonly doomedMs?: number;
 }
 
 /** Says that a manifest names the target; written before the manifest. One without a manifest only delays collection. */
@@ -75,6 +77,10 @@ export interface ManifestRecord {
   readonly body?: string;
   readonly subject?: Digest;
   readonly pushedMs: number;
+  /** When it was last rescued from the collector by someone who asked for it. */
+  readonly usedMs?: number;
+  /** Since when the collector has chosen it. It waits an hour; whoever reads the manifest meanwhile takes this away. */
+  readonly doomedMs?: number;
 }
 
 export interface TagRecord {

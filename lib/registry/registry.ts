@@ -1,4 +1,5 @@
 /** The registry as one object: its parts share one set of records, and together they are `Images` for the house. */
+import { AppError } from '../errors/index.js';
 import type { Descriptor, Digest } from '../oci/index.js';
 import type { Clock, ContentStore, Ids, RecordStore, SecretStore } from '../store/index.js';
 import { Blobs } from './blobs.js';
@@ -95,6 +96,28 @@ export class Registry implements Images {
   async deleteManifest(repository: string, digest: Digest): Promise<void> {
     await this.expectRepository(repository);
     if (!(await this.manifests.delete(repository, digest))) throw manifestUnknown(repository, digest);
+  }
+
+  /**
+   * Points a tag at where it pointed before it was deleted, or at one of the places it pointed at in the last seven
+   * days. What was deleted with it comes back.
+   * @param digest one of `tagList.history`; the newest when absent, and then the tag must not be there
+   * @throws AppError NAME_UNKNOWN, MANIFEST_UNKNOWN, TAG_EXISTS
+   */
+  async undelete(repository: string, tag: string, digest?: Digest): Promise<Digest> {
+    await this.expectRepository(repository);
+    if (digest === undefined && (await this.tagList.resolve(repository, tag)) !== undefined) {
+      throw new AppError('TAG_EXISTS', `${repository}:${tag} is there`, {
+        kind: 'conflict',
+        hint: 'name the digest it is to point at, one of its history',
+      });
+    }
+    const history = await this.tagList.history(repository, tag);
+    const target = history.find((entry) => entry.digest !== undefined && (digest ?? entry.digest) === entry.digest);
+    if (target?.digest === undefined || !(await this.manifests.restore(repository, target.digest, tag))) {
+      throw manifestUnknown(repository, digest ?? tag);
+    }
+    return target.digest;
   }
 
   private async expectRepository(repository: string): Promise<void> {

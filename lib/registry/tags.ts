@@ -20,8 +20,8 @@ export interface TagHistoryEntry {
   readonly atMs: number;
 }
 
-/** How long a tag's history reaches back. */
-const HISTORY_MS = 90 * 24 * 60 * 60 * 1000;
+/** How long a tag's history reaches back: what ended before is not shown, and pruned by the collector. */
+export const HISTORY_MS = 90 * 24 * 60 * 60 * 1000;
 
 export class Tags {
   constructor(private readonly deps: TagsDeps) {}
@@ -43,7 +43,13 @@ export class Tags {
       reverse: true,
       limit,
     });
-    return page.records.map((record) => record.value);
+    const since = this.deps.clock.nowMs() - HISTORY_MS;
+    const entries = page.records.map((record) => record.value);
+    // An entry ended with the newer one before it, a deletion at once.
+    return entries.filter(({ digest, atMs }, i) => {
+      const newer = entries[i - 1]?.atMs;
+      return newer === undefined ? digest !== undefined || atMs > since : newer > since;
+    });
   }
 
   /** @returns false when there is no such tag. The manifest stays. */
@@ -96,6 +102,6 @@ export class Tags {
     const atMs = this.deps.clock.nowMs();
     const value: TagHistoryRecord = { atMs, ...(digest === undefined ? {} : { digest }) };
     const key = recordKey.tagHistory(repository, tag, this.deps.ids.ulid());
-    return { op: 'put', key, value, expiresAtMs: atMs + HISTORY_MS };
+    return { op: 'put', key, value };
   }
 }

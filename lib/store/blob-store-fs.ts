@@ -22,6 +22,7 @@ import type {
   ByteSource,
   Clock,
   Ids,
+  ListedBlob,
   PutOptions,
   StoredBlob,
 } from './ports.js';
@@ -63,13 +64,15 @@ export class FsBlobStore implements BlobStore {
     return Readable.from([]);
   }
 
-  async *list(): AsyncIterable<{ readonly key: BlobKey; readonly sizeBytes: number; readonly modifiedMs: number }> {
+  async *list(): AsyncIterable<ListedBlob> {
     for (const shard of await names(join(this.directory, 'blobs'))) {
       for (const name of await names(join(this.directory, 'blobs', shard))) {
         const key = `blobs/${shard}/${name}`;
-        const found = KEY.test(key) ? await stat(join(this.directory, key)).catch(absent) : undefined;
-        if (found === undefined) continue;
-        yield { key: key as BlobKey, sizeBytes: found.size, modifiedMs: Math.floor(found.mtimeMs) };
+        const hex = KEY.exec(key)?.[1];
+        const found = hex === undefined ? undefined : await stat(join(this.directory, key)).catch(absent);
+        if (hex === undefined || found === undefined) continue;
+        const digest = `${hex.length === 64 ? 'sha256' : 'sha512'}:${hex}` as Digest;
+        yield { key: key as BlobKey, sizeBytes: found.size, modifiedMs: Math.floor(found.mtimeMs), digest };
       }
     }
   }

@@ -1,18 +1,45 @@
 /**
  * Blobs by digest: the blob record (`BLOB#<digest>`) maps a digest to the key where its bytes lie, so commit moves no
  * byte on any store. Registry, builder and engine read and write content through this; only this file and the
- * collector know blob keys.
+ * collector know blob keys. A blob stays while someone holds it (`BY#…` beside the record), and for a lease after it
+ * was put or asked for; the collector deletes the record first and the bytes afterwards, so that whoever revives a
+ * doomed record still has its bytes.
  */
 import type { Readable } from 'node:stream';
 import { AppError } from '../errors/index.js';
 import type { Digest } from '../oci/index.js';
-import type { BlobKey, BlobStore, ByteRange, ByteSource, PutOptions, RecordStore, StoredBlob } from './ports.js';
+import { systemClock } from './clock-system.js';
+import type {
+  BlobKey,
+  BlobStore,
+  ByteRange,
+  ByteSource,
+  Clock,
+  PutOptions,
+  RecordKey,
+  RecordStore,
+  StoredBlob,
+  StoredRecord,
+} from './ports.js';
 
 /** The blob record. `doomed` means the collector has chosen it and a writer may still revive it. */
 export interface BlobRecord {
   readonly key: BlobKey;
   readonly sizeBytes: number;
   readonly state: 'live' | 'doomed';
+  /** Until then the collector may not choose it; absent: no lease. */
+  readonly leaseUntilMs?: number;
+}
+
+/** From a blob key back to its digest: written together with the blob record, so that bytes nobody adopted are known. */
+export interface BlobKeyRecord {
+  /** Absent: the collector took the bytes before anyone adopted them, and nobody may any more. */
+  readonly digest?: Digest;
+}
+
+/** Someone needs the blob. Written before they look whether it is there. */
+export interface HolderRecord {
+  readonly atMs: number;
 }
 
 export interface ContentInfo {
@@ -20,15 +47,42 @@ export interface ContentInfo {
   readonly sizeBytes: number;
 }
 
+/** How long after a blob was put or asked for nobody needs to hold it: longer than a build takes. */
+export const BLOB_LEASE_MS = 24 * 60 * 60 * 1000;
+
 export class ContentStore {
   constructor(
     readonly blobs: BlobStore,
     private readonly records: RecordStore,
+    private readonly clock: Clock = systemClock,
   ) {}
 
+  /** Whether the blob is here: a promise that the caller may build on, so it renews the lease and revives. */
   async stat(digest: Digest): Promise<ContentInfo | undefined> {
-    const record = await this.records.get<BlobRecord>(blobRecordKey(digest));
-    return record === undefined ? undefined : { digest, sizeBytes: record.value.sizeBytes };
+    for (;;) {
+      const record = await this.records.get<BlobRecord>(blobRecordKey(digest));
+      if (record === undefined) return undefined;
+      if (await this.renew(record)) return { digest, sizeBytes: record.value.sizeBytes };
+    }
+  }
+
+  /**
+   * Says that `by` needs the blob, then looks whether it is here: from then on it stays until the holder is removed or
+   * has expired. Undefined when it is not here.
+   * @param by unique to the reason, e.g. `STEP#<key>`
+   * @param options.forMs how long; renewed when under half of it is left. Without it until someone removes the holder
+   */
+  async hold(digest: Digest, by: string, options: { readonly forMs?: number } = {}): Promise<ContentInfo | undefined> {
+    const key = blobHolderKey(digest, by);
+    const { forMs } = options;
+    const atMs = this.clock.nowMs();
+    const value: HolderRecord = { atMs };
+    if (forMs !== undefined) {
+      const held = await this.records.get<HolderRecord>(key);
+      if (held?.expiresAtMs !== undefined && held.expiresAtMs - atMs > forMs / 2) return this.stat(digest);
+    }
+    await this.records.put(key, value, forMs === undefined ? {} : { expiresAtMs: atMs + forMs });
+    return this.stat(digest);
   }
 
   async open(digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
@@ -38,14 +92,15 @@ export class ContentStore {
 
   /** All bytes of a small blob, for configs and manifests. @throws AppError BLOB_TOO_LARGE above `maxBytes` */
   async read(digest: Digest, maxBytes = 8 * 1024 * 1024): Promise<Buffer | undefined> {
-    const info = await this.stat(digest);
-    if (info === undefined) return undefined;
-    if (info.sizeBytes > maxBytes) {
-      throw new AppError('BLOB_TOO_LARGE', `blob ${digest} has ${info.sizeBytes} bytes, more than ${maxBytes}`, {
+    const record = await this.records.get<BlobRecord>(blobRecordKey(digest));
+    if (record === undefined) return undefined;
+    const { key, sizeBytes } = record.value;
+    if (sizeBytes > maxBytes) {
+      throw new AppError('BLOB_TOO_LARGE', `blob ${digest} has ${sizeBytes} bytes, more than ${maxBytes}`, {
         kind: 'too-large',
       });
     }
-    const stream = await this.open(digest);
+    const stream = await this.blobs.open(key);
     if (stream === undefined) return undefined;
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);
@@ -70,30 +125,62 @@ export class ContentStore {
    * old one stays: whoever reads the digest meanwhile is not disturbed.
    */
   async adopt(blob: StoredBlob): Promise<ContentInfo> {
-    const key = blobRecordKey(blob.digest);
-    const value: BlobRecord = { key: blob.key, sizeBytes: blob.sizeBytes, state: 'live' };
+    const { key, digest, sizeBytes } = blob;
     for (;;) {
-      const existing = await this.records.get<BlobRecord>(key);
-      if (existing === undefined) {
-        if ((await this.records.put(key, value, { expect: 'absent' })).outcome === 'written') break;
-        continue;
+      const existing = await this.records.get<BlobRecord>(blobRecordKey(digest));
+      if (existing !== undefined && (existing.value.state === 'live' || existing.value.key === key)) {
+        if (!(await this.renew(existing))) continue;
+        // A repeated adopt finds its own first try.
+        if (existing.value.key !== key) await this.blobs.delete(key);
+        break;
       }
-      if (existing.value.state === 'doomed') {
-        // The collector may already be deleting the old bytes: take the new ones.
-        if ((await this.records.put(key, value, { expect: { version: existing.version } })).outcome === 'written')
-          break;
-        continue;
-      }
-      // A repeated adopt finds its own first try.
-      if (existing.value.key !== blob.key) await this.blobs.delete(blob.key);
-      break;
+      const value: BlobRecord = { key, sizeBytes, state: 'live', leaseUntilMs: this.clock.nowMs() + BLOB_LEASE_MS };
+      const expect = existing === undefined ? 'absent' : { version: existing.version };
+      const named: BlobKeyRecord = { digest };
+      const result = await this.records.transact([
+        // Where it was doomed, the new bytes count; the old ones are the collector's.
+        { op: 'put', key: blobRecordKey(digest), value, expect },
+        { op: 'put', key: blobKeyRecordKey(key), value: named, expect: 'absent' },
+      ]);
+      if (result.outcome === 'written') break;
+      if (result.index === 1) await this.checkNotSwept(blob);
     }
-    return { digest: blob.digest, sizeBytes: blob.sizeBytes };
+    return { digest, sizeBytes };
+  }
+
+  /** Alive and under lease; writes only when under half of the lease is left. False: someone changed it meanwhile. */
+  private async renew(record: StoredRecord<BlobRecord>): Promise<boolean> {
+    const nowMs = this.clock.nowMs();
+    const { state, leaseUntilMs = 0 } = record.value;
+    if (state === 'live' && leaseUntilMs - nowMs > BLOB_LEASE_MS / 2) return true;
+    const value: BlobRecord = { ...record.value, state: 'live', leaseUntilMs: nowMs + BLOB_LEASE_MS };
+    const result = await this.records.put(record, value, { expect: { version: record.version } });
+    return result.outcome === 'written';
+  }
+
+  private async checkNotSwept({ key, digest }: StoredBlob): Promise<void> {
+    const named = await this.records.get<BlobKeyRecord>(blobKeyRecordKey(key));
+    if (named === undefined || named.value.digest !== undefined) return;
+    throw new AppError('BLOB_SWEPT', `the bytes of ${digest} waited so long to be adopted that they were taken away`, {
+      kind: 'unavailable',
+      hint: 'send them again',
+    });
   }
 }
 
-export function blobRecordKey(digest: Digest): { partition: string; sort: string } {
+export function blobRecordKey(digest: Digest): RecordKey {
   return { partition: `BLOB#${digest}`, sort: '-' };
+}
+
+export function blobKeyRecordKey(key: BlobKey): RecordKey {
+  return { partition: `BLOBKEY#${key}`, sort: '-' };
+}
+
+/** Holders stand beside the blob record. */
+export const BLOB_HOLDER = 'BY#';
+
+export function blobHolderKey(digest: Digest, by: string): RecordKey {
+  return { partition: `BLOB#${digest}`, sort: `${BLOB_HOLDER}${by}` };
 }
 
 async function* single(bytes: Uint8Array): ByteSource {

@@ -21,6 +21,14 @@ export interface StoredBlob {
   readonly sizeBytes: number;
 }
 
+export interface ListedBlob {
+  readonly key: BlobKey;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  /** Where the store's keys tell it. */
+  readonly digest?: Digest;
+}
+
 export type ByteSource = AsyncIterable<Uint8Array>;
 
 export interface BlobReader {
@@ -32,7 +40,7 @@ export interface BlobReader {
    */
   open(key: BlobKey, range?: ByteRange): Promise<Readable | undefined>;
   /** Every committed blob, in no promised order: for sweeps and verification. */
-  list(): AsyncIterable<{ readonly key: BlobKey; readonly sizeBytes: number; readonly modifiedMs: number }>;
+  list(): AsyncIterable<ListedBlob>;
   /** A URL that allows just this read for so long; undefined where the store has none. */
   readUrl(key: BlobKey, seconds: number): Promise<string | undefined>;
 }

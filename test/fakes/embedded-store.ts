@@ -30,7 +30,7 @@ export async function createTestStore(options: { readonly clock?: Clock } = {}):
   return {
     records,
     blobs,
-    content: new ContentStore(blobs, records),
+    content: new ContentStore(blobs, records, clock),
     clock,
     ids,
     directory,

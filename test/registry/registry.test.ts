@@ -20,7 +20,7 @@ const over = (records: RecordStore, options = {}): Registry =>
     {
       ...store,
       records,
-      content: new ContentStore(store.blobs, records),
+      content: new ContentStore(store.blobs, records, store.clock),
       secrets: new RecordsSecretStore(store.records, { key: Buffer.alloc(32, 3) }),
     },
     options,

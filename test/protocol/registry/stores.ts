@@ -24,7 +24,7 @@ export const openCloudStore: StoreFactory = async (options = {}) => {
   const blobs = new S3BlobStore({ client: bucket.client, records, clock, ids }, { bucket: bucket.bucket });
   return {
     records,
-    content: new ContentStore(blobs, records),
+    content: new ContentStore(blobs, records, clock),
     clock,
     ids,
     async close() {
