@@ -4,6 +4,7 @@ import type { EmbeddedOptions } from '../lib/cli/index.js';
 import { streamOutput } from '../lib/cli/output.js';
 import { runCli } from '../lib/cli/program.js';
 import { systemClock } from '../lib/store/clock-system.js';
+import { jsonLogger } from '../lib/store/logger-json-system.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -23,6 +24,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
   version,
   startEmbedded: async (options: EmbeddedOptions) => {
     const { startEmbedded } = await import('../lib/host/embedded.js');
-    return startEmbedded(options);
+    const logger = jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
+    return startEmbedded({ ...options, logger });
   },
 });

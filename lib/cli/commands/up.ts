@@ -45,9 +45,9 @@ function welcome(url: string, token: string, bold: (text: string) => string): st
 token  ${token}
 
 Try, in another terminal, in this folder:
-  npx wharf cluster create main --instances 2
+  npm run base-image
   npx wharf build -t hello examples/hello
-  npx wharf deploy web --image hello --count 2
+  npx wharf cluster create main --instances 2 && npx wharf deploy hello --image hello --count 2
 `;
 }
 
