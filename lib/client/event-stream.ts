@@ -45,6 +45,8 @@ export interface FollowOptions {
 }
 
 const ATTEMPTS = 8;
+/** A host that cannot stream ends an answer every few seconds, whether anything happened or not: an hour and more of them. */
+const QUIET_ANSWERS = 1000;
 const FIRST_WAIT_MS = 100;
 
 /** Follows a stream to its last event; a cut connection is opened again after the last event that was seen. */
@@ -56,6 +58,7 @@ export async function* follow(
   const sleep = options.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
   let lastId = '';
   let failures = 0;
+  let quiet = 0;
   for (;;) {
     try {
       const response = await transport.send('GET', path, {
@@ -66,19 +69,22 @@ export async function* follow(
       for await (const event of parseEvents(bodyOf(response))) {
         lastId = event.id;
         failures = 0;
+        quiet = 0;
         yield event;
         if (options.isLast(event)) return;
       }
       if (options.mayEnd === true) return;
+      failures = 0;
     } catch (error) {
       if (options.signal?.aborted === true) return;
       // A refusal will be the same next time; a lost connection may not.
       if (error instanceof AppError && error.kind !== 'unavailable') throw error;
-      if (failures + 1 >= ATTEMPTS) throw lost(path, error);
+      failures += 1;
+      if (failures >= ATTEMPTS) throw lost(path, error);
     }
-    failures += 1;
-    if (failures >= ATTEMPTS) throw lost(path, undefined);
-    await sleep(FIRST_WAIT_MS * 2 ** (failures - 1));
+    quiet += 1;
+    if (quiet >= QUIET_ANSWERS) throw lost(path, undefined);
+    await sleep(FIRST_WAIT_MS * 2 ** Math.max(0, failures - 1));
   }
 }
 

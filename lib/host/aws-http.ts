@@ -1,9 +1,10 @@
 /**
- * A fetch app behind an API Gateway HTTP API (payload 2.0). Answers are whole, not streamed: an endless one is cut
- * before the gateway's 30 seconds and below Lambda's 6 MB, and its client resumes by Last-Event-ID.
+ * A fetch app behind an API Gateway HTTP API (payload 2.0). Answers are whole, not streamed: an event stream is gathered
+ * for a few seconds, below Lambda's 6 MB, and its client resumes by Last-Event-ID. (Hono has such an adapter, which
+ * turns base64 to bytes a character at a time; bodies here have megabytes.)
  */
-import { Hono } from 'hono';
-import { defaultIsContentTypeBinary, handle, type APIGatewayProxyResult, type LambdaEvent } from 'hono/aws-lambda';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 
 export interface HttpApp {
   fetch(request: Request): Response | Promise<Response>;
@@ -12,34 +13,75 @@ export interface HttpApp {
 export interface HttpHandlerOptions {
   /** Send every body as base64, so that no byte is taken for text; only what is not text when absent. */
   readonly isExact?: boolean;
-  /** How long an answer may take; 25 s when absent. */
-  readonly cutMs?: number;
+  /** When the request's signal fires; 25 s when absent, before the gateway's 30. */
+  readonly limitMs?: number;
+  /** How long an event stream is gathered before its client gets it and asks for more; 4 s when absent. */
+  readonly streamMs?: number;
 }
 
-export type HttpHandler = (event: LambdaEvent) => Promise<APIGatewayProxyResult>;
+export type HttpHandler = (event: APIGatewayProxyEventV2) => Promise<APIGatewayProxyStructuredResultV2>;
 
-const CUT_MS = 25_000;
-const CUT_BYTES = 4 * 1024 * 1024;
+const LIMIT_MS = 25_000;
+const STREAM_MS = 4_000;
+const STREAM_BYTES = 4 * 1024 * 1024;
+const TEXT = /^(text\/(?!event-stream)|application\/([^;]+\+)?json)/;
 
 export function httpHandler(app: HttpApp, options: HttpHandlerOptions = {}): HttpHandler {
-  const { isExact = false, cutMs = CUT_MS } = options;
-  const front = new Hono();
-  front.all('*', async (c) => {
-    const response = await app.fetch(new Request(c.req.raw, { signal: AbortSignal.timeout(cutMs) }));
-    return response.headers.get('content-type') === 'text/event-stream' ? cutAt(response, CUT_BYTES) : response;
-  });
-  return handle(front, { isContentTypeBinary: isExact ? () => true : defaultIsContentTypeBinary });
+  const { isExact = false, limitMs = LIMIT_MS, streamMs = STREAM_MS } = options;
+  return async (event) => {
+    const request = requestOf(event, AbortSignal.timeout(limitMs));
+    if (request === undefined) return { statusCode: 400, body: '' };
+    const response = await app.fetch(request);
+    const isText = !isExact && TEXT.test(response.headers.get('content-type') ?? '');
+    const body = await gather(response, streamMs);
+    const cookies = response.headers.getSetCookie();
+    const headers = [...response.headers].filter(([name]) => name !== 'set-cookie');
+    return {
+      statusCode: response.status,
+      headers: Object.fromEntries(headers),
+      ...(cookies.length === 0 ? {} : { cookies }),
+      body: body.toString(isText ? 'utf8' : 'base64'),
+      isBase64Encoded: !isText,
+    };
+  };
 }
 
-/** An event stream that ends after the event with which it passes so many bytes; every chunk is a whole event. */
-function cutAt(response: Response, bytes: number): Response {
-  let seen = 0;
-  const cut = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      controller.enqueue(chunk);
-      seen += chunk.length;
-      if (seen > bytes) controller.terminate();
-    },
-  });
-  return new Response(response.body?.pipeThrough(cut) ?? null, response);
+/** Undefined for what is no request: a path or a header that HTTP does not know. */
+function requestOf(event: APIGatewayProxyEventV2, signal: AbortSignal): Request | undefined {
+  const { rawPath, rawQueryString, cookies, requestContext, body = '', isBase64Encoded } = event;
+  const { method } = requestContext.http;
+  const bytes = Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8');
+  const query = rawQueryString === '' ? '' : `?${rawQueryString}`;
+  try {
+    const headers = new Headers(Object.entries(event.headers).map(([name, value]) => [name, value ?? '']));
+    if (cookies !== undefined) headers.set('cookie', cookies.join('; '));
+    const url = `https://${requestContext.domainName}${rawPath}${query}`;
+    if (bytes.length === 0 || method === 'GET' || method === 'HEAD')
+      return new Request(url, { method, headers, signal });
+    headers.set('content-length', String(bytes.length));
+    return new Request(url, { method, headers, signal, body: bytes });
+  } catch {
+    return undefined;
+  }
+}
+
+/** The body; of an event stream what comes in time, to the end of a whole event: every chunk is one. */
+async function gather(response: Response, streamMs: number): Promise<Buffer> {
+  if (response.headers.get('content-type') !== 'text/event-stream' || response.body === null) {
+    return Buffer.from(await response.arrayBuffer());
+  }
+  const reader = response.body.getReader();
+  const ended = new AbortController();
+  const timeIsOver = delay(streamMs, undefined, { signal: ended.signal }).catch(() => undefined);
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  while (bytes < STREAM_BYTES) {
+    const next = await Promise.race([reader.read(), timeIsOver]);
+    if (next?.value === undefined) break;
+    chunks.push(next.value);
+    bytes += next.value.length;
+  }
+  ended.abort();
+  await reader.cancel();
+  return Buffer.concat(chunks);
 }

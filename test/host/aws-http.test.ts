@@ -49,7 +49,7 @@ describe('the handler of gateway events', () => {
       Buffer.from([0, 0xff, 0xfe]),
     );
     const result = await httpHandler(echo)(sent);
-    expect(JSON.parse(result.body)).toEqual({
+    expect(JSON.parse(result.body ?? '')).toEqual({
       method: 'PUT',
       pathname: '/v2/a/manifests/v1.0+build:x',
       tags: ['one', 'two+three'],
@@ -71,19 +71,36 @@ describe('the handler of gateway events', () => {
     const bytes = Buffer.from([0xef, 0xbb, 0xbf, 0x7b, 0xff, 0x7d]);
     const app: HttpApp = { fetch: () => new Response(bytes, { headers: { 'content-type': 'application/json' } }) };
     const result = await httpHandler(app, { isExact: true })(event('GET', '/'));
-    expect([result.isBase64Encoded, Buffer.from(result.body, 'base64')]).toEqual([true, bytes]);
+    expect([result.isBase64Encoded, Buffer.from(result.body ?? '', 'base64')]).toEqual([true, bytes]);
+  });
+
+  test('refuses what is no request', async () => {
+    const result = await httpHandler(echo)(event('GET', '/', { 'x-name': 'snow\u2603' }));
+    expect(result.statusCode).toBe(400);
+  });
+
+  test('stops the source of a stream that it has cut', async () => {
+    let isCancelled = false;
+    const app: HttpApp = {
+      fetch: () =>
+        new Response(new ReadableStream({ cancel: () => void (isCancelled = true) }), {
+          headers: { 'content-type': 'text/event-stream' },
+        }),
+    };
+    const result = await httpHandler(app, { streamMs: 10 })(event('GET', '/'));
+    expect([result.statusCode, result.body, isCancelled]).toEqual([200, '', true]);
   });
 
   test('ends an endless stream when its time is over', async () => {
-    const result = await httpHandler(endless('id: 1\n\n'), { cutMs: 30 })(event('GET', '/v1/builds/x/log'));
+    const result = await httpHandler(endless('id: 1\n\n'), { streamMs: 30 })(event('GET', '/v1/builds/x/log'));
     expect(result.statusCode).toBe(200);
-    expect(Buffer.from(result.body, 'base64').toString()).toMatch(/^(id: 1\n\n)+$/);
+    expect(Buffer.from(result.body ?? '', 'base64').toString()).toMatch(/^(id: 1\n\n)+$/);
   });
 
   test('ends a stream after a whole event before the answer is too large for Lambda', async () => {
     const chunk = `data: ${'x'.repeat(100_000)}\n\n`;
-    const result = await httpHandler(endless(chunk), { cutMs: 20_000 })(event('GET', '/v1/builds/x/log'));
-    expect(result.body.length).toBeLessThan(6 * 1024 * 1024);
-    expect(Buffer.from(result.body, 'base64').length % chunk.length).toBe(0);
+    const result = await httpHandler(endless(chunk), { streamMs: 20_000 })(event('GET', '/v1/builds/x/log'));
+    expect((result.body ?? '').length).toBeLessThan(6 * 1024 * 1024);
+    expect(Buffer.from(result.body ?? '', 'base64').length % chunk.length).toBe(0);
   });
 });
