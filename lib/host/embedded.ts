@@ -17,6 +17,7 @@ import { type Connection, DataFolder } from './data-folder.js';
 import { ecsDoor, openAwsKeys } from './ecs-door.js';
 import { openEmbeddedEngine } from './embedded-engine.js';
 import { type EmbeddedStore, openEmbeddedStore } from './embedded-store.js';
+import { VERSION } from './version.js';
 
 export interface EmbeddedOptions {
   /** Data folder; made when absent. */
@@ -43,8 +44,6 @@ export interface EmbeddedPlatform extends Connection {
    */
   close(): Promise<void>;
 }
-
-const VERSION = '0.1.0';
 
 // The SDK is pinned in the lockfile; its advice to upgrade Node is not for those who start a platform.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
