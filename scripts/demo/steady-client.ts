@@ -26,9 +26,9 @@ export function startAsking(address: Address, path: string): { stop(): Promise<A
   const answers = new Map<string, number>();
   let failed = 0;
   let firstFailure: string | undefined;
-  let isRunning = true;
+  const stopping = new AbortController();
   const loop = async (): Promise<void> => {
-    while (isRunning) {
+    while (!stopping.signal.aborted) {
       try {
         const { status, body } = await get(address, path, agent);
         if (status !== 200) throw new Error(`status ${status}: ${body.slice(0, 200)}`);
@@ -43,7 +43,7 @@ export function startAsking(address: Address, path: string): { stop(): Promise<A
   const loops = Array.from({ length: CONNECTIONS }, loop);
   return {
     async stop() {
-      isRunning = false;
+      stopping.abort();
       await Promise.all(loops);
       agent.destroy();
       const ok = [...answers.values()].reduce((sum, count) => sum + count, 0);

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { digestOf } from '../../lib/oci/index.js';
+import { digestHex, digestOf } from '../../lib/oci/index.js';
 import { requireTools } from '../host-tools.js';
 import { PlatformProcess, runCommand } from './platform-process.js';
 
@@ -63,14 +63,13 @@ host.describe('a platform', () => {
   describe('when a build cannot be done, says why in one sentence with a stable code', () => {
     /** A context with this Dockerfile, built from the command line. */
     async function failedBuild(dockerfile: string): Promise<string> {
-      const folder = join(platform.folder, `case-${Math.abs(hash(dockerfile))}`);
+      const folder = join(platform.folder, `case-${digestHex(digestOf(dockerfile)).slice(0, 8)}`);
       mkdirSync(folder, { recursive: true });
       writeFileSync(join(folder, 'Dockerfile'), dockerfile);
       const { exitCode, stderr } = await platform.wharf('build', folder, '-t', 'bad', '--progress', 'plain');
       expect(exitCode).not.toBe(0);
       return stderr;
     }
-    const hash = (text: string): number => [...text].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) | 0, 7);
 
     test.each([
       ['an unknown instruction', 'FROM busybox:1\nRUNN true\n', ['Dockerfile:2', 'RUNN', 'RUN']],
@@ -143,7 +142,7 @@ requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'mount').desc
       await full.start();
       const push = (bytes: Buffer): Promise<Response> =>
         full.api('/v2/app/blobs/uploads/', { method: 'POST' }).then((started) =>
-          fetch(`${new URL(started.headers.get('location') ?? '', full.ready?.url)}?digest=${digestOf(bytes)}`, {
+          fetch(`${new URL(started.headers.get('location') ?? '', full.ready?.url).href}?digest=${digestOf(bytes)}`, {
             method: 'PUT',
             body: bytes,
             headers: { authorization: `Bearer ${full.ready?.token}` },
