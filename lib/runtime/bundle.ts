@@ -6,9 +6,10 @@ import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mustRun } from './host-command.js';
 import { scopePaths } from './host-scope.js';
-import { containerResolvConf, hostResolvConf, hostsFile } from './name-files.js';
+import { initProgram } from './host-programs.js';
+import { containerResolvConf, hostResolvConf, hostsFile, ownResolvConf } from './name-files.js';
 import { mountPoints } from './overlay.js';
-import { ETC_FILES, type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
+import { configText, ETC_FILES, type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
 import type { ContainerSpec, HostScope } from './types.js';
 import { resolveUserIn } from './user.js';
 
@@ -21,7 +22,9 @@ export function hostFacts(): Promise<HostFacts> {
     const found = await Promise.all(swapFiles.map((file) => exists(file)));
     const limits = await readFile('/proc/self/limits', 'utf8');
     const hard = /^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1];
+    const init = initProgram();
     return {
+      ...(init === undefined ? {} : { initProgram: init }),
       architecture: process.arch,
       swapLimit: found.includes(true),
       maxOpenFiles: hard === undefined ? Number.MAX_SAFE_INTEGER : Number(hard),
@@ -45,7 +48,7 @@ export async function writeBundle(scope: HostScope, spec: ContainerSpec, address
   const config = runtimeConfig(spec, user, scope, await hostFacts());
   const directory = scopePaths.bundle(scope, spec.id);
   await mkdir(directory, { recursive: true, mode: 0o711 });
-  await writeFile(join(directory, 'config.json'), JSON.stringify(config), { mode: 0o600 });
+  await writeFile(join(directory, 'config.json'), configText(config), { mode: 0o600 });
   await writeEtc(scope, spec, address);
   return { directory, config };
 }
@@ -62,8 +65,11 @@ async function writeEtc(scope: HostScope, spec: ContainerSpec, address?: string)
   const resolvConf = await hostResolvConf();
   const files: Readonly<Record<(typeof ETC_FILES)[number], string>> = {
     hostname: `${spec.hostname}\n`,
-    hosts: hostsFile(spec.hostname, address),
-    'resolv.conf': spec.network.mode === 'host' ? resolvConf : containerResolvConf(resolvConf),
+    hosts: hostsFile(spec.hostname, address, spec.names?.hosts),
+    'resolv.conf': ownResolvConf(
+      spec.network.mode === 'host' ? resolvConf : containerResolvConf(resolvConf),
+      spec.names ?? {},
+    ),
   };
   for (const name of ETC_FILES) await writeFile(join(directory, name), files[name], { mode: 0o644 });
 }

@@ -15,6 +15,21 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   'iptables-save': 'no published ports and no egress',
 };
 
+/** Statically linked, so that they run in any image. */
+const INIT_PROGRAMS = [
+  '/usr/bin/docker-init',
+  '/usr/libexec/docker/docker-init',
+  '/usr/bin/tini-static',
+  '/usr/libexec/podman/catatonit',
+  '/usr/lib/podman/catatonit',
+  '/usr/bin/catatonit',
+];
+
+/** What can be process 1 of a container; undefined where the host has none. */
+export function initProgram(): string | undefined {
+  return INIT_PROGRAMS.find((path) => isExecutable(path));
+}
+
 /** One sentence for each missing program: its name, and what is lost without it. Empty when all are there. */
 export function missingTools(): readonly string[] {
   const folders = HOST_PATH.split(':');

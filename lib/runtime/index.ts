@@ -19,9 +19,9 @@ export {
 export { mountOverlay, mountPoints, type OverlayMount, unmountOverlay } from './overlay.js';
 export { Runc, type RunOptions, type RunResult } from './runc.js';
 export { checkRunc, judgeRunc, type RuncVerdict } from './runc-version.js';
-export { type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
+export { type HostFacts, type OciRuntimeConfig, runtimeConfig, tmpfsOptions } from './runtime-config.js';
 export * from './types.js';
-export { type ResolvedUser, resolveUser, resolveUserIn } from './user.js';
+export { resolveInRoot, type ResolvedUser, resolveUser, resolveUserIn } from './user.js';
 export { BridgeNetwork, type NetworkAttachment } from './bridge-network.js';
 export { type ContainerLogLine, parseLogEntry, readContainerLog, type ReadLogOptions } from './container-log.js';
 export { type ContainerExit } from './exit-watch.js';
@@ -31,6 +31,7 @@ export {
   SupervisedContainers,
   type SupervisedOptions,
 } from './supervised-containers.js';
-export { missingTools } from './host-programs.js';
+export { initProgram, missingTools } from './host-programs.js';
+export { isNamespacedSysctl } from './sysctls.js';
 export { hostResidue, sweepHost, sweepStray } from './host-sweep.js';
 export { publishedPorts } from './packet-rules.js';

@@ -1,5 +1,7 @@
 /** What /etc/hosts, /etc/hostname and /etc/resolv.conf hold inside a container. */
 import { readFile } from 'node:fs/promises';
+import { AppError } from '../errors/index.js';
+import type { ContainerNames } from './types.js';
 
 /**
  * The host's resolver file for a container with a network of its own: name servers on the host's loopback cannot be
@@ -21,8 +23,31 @@ export async function hostResolvConf(): Promise<string> {
   return behind === '' ? text : behind;
 }
 
-/** @param address of the container; absent when it has none of its own */
-export function hostsFile(hostname: string, address?: string): string {
+/**
+ * The resolver file with the container's own name servers and search domains in place of the host's.
+ * @throws AppError NAME_INVALID for what would become another line of the file
+ */
+export function ownResolvConf(text: string, { dnsServers = [], dnsSearchDomains = [] }: ContainerNames): string {
+  const replaced = (keyword: string | undefined): boolean =>
+    (keyword === 'nameserver' && dnsServers.length > 0) ||
+    ((keyword === 'search' || keyword === 'domain') && dnsSearchDomains.length > 0);
+  const kept = text.split('\n').filter((line) => line !== '' && !replaced(line.trim().split(/\s+/)[0]));
+  const search = dnsSearchDomains.length === 0 ? [] : [`search ${dnsSearchDomains.map(oneWord).join(' ')}`];
+  return [...kept, ...search, ...dnsServers.map((server) => `nameserver ${oneWord(server)}`), ''].join('\n');
+}
+
+function oneWord(text: string): string {
+  if (/^[^\s#;]+$/.test(text)) return text;
+  throw new AppError('NAME_INVALID', `${JSON.stringify(text)} cannot stand in a container's name files`, {
+    hint: 'an address or a name without spaces',
+  });
+}
+
+/**
+ * @param address of the container; absent when it has none of its own
+ * @throws AppError NAME_INVALID
+ */
+export function hostsFile(hostname: string, address?: string, more: ContainerNames['hosts'] = []): string {
   return [
     '127.0.0.1\tlocalhost',
     '::1\tlocalhost ip6-localhost ip6-loopback',
@@ -31,6 +56,7 @@ export function hostsFile(hostname: string, address?: string): string {
     'ff02::1\tip6-allnodes',
     'ff02::2\tip6-allrouters',
     `${address ?? '127.0.1.1'}\t${hostname}`,
+    ...more.map((line) => `${oneWord(line.address)}\t${oneWord(line.name)}`),
     '',
   ].join('\n');
 }

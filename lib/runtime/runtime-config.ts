@@ -7,6 +7,7 @@ import { capabilitySet } from './capabilities.js';
 import { HOST_PATH } from './host-command.js';
 import { cgroupPath, scopePaths } from './host-scope.js';
 import { seccompFilter, type SeccompFilter } from './seccomp.js';
+import { namespacedSysctls } from './sysctls.js';
 import type { ContainerLimits, ContainerSpec, HostScope, RuntimeMount } from './types.js';
 import type { ResolvedUser } from './user.js';
 
@@ -55,6 +56,8 @@ export interface HostFacts {
   readonly swapLimit: boolean;
   /** The hard limit of this process on open files: a host may not let us go above it. */
   readonly maxOpenFiles: number;
+  /** A statically linked init program; absent where the host has none. */
+  readonly initProgram?: string;
 }
 
 const MASKED_PATHS = [
@@ -80,7 +83,20 @@ const ULIMIT_NAMES =
 /** Names inside /etc that are the container's own, made by us. */
 export const ETC_FILES = ['hostname', 'hosts', 'resolv.conf'] as const;
 
-/** @throws AppError CAPABILITY_UNKNOWN, ULIMIT_UNKNOWN, CONTAINER_ID_INVALID, PROCESS_EMPTY */
+/** Where the init lies inside: in the container's own /dev, so that nothing is left in its root. */
+const INIT_PATH = '/dev/init';
+/** RLIM_INFINITY. As a JavaScript number it is one too many, which `configText` puts right. */
+const UNLIMITED = 2 ** 64;
+
+/** The document as text, with unlimited resource limits as the runtime reads them. */
+export function configText(value: object): string {
+  return JSON.stringify(value).replaceAll(':18446744073709552000', ':18446744073709551615');
+}
+
+/**
+ * @throws AppError CAPABILITY_UNKNOWN, ULIMIT_UNKNOWN, CONTAINER_ID_INVALID, PROCESS_EMPTY, SYSCTL_NOT_NAMESPACED,
+ * INIT_MISSING, MOUNT_INVALID
+ */
 export function runtimeConfig(
   spec: ContainerSpec,
   user: ResolvedUser,
@@ -94,15 +110,13 @@ export function runtimeConfig(
     process: ociProcess(spec, user, capabilities, host),
     root: { path: spec.rootfs, readonly: spec.readonlyRootfs === true },
     hostname: spec.hostname,
-    mounts: [...systemMounts(spec), ...etcMounts(spec, scope), ...spec.mounts.map(ownMount)],
+    mounts: [...systemMounts(spec), ...initMount(spec, host), ...etcMounts(spec, scope), ...spec.mounts.map(ownMount)],
     linux: {
       namespaces: namespaces(spec),
       cgroupsPath: cgroupPath(scope, spec.id),
       resources: resources(spec.limits, privileged, host),
       rootfsPropagation: 'rprivate',
-      ...(spec.network.mode === 'host'
-        ? {}
-        : { sysctl: { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647' } }),
+      ...sysctls(spec),
       ...(privileged ? {} : { seccomp: seccompFilter(capabilities, host.architecture) }),
       maskedPaths: privileged ? [] : MASKED_PATHS,
       readonlyPaths: privileged ? [] : READONLY_PATHS,
@@ -125,10 +139,10 @@ function ociProcess(
   // A user other than root starts without capabilities and can gain only those of the bounding set.
   const own = user.uid === 0 ? capabilities : [];
   return {
-    terminal: false,
+    terminal: spec.process.terminal === true,
     // The primary group stands among the others too, or a file could be closed to a group by its mode (CVE-2022-36109).
     user: { uid: user.uid, gid: user.gid, additionalGids: [...new Set([user.gid, ...user.additionalGids])] },
-    args,
+    args: spec.init === true ? [INIT_PATH, '--', ...args] : args,
     env: withDefaults(env, { PATH: HOST_PATH, HOME: user.home }),
     cwd: cwd === '' ? '/' : cwd,
     capabilities: { bounding: capabilities, effective: own, permitted: own },
@@ -150,7 +164,8 @@ function rlimits(ulimits: NonNullable<ContainerSpec['ulimits']>, maxOpenFiles: n
         hint: ULIMIT_NAMES.join(', '),
       });
     }
-    return { type: `RLIMIT_${name.toUpperCase()}`, soft, hard };
+    const bound = (value: number): number => (value < 0 ? UNLIMITED : value);
+    return { type: `RLIMIT_${name.toUpperCase()}`, soft: bound(soft), hard: bound(hard) };
   });
   if (own.some(({ type }) => type === 'RLIMIT_NOFILE')) return own;
   const { soft, hard } = DEFAULT_OPEN_FILES;
@@ -185,6 +200,25 @@ function systemMounts(spec: ContainerSpec): OciMount[] {
   return all.filter(({ destination }) => !spec.mounts.some((own) => own.destination === destination));
 }
 
+function initMount(spec: ContainerSpec, host: HostFacts): OciMount[] {
+  if (spec.init !== true) return [];
+  if (host.initProgram === undefined) {
+    throw new AppError('INIT_MISSING', 'an init process was asked for, and this machine has no program for it', {
+      kind: 'unavailable',
+      hint: 'apt-get install tini, or catatonit',
+    });
+  }
+  return [{ destination: INIT_PATH, type: 'bind', source: host.initProgram, options: ['bind', 'rprivate', 'ro'] }];
+}
+
+function sysctls(spec: ContainerSpec): { sysctl?: Readonly<Record<string, string>> } {
+  const ownNetwork = spec.network.mode !== 'host';
+  const own = namespacedSysctls(spec.sysctls ?? {}, ownNetwork);
+  const network = { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647' };
+  const all = { ...(ownNetwork ? network : {}), ...own };
+  return Object.keys(all).length === 0 ? {} : { sysctl: all };
+}
+
 function etcMounts(spec: ContainerSpec, scope: HostScope): OciMount[] {
   return ETC_FILES.filter((name) => !spec.mounts.some((own) => own.destination === `/etc/${name}`)).map((name) => ({
     destination: `/etc/${name}`,
@@ -203,7 +237,7 @@ function ownMount(mount: RuntimeMount): OciMount {
       destination: mount.destination,
       type: 'tmpfs',
       source: 'tmpfs',
-      options: ['nosuid', 'nodev', access, ...mode, ...size],
+      options: ['nosuid', 'nodev', access, ...mode, ...size, ...tmpfsOptions(mount.options ?? [])],
     };
   }
   if (mount.source === undefined) {
@@ -215,6 +249,32 @@ function ownMount(mount: RuntimeMount): OciMount {
     source: mount.source,
     options: ['rbind', 'rprivate', access],
   };
+}
+
+/** What may be said about a tmpfs: ECS's list without `suid` and `dev`. */
+const TMPFS_OPTIONS = new Set(
+  'defaults ro rw nosuid nodev exec noexec sync async dirsync remount mand nomand atime noatime diratime nodiratime bind rbind unbindable runbindable private rprivate shared rshared slave rslave relatime norelatime strictatime nostrictatime mode uid gid nr_inodes nr_blocks mpol'.split(
+    ' ',
+  ),
+);
+/** Accepted in ECS and of no meaning for a tmpfs of one container. */
+const TMPFS_MEANINGLESS = new Set(
+  'defaults remount bind rbind unbindable runbindable private rprivate shared rshared slave rslave mand nomand'.split(
+    ' ',
+  ),
+);
+
+/** The options that say something. @throws AppError MOUNT_INVALID for any that is not in ECS's list, or `dev` */
+export function tmpfsOptions(options: readonly string[]): readonly string[] {
+  return options.filter((option) => {
+    const name = option.split('=')[0] ?? '';
+    if (!TMPFS_OPTIONS.has(name) || /[,\s]/.test(option)) {
+      throw new AppError('MOUNT_INVALID', `${JSON.stringify(option)} is not an option of a tmpfs here`, {
+        hint: [...TMPFS_OPTIONS].join(', '),
+      });
+    }
+    return !TMPFS_MEANINGLESS.has(name);
+  });
 }
 
 function resources(limits: ContainerLimits, privileged: boolean, host: HostFacts): Record<string, unknown> {

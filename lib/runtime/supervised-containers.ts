@@ -15,7 +15,7 @@ import { type CommandResult, HOST_PATH, mustRun, parseSignal, runCommand } from 
 import { type HostProcess, killProcess, scopeProcesses } from './host-processes.js';
 import { scopePaths } from './host-scope.js';
 import { runcError, startFailure } from './runc.js';
-import type { OciRuntimeConfig } from './runtime-config.js';
+import { configText, type OciRuntimeConfig } from './runtime-config.js';
 import type { ContainerSpec, HostScope } from './types.js';
 
 export type ContainerState =
@@ -28,6 +28,13 @@ export type ContainerState =
 export interface ExecResult extends CommandResult {
   /** What the command wrote, at most 4 KiB, stdout before stderr. */
   readonly output: string;
+}
+
+/** How a container is held by its supervisor. */
+export interface Manner {
+  readonly terminal: boolean;
+  /** Whether standard input stays open. */
+  readonly stdin: boolean;
 }
 
 export interface SupervisedOptions {
@@ -67,12 +74,26 @@ export class SupervisedContainers {
     await mkdir(join(scopePaths.log(scope, spec.id), '..'), { recursive: true, mode: 0o700 });
     await this.exits.forget(spec.id);
     try {
-      return { pid: await this.supervise(spec.id, bundle.directory) };
+      return { pid: await this.supervise(spec.id, bundle.directory, mannerOf(spec)) };
     } catch (error) {
       await this.delete(spec.id);
       await this.forget(spec.id);
       throw error;
     }
+  }
+
+  /**
+   * Sets a container that has ended up again, with the root, log and settings it had; `start` runs it. May be repeated
+   * when it was cut off.
+   * @throws AppError CONTAINER_START_FAILED
+   */
+  async recreate(id: string, manner: Manner): Promise<{ readonly pid: number }> {
+    const bundle = scopePaths.bundle(this.deps.scope, id);
+    await this.removeProcesses(id);
+    for (const name of ['pid', 'conmon.pid', 'runc.log', 'conmon.log']) await rm(join(bundle, name), { force: true });
+    await rm(join(scopePaths.sockets(this.deps.scope), id), { recursive: true, force: true });
+    await this.exits.forget(id);
+    return { pid: await this.supervise(id, bundle, manner) };
   }
 
   /** Runs the process of a created container. @throws AppError CONTAINER_START_FAILED */
@@ -141,7 +162,14 @@ export class SupervisedContainers {
    * Its log and exit code stay until `forget`. Idempotent.
    */
   async delete(id: string): Promise<void> {
-    const { scope, clock } = this.deps;
+    const { scope } = this.deps;
+    await this.removeProcesses(id);
+    await removeBundle(scope, id);
+    await rm(join(scopePaths.sockets(scope), id), { recursive: true, force: true });
+  }
+
+  private async removeProcesses(id: string): Promise<void> {
+    const { clock } = this.deps;
     await this.remove(id);
     // It ends by itself once it has written the exit code; one that does not is of no more use.
     for (let i = 0; i < 50 && (await this.hasSupervisor(id)); i += 1) await clock.sleep(20);
@@ -150,8 +178,6 @@ export class SupervisedContainers {
       await clock.sleep(10);
       await this.remove(id);
     }
-    await removeBundle(scope, id);
-    await rm(join(scopePaths.sockets(scope), id), { recursive: true, force: true });
   }
 
   /** Removes the log and exit code of a container that was deleted. */
@@ -177,7 +203,7 @@ export class SupervisedContainers {
     const bundle = scopePaths.bundle(this.deps.scope, id);
     const config = JSON.parse(await readFile(join(bundle, 'config.json'), 'utf8')) as OciRuntimeConfig;
     const name = join(bundle, `exec-${this.deps.clock.nowMs()}-${(execCount += 1)}`);
-    await writeFile(`${name}.json`, JSON.stringify({ ...config.process, args }), { mode: 0o600 });
+    await writeFile(`${name}.json`, configText({ ...config.process, args, terminal: false }), { mode: 0o600 });
     const deadline = new AbortController();
     const timer = this.deps.clock.sleep(options.timeoutMs, deadline.signal).then(
       async () => {
@@ -224,10 +250,13 @@ export class SupervisedContainers {
    * Starts conmon, which daemonises, and waits until the container stands. Nothing connects the two of us but files:
    * conmon gives up when a pipe to its maker breaks, and its maker may be killed at any moment.
    */
-  private async supervise(id: string, bundle: string): Promise<number> {
+  private async supervise(id: string, bundle: string, manner: Manner): Promise<number> {
     const pidFile = join(bundle, 'pid');
     const errors = join(bundle, 'conmon.log');
-    await this.launch(await this.conmonFlags(id, bundle), bundle, errors);
+    const flags = await this.conmonFlags(id, bundle);
+    if (manner.terminal) flags.push('-t');
+    if (manner.stdin) flags.push('-i', '--leave-stdin-open');
+    await this.launch(flags, bundle, errors);
     const readPid = async (): Promise<number> => Number(await readFile(pidFile, 'utf8').catch(() => '0'));
     for (let waitedMs = 0; waitedMs < CREATE_MS; waitedMs += POLL_MS) {
       const alive = await this.hasSupervisor(id);
@@ -292,6 +321,10 @@ export class SupervisedContainers {
     const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
     return commandLine.includes('conmon') && commandLine.split('\0').includes(id) ? pid : undefined;
   }
+}
+
+function mannerOf(spec: ContainerSpec): Manner {
+  return { terminal: spec.process.terminal === true, stdin: spec.stdin === true };
 }
 
 let execCount = 0;

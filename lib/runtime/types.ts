@@ -21,6 +21,8 @@ export interface RuntimeMount {
   /** Bytes, for tmpfs. */
   readonly sizeBytes?: number;
   readonly mode?: number;
+  /** More options of mount(8), for tmpfs; those of `tmpfsOptions` only. */
+  readonly options?: readonly string[];
 }
 
 export interface ContainerProcess {
@@ -30,6 +32,17 @@ export interface ContainerProcess {
   readonly cwd: string;
   /** As in USER: name or number, optionally `:group`; resolved in the container's own /etc/passwd. Empty is root. */
   readonly user: string;
+  /** Whether it gets a terminal; what it writes is then one stream. */
+  readonly terminal?: boolean;
+}
+
+/** What a container knows by name beside itself. */
+export interface ContainerNames {
+  /** Instead of the host's resolvers. */
+  readonly dnsServers?: readonly string[];
+  readonly dnsSearchDomains?: readonly string[];
+  /** Further lines of /etc/hosts. */
+  readonly hosts?: readonly { readonly name: string; readonly address: string }[];
 }
 
 export type NetworkMode =
@@ -64,6 +77,13 @@ export interface ContainerSpec {
   readonly privileged?: boolean;
   readonly ulimits?: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly shmBytes?: number;
+  /** Kernel settings of the container's own namespaces; others are refused. */
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** Runs a small init as process 1, which reaps orphans and hands signals on. */
+  readonly init?: boolean;
+  /** Keeps standard input open, though nobody may ever write to it. Supervised containers only. */
+  readonly stdin?: boolean;
+  readonly names?: ContainerNames;
 }
 
 export interface PortMapping {

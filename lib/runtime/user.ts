@@ -94,7 +94,7 @@ export async function resolveUserIn(rootfs: string, user: string): Promise<Resol
 
 /** Text of a regular file of the root, empty when absent. Links are followed inside the root only. */
 async function readInRoot(rootfs: string, path: string): Promise<string> {
-  const found = await resolveInRoot(rootfs, path);
+  const found = await resolveInRoot(rootfs, path, 'file');
   if (found === undefined) return '';
   const file = await open(join(rootfs, found), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
@@ -107,14 +107,21 @@ async function readInRoot(rootfs: string, path: string): Promise<string> {
   }
 }
 
-/** The path with all links resolved as if `rootfs` were `/`; undefined unless it ends at a regular file. */
-async function resolveInRoot(rootfs: string, path: string): Promise<string | undefined> {
+/**
+ * The path, relative to the root, with all links resolved as if `rootfs` were `/`. For a root that nobody changes
+ * meanwhile. Undefined unless it ends at what is wanted.
+ */
+export async function resolveInRoot(
+  rootfs: string,
+  path: string,
+  wanted: 'file' | 'directory',
+): Promise<string | undefined> {
   let pending = path.split('/');
   const done: string[] = [];
   let links = 0;
   for (;;) {
     const next = pending.shift();
-    if (next === undefined) return undefined;
+    if (next === undefined) return wanted === 'directory' ? done.join('/') : undefined;
     if (next === '' || next === '.') continue;
     if (next === '..') {
       done.pop();
@@ -135,7 +142,10 @@ async function resolveInRoot(rootfs: string, path: string): Promise<string | und
       continue;
     }
     done.push(next);
-    if (stat.isFile()) return pending.every((part) => part === '' || part === '.') ? done.join('/') : undefined;
+    if (stat.isFile()) {
+      const isEnd = wanted === 'file' && pending.every((part) => part === '' || part === '.');
+      return isEnd ? done.join('/') : undefined;
+    }
     if (!stat.isDirectory()) return undefined;
   }
 }

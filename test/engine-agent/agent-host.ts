@@ -1,7 +1,14 @@
 /** Everything an agent stands on, opened in a folder: for the tests, and for the child processes they kill. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Agent, type AgentEvent, createAgent, type TaskPayload } from '../../lib/engine/agent/index.js';
+import {
+  type Agent,
+  type AgentEvent,
+  type AgentOptions,
+  createAgent,
+  type SecretSource,
+  type TaskPayload,
+} from '../../lib/engine/agent/index.js';
 import { type LayerEntry, type TarMember, UnpackedLayers, writeLayer } from '../../lib/layers/index.js';
 import { type ContainerConfig, digestOf, MediaType, platformOfArch } from '../../lib/oci/index.js';
 import { Registry } from '../../lib/registry/index.js';
@@ -32,7 +39,10 @@ const noSecrets: SecretStore = {
   list: async () => [],
 };
 
-export async function openAgentHost(directory: string, options: { keepLogsMs?: number } = {}): Promise<AgentHost> {
+export async function openAgentHost(
+  directory: string,
+  { secrets, ...options }: Partial<AgentOptions> & { readonly secrets?: SecretSource } = {},
+): Promise<AgentHost> {
   await mkdir(directory, { recursive: true });
   const clock = systemClock;
   const records = await openLmdbRecords(join(directory, 'records'), { clock });
@@ -44,7 +54,17 @@ export async function openAgentHost(directory: string, options: { keepLogsMs?: n
   const containers = new SupervisedContainers({ scope, clock });
   const network = await BridgeNetwork.open(scope);
   const agent = createAgent(
-    { content, images, layers, scope, containers, network, clock, logger: silentLogger },
+    {
+      content,
+      images,
+      layers,
+      scope,
+      containers,
+      network,
+      clock,
+      logger: silentLogger,
+      ...(secrets === undefined ? {} : { secrets }),
+    },
     { platform: platformOfArch(process.arch), ...options },
   );
   const events: AgentEvent[] = [];
@@ -81,9 +101,10 @@ export async function openAgentHost(directory: string, options: { keepLogsMs?: n
   };
 }
 
-const APPLETS = 'sh ls cat id env sleep echo dd grep httpd nc ip touch rm test printf hostname true false tail'.split(
-  ' ',
-);
+const APPLETS =
+  'sh ls cat id env sleep echo dd grep httpd nc ip touch rm test printf hostname true false tail stat mkdir ln mount umount mknod unshare chroot kill ps wc stty tty ulimit df cp wget nslookup readlink seq head tr date dmesg sysctl reboot swapoff insmod losetup pivot_root setsid'.split(
+    ' ',
+  );
 const PLAIN = { uid: 0, gid: 0, mtimeSeconds: 0, sizeBytes: 0 } as const;
 
 async function* busyboxMembers(): AsyncGenerator<TarMember> {
@@ -110,6 +131,11 @@ async function* busyboxMembers(): AsyncGenerator<TarMember> {
   }
   yield file('etc/passwd', Buffer.from('root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n'));
   yield file('www/index.html', Buffer.from('hello from a task\n'));
+  yield { entry: entry('data', 'directory', 0o700, { uid: 1000, gid: 1000 }), body: body() };
+  yield {
+    ...file('data/seed', Buffer.from('from the image')),
+    entry: entry('data/seed', 'file', 0o640, { uid: 1000, gid: 1000, sizeBytes: 14 }),
+  };
 }
 
 /** Pushes a busybox image with this config. */

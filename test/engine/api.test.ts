@@ -204,7 +204,33 @@ describe('limits', () => {
 describe('RegisterTaskDefinition', () => {
   const container = { name: 'app', image: 'x', memory: 64 };
   test.each([
-    [{ networkMode: 'awsvpc' }, 'awsvpc'],
+    [{ containerDefinitions: [{ ...container, mountPoints: [{ sourceVolume: 'v', containerPath: '/v' }] }] }, "'v'"],
+    [{ volumes: [{ name: 'v', host: { sourcePath: '/etc' } }] }, 'host.sourcePath'],
+    [{ volumes: [{ name: 'v', dockerVolumeConfiguration: { driver: 'nfs' } }] }, 'driver'],
+    [{ volumes: [{ name: 'v', configuredAtLaunch: true }] }, 'configuredAtLaunch'],
+    [{ containerDefinitions: [{ ...container, volumesFrom: [{ sourceContainer: 'x' }] }] }, "'x'"],
+    [{ containerDefinitions: [{ ...container, links: ['x'] }] }, "'x'"],
+    [{ networkMode: 'awsvpc', containerDefinitions: [{ ...container, hostname: 'h' }] }, 'hostname'],
+    [{ networkMode: 'host', containerDefinitions: [{ ...container, disableNetworking: true }] }, 'disableNetworking'],
+    [
+      { containerDefinitions: [{ ...container, systemControls: [{ namespace: 'vm.swappiness', value: '1' }] }] },
+      'systemControls',
+    ],
+    [{ containerDefinitions: [{ ...container, linuxParameters: { initProcessEnabled: true } }] }, 'initProcessEnabled'],
+    [
+      {
+        containerDefinitions: [
+          { ...container, linuxParameters: { tmpfs: [{ containerPath: '/t', size: 1, mountOptions: ['suid'] }] } },
+        ],
+      },
+      'suid',
+    ],
+    [{ containerDefinitions: [{ ...container, portMappings: [{ containerPortRange: '9-1' }] }] }, '9-1'],
+    [
+      { containerDefinitions: [{ ...container, environmentFiles: [{ value: 'arn:aws:s3:::b/k.env', type: 's3' }] }] },
+      'environmentFiles',
+    ],
+    [{ containerDefinitions: [{ ...container, extraHosts: [{ hostname: 'a b', ipAddress: '10.0.0.1' }] }] }, 'a b'],
     [{ volumes: [{ name: 'v', efsVolumeConfiguration: { fileSystemId: 'fs' } }] }, 'EFS'],
     [
       {

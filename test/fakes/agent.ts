@@ -107,6 +107,11 @@ export class ScriptedAgent implements Agent {
   }
 
   /** A container ends by itself; when it is essential, or the last one, the task ends with it. */
+  /** Reports a container as running, with more about it than `container` tells. */
+  running(taskId: string, name: string, more: Partial<Extract<AgentEvent, { type: 'container' }>>): void {
+    this.#report(taskId, name, { type: 'container', container: name, status: 'RUNNING', ...more });
+  }
+
   exit(taskId: string, name: string, exitCode: number): void {
     this.#report(taskId, name, { type: 'container', container: name, status: 'STOPPED', exitCode });
     const { payload, reports } = this.#entry(taskId);

@@ -11,6 +11,7 @@ import {
   type BridgeNetwork,
   type ContainerLogLine,
   type HostScope,
+  initProgram,
   type SupervisedContainers,
   sweepStray,
 } from '../../runtime/index.js';
@@ -20,7 +21,8 @@ import type { LayerFolders } from './container-run.js';
 import { HostPorts } from './host-ports.js';
 import { TaskRecords } from './task-records.js';
 import { TaskRun } from './task-run.js';
-import type { Agent, AgentEvent, TaskPayload } from './types.js';
+import type { SecretSource } from './secret-source.js';
+import type { Agent, AgentAbilities, AgentEvent, TaskPayload } from './types.js';
 
 export interface AgentDeps {
   readonly content: Pick<ContentStore, 'read'>;
@@ -29,6 +31,8 @@ export interface AgentDeps {
   readonly scope: HostScope;
   readonly containers: SupervisedContainers;
   readonly network: BridgeNetwork;
+  /** Values for `secrets` of task definitions; absent, such definitions are refused. */
+  readonly secrets?: SecretSource;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -40,6 +44,8 @@ export interface AgentOptions {
   readonly bindIp?: string;
   /** Whether a host in an image's name is this platform's own registry; none is when absent. */
   readonly isLocalRegistry?: (host: string) => boolean;
+  /** Folders of this machine that tasks may mount, with all below; none when absent. */
+  readonly allowedHostPaths?: readonly string[];
   /** How long logs stay after a task's end, milliseconds; a day when absent. */
   readonly keepLogsMs?: number;
   /** Where the search for a free host port begins, from 0 up to 1; anywhere when absent. */
@@ -54,6 +60,7 @@ export function createAgent(deps: AgentDeps, options: AgentOptions): Agent {
 }
 
 class HostAgent implements Agent {
+  readonly abilities: AgentAbilities;
   private readonly records: TaskRecords;
   private readonly ports: HostPorts;
   private readonly runs = new Map<string, TaskRun>();
@@ -65,6 +72,11 @@ class HostAgent implements Agent {
     private readonly deps: AgentDeps,
     private readonly options: AgentOptions,
   ) {
+    this.abilities = {
+      secrets: deps.secrets !== undefined,
+      init: initProgram() !== undefined,
+      hostPaths: options.allowedHostPaths ?? [],
+    };
     this.records = new TaskRecords(deps.scope);
     this.ports = new HostPorts(options.bindIp ?? '127.0.0.1', options.random ?? Math.random);
     this.cleaning = this.cleanUp();
@@ -75,7 +87,7 @@ class HostAgent implements Agent {
     const { platform, isLocalRegistry = () => false } = this.options;
     const run = new TaskRun(
       { ...this.deps, records: this.records, ports: this.ports },
-      { platform, isLocalRegistry },
+      { platform, isLocalRegistry, hostPaths: this.abilities.hostPaths },
       payload,
       (event) => this.tell(event),
       this.closing.signal,

@@ -9,6 +9,7 @@ export type FailurePrefix =
   | 'CannotCreateContainerError'
   | 'CannotStartContainerError'
   | 'ContainerVanishedError'
+  | 'ResourceInitializationError'
   | 'OutOfMemoryError'
   | 'TaskDependencyError';
 

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import {
   type BridgeNetwork,
   type ContainerExit,
-  type ContainerSpec,
   type HostScope,
   mountOverlay,
   type NetworkMode,
@@ -17,14 +16,18 @@ import {
 } from '../../runtime/index.js';
 import type { Clock, Logger } from '../../store/index.js';
 import { ContainerFailure, failingAs } from './container-failure.js';
-import { containerProcess, runtimeIdOf } from './container-process.js';
+import { runtimeIdOf } from './container-process.js';
+import { containerSpec } from './container-spec.js';
 import type { ContainerStatus } from './dependencies.js';
 import { healthCommand, monitorHealth } from './health-monitor.js';
 import type { HostPorts } from './host-ports.js';
 import type { ImageLayer, ResolvedImage } from './image-source.js';
 import { Observed } from './observed.js';
+import { mayRestart } from './restart-policy.js';
+import { secretEnvironment, type SecretSource } from './secret-source.js';
 import type { ContainerRecord } from './task-records.js';
 import type { AgentEvent, ContainerPayload, NetworkBinding, TaskPayload } from './types.js';
+import type { TaskVolumes, VolumeMount } from './volumes.js';
 
 /** Layers as folders on disk, shared by all containers: `UnpackedLayers` of lib/layers, as seen from here. */
 export interface LayerFolders {
@@ -40,6 +43,8 @@ export interface ContainerRunDeps {
   readonly network: BridgeNetwork;
   readonly layers: LayerFolders;
   readonly ports: HostPorts;
+  /** Absent: containers with secrets do not start. */
+  readonly secrets?: SecretSource;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -49,7 +54,14 @@ export interface ContainerSurroundings {
   readonly payload: TaskPayload;
   /** Folder for what the container writes. */
   readonly folder: string;
+  readonly volumes: TaskVolumes;
   readonly record: () => ContainerRecord | undefined;
+  /** Of another container of the task. */
+  readonly recordOf: (container: string) => ContainerRecord | undefined;
+  /** The network that all containers of the task share, made when it is first asked for. */
+  readonly sharedNetwork: () => Promise<{ readonly netnsPath: string; readonly address: string }>;
+  /** Whether the task is to stop. */
+  readonly isEnding: () => boolean;
   /** On disk when it resolves. */
   readonly write: (record: ContainerRecord) => Promise<void>;
   readonly emit: (event: ContainerEvent) => void;
@@ -82,12 +94,18 @@ export class ContainerRun {
     const record = this.task.record();
     if (record === undefined) return 'fresh';
     this.deps.ports.keep(this.runtimeId, record.bindings);
+    if (record.mounts !== undefined) this.status.set({ ...this.status.value, prepared: true });
     const known = record.stoppedMs;
     if (known !== undefined || record.phase === 'stopped') {
       await this.ended(record, { ...record, timeMs: known ?? this.deps.clock.nowMs() });
       return 'stopped';
     }
     const state = await this.deps.containers.state(this.runtimeId);
+    if (record.phase === 'restarting' && state.status !== 'running') {
+      this.status.set({ ...this.status.value, phase: 'running', started: true });
+      await this.restart(record);
+      return 'running';
+    }
     // Not started yet: unless it stands ready whole, whatever is there is the half of something.
     if (record.phase === 'preparing' || record.phase === 'created') {
       return state.status === 'created' ? 'created' : 'fresh';
@@ -126,10 +144,19 @@ export class ContainerRun {
     const bindings = await this.chooseBindings();
     record = { ...record, bindings };
     await this.task.write(record);
+    const secrets = await secretEnvironment(this.deps.secrets, this.payload);
     const network = await failingAs('CannotStartContainerError', signal, () => this.attach(bindings));
     await failingAs('CannotCreateContainerError', signal, () => this.mount(layers));
+    const volumes = await failingAs('CannotCreateContainerError', signal, () =>
+      this.task.volumes.prepare(this.payload, this.rootfs, Object.keys(config?.Volumes ?? {}), this.inherited()),
+    );
+    record = { ...record, mounts: volumes };
+    await this.task.write(record);
+    this.status.set({ ...this.status.value, prepared: true });
     signal.throwIfAborted();
-    const spec = await failingAs('CannotCreateContainerError', signal, async () => this.spec(image, network.mode));
+    const { runtimeId: id, rootfs } = this;
+    const found = { id, rootfs, network: network.mode, volumes, secrets, linked: this.linked() };
+    const spec = containerSpec(this.payload, image, found);
     await failingAs('CannotStartContainerError', signal, () => this.deps.containers.create(spec, network.address));
     const { address } = network;
     await this.task.write({ ...record, phase: 'created', ...(address === undefined ? {} : { address }) });
@@ -198,7 +225,10 @@ export class ContainerRun {
     void this.watchHealth(record, { startedMs, adopted, signal });
     void this.deps.containers
       .waitExit(this.runtimeId, this.task.closing)
-      .then((exit) => this.exited({ ...record, startedMs }, exit))
+      .then((exit) => {
+        stopWatching.abort();
+        return this.exited({ ...record, startedMs }, exit);
+      })
       .catch(async (error: unknown) => {
         if (this.task.closing.aborted) return;
         this.deps.logger.error('a container is no longer watched', { id: this.runtimeId, error: String(error) });
@@ -208,6 +238,10 @@ export class ContainerRun {
   }
 
   private async exited(record: ContainerRecord, exit: ContainerExit): Promise<void> {
+    const startedMs = record.startedMs ?? exit.timeMs;
+    if (mayRestart(this.payload.restartPolicy, { ...exit, startedMs }, this.task.isEnding())) {
+      return this.restart({ ...record, restarts: (record.restarts ?? 0) + 1 });
+    }
     const outOfMemory = await this.deps.containers.ranOutOfMemory(this.runtimeId);
     const reason = outOfMemory
       ? 'OutOfMemoryError: Container killed due to memory usage'
@@ -216,6 +250,33 @@ export class ContainerRun {
         : undefined;
     this.status.set({ ...this.status.value, started: true });
     await this.ended(record, { ...exit, ...(reason === undefined ? {} : { reason }) });
+  }
+
+  /** Sets what has ended up again and starts it. For others it runs all the while, as in ECS. */
+  private async restart(before: ContainerRecord): Promise<void> {
+    const { containers, clock, logger } = this.deps;
+    const record: ContainerRecord = { ...before, phase: 'restarting' };
+    await this.task.write(record);
+    try {
+      await containers.recreate(this.runtimeId, runtimeManner(this.payload));
+      // A stop that came meanwhile found nothing to signal.
+      if (this.task.isEnding()) return await this.ended(before, { timeMs: clock.nowMs() });
+      await this.task.write({ ...record, phase: 'starting' });
+      await containers.start(this.runtimeId);
+    } catch (error) {
+      this.task.closing.throwIfAborted();
+      logger.warn('a container could not be restarted', { id: this.runtimeId, error: String(error) });
+      const words = error instanceof Error ? error.message : String(error);
+      return this.ended(before, { timeMs: clock.nowMs(), reason: `CannotStartContainerError: ${words}` });
+    }
+    const started: ContainerRecord = { ...record, phase: 'started', startedMs: clock.nowMs() };
+    await this.task.write(started);
+    if (this.status.value.health !== 'UNKNOWN') {
+      this.status.set({ ...this.status.value, health: 'UNKNOWN' });
+      this.task.emit({ type: 'health', container: this.payload.name, health: 'UNKNOWN' });
+    }
+    await this.running(started, false);
+    if (this.task.isEnding()) await this.signal(this.stopSignal());
   }
 
   /** Written first: whatever is killed now, the exit is known. On a full disk the supervisor's own note must do. */
@@ -256,8 +317,12 @@ export class ContainerRun {
   private async chooseBindings(): Promise<readonly NetworkBinding[]> {
     const { networkMode } = this.task.payload;
     const mappings = this.payload.portMappings;
-    if (networkMode === 'bridge') return this.deps.ports.choose(this.runtimeId, mappings);
-    if (networkMode === 'none') return [];
+    if (networkMode === 'bridge' && this.payload.disableNetworking !== true) {
+      return this.deps.ports.choose(this.runtimeId, mappings);
+    }
+    // Reached at the task's own address: nothing of the host is taken.
+    if (networkMode === 'awsvpc') return [];
+    if (networkMode === 'none' || this.payload.disableNetworking === true) return [];
     return mappings.map(({ containerPort, protocol }) => ({
       bindIP: '0.0.0.0',
       containerPort,
@@ -268,6 +333,11 @@ export class ContainerRun {
 
   private async attach(bindings: readonly NetworkBinding[]): Promise<{ mode: NetworkMode; address?: string }> {
     const { networkMode } = this.task.payload;
+    if (this.payload.disableNetworking === true) return { mode: { mode: 'none' } };
+    if (networkMode === 'awsvpc') {
+      const { netnsPath, address } = await this.task.sharedNetwork();
+      return { mode: { mode: 'namespace', path: netnsPath }, address };
+    }
     if (networkMode !== 'bridge') return { mode: { mode: networkMode } };
     const ports = bindings.map(({ bindIP, ...binding }) => ({ ...binding, hostIp: bindIP }));
     const { netnsPath, address } = await this.deps.network.attach(this.runtimeId, { ports });
@@ -285,29 +355,21 @@ export class ContainerRun {
     });
   }
 
-  private spec(image: ResolvedImage, network: NetworkMode): ContainerSpec {
-    const { payload } = this;
-    const hostname = this.runtimeId.slice(0, 12);
-    const { memoryBytes, memoryReservationBytes, cpuUnits } = payload;
-    return {
-      id: this.runtimeId,
-      rootfs: this.rootfs,
-      process: containerProcess(payload, image.config, hostname),
-      hostname,
-      mounts: [],
-      network,
-      limits: {
-        ...(memoryBytes === undefined ? {} : { memoryBytes }),
-        ...(memoryReservationBytes === undefined ? {} : { memoryReservationBytes }),
-        ...(cpuUnits === undefined ? {} : { cpuUnits }),
-      },
-      ...(payload.readonlyRootFilesystem === undefined ? {} : { readonlyRootfs: payload.readonlyRootFilesystem }),
-      ...(payload.privileged === undefined ? {} : { privileged: payload.privileged }),
-      ...(payload.capabilities === undefined ? {} : { capabilities: payload.capabilities }),
-      ...(payload.ulimits === undefined
-        ? {}
-        : { ulimits: payload.ulimits.map((one) => ({ name: one.name, soft: one.softLimit, hard: one.hardLimit })) }),
-    };
+  /** What `volumesFrom` brings: read-only where that is asked for, or where it was so there. */
+  private inherited(): readonly VolumeMount[] {
+    return (this.payload.volumesFrom ?? []).flatMap(({ container, readonly }) =>
+      (this.task.recordOf(container)?.mounts ?? []).map((mount) => ({
+        ...mount,
+        readonly: mount.readonly || readonly,
+      })),
+    );
+  }
+
+  private linked(): { readonly name: string; readonly address: string }[] {
+    return (this.payload.links ?? []).flatMap(({ container, alias }) => {
+      const address = this.task.recordOf(container)?.address;
+      return address === undefined ? [] : [...new Set([alias, container])].map((name) => ({ name, address }));
+    });
   }
 
   private stopSignal(): number {
@@ -342,6 +404,14 @@ export class ContainerRun {
       networkBindings: record.bindings,
       ...(record.imageDigest === undefined ? {} : { imageDigest: record.imageDigest }),
       ...(record.address === undefined ? {} : { address: record.address }),
+      ...(this.task.payload.networkMode === 'awsvpc' && record.address !== undefined ? { ownInterface: true } : {}),
     };
   }
+}
+
+function runtimeManner(payload: ContainerPayload): Parameters<SupervisedContainers['recreate']>[1] {
+  return {
+    terminal: payload.terminal === true,
+    stdin: payload.stdin === true,
+  };
 }

@@ -8,6 +8,18 @@ export interface ContainerStatus {
   readonly health: HealthStatus;
   /** Whether its process ever ran. */
   readonly started: boolean;
+  /** Whether what it mounts is ready for others. */
+  readonly prepared?: boolean;
+}
+
+/** Names of the containers that must be there before this one. */
+export function needs(container: ContainerPayload): readonly string[] {
+  const { dependsOn = [], links = [], volumesFrom = [] } = container;
+  return [
+    ...dependsOn.map(({ containerName }) => containerName),
+    ...links.map((link) => link.container),
+    ...volumesFrom.map((from) => from.container),
+  ];
 }
 
 type Condition = NonNullable<ContainerPayload['dependsOn']>[number]['condition'];
@@ -29,9 +41,7 @@ export function readiness(condition: Condition, status: ContainerStatus): Readin
 
 /** Names of the containers that depend on this one: they end before it does. */
 export function dependents(name: string, containers: readonly ContainerPayload[]): readonly string[] {
-  return containers
-    .filter((other) => (other.dependsOn ?? []).some(({ containerName }) => containerName === name))
-    .map((other) => other.name);
+  return containers.filter((other) => needs(other).includes(name)).map((other) => other.name);
 }
 
 /**
@@ -47,8 +57,8 @@ export function dependencyProblem(containers: readonly ContainerPayload[]): stri
     const container = byName.get(name);
     if (container === undefined)
       return `container ${path.at(-1) ?? ''} depends on ${name}, which the task does not have`;
-    for (const { containerName } of container.dependsOn ?? []) {
-      const problem = visit(containerName, [...path, name]);
+    for (const needed of needs(container)) {
+      const problem = visit(needed, [...path, name]);
       if (problem !== undefined) return problem;
     }
     finished.add(name);

@@ -43,7 +43,17 @@ export class HostPorts {
         if (published.has(key) || (this.taken.has(key) && this.taken.get(key) !== owner)) return false;
         return !bindings.some((one) => `${one.hostPort}/${one.protocol}` === key) && canBind(port, protocol);
       };
-      for (const { containerPort, hostPort = 0, protocol } of mappings) {
+      for (const { containerPort, hostPort = 0, protocol, lastContainerPort } of mappings) {
+        if (lastContainerPort !== undefined) {
+          const length = lastContainerPort - containerPort + 1;
+          const first = await this.search((candidate) => isFree(candidate, protocol), length);
+          const range = { container: `${containerPort}-${lastContainerPort}`, host: `${first}-${first + length - 1}` };
+          for (let i = 0; i < length; i += 1) {
+            const place = { containerPort: containerPort + i, hostPort: first + i };
+            bindings.push({ bindIP: this.bindIp, ...place, protocol, range });
+          }
+          continue;
+        }
         if (hostPort !== 0 && !(await isFree(hostPort, protocol))) {
           throw new ContainerFailure(
             'CannotStartContainerError',
@@ -60,14 +70,19 @@ export class HostPorts {
     return chosen;
   }
 
-  private async search(isFree: (port: number) => Promise<boolean>): Promise<number> {
+  /** The first of so many free ports in a row. */
+  private async search(isFree: (port: number) => Promise<boolean>, length = 1): Promise<number> {
     const size = LAST - FIRST + 1;
     const start = Math.floor(this.random() * size);
-    for (let i = 0; i < size; i += 1) {
+    let row = 0;
+    for (let i = 0; i < size + length; i += 1) {
       const port = FIRST + ((start + i) % size);
-      if (await isFree(port)) return port;
+      if (port === FIRST) row = 0;
+      row = (await isFree(port)) ? row + 1 : 0;
+      if (row === length) return port - length + 1;
     }
-    throw new ContainerFailure('CannotStartContainerError', `no free host port from ${FIRST} to ${LAST}`);
+    const wanted = length === 1 ? 'no free host port' : `no ${length} free host ports in a row`;
+    throw new ContainerFailure('CannotStartContainerError', `${wanted} from ${FIRST} to ${LAST}`);
   }
 }
 

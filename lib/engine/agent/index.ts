@@ -1,4 +1,5 @@
 export { type AgentDeps, type AgentOptions, createAgent } from './agent.js';
 export { type LayerFolders } from './container-run.js';
+export { parseSecretReference, type SecretName, type SecretReference, type SecretSource } from './secret-source.js';
 export { type ImageLayer } from './image-source.js';
 export type * from './types.js';

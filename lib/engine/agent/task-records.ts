@@ -9,14 +9,16 @@ import { errnoCode } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { HostScope } from '../../runtime/index.js';
 import type { AgentEvent, NetworkBinding } from './types.js';
+import type { VolumeMount } from './volumes.js';
 
 export interface ContainerRecord {
   readonly runtimeId: string;
   /**
    * `preparing`: something of it may be on the host. `created`: it waits for its start. `starting`: written before the
-   * start, so from here on it is never started by anyone who finds it gone. `stopped`: the end, nothing of it is left but its log.
+   * start, so from here on it is never started by anyone who finds it gone. `restarting`: it ended, and is set up again.
+   * `stopped`: the end, nothing of it is left but its log.
    */
-  readonly phase: 'preparing' | 'created' | 'starting' | 'started' | 'stopped';
+  readonly phase: 'preparing' | 'created' | 'starting' | 'started' | 'restarting' | 'stopped';
   readonly imageDigest?: Digest;
   /** Of the image, as written there. */
   readonly stopSignal?: string;
@@ -24,6 +26,10 @@ export interface ContainerRecord {
   readonly shell?: readonly string[];
   readonly bindings: readonly NetworkBinding[];
   readonly address?: string;
+  /** What it mounts, once that is ready: for others' `volumesFrom`. */
+  readonly mounts?: readonly VolumeMount[];
+  readonly restarts?: number;
+  /** Of the last start. */
   readonly startedMs?: number;
   readonly stoppedMs?: number;
   readonly exitCode?: number;

@@ -5,12 +5,14 @@
  */
 import { rm } from 'node:fs/promises';
 import { type ContainerEvent, ContainerRun, type ContainerRunDeps } from './container-run.js';
+import { runtimeIdOf } from './container-process.js';
 import { ContainerFailure, failingAs } from './container-failure.js';
-import { dependencyProblem, dependents, readiness } from './dependencies.js';
+import { type ContainerStatus, dependencyProblem, dependents, readiness } from './dependencies.js';
 import { type ImageSourceDeps, type ImageSourceOptions, type ResolvedImage, resolveImage } from './image-source.js';
 import { Observed } from './observed.js';
 import type { ContainerRecord, TaskEnding, TaskRecord, TaskRecords } from './task-records.js';
 import type { AgentEvent, ContainerPayload, TaskPayload } from './types.js';
+import { TaskVolumes, type VolumesOptions } from './volumes.js';
 
 export interface TaskRunDeps extends ContainerRunDeps, ImageSourceDeps {
   readonly records: TaskRecords;
@@ -29,6 +31,8 @@ export class TaskRun {
   private readonly loaded: Promise<void>;
   private saving: Promise<void> = Promise.resolve();
   private readonly containers: readonly ContainerRun[];
+  private readonly volumes: TaskVolumes;
+  private network: Promise<{ readonly netnsPath: string; readonly address: string }> | undefined;
   /** Aborts when no further container is to be started. */
   private readonly ending = new AbortController();
   private stopping: Promise<void> | undefined;
@@ -37,7 +41,7 @@ export class TaskRun {
 
   constructor(
     private readonly deps: TaskRunDeps,
-    private readonly options: ImageSourceOptions,
+    private readonly options: ImageSourceOptions & VolumesOptions,
     readonly payload: TaskPayload,
     private readonly tell: (event: AgentEvent) => void,
     private readonly closing: AbortSignal,
@@ -46,6 +50,7 @@ export class TaskRun {
     this.loaded = deps.records.load(payload.taskId).then((record) => {
       this.record = record ?? this.record;
     });
+    this.volumes = new TaskVolumes(deps.scope, deps.records.folder(payload.taskId), payload, options);
     this.containers = payload.containers.map((container) => this.containerRun(container));
     this.done = this.run().catch((error: unknown) => {
       if (closing.aborted) return;
@@ -72,13 +77,22 @@ export class TaskRun {
     const surroundings = {
       payload: this.payload,
       folder: this.deps.records.folder(taskId),
+      volumes: this.volumes,
       record: () => this.record.containers[container.name],
+      recordOf: (name: string) => this.record.containers[name],
+      sharedNetwork: () => (this.network ??= this.deps.network.attach(this.networkId)),
+      isEnding: () => this.ending.signal.aborted,
       write: (record: ContainerRecord) =>
         this.save({ containers: { ...this.record.containers, [container.name]: record } }),
       emit: (event: ContainerEvent) => this.emit(event),
       closing: this.closing,
     };
     return new ContainerRun(this.deps, surroundings, container);
+  }
+
+  /** Of the network that the containers share: named as a container of the task is, so that a sweep finds it. */
+  private get networkId(): string {
+    return runtimeIdOf(this.payload.taskId, '/network');
   }
 
   private async run(): Promise<void> {
@@ -90,6 +104,7 @@ export class TaskRun {
     await Promise.all(this.containers.map((container) => this.live(container, problem)));
     await this.stopping;
     this.closing.throwIfAborted();
+    if (this.payload.networkMode === 'awsvpc') await this.deps.network.detach(this.networkId);
     await rm(records.folder(this.payload.taskId), { recursive: true, force: true });
     await this.save({ finishedMs: clock.nowMs() });
     this.tellStopped(this.record.ending ?? { stopCode: 'EssentialContainerExited', reason: 'All containers exited' });
@@ -156,12 +171,13 @@ export class TaskRun {
   /** Waits until the container may start. @throws ContainerFailure TaskDependencyError */
   private async dependenciesOf(container: ContainerPayload): Promise<void> {
     const until = AbortSignal.any([this.ending.signal, this.closing]);
+    await this.neededBy(container, until);
     for (const { containerName, condition } of container.dependsOn ?? []) {
       const other = this.containers.find(({ payload }) => payload.name === containerName);
       if (other === undefined) continue;
       const timeout = new AbortController();
       const seconds = other.payload.startTimeoutSeconds;
-      if (seconds !== undefined) this.abortAfter(seconds, timeout, until);
+      if (seconds !== undefined && condition !== 'START') void this.abortLate(other, seconds, timeout, until);
       const waiting = AbortSignal.any([until, timeout.signal]);
       try {
         const status = await other.status.until((now) => readiness(condition, now) !== 'waiting', waiting);
@@ -184,18 +200,47 @@ export class TaskRun {
     }
   }
 
-  private abortAfter(seconds: number, timeout: AbortController, until: AbortSignal): void {
-    void this.deps.clock
-      .sleep(seconds * 1000, AbortSignal.any([until, timeout.signal]))
-      .then(() => timeout.abort())
-      .catch(() => undefined);
+  /** Those whose volumes or names the container takes: made, or started. @throws ContainerFailure TaskDependencyError */
+  private async neededBy(container: ContainerPayload, until: AbortSignal): Promise<void> {
+    const { volumesFrom = [], links = [] } = container;
+    const wants = [
+      ...volumesFrom.map((from) => ({ name: from.container, what: 'the volumes' as const })),
+      ...links.map((link) => ({ name: link.container, what: 'the address' as const })),
+    ];
+    for (const { name, what } of wants) {
+      const other = this.containers.find(({ payload }) => payload.name === name);
+      if (other === undefined) continue;
+      const has = ({ prepared, started }: ContainerStatus): boolean =>
+        what === 'the volumes' ? prepared === true : started;
+      const status = await other.status.until((now) => has(now) || now.phase === 'stopped', until);
+      if (has(status)) continue;
+      throw new ContainerFailure('TaskDependencyError', `${container.name} needs ${what} of ${name}, which never ran`);
+    }
+  }
+
+  /** The time runs from the start of the container that is waited for, as in ECS. */
+  private async abortLate(
+    other: ContainerRun,
+    seconds: number,
+    timeout: AbortController,
+    until: AbortSignal,
+  ): Promise<void> {
+    const signal = AbortSignal.any([until, timeout.signal]);
+    try {
+      await other.status.until(({ started }) => started, signal);
+      const startedMs = this.record.containers[other.payload.name]?.startedMs ?? this.deps.clock.nowMs();
+      await this.deps.clock.sleep(Math.max(0, startedMs + seconds * 1000 - this.deps.clock.nowMs()), signal);
+      timeout.abort();
+    } catch {
+      // What was waited for came first.
+    }
   }
 
   private endingBy(container: ContainerRun): TaskEnding {
     const { started, reason } = container.status.value;
     if (started) return { stopCode: 'EssentialContainerExited', reason: 'Essential container in task exited' };
-    const pull = reason?.startsWith('CannotPullContainerError') === true;
-    return { stopCode: 'TaskFailedToStart', reason: pull ? reason : 'Task failed to start' };
+    const told = /^(CannotPullContainerError|ResourceInitializationError)/.test(reason ?? '');
+    return { stopCode: 'TaskFailedToStart', reason: told && reason !== undefined ? reason : 'Task failed to start' };
   }
 
   private async endAll(ending: TaskEnding, drain: (() => Promise<void>) | undefined): Promise<void> {

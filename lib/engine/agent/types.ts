@@ -25,6 +25,8 @@ export interface ContainerPayload {
     readonly containerPort: number;
     readonly hostPort?: number;
     readonly protocol: 'tcp' | 'udp';
+    /** Of a range that begins at `containerPort`; as many host ports in a row are chosen. Bridge only. */
+    readonly lastContainerPort?: number;
   }[];
   readonly readonlyRootFilesystem?: boolean;
   readonly privileged?: boolean;
@@ -43,6 +45,44 @@ export interface ContainerPayload {
   };
   readonly ulimits?: readonly { readonly name: string; readonly softLimit: number; readonly hardLimit: number }[];
   readonly capabilities?: { readonly add?: readonly string[]; readonly drop?: readonly string[] };
+  /** Started again when it ends, unless it was asked to end. */
+  readonly restartPolicy?: {
+    readonly ignoredExitCodes: readonly number[];
+    /** It must have run so long since its last start. */
+    readonly attemptPeriodSeconds: number;
+  };
+  readonly hostname?: string;
+  readonly extraHosts?: readonly { readonly name: string; readonly address: string }[];
+  readonly dnsServers?: readonly string[];
+  readonly dnsSearchDomains?: readonly string[];
+  readonly init?: boolean;
+  readonly shmBytes?: number;
+  readonly tmpfs?: readonly {
+    readonly path: string;
+    readonly sizeBytes: number;
+    readonly options: readonly string[];
+  }[];
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** Keeps standard input open. */
+  readonly stdin?: boolean;
+  readonly terminal?: boolean;
+  /** No interface but lo, whatever the task has. */
+  readonly disableNetworking?: boolean;
+  /** Names for other containers of the task; bridge only. They start first. */
+  readonly links?: readonly { readonly container: string; readonly alias: string }[];
+  readonly mountPoints?: readonly { readonly volume: string; readonly path: string; readonly readonly: boolean }[];
+  /** All that another container mounts. It is made first. */
+  readonly volumesFrom?: readonly { readonly container: string; readonly readonly: boolean }[];
+  /** Environment variables whose values are fetched when the container is made, and stand in no record. */
+  readonly secrets?: readonly { readonly name: string; readonly valueFrom: string }[];
+}
+
+export interface VolumePayload {
+  readonly name: string;
+  /** `task`: gone with the task. `shared`: kept, one for all tasks of the cluster. */
+  readonly scope: 'task' | 'shared';
+  /** A folder of the host, if the agent's options allow it. */
+  readonly hostPath?: string;
 }
 
 export interface TaskPayload {
@@ -53,8 +93,11 @@ export interface TaskPayload {
   readonly containerInstanceId: string;
   readonly family: string;
   readonly revision: number;
-  readonly networkMode: 'bridge' | 'host' | 'none';
+  /** `awsvpc`: one network namespace with an address of its own, shared by the task's containers. */
+  readonly networkMode: 'bridge' | 'host' | 'none' | 'awsvpc';
   readonly containers: readonly ContainerPayload[];
+  /** Those that `mountPoints` name. */
+  readonly volumes?: readonly VolumePayload[];
 }
 
 export interface NetworkBinding {
@@ -62,6 +105,8 @@ export interface NetworkBinding {
   readonly containerPort: number;
   readonly hostPort: number;
   readonly protocol: 'tcp' | 'udp';
+  /** The range it is one port of, on both sides: `8000-8004`. */
+  readonly range?: { readonly container: string; readonly host: string };
 }
 
 export type HealthStatus = 'HEALTHY' | 'UNHEALTHY' | 'UNKNOWN';
@@ -79,6 +124,8 @@ export type AgentEvent = { readonly taskId: string; readonly timeMs: number } & 
       readonly reason?: string;
       readonly networkBindings?: readonly NetworkBinding[];
       readonly address?: string;
+      /** Its address is that of the task's own network interface. */
+      readonly ownInterface?: boolean;
     }
   | { readonly type: 'health'; readonly container: string; readonly health: HealthStatus }
   /** All containers have ended and everything of the task is cleaned up. Always the last event of a task. */
@@ -90,7 +137,17 @@ export type AgentEvent = { readonly taskId: string; readonly timeMs: number } & 
     }
 );
 
+/** What of a task definition depends on how the agent was set up. */
+export interface AgentAbilities {
+  readonly secrets: boolean;
+  readonly init: boolean;
+  /** Folders of the host that tasks may mount, with all below. */
+  readonly hostPaths: readonly string[];
+}
+
 export interface Agent {
+  /** Nothing of it when absent. */
+  readonly abilities?: AgentAbilities;
   /** Runs the payload's containers, or adopts those that run already. Returns at once; events tell the rest. Idempotent. */
   run(payload: TaskPayload): void;
   /**

@@ -99,3 +99,13 @@ function withoutNulls(value: unknown): unknown {
       .map(([name, member]) => [name, withoutNulls(member)]),
   );
 }
+
+export const networkConfiguration = z.object({
+  awsvpcConfiguration: z
+    .object({
+      subnets: strings,
+      securityGroups: strings.optional(),
+      assignPublicIp: z.enum(['ENABLED', 'DISABLED']).optional(),
+    })
+    .optional(),
+});

@@ -2,13 +2,18 @@
 import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { parseQuery } from '../placement/query.js';
 import { checkStrategies } from '../placement/strategy.js';
-import type { PlacementConstraintState, PlacementStrategyState, Tag, TaskDefinitionState } from '../state/model.js';
+import type {
+  NetworkConfiguration,
+  PlacementConstraintState,
+  PlacementStrategyState,
+  Tag,
+  TaskDefinitionState,
+} from '../state/model.js';
 import type { TaskOverrideInput } from './task-definition-input.js';
 
 interface LaunchAsk {
   readonly launchType?: string | undefined;
   readonly capacityProviderStrategy?: readonly unknown[] | undefined;
-  readonly networkConfiguration?: object | undefined;
   readonly volumeConfigurations?: readonly unknown[] | undefined;
   readonly platformVersion?: string | undefined;
 }
@@ -27,14 +32,35 @@ export function refuseLaunch(ask: LaunchAsk): void {
       'capacityProviderStrategy is not supported: nothing scales here; leave it out, or use launchType EC2.',
     );
   }
-  if (ask.networkConfiguration !== undefined) {
-    throw invalidParameter('Network Configuration is not valid for the given networkMode of this task definition.');
-  }
   if (ask.volumeConfigurations !== undefined && ask.volumeConfigurations.length > 0) {
     throw new EcsError('UnsupportedFeatureException', 'volumeConfigurations: EBS volumes are not supported.');
   }
   if (ask.platformVersion !== undefined)
     throw invalidParameter('The platform version must be null for launch type EC2.');
+}
+
+/**
+ * What awsvpc tasks carry, and no others. Subnets and groups are kept and shown; the machine has one network.
+ * @throws InvalidParameterException
+ */
+export function checkNetworkConfiguration(
+  definition: TaskDefinitionState,
+  asked: NetworkConfiguration | undefined,
+): NetworkConfiguration | undefined {
+  const subnets = asked?.awsvpcConfiguration?.subnets ?? [];
+  if (definition.definition.networkMode !== 'awsvpc') {
+    if (asked === undefined) return undefined;
+    throw invalidParameter('Network Configuration is not valid for the given networkMode of this task definition.');
+  }
+  if (asked?.awsvpcConfiguration === undefined) {
+    throw invalidParameter("Network Configuration must be provided when networkMode 'awsvpc' is specified.");
+  }
+  if (subnets.length === 0) throw invalidParameter('subnets can not be empty.');
+  if (subnets.length > 16) throw invalidParameter('At most 16 subnets may be given.');
+  if (asked.awsvpcConfiguration.assignPublicIp === 'ENABLED') {
+    throw invalidParameter('Assign public IP is not supported for this launch type.');
+  }
+  return asked;
 }
 
 /** Fields that do not fit their type, and expressions that do not parse. */

@@ -37,7 +37,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   DescribeTaskSets: '',
   DisassociateGatewayFromCluster: '',
   DiscoverPollEndpoint: 'agents of other machines cannot join',
-  ExecuteCommand: 'commands in running containers are not built yet',
+  ExecuteCommand: 'its sessions need the SSM protocol; use `wharf exec <task> -- <command>`',
   ListDaemonDeployments: '',
   ListDaemonTaskDefinitions: '',
   ListDaemons: '',

@@ -2,16 +2,23 @@
  * What the local runtime cannot do (yet), by the name of the member that asks for it. A task definition with such a
  * member is refused when it is registered, so that nothing is ever accepted and then silently left out.
  */
+import { isNamespacedSysctl } from '../../runtime/index.js';
+import type { AgentAbilities } from '../agent/types.js';
 import { clientError } from '../ecs-error.js';
 import type { ContainerDefinitionInput } from './container-definition-input.js';
 import type { TaskDefinitionInput } from './task-definition-input.js';
 
-type Has<T> = readonly (readonly [member: string, present: (value: T) => boolean, instead: string])[];
+type Has<T> = readonly (readonly [
+  member: string,
+  present: (value: T, abilities: AgentAbilities) => boolean,
+  instead: string,
+])[];
+
+const NO_ABILITIES: AgentAbilities = { secrets: false, init: false, hostPaths: [] };
 
 const filled = (list: readonly unknown[] | undefined): boolean => list !== undefined && list.length > 0;
 
 const TASK: Has<TaskDefinitionInput> = [
-  ['networkMode awsvpc', (d) => d.networkMode === 'awsvpc', 'use bridge, host or none'],
   [
     'volumes with efsVolumeConfiguration',
     (d) => d.volumes.some((v) => v.efsVolumeConfiguration !== undefined),
@@ -27,7 +34,27 @@ const TASK: Has<TaskDefinitionInput> = [
     (d) => d.volumes.some((v) => v.s3filesVolumeConfiguration !== undefined),
     'no S3 Files here',
   ],
-  ['volumes', (d) => filled(d.volumes), 'keep the data in the image or outside the task'],
+  [
+    'volumes with host.sourcePath',
+    (d, { hostPaths }) =>
+      d.volumes.some((v) => v.host?.sourcePath !== undefined && !isBelow(v.host.sourcePath, hostPaths)),
+    'the operator has not allowed this folder of the host; leave sourcePath out for a volume that lives as long as the task',
+  ],
+  [
+    'volumes with dockerVolumeConfiguration.driver',
+    (d) => d.volumes.some((v) => (v.dockerVolumeConfiguration?.driver ?? 'local') !== 'local'),
+    'only the driver local is there',
+  ],
+  [
+    'volumes with dockerVolumeConfiguration.driverOpts',
+    (d) => d.volumes.some((v) => Object.keys(v.dockerVolumeConfiguration?.driverOpts ?? {}).length > 0),
+    'leave them out',
+  ],
+  [
+    'volumes with configuredAtLaunch',
+    (d) => d.volumes.some((v) => v.configuredAtLaunch === true),
+    'EBS volumes are not there',
+  ],
   ['proxyConfiguration', (d) => d.proxyConfiguration !== undefined, 'no App Mesh here'],
   ['inferenceAccelerators', (d) => filled(d.inferenceAccelerators), 'no accelerators here'],
   ['ephemeralStorage', (d) => d.ephemeralStorage !== undefined, 'it is a Fargate setting'],
@@ -51,28 +78,15 @@ const LOG_DRIVERS: readonly string[] = ['json-file', 'awslogs'];
 const CONTAINER: Has<ContainerDefinitionInput> = [
   ['resourceRequirements', (c) => filled(c.resourceRequirements), 'no GPU or accelerator is offered here'],
   ['repositoryCredentials', (c) => c.repositoryCredentials !== undefined, 'images come from the local registry'],
-  ['links', (c) => filled(c.links), 'containers of a task reach one another by published port'],
-  ['restartPolicy', (c) => c.restartPolicy?.enabled === true, 'a service replaces the task instead'],
-  ['environmentFiles', (c) => filled(c.environmentFiles), 'use environment'],
-  ['secrets', (c) => filled(c.secrets), 'use environment'],
-  ['mountPoints', (c) => filled(c.mountPoints), 'volumes are not served'],
-  ['volumesFrom', (c) => filled(c.volumesFrom), 'volumes are not served'],
-  ['hostname', (c) => c.hostname !== undefined, 'leave it out'],
-  ['disableNetworking', (c) => c.disableNetworking === true, 'use networkMode none'],
-  ['dnsServers', (c) => filled(c.dnsServers), "the machine's resolver is used"],
-  ['dnsSearchDomains', (c) => filled(c.dnsSearchDomains), "the machine's resolver is used"],
-  ['extraHosts', (c) => filled(c.extraHosts), 'leave it out'],
+  ['environmentFiles', (c) => filled(c.environmentFiles), 'there is no S3 here; use environment'],
+  [
+    'secrets',
+    (c, { secrets }) => filled(c.secrets) && !secrets,
+    'the engine was given no source of secrets; use environment',
+  ],
   ['dockerSecurityOptions', (c) => filled(c.dockerSecurityOptions), 'leave it out'],
-  ['interactive', (c) => c.interactive === true, 'leave it out'],
-  ['pseudoTerminal', (c) => c.pseudoTerminal === true, 'leave it out'],
-  ['systemControls', (c) => filled(c.systemControls), 'leave it out'],
   ['firelensConfiguration', (c) => c.firelensConfiguration !== undefined, 'use json-file or awslogs'],
   ['credentialSpecs', (c) => filled(c.credentialSpecs), 'they are for Windows'],
-  [
-    'portMappings with containerPortRange',
-    (c) => c.portMappings.some((p) => p.containerPortRange !== undefined),
-    'list the ports',
-  ],
   [
     'logConfiguration.logDriver',
     (c) => c.logConfiguration !== undefined && !LOG_DRIVERS.includes(c.logConfiguration.logDriver),
@@ -80,21 +94,34 @@ const CONTAINER: Has<ContainerDefinitionInput> = [
   ],
   ['logConfiguration.secretOptions', (c) => filled(c.logConfiguration?.secretOptions), 'leave it out'],
   ['linuxParameters.devices', (c) => filled(c.linuxParameters?.devices), 'no host devices are handed in'],
-  ['linuxParameters.tmpfs', (c) => filled(c.linuxParameters?.tmpfs), 'leave it out'],
-  ['linuxParameters.initProcessEnabled', (c) => c.linuxParameters?.initProcessEnabled === true, 'leave it out'],
-  ['linuxParameters.sharedMemorySize', (c) => c.linuxParameters?.sharedMemorySize !== undefined, 'leave it out'],
+  [
+    'linuxParameters.initProcessEnabled',
+    (c, { init }) => c.linuxParameters?.initProcessEnabled === true && !init,
+    'the machine has no init program: install tini or catatonit',
+  ],
+  [
+    'systemControls',
+    (c) => c.systemControls.some(({ namespace = '' }) => !isNamespacedSysctl(namespace, true)),
+    "only settings of the container's own namespaces: kernel.msg*, kernel.sem, kernel.shm*, fs.mqueue.* and net.*",
+  ],
   ['linuxParameters.maxSwap', (c) => c.linuxParameters?.maxSwap !== undefined, 'leave it out'],
   ['linuxParameters.swappiness', (c) => c.linuxParameters?.swappiness !== undefined, 'leave it out'],
 ];
 
+/** The agent looks again when it mounts, with links resolved. */
+function isBelow(path: string, folders: readonly string[]): boolean {
+  if (!path.startsWith('/') || path.split('/').includes('..')) return false;
+  return folders.some((folder) => path === folder || path.startsWith(folder.endsWith('/') ? folder : `${folder}/`));
+}
+
 /** @throws ClientException naming the member and what to do instead */
-export function refuseUnsupported(definition: TaskDefinitionInput): void {
+export function refuseUnsupported(definition: TaskDefinitionInput, abilities = NO_ABILITIES): void {
   for (const [member, present, instead] of TASK) {
-    if (present(definition)) throw clientError(`${member} is not supported by this engine: ${instead}.`);
+    if (present(definition, abilities)) throw clientError(`${member} is not supported by this engine: ${instead}.`);
   }
   for (const container of definition.containerDefinitions) {
     for (const [member, present, instead] of CONTAINER) {
-      if (present(container)) {
+      if (present(container, abilities)) {
         throw clientError(`Container ${container.name ?? ''}: ${member} is not supported by this engine: ${instead}.`);
       }
     }

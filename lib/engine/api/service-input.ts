@@ -11,6 +11,7 @@ import {
   resourceName,
   tags,
   text,
+  networkConfiguration,
 } from './input.js';
 
 const percent = z.int().min(0);
@@ -55,7 +56,7 @@ const changeable = {
   availabilityZoneRebalancing: z.enum(['ENABLED', 'DISABLED']).optional(),
   capacityProviderStrategy: capacityProviderStrategy.optional(),
   deploymentConfiguration: deploymentConfiguration.optional(),
-  networkConfiguration: thing.optional(),
+  networkConfiguration: networkConfiguration.optional(),
   placementConstraints: placementConstraints.optional(),
   placementStrategy: placementStrategy.optional(),
   platformVersion: text.optional(),

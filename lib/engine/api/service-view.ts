@@ -18,6 +18,7 @@ export async function serviceView(context: Context, service: ServiceState, withT
     serviceName: service.name,
     clusterArn: service.clusterArn,
     loadBalancers: service.loadBalancers,
+    networkConfiguration: service.networkConfiguration,
     serviceRegistries: [],
     status: service.status,
     desiredCount: service.desiredCount,

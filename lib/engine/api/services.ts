@@ -8,7 +8,7 @@ import { deploymentEvent, type News } from '../services/news.js';
 import { changeService, writeService } from '../services/service-changes.js';
 import type { LoadBalancer, ServiceState, TaskDefinitionState } from '../state/model.js';
 import { cluster, maxResults, nextToken, strings, text } from './input.js';
-import { checkPlacement, refuseLaunch } from './launch-input.js';
+import { checkNetworkConfiguration, checkPlacement, refuseLaunch } from './launch-input.js';
 import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
 import { pageOf } from './page.js';
 import {
@@ -45,6 +45,7 @@ const createService = operation(createServiceInput, async (api, input) => {
   checkPlacement(input.placementConstraints ?? [], input.placementStrategy ?? []);
   const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
   const loadBalancers = requireLoadBalancers(api, input.loadBalancers ?? [], definition);
+  const network = checkNetworkConfiguration(definition, input.networkConfiguration);
   const creationHash = hashOf(input);
   const nowMs = deps.clock.nowMs();
   const bare: ServiceState = {
@@ -57,6 +58,7 @@ const createService = operation(createServiceInput, async (api, input) => {
     desiredCount: input.desiredCount ?? 0,
     taskDefinitionArn: definition.arn,
     loadBalancers,
+    ...(network === undefined ? {} : { networkConfiguration: network }),
     minimumHealthyPercent: daemon ? 0 : 100,
     maximumPercent: daemon ? 100 : 200,
     circuitBreaker: NO_BREAKER,
@@ -123,15 +125,21 @@ const updateService = operation(updateServiceInput, async (api, input) => {
   const definition = await definitionFor(api, before, input);
   const loadBalancers = requireLoadBalancers(api, input.loadBalancers ?? before.loadBalancers, definition);
   const target = { taskDefinitionArn: definition.arn, loadBalancers };
+  // One that is left from an earlier, awsvpc definition says nothing about another.
+  const kept = definition.definition.networkMode === 'awsvpc' ? before.networkConfiguration : undefined;
+  const network = checkNetworkConfiguration(definition, input.networkConfiguration ?? kept);
   const nowMs = deps.clock.nowMs();
   const after = await changeService(api.context, owner.name, name, (now) => {
     if (now.status !== 'ACTIVE') throw notActive();
-    const configured = withConfiguration({ ...now, steady: false }, input);
+    const { networkConfiguration: networkBefore, ...rest } = now;
+    const connected = network === undefined ? rest : { ...rest, networkConfiguration: network };
+    const configured = withConfiguration({ ...connected, steady: false }, input);
     const primary = primaryOf(now);
     const rolls =
       input.forceNewDeployment === true ||
       primary?.taskDefinitionArn !== target.taskDefinitionArn ||
-      JSON.stringify(primary.loadBalancers) !== JSON.stringify(target.loadBalancers);
+      JSON.stringify(primary.loadBalancers) !== JSON.stringify(target.loadBalancers) ||
+      JSON.stringify(networkBefore) !== JSON.stringify(network);
     if (!rolls) return { service: configured, news: [] };
     const superseded = primary?.rolloutState === 'IN_PROGRESS' ? primary : undefined;
     const deployment = newDeployment(deps.ids, nowMs, target, configured.desiredCount);

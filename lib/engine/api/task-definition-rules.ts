@@ -4,6 +4,7 @@ import { parseQuery } from '../placement/query.js';
 import { parseCpu, parseMemory, taskNeeds } from '../tasks/sizes.js';
 import type { ContainerDefinitionInput } from './container-definition-input.js';
 import type { TaskDefinitionInput } from './task-definition-input.js';
+import { checkRuntimeMembers } from './runtime-rules.js';
 
 const LARGEST_BYTES = 64 * 1024;
 const MOST_CONTAINERS = 10;
@@ -31,6 +32,7 @@ export function checkTaskDefinition(definition: TaskDefinitionInput): void {
   if (!containers.some((container) => container.essential)) {
     throw clientError('Essential containers list cannot be empty: at least one container must be essential.');
   }
+  checkRuntimeMembers(definition);
   checkDependencies(containers);
   if (definition.cpu !== undefined) parseCpu(definition.cpu);
   const memory = definition.memory === undefined ? undefined : parseMemory(definition.memory);
@@ -70,6 +72,9 @@ function checkContainer(container: ContainerDefinitionInput, definition: TaskDef
 
 function checkPorts(container: ContainerDefinitionInput, definition: TaskDefinitionInput): void {
   for (const { containerPort, hostPort } of container.portMappings) {
+    if (definition.networkMode === 'awsvpc' && hostPort !== undefined && hostPort !== 0 && hostPort !== containerPort) {
+      throw clientError('When networkMode=awsvpc, the host ports and container ports in port mappings must match.');
+    }
     if (containerPort === 0) throw clientError(`Invalid containerPort 0 for container '${container.name ?? ''}'.`);
     if (definition.networkMode === 'host' && hostPort !== undefined && hostPort !== 0 && hostPort !== containerPort) {
       throw clientError(
@@ -80,6 +85,15 @@ function checkPorts(container: ContainerDefinitionInput, definition: TaskDefinit
   if (definition.networkMode === 'none' && container.portMappings.length > 0) {
     throw clientError(`Container '${container.name ?? ''}' has portMappings, which networkMode none does not allow.`);
   }
+}
+
+/** Links and volumes of others order containers too. */
+function needsOf(container: ContainerDefinitionInput): readonly string[] {
+  return [
+    ...(container.dependsOn ?? []).map(({ containerName }) => containerName),
+    ...(container.links ?? []).map((link) => link.split(':')[0] ?? ''),
+    ...container.volumesFrom.map(({ sourceContainer = '' }) => sourceContainer),
+  ];
 }
 
 function checkDependencies(containers: readonly ContainerDefinitionInput[]): void {
@@ -102,7 +116,8 @@ function checkDependencies(containers: readonly ContainerDefinitionInput[]): voi
     if (path.includes(name))
       throw clientError(`Containers depend on one another in a circle: ${[...path, name].join(' → ')}.`);
     if (done.has(name)) return;
-    for (const { containerName } of byName.get(name)?.dependsOn ?? []) visit(containerName, [...path, name]);
+    const container = byName.get(name);
+    for (const needed of container === undefined ? [] : needsOf(container)) visit(needed, [...path, name]);
     done.add(name);
   };
   for (const name of byName.keys()) visit(name, []);

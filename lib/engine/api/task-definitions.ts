@@ -17,7 +17,7 @@ const registerTaskDefinition = operation(registerInput, async (api, input) => {
   const { state, arns, deps } = api.context;
   const { tags, ...definition } = input;
   checkTaskDefinition(definition);
-  refuseUnsupported(definition);
+  refuseUnsupported(definition, deps.agent.abilities);
   const { family } = definition;
   // The counter and the revision are one write: no number is given twice or skipped.
   const registered = await transactUntilWon(state.records, async () => {

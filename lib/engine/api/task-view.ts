@@ -1,12 +1,13 @@
 /** A task record as DescribeTasks shows it: epoch seconds, long ARNs, `include: TAGS` honoured. */
 import type { HealthStatus } from '../agent/types.js';
 import type { ContainerState, TaskState } from '../state/model.js';
+import { attachmentViews, bindingViews, interfaceViews } from './task-network-view.js';
 
 export const epochSeconds = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1000);
 
 export function taskView(task: TaskState, withTags = false): object {
   return {
-    attachments: [],
+    attachments: attachmentViews(task),
     attributes: [],
     availabilityZone: task.availabilityZone,
     clusterArn: task.clusterArn,
@@ -60,8 +61,8 @@ function containerView(container: ContainerState, task: TaskState): object {
     lastStatus: container.lastStatus,
     exitCode: container.exitCode,
     reason: container.reason,
-    networkBindings: container.networkBindings,
-    networkInterfaces: [],
+    networkBindings: bindingViews(container.networkBindings),
+    networkInterfaces: interfaceViews(container, task),
     healthStatus: container.healthStatus,
     cpu: String(container.cpu),
     memory: container.memoryMiB === undefined ? undefined : String(container.memoryMiB),

@@ -6,6 +6,7 @@ import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { explain, type Rejection } from '../placement/place.js';
 import {
   cluster,
+  networkConfiguration,
   placementConstraints,
   placementStrategy,
   capacityProviderStrategy,
@@ -13,7 +14,7 @@ import {
   tags,
   text,
 } from './input.js';
-import { checkOverrides, checkPlacement, refuseLaunch, taskTags } from './launch-input.js';
+import { checkNetworkConfiguration, checkOverrides, checkPlacement, refuseLaunch, taskTags } from './launch-input.js';
 import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
 import { taskOverride } from './task-definition-input.js';
 import { requireActiveTaskDefinition } from './task-definitions.js';
@@ -32,7 +33,7 @@ const common = {
     .regex(/^[a-zA-Z0-9_./:-]*$/, 'letters, numbers, hyphens, underscores, dots, slashes and colons')
     .refine((group) => !group.startsWith('service:'), 'the prefix service: is reserved')
     .optional(),
-  networkConfiguration: z.looseObject({}).optional(),
+  networkConfiguration: networkConfiguration.optional(),
   overrides: taskOverride.optional(),
   propagateTags: z.enum(['TASK_DEFINITION', 'SERVICE', 'NONE']).optional(),
   referenceId: z.string().max(1024).optional(),
@@ -67,6 +68,7 @@ const runTask = operation(
     const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
     const overrides = input.overrides ?? {};
     checkOverrides(definition, overrides);
+    const network = checkNetworkConfiguration(definition, input.networkConfiguration);
     const taskIds = await idempotentIds(api, owner.name, input.clientToken, input.count, input);
     if ((await liveInstances(api, owner.name)) === 0) {
       throw invalidParameter('No Container Instances were found in your cluster.');
@@ -81,6 +83,7 @@ const runTask = operation(
       strategies: input.placementStrategy,
       tags: taskTags(definition, input.tags ?? [], input.propagateTags),
       enableExecuteCommand: input.enableExecuteCommand ?? false,
+      networkConfiguration: network,
       taskIds,
     });
     return {
@@ -96,6 +99,7 @@ const startTask = operation(z.object({ ...common, containerInstances: strings.mi
   const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
   const overrides = input.overrides ?? {};
   checkOverrides(definition, overrides);
+  const network = checkNetworkConfiguration(definition, input.networkConfiguration);
   const tasks: object[] = [];
   const failures: Failure[] = [];
   for (const asked of input.containerInstances) {
@@ -119,6 +123,7 @@ const startTask = operation(z.object({ ...common, containerInstances: strings.mi
       only: new Set([id]),
       tags: taskTags(definition, input.tags ?? [], input.propagateTags),
       enableExecuteCommand: input.enableExecuteCommand ?? false,
+      networkConfiguration: network,
       taskIds: [api.context.deps.ids.hex(16)],
     });
     tasks.push(...result.tasks.map((task) => taskView(task, true)));

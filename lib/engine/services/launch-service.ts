@@ -47,6 +47,7 @@ export async function startTasks(
       ...(only === undefined ? {} : { only }),
       tags: serviceTaskTags(service, definition),
       enableExecuteCommand: service.enableExecuteCommand,
+      networkConfiguration: service.networkConfiguration,
       service: { name: service.name, deploymentId: primary.id, loadBalancers: primary.loadBalancers },
       taskIds: [context.deps.ids.hex(16)],
     });

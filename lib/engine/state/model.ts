@@ -104,6 +104,19 @@ export interface ContainerState {
   readonly networkBindings: readonly NetworkBinding[];
   /** The container's own address, when its network has one. */
   readonly address?: string;
+  /** That address is the task's. */
+  readonly ownInterface?: boolean;
+}
+
+/** As the API has it. */
+export interface NetworkConfiguration {
+  readonly awsvpcConfiguration?:
+    | {
+        readonly subnets: readonly string[];
+        readonly securityGroups?: readonly string[] | undefined;
+        readonly assignPublicIp?: 'ENABLED' | 'DISABLED' | undefined;
+      }
+    | undefined;
 }
 
 export interface LoadBalancer {
@@ -146,6 +159,8 @@ export interface TaskState {
   readonly loadBalancers: readonly LoadBalancer[];
   readonly targets: readonly RegisteredTarget[];
   readonly enableExecuteCommand: boolean;
+  /** Of awsvpc tasks only. */
+  readonly networkConfiguration?: NetworkConfiguration;
   readonly tags: readonly Tag[];
   readonly createdAtMs: number;
   readonly pullStartedAtMs?: number;
@@ -209,6 +224,7 @@ export interface ServiceState {
   readonly desiredCount: number;
   readonly taskDefinitionArn: string;
   readonly loadBalancers: readonly LoadBalancer[];
+  readonly networkConfiguration?: NetworkConfiguration;
   readonly minimumHealthyPercent: number;
   readonly maximumPercent: number;
   readonly circuitBreaker: CircuitBreaker;

@@ -25,6 +25,7 @@ function changedContainer(container: ContainerState, event: Event<'container'>):
       reason: event.reason,
       networkBindings: event.networkBindings,
       address: event.address,
+      ownInterface: event.ownInterface,
     }),
   };
 }

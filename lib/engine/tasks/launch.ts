@@ -10,6 +10,7 @@ import type {
   ContainerState,
   InstanceState,
   LoadBalancer,
+  NetworkConfiguration,
   PlacementConstraintState,
   PlacementStrategyState,
   Tag,
@@ -32,6 +33,8 @@ export interface LaunchRequest {
   readonly only?: ReadonlySet<string>;
   readonly tags: readonly Tag[];
   readonly enableExecuteCommand: boolean;
+  /** Of awsvpc tasks. */
+  readonly networkConfiguration?: NetworkConfiguration | undefined;
   readonly service?: {
     readonly name: string;
     readonly deploymentId: string;
@@ -165,6 +168,7 @@ function newTask(
     loadBalancers: service?.loadBalancers ?? [],
     targets: [],
     enableExecuteCommand: request.enableExecuteCommand,
+    ...(request.networkConfiguration === undefined ? {} : { networkConfiguration: request.networkConfiguration }),
     tags: request.tags,
     createdAtMs: deps.clock.nowMs(),
   };

@@ -1,11 +1,12 @@
 /** A task record and its definition become what the agent runs: overrides applied, units turned into bytes. */
 import type { ContainerDefinitionInput } from '../api/container-definition-input.js';
 import type { TaskDefinitionInput } from '../api/task-definition-input.js';
-import type { ContainerPayload, TaskPayload } from '../agent/types.js';
+import type { ContainerPayload, TaskPayload, VolumePayload } from '../agent/types.js';
 import type { TaskState } from '../state/model.js';
 import { containerSize, overrideOf } from './sizes.js';
 
 const MIB = 1024 * 1024;
+const DEFAULT_RESTART_SECONDS = 300;
 
 export function taskPayload(task: TaskState, definition: TaskDefinitionInput): TaskPayload {
   const networkMode = definition.networkMode ?? 'bridge';
@@ -16,17 +17,26 @@ export function taskPayload(task: TaskState, definition: TaskDefinitionInput): T
     containerInstanceId: task.instanceId,
     family: task.family,
     revision: task.revision,
-    // awsvpc is refused when a definition is registered.
-    networkMode: networkMode === 'awsvpc' ? 'bridge' : networkMode,
+    networkMode,
     containers: definition.containerDefinitions.map((container) => containerPayload(container, task)),
+    volumes: definition.volumes.map(volumePayload),
   };
+}
+
+function volumePayload(volume: TaskDefinitionInput['volumes'][number]): VolumePayload {
+  return dropUndefined({
+    name: volume.name ?? '',
+    scope: volume.dockerVolumeConfiguration?.scope ?? 'task',
+    hostPath: volume.host?.sourcePath,
+  });
 }
 
 function containerPayload(container: ContainerDefinitionInput, task: TaskState): ContainerPayload {
   const name = container.name ?? '';
   const override = overrideOf(task.overrides, name);
   const size = containerSize(container, override);
-  const capabilities = container.linuxParameters?.capabilities;
+  const linux = container.linuxParameters;
+  const capabilities = linux?.capabilities;
   return dropUndefined({
     name,
     image: container.image ?? '',
@@ -39,11 +49,7 @@ function containerPayload(container: ContainerDefinitionInput, task: TaskState):
     cpuUnits: size.cpu > 0 ? size.cpu : undefined,
     memoryBytes: toBytes(size.memoryMiB),
     memoryReservationBytes: toBytes(size.memoryReservationMiB),
-    portMappings: container.portMappings.map((mapping) => ({
-      containerPort: mapping.containerPort ?? 0,
-      ...(mapping.hostPort === undefined || mapping.hostPort === 0 ? {} : { hostPort: mapping.hostPort }),
-      protocol: mapping.protocol,
-    })),
+    portMappings: container.portMappings.map(portMapping),
     readonlyRootFilesystem: container.readonlyRootFilesystem,
     privileged: container.privileged,
     stopTimeoutSeconds: container.stopTimeout,
@@ -58,7 +64,58 @@ function containerPayload(container: ContainerDefinitionInput, task: TaskState):
     },
     ulimits: container.ulimits,
     capabilities: capabilities && dropUndefined({ add: capabilities.add, drop: capabilities.drop }),
+    restartPolicy:
+      container.restartPolicy?.enabled === true
+        ? {
+            ignoredExitCodes: container.restartPolicy.ignoredExitCodes ?? [],
+            attemptPeriodSeconds: container.restartPolicy.restartAttemptPeriod ?? DEFAULT_RESTART_SECONDS,
+          }
+        : undefined,
+    hostname: container.hostname,
+    extraHosts: container.extraHosts?.map(({ hostname, ipAddress }) => ({ name: hostname, address: ipAddress })),
+    dnsServers: container.dnsServers,
+    dnsSearchDomains: container.dnsSearchDomains,
+    init: linux?.initProcessEnabled,
+    shmBytes: toBytes(linux?.sharedMemorySize),
+    tmpfs: linux?.tmpfs?.map(({ containerPath, size, mountOptions = [] }) => ({
+      path: containerPath,
+      sizeBytes: size * MIB,
+      options: mountOptions,
+    })),
+    sysctls:
+      container.systemControls.length === 0
+        ? undefined
+        : Object.fromEntries(container.systemControls.map(({ namespace = '', value = '' }) => [namespace, value])),
+    stdin: container.interactive,
+    terminal: container.pseudoTerminal,
+    disableNetworking: container.disableNetworking,
+    links: container.links?.map((link) => {
+      const [name = '', alias = name] = link.split(':');
+      return { container: name, alias };
+    }),
+    mountPoints: container.mountPoints.map(({ sourceVolume = '', containerPath = '', readOnly = false }) => ({
+      volume: sourceVolume,
+      path: containerPath,
+      readonly: readOnly,
+    })),
+    volumesFrom: container.volumesFrom.map(({ sourceContainer = '', readOnly = false }) => ({
+      container: sourceContainer,
+      readonly: readOnly,
+    })),
+    secrets: container.secrets,
   });
+}
+
+function portMapping(
+  mapping: ContainerDefinitionInput['portMappings'][number],
+): ContainerPayload['portMappings'][number] {
+  const { protocol, hostPort, containerPortRange } = mapping;
+  if (containerPortRange !== undefined) {
+    const [first = 0, last = first] = containerPortRange.split('-').map(Number);
+    return { containerPort: first, lastContainerPort: last, protocol };
+  }
+  const containerPort = mapping.containerPort ?? 0;
+  return { containerPort, protocol, ...(hostPort === undefined || hostPort === 0 ? {} : { hostPort }) };
 }
 
 type Pairs = readonly { readonly name?: string | undefined; readonly value?: string | undefined }[];

@@ -54,7 +54,8 @@ export function fixedHostPorts(
   definition: TaskDefinitionInput,
 ): readonly { readonly port: number; readonly protocol: 'tcp' | 'udp' }[] {
   const host = definition.networkMode === 'host';
-  const none = definition.networkMode === 'none';
+  // Nothing of the host is taken.
+  const none = definition.networkMode === 'none' || definition.networkMode === 'awsvpc';
   return definition.containerDefinitions
     .flatMap((container) => container.portMappings)
     .map((mapping) => ({

@@ -149,6 +149,7 @@ function emitTaskEvent(context: Context, task: TaskState): void {
   const detail = withIsoTimes(withoutHealth(taskView(task)));
   context.events.emit('ECS Task State Change', [task.arn], {
     ...detail,
+    attachments: (detail['attachments'] as readonly object[]).map((each) => ({ ...each, type: 'eni' })),
     containers: (detail['containers'] as readonly object[]).map(withoutHealth),
     updatedAt: new Date(context.deps.clock.nowMs()).toISOString(),
   });
