@@ -3,6 +3,7 @@
  * keeps nothing that matters in memory; after a restart the scheduler hands its unfinished payloads in again, and what
  * runs is found and taken over.
  */
+import { setMaxListeners } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { AppError } from '../../errors/index.js';
 import type { Platform } from '../../oci/index.js';
@@ -77,6 +78,8 @@ class HostAgent implements Agent {
       init: initProgram() !== undefined,
       hostPaths: options.allowedHostPaths ?? [],
     };
+    // Every container that runs waits for the close: their number is no leak.
+    setMaxListeners(0, this.closing.signal);
     this.records = new TaskRecords(deps.scope);
     this.ports = new HostPorts(options.bindIp ?? '127.0.0.1', options.random ?? Math.random);
     this.cleaning = this.cleanUp();
