@@ -11,9 +11,11 @@ import {
   type Ids,
   type Queue,
   type RecordStore,
+  type SecretStore,
   type StoredRecord,
 } from '../store/index.js';
 import { BuildLog } from './build-log.js';
+import { BuildSecrets, type BuildSecretValues, NO_SECRETS } from './build-secrets.js';
 import {
   BUILD_LIST,
   type BuildRecord,
@@ -25,7 +27,7 @@ import {
   openKey,
 } from './build-records.js';
 import { parseTag } from './export.js';
-import type { Build, BuildRequest, Builds, LoggedBuildEvent } from './types.js';
+import type { Build, BuildRequest, Builds, LoggedBuildEvent, SubmitOptions } from './types.js';
 
 export interface BuildServiceDeps {
   readonly records: RecordStore;
@@ -33,7 +35,12 @@ export interface BuildServiceDeps {
   readonly queue: Queue;
   readonly clock: Clock;
   readonly ids: Ids;
+  /** Where secrets of builds lie while they are needed; without it builds with secrets are refused. */
+  readonly secrets?: SecretStore;
 }
+
+/** Secrets without a build are left alone for so long: its record may be about to be written. */
+const SECRET_ORPHAN_MS = 3600 * 1000;
 
 /** An idempotency key is remembered this long. */
 const IDEMPOTENCY_MS = 24 * 3600 * 1000;
@@ -51,18 +58,23 @@ export function createBuilds(deps: BuildServiceDeps): BuildService {
 export class BuildService implements Builds {
   readonly log: BuildLog;
 
+  private readonly kept: BuildSecrets | undefined;
+
   constructor(private readonly deps: BuildServiceDeps) {
+    this.kept = deps.secrets === undefined ? undefined : new BuildSecrets(deps.secrets);
     this.log = new BuildLog(deps.records, deps.clock);
   }
 
-  /** @throws AppError CONTEXT_UNKNOWN, BUILD_TAG_INVALID, PLATFORM_INVALID, IDEMPOTENCY_KEY_REUSED */
-  async submit(request: BuildRequest, options: { readonly idempotencyKey?: string } = {}): Promise<Build> {
+  /** @throws AppError CONTEXT_UNKNOWN, BUILD_TAG_INVALID, PLATFORM_INVALID, IDEMPOTENCY_KEY_REUSED, BUILD_SECRET_… */
+  async submit(request: BuildRequest, options: SubmitOptions = {}): Promise<Build> {
     const { records, clock, ids } = this.deps;
     const id = ids.ulid();
     await this.check(request, id);
     const build: Build = { id, status: 'queued', request, createdMs: clock.nowMs() };
     const state: BuildRecord = { build, attempts: 0 };
     const key = options.idempotencyKey;
+    // Before the record, so that no worker can come too early.
+    await this.keepSecrets(build.id, options.secrets ?? NO_SECRETS);
     const result = await records.transact([
       ...(key === undefined
         ? []
@@ -79,7 +91,10 @@ export class BuildService implements Builds {
       { op: 'put', key: listKey(build.id), value: {} },
       { op: 'put', key: openKey(build.id), value: {} },
     ]);
-    if (result.outcome === 'lost') return this.earlier(key ?? '', request);
+    if (result.outcome === 'lost') {
+      await this.kept?.delete(build.id);
+      return this.earlier(key ?? '', request);
+    }
     await this.enqueue(build.id);
     return build;
   }
@@ -196,7 +211,39 @@ export class BuildService implements Builds {
       },
     ]);
     if (result.outcome === 'lost') return undefined;
+    await this.kept?.delete(id);
     this.log.changed(id);
     return build;
   }
+
+  /** Values for the worker of a build. */
+  async secrets(id: string): Promise<BuildSecretValues> {
+    return (await this.kept?.get(id)) ?? NO_SECRETS;
+  }
+
+  /** Removes secrets of builds that have ended, or never came to be, and whose process died before it could. */
+  async sweepSecrets(): Promise<void> {
+    const now = this.deps.clock.nowMs();
+    for (const id of (await this.kept?.builds()) ?? []) {
+      const state = await this.state(id);
+      const isOver = state === undefined ? now - ulidMs(id) > SECRET_ORPHAN_MS : isFinal(state.value.build);
+      if (isOver) await this.kept?.delete(id);
+    }
+  }
+
+  private async keepSecrets(id: string, values: BuildSecretValues): Promise<void> {
+    if (values.size === 0) return;
+    if (this.kept !== undefined) return this.kept.put(id, values);
+    throw new AppError('BUILD_UNSUPPORTED_SECRETS', 'builds cannot be given secrets here', {
+      kind: 'unsupported',
+      hint: 'a build without secrets',
+    });
+  }
+}
+
+/** When a ULID was made: its first ten characters count milliseconds. */
+function ulidMs(id: string): number {
+  let ms = 0;
+  for (const character of id.slice(0, 10)) ms = ms * 32 + '0123456789ABCDEFGHJKMNPQRSTVWXYZ'.indexOf(character);
+  return ms;
 }

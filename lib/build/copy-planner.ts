@@ -1,8 +1,16 @@
 /** COPY and ADD as a step: flags checked, words expanded, paths made absolute. The files are looked at much later. */
-import { type CopyInstruction, expandHeredoc, parseChmod } from '../dockerfile/index.js';
-import { unsupported } from './build-errors.js';
+import {
+  type CopyInstruction,
+  expandHeredoc,
+  flagSwitch,
+  flagValue,
+  flagValues,
+  parseChmod,
+} from '../dockerfile/index.js';
+import { refusal } from './build-errors.js';
 import { destinationPath, sourcePath } from './path-names.js';
-import type { CopyOp, SourceRef } from './steps.js';
+import { contentChecksum, isRemote, parseRemote } from './remote-source.js';
+import type { CopyOp, CopySource, SourceRef } from './steps.js';
 
 export interface CopyPlanning {
   readonly workdir: string;
@@ -18,72 +26,111 @@ export interface PlannedCopy {
   readonly history: string;
 }
 
-/** Flags of COPY and ADD that are known and not offered, with what to do instead. */
-const NOT_OFFERED: Readonly<Record<string, string>> = {
-  parents: 'name the destination folder of each source instead',
-  checksum: 'ADD of files and archives of the build context; fetch URLs in a RUN step',
-  'keep-git-dir': 'ADD of files and archives of the build context; clone in a RUN step',
-  unpack: 'COPY to keep an archive as it is, ADD to unpack it',
-};
+/** What the flags say, expanded. */
+interface CopyFlags {
+  readonly name: 'ADD' | 'COPY';
+  readonly from: SourceRef;
+  readonly owner?: string;
+  readonly mode?: string;
+  readonly checksum?: string;
+  readonly parents: boolean;
+  readonly unpack?: boolean;
+  readonly keepGitFolder?: boolean;
+}
 
-/** @throws AppError BUILD_UNSUPPORTED_…, DOCKERFILE_CHMOD */
+/** @throws AppError BUILD_UNSUPPORTED_…, BUILD_REMOTE_INVALID, BUILD_CHECKSUM_INVALID, DOCKERFILE_CHMOD */
 export async function planCopy(instruction: CopyInstruction, planning: CopyPlanning): Promise<PlannedCopy> {
   const { expand } = planning;
-  const add = instruction.kind === 'add';
-  const name = add ? 'ADD' : 'COPY';
-  let source: SourceRef = { from: 'context' };
-  let owner: string | undefined;
-  let mode: string | undefined;
-  const exclude: string[] = [];
-  for (const flag of instruction.flags) {
-    const value = flag.value ?? '';
-    if (flag.name === 'from') source = await planning.source(value);
-    else if (flag.name === 'chown') owner = expand(value);
-    else if (flag.name === 'chmod') mode = expand(value);
-    else if (flag.name === 'exclude') exclude.push(value);
-    else if (flag.name !== 'link' && flag.value !== 'false') {
-      const what = flag.name.toUpperCase().replaceAll('-', '_');
-      const accepted = NOT_OFFERED[flag.name] ?? '--from, --chown, --chmod, --exclude or --link';
-      throw unsupported(`${name}_${what}`, `${name} --${flag.name} is not offered`, accepted, `--${flag.name}`);
-    }
+  const { flags } = instruction;
+  const given = await readFlags(instruction, planning);
+  const words = instruction.sources.map(expand);
+  if (given.checksum !== undefined && words.length + instruction.heredocs.length !== 1) {
+    throw refusal('BUILD_CHECKSUM_INVALID', '--checksum belongs to one source', {
+      hint: 'an ADD for each source',
+      word: '--checksum',
+    });
   }
-  if (mode !== undefined && mode !== '') parseChmod(mode);
-  const sources = instruction.sources.map(expand);
-  for (const path of sources) refuseRemote(path, name);
   const inline = instruction.heredocs.map((heredoc) => ({
     name: heredoc.name,
     content: heredoc.expand ? expandHeredoc(heredoc.content, planning.env).text : heredoc.content,
   }));
   const written = expand(instruction.destination);
+  const { owner, mode } = given;
   const op: CopyOp = {
     kind: 'copy',
-    unpack: add,
-    source,
-    paths: sources.map(sourcePath),
+    sources: words.map((word) => planSource(word, given)),
     inline,
     destination: destinationPath(planning.workdir, written),
-    exclude,
-    ...(owner === undefined || owner === '' ? {} : { owner }),
-    ...(mode === undefined || mode === '' ? {} : { mode }),
+    exclude: flagValues(flags, 'exclude').map(expand),
+    // As BuildKit has it: --chmod needs to see what is there.
+    link: (flagSwitch(flags, 'link') ?? false) && mode === undefined,
+    ...(owner === undefined ? {} : { owner }),
+    ...(mode === undefined ? {} : { mode }),
   };
-  const words = [
-    name,
-    ...(owner === undefined || owner === '' ? [] : [`--chown=${owner}`]),
-    ...(mode === undefined || mode === '' ? [] : [`--chmod=${mode}`]),
-    ...sources,
+  const history = [
+    given.name,
+    ...(given.parents ? ['--parents'] : []),
+    ...(owner === undefined ? [] : [`--chown=${owner}`]),
+    ...(mode === undefined ? [] : [`--chmod=${mode}`]),
+    ...words,
     ...inline.map((file) => `<<${file.name}`),
     written,
   ];
-  return { op, history: words.join(' ') };
+  return { op, history: history.join(' ') };
 }
 
-function refuseRemote(path: string, name: string): void {
-  const remote = /^(https?|git|ssh):\/\//.test(path) || /^git@[^/]+:/.test(path);
-  if (!remote) return;
-  throw unsupported(
-    `${name}_REMOTE`,
-    `${name} ${path}: sources outside the build context are not offered`,
-    'a file of the build context; fetch it before the build or in a RUN step',
-    path,
-  );
+async function readFlags(instruction: CopyInstruction, planning: CopyPlanning): Promise<CopyFlags> {
+  const { flags } = instruction;
+  const text = (name: string): string | undefined => {
+    const value = planning.expand(flagValue(flags, name) ?? '');
+    return value === '' ? undefined : value;
+  };
+  const from = flagValue(flags, 'from');
+  const owner = text('chown');
+  const mode = text('chmod');
+  const checksum = text('checksum');
+  const unpack = flagSwitch(flags, 'unpack');
+  const keepGitFolder = flagSwitch(flags, 'keep-git-dir');
+  if (mode !== undefined) parseChmod(mode);
+  return {
+    name: instruction.kind === 'add' ? 'ADD' : 'COPY',
+    from: from === undefined ? { from: 'context' } : await planning.source(from),
+    parents: flagSwitch(flags, 'parents') ?? false,
+    ...(owner === undefined ? {} : { owner }),
+    ...(mode === undefined ? {} : { mode }),
+    ...(checksum === undefined ? {} : { checksum }),
+    ...(unpack === undefined ? {} : { unpack }),
+    ...(keepGitFolder === undefined ? {} : { keepGitFolder }),
+  };
+}
+
+function planSource(word: string, flags: CopyFlags): CopySource {
+  if (isRemote(word)) return remoteSource(word, flags);
+  if (flags.keepGitFolder === true) {
+    throw refusal('BUILD_REMOTE_INVALID', `ADD ${word} is no git repository, which --keep-git-dir needs`, {
+      hint: 'an address that ends in .git',
+      word: '--keep-git-dir',
+    });
+  }
+  const unpack = flags.unpack ?? flags.name === 'ADD';
+  const checksum = flags.checksum === undefined ? {} : { checksum: contentChecksum(flags.checksum) };
+  if (!flags.parents) return { source: flags.from, path: sourcePath(word), unpack, ...checksum };
+  // Before "/./" stands what is left out of the name at the destination.
+  const pivot = word.indexOf('/./');
+  const path = pivot < 0 ? '/' : sourcePath(word.slice(0, pivot));
+  const below = sourcePath(pivot < 0 ? word : word.slice(pivot + 3)).replace(/^\/|\/$/g, '');
+  return { source: flags.from, path, below, unpack };
+}
+
+function remoteSource(word: string, flags: CopyFlags): CopySource {
+  if (flags.name === 'COPY') {
+    throw refusal('BUILD_REMOTE_INVALID', `COPY ${word}: only ADD takes files from the network`, {
+      hint: `ADD ${word}`,
+      word,
+    });
+  }
+  const remote = parseRemote(word, flags);
+  const source: SourceRef = { from: 'remote', remote };
+  if (remote.kind === 'git') return { source, path: '/', unpack: false };
+  return { source, path: `/${remote.name}`, literal: true, unpack: flags.unpack ?? false };
 }

@@ -19,17 +19,32 @@ import {
 import { openArchive } from './archive.js';
 import { type Attributes, type Body, type Change, ChangedTree, notFolder, plain } from './changed-tree.js';
 import { type Owner, ROOT } from './owners.js';
-import { type Exclude, type Selected, selectedEntries, selectSources } from './selection.js';
+import { missingInTree } from './missing-source.js';
+import {
+  checkBelow,
+  type Exclude,
+  outside,
+  type Selected,
+  selectedEntries,
+  selectSources,
+  SourceMissing,
+} from './selection.js';
 import type { ContentStore } from '../store/index.js';
-import type { CopyOp } from './steps.js';
+import type { CopyOp, CopySource } from './steps.js';
+
+export interface SourceTree {
+  readonly spec: CopySource;
+  readonly tree: ImageTree;
+  /** As a person knows it: `stage "build"`. */
+  readonly where: string;
+}
 
 export interface CopyInput {
   readonly op: CopyOp;
   readonly target: ImageTree;
-  readonly source: ImageTree;
+  readonly sources: readonly SourceTree[];
   /** `--chown`, looked up; undefined keeps the source's owners. */
   readonly owner?: Owner;
-  readonly exclude?: Exclude;
   /** Time of folders and files that have none of their own. */
   readonly timeSeconds: number;
   readonly content: ContentStore;
@@ -100,6 +115,28 @@ async function* bytes(content: Uint8Array): AsyncGenerator<Uint8Array, void, und
   if (content.length > 0) yield content;
 }
 
+/** Newest time of what is copied, in seconds; 0 when nothing is. */
+export function newestSource(sources: readonly SourceTree[]): number {
+  let newest = 0;
+  for (const source of sources) {
+    for (const match of select(source)) {
+      if (match.entry !== undefined) newest = Math.max(newest, match.entry.mtimeSeconds);
+      if (match.entry !== undefined && match.entry.type !== 'directory') continue;
+      for (const { mtimeSeconds } of source.tree.walk(match.path)) newest = Math.max(newest, mtimeSeconds);
+    }
+  }
+  return newest;
+}
+
+function select({ spec, tree, where }: SourceTree): readonly Selected[] {
+  try {
+    checkBelow(tree, spec);
+    return selectSources(tree, spec.path, spec.literal);
+  } catch (error) {
+    throw error instanceof SourceMissing ? missingInTree(error, tree, where) : error;
+  }
+}
+
 class Copy {
   readonly tree: ChangedTree;
   private readonly chmod: ReturnType<typeof parseChmod> | undefined;
@@ -116,14 +153,19 @@ class Copy {
   }
 
   async run(): Promise<void> {
-    const { op, source } = this.input;
-    const selected = op.paths.map((pattern) => ({ pattern, matches: selectSources(source, pattern) }));
+    const { op } = this.input;
+    const selected = this.input.sources.map((source) => ({
+      source,
+      matches: select(source),
+      exclude: outside(op.exclude, source.spec.below),
+    }));
     this.checkSeveral(selected.reduce((sum, { matches }) => sum + matches.length, 0) + op.inline.length);
-    for (const { pattern, matches } of selected) {
-      if (matches.length === 0) this.input.warn(`${pattern} matches nothing`);
+    for (const { source, matches, exclude } of selected) {
+      const { spec, tree } = source;
+      if (matches.length === 0) this.input.warn(`${spec.path} matches nothing`);
       for (const match of matches) {
         this.input.signal.throwIfAborted();
-        if (!(op.unpack && (await this.unpack(match)))) this.copy(match);
+        if (!(spec.unpack && (await this.unpack(tree, match)))) this.copy(tree, match, exclude);
       }
     }
     for (const file of op.inline) {
@@ -153,10 +195,10 @@ class Copy {
     );
   }
 
-  private copy(source: Selected): void {
-    if (source.entry === undefined || source.entry.type === 'directory') return this.copyFolder(source);
-    if (this.input.exclude?.(source.name) === true) return;
-    const body: Body = { kind: 'tree', tree: this.input.source, entry: source.entry };
+  private copy(tree: ImageTree, source: Selected, exclude: Exclude | undefined): void {
+    if (source.entry === undefined || source.entry.type === 'directory') return this.copyFolder(tree, source, exclude);
+    if (exclude?.(source.name) === true) return;
+    const body: Body = { kind: 'tree', tree, entry: source.entry };
     this.place(source.entry, this.filePlace(source.name), body, {});
   }
 
@@ -170,11 +212,11 @@ class Copy {
     return isFolder ? joinPath(real, name) : real;
   }
 
-  private copyFolder(source: Selected): void {
+  private copyFolder(tree: ImageTree, source: Selected, exclude: Exclude | undefined): void {
     const destination = this.tree.makeFolders(this.input.op.destination, this.implied);
     this.touch(destination, source.entry);
     const nodes = new Map<string, object>();
-    for (const { entry, relative } of selectedEntries(this.input.source, source, this.input.exclude)) {
+    for (const { entry, relative } of selectedEntries(tree, source, exclude)) {
       if (relative === '') continue;
       const path = joinPath(destination, relative);
       const node = nodes.get(entry.inode) ?? {};
@@ -183,7 +225,7 @@ class Copy {
       if (entry.type === 'directory' && standing !== undefined && standing.entry.type !== 'directory') {
         throw notFolder(path, standing.entry);
       }
-      this.place(entry, path, { kind: 'tree', tree: this.input.source, entry }, node);
+      this.place(entry, path, { kind: 'tree', tree, entry }, node);
     }
   }
 
@@ -213,9 +255,9 @@ class Copy {
    * are merged, owners and times come from the archive.
    * @returns false when the file is no archive
    */
-  private async unpack(source: Selected): Promise<boolean> {
+  private async unpack(tree: ImageTree, source: Selected): Promise<boolean> {
     if (source.entry?.type !== 'file') return false;
-    const archive = await openArchive(this.input.content, this.input.source, source.entry, this.input.signal);
+    const archive = await openArchive(this.input.content, tree, source.entry, this.input.signal);
     if (archive === undefined) return false;
     const root = this.tree.makeFolders(this.input.op.destination, { ...this.implied, mode: 0o755 });
     const nodes = new Map<string, object>();

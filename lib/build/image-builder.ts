@@ -10,6 +10,7 @@ import type { Images } from '../registry/index.js';
 import type { Clock, ContentStore, Ids, RecordStore } from '../store/index.js';
 import { findBaseImage } from './base-image.js';
 import { closeNames } from './build-errors.js';
+import { NO_SECRETS } from './build-secrets.js';
 import { SingleFlight } from './concurrency.js';
 import { BuildContext } from './context.js';
 import { exportImage, parseTag } from './export.js';
@@ -17,6 +18,8 @@ import { hashParts } from './framing.js';
 import { cleanPath } from './path-names.js';
 import { type Plan, planBuild } from './plan.js';
 import type { RemoteImages } from './remote-images.js';
+import { Redaction } from './redaction.js';
+import { RemoteSources, type RemoteSourcesOptions } from './remote-files.js';
 import type { Sandbox } from './sandbox.js';
 import { type Solution, Solver } from './solver.js';
 import { type CachedStep, StepCache } from './step-cache.js';
@@ -48,6 +51,10 @@ export interface ImageBuilderOptions {
   readonly allowDockerHub?: boolean;
   /** Steps of one build that run at once; 2 when absent. */
   readonly parallelism?: number;
+  /** What ADD may fetch: addresses, sizes, times. Public addresses only when absent. */
+  readonly fetching?: RemoteSourcesOptions;
+  /** How long one RUN may take; as long as it wants when absent. */
+  readonly runTimeoutMs?: number;
   /** Whose cache this is: builds of other scopes share nothing with it. */
   readonly scope?: string;
 }
@@ -58,6 +65,7 @@ export class ImageBuilder {
   private readonly indexes: LayerIndexes;
   private readonly cache: StepCache;
   private readonly executor: StepExecutor;
+  private readonly sources: RemoteSources;
   private readonly flights = new SingleFlight<CachedStep>();
 
   constructor(
@@ -68,17 +76,30 @@ export class ImageBuilder {
     this.indexes = deps.indexes ?? new LayerIndexes({ content, records });
     const { indexes } = this;
     this.cache = new StepCache({ records, content, clock });
-    const { platform } = options;
+    this.sources = new RemoteSources({ content, records, indexes, clock }, options.fetching);
+    const { platform, runTimeoutMs } = options;
     this.executor = new StepExecutor({
       content,
       indexes,
       ids,
       platform,
       ...(sandbox === undefined ? {} : { sandbox }),
+      ...(runTimeoutMs === undefined ? {} : { limit: { clock, timeoutMs: runTimeoutMs } }),
     });
   }
 
+  /** Nothing that leaves here, event, result or error, has a secret of the build in it. */
   readonly build: BuildFunction = async (request, call) => {
+    const redaction = new Redaction(call.secrets ?? NO_SECRETS);
+    const emit: BuildCall['emit'] = (event) => call.emit(redaction.value(event));
+    try {
+      return redaction.value(await this.run(request, { ...call, emit }));
+    } catch (error) {
+      throw redaction.error(error);
+    }
+  };
+
+  private async run(request: BuildRequest, call: BuildCall): Promise<BuildResult> {
     const { context, plan } = await this.plan(request, call);
     const solution = await this.solve(request, plan, context, call);
     await this.fetchLayers(solution.layers, call.signal);
@@ -92,7 +113,7 @@ export class ImageBuilder {
     const { steps } = solution;
     const result: BuildResult = { ...exported, steps, stepsCached: steps.filter(({ cached }) => cached).length };
     return result;
-  };
+  }
 
   private async plan(request: BuildRequest, call: BuildCall): Promise<{ context: BuildContext; plan: Plan }> {
     const { content } = this.deps;
@@ -147,6 +168,7 @@ export class ImageBuilder {
     const { content, clock } = this.deps;
     const { indexes, cache, executor, flights } = this;
     const { parallelism = 2, scope = 'default' } = this.options;
+    const { secrets = NO_SECRETS } = call;
     const solver = new Solver(
       { content, indexes, cache, executor, flights, now: () => clock.nowMs(), fetchLayers: this.fetchLayers },
       {
@@ -158,6 +180,8 @@ export class ImageBuilder {
         parallelism,
         emit: call.emit,
         signal: call.signal,
+        secrets,
+        remote: (remote, signal) => this.sources.fetch(remote, { scope, secrets, signal }),
       },
     );
     return solver.solve();

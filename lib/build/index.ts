@@ -1,10 +1,13 @@
 export { type BuildLog, type EmitEvent } from './build-log.js';
 export { BuildService, type BuildServiceDeps, createBuilds } from './builds.js';
+export { BuildSecrets, type BuildSecretValues } from './build-secrets.js';
 export { BuildContext } from './context.js';
 export { goQuote } from './go-format.js';
 export { type ExportedImage, parseTag, type Tag } from './export.js';
 export { ImageBuilder, type ImageBuilderDeps, type ImageBuilderOptions } from './image-builder.js';
 export { type StepKey } from './keys.js';
+export { EgressGuard, type EgressOptions, type Resolve } from './egress-guard.js';
+export { RemoteSources, type RemoteSourcesOptions } from './remote-files.js';
 export { type RegistryCredentialLookup, RegistryLogins } from './registry-logins.js';
 export { RemoteImages, type RemoteImagesDeps, type RemoteImagesOptions } from './remote-images.js';
 export type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.js';

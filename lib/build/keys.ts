@@ -10,7 +10,7 @@
 import type { Digest } from '../oci/index.js';
 import { formatPlatform } from '../oci/index.js';
 import { hashParts, type KeyPart } from './framing.js';
-import type { CopyOp, RunMount, RunOp, SourceRef, Step, WorkdirOp } from './steps.js';
+import type { CopyOp, CopySource, RunMount, RunOp, Step, WorkdirOp } from './steps.js';
 
 /** Changes when the same key would no longer mean the same layer, for instance after a fix in COPY. */
 const KEY_FORMAT = 'wharf.step.v1';
@@ -25,13 +25,12 @@ export interface KeyInputs {
   /** Tenant: caches are not shared across it. */
   readonly scope: string;
   readonly parent: string;
-  /** Identity of what these paths select in the source, one part for each path. */
-  readonly select: (
-    source: SourceRef,
-    paths: readonly string[],
-    exclude: readonly string[],
-  ) => Promise<readonly string[]>;
+  /** Identity of what is selected. */
+  readonly select: (selection: Selection, exclude: readonly string[]) => Promise<string>;
 }
+
+/** What a step takes out of a source. */
+export type Selection = Pick<CopySource, 'source' | 'path' | 'literal' | 'below' | 'checksum'>;
 
 /** Identity of a chain of layers: what FROM an image stands for. No layer at all is `scratch`. */
 export function chainKey(diffIds: readonly Digest[]): string {
@@ -46,10 +45,15 @@ export async function stepKey(step: Step, inputs: KeyInputs): Promise<StepKey> {
     { name: 'scope', value: inputs.scope },
     { name: 'platform', value: formatPlatform(step.platform) },
     ...optional('SOURCE_DATE_EPOCH', step.epochSeconds),
-    { name: 'what came before', value: inputs.parent },
+    { name: 'what came before', value: isLinked(step) ? 'nothing: --link' : inputs.parent },
     ...(await opParts(step.op, inputs)),
   ];
   return { key: hashParts(`${KEY_FORMAT}/${step.op.kind}`, parts), parts };
+}
+
+/** A linked layer has nothing to do with what it lies on. */
+export function isLinked({ op }: Step): boolean {
+  return op.kind === 'copy' && op.link;
 }
 
 async function opParts(op: Step['op'], inputs: KeyInputs): Promise<KeyPart[]> {
@@ -73,16 +77,19 @@ function workdirParts(op: WorkdirOp): KeyPart[] {
 }
 
 async function copyParts(op: CopyOp, inputs: KeyInputs): Promise<KeyPart[]> {
-  const selected = await inputs.select(op.source, op.paths, op.exclude);
+  const selected = await Promise.all(op.sources.map((source) => inputs.select(source, op.exclude)));
   return [
-    { name: 'unpack', value: String(op.unpack) },
     { name: 'destination', value: op.destination },
     ...optional('--chown', op.owner),
     ...optional('--chmod', op.mode),
     ...op.exclude.map((value) => ({ name: '--exclude', value })),
-    ...op.paths.flatMap((path, i) => [
+    ...op.sources.flatMap(({ path, below, literal, unpack, checksum }, i) => [
       { name: 'source', value: path },
+      ...optional('--parents', below),
+      ...(literal === true ? [{ name: 'as a name', value: path }] : []),
       { name: `content of ${path}`, value: selected[i] ?? '' },
+      { name: 'unpack', value: String(unpack) },
+      ...optional('--checksum', checksum),
     ]),
     ...op.inline.map((file) => ({ name: `heredoc ${file.name}`, value: file.content })),
   ];
@@ -99,23 +106,35 @@ async function runParts(op: RunOp, inputs: KeyInputs): Promise<KeyPart[]> {
     { name: 'user', value: op.user },
     { name: 'folder', value: op.cwd },
     { name: '--network', value: op.network },
+    { name: '--security', value: op.security },
     ...mounts.flat(),
     ...(op.script === undefined ? [] : [{ name: `heredoc ${op.script.name}`, value: op.script.content }]),
   ];
 }
 
 async function mountParts(mount: RunMount, inputs: KeyInputs): Promise<KeyPart[]> {
-  const at = `--mount at ${mount.target}`;
+  const at = `--mount at ${mount.target ?? ''}`;
   switch (mount.type) {
     case 'tmpfs':
       return [{ name: at, value: `tmpfs ${mount.sizeBytes ?? ''}` }];
     case 'cache': {
       // What the cache holds never counts; who owns an empty one does.
-      const { id, sharing, readonly, mode, uid, gid } = mount;
-      return [{ name: at, value: `cache ${JSON.stringify([id, sharing, readonly, mode, uid, gid])}` }];
+      const { id, sharing, readonly, mode, uid, gid, base } = mount;
+      const value = `cache ${JSON.stringify([id, sharing, readonly, mode, uid, gid])}`;
+      if (base === undefined) return [{ name: at, value }];
+      return [
+        { name: at, value },
+        { name: `content of ${base.path}`, value: await inputs.select(base, []) },
+      ];
+    }
+    case 'secret': {
+      // Which secret, never its value: a new password is no reason to build again.
+      const { id, env, required, mode, uid, gid } = mount;
+      const value = JSON.stringify([id, mount.target ?? null, env ?? null, required, mode, uid, gid]);
+      return [{ name: `--mount of secret ${id}`, value }];
     }
     case 'bind': {
-      const [content = ''] = await inputs.select(mount.source, [mount.path], []);
+      const content = await inputs.select(mount, []);
       return [
         { name: at, value: `bind ${JSON.stringify([mount.path, mount.readonly])}` },
         { name: `content of ${mount.path}`, value: content },

@@ -26,6 +26,11 @@ export function sourcePath(path: string): string {
   return absolute;
 }
 
+/** The last name of a path; empty for the root. */
+export function baseNameOf(path: string): string {
+  return posix.basename(path);
+}
+
 /** The path as layer entries have it: no leading slash; the root is the empty string. */
 export function relativeName(absolute: string): string {
   return cleanPath(absolute).slice(1);

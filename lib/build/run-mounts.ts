@@ -1,14 +1,14 @@
 /** `RUN --mount=…`: what is offered of it, with targets made absolute and sources found. */
 import { type Mount, parseMount } from '../dockerfile/index.js';
 import { refusal, unsupported } from './build-errors.js';
-import { cleanPath } from './path-names.js';
+import { baseNameOf, cleanPath } from './path-names.js';
 import type { MountContext } from './stage-planner.js';
-import type { RunMount } from './steps.js';
+import type { RunMount, SourceRef } from './steps.js';
 
-const ACCEPTED = '--mount=type=bind, cache or tmpfs';
+const ACCEPTED = '--mount=type=bind, cache, secret or tmpfs';
 
 /**
- * @returns undefined for a secret or ssh socket that is not required: it is not there, as docker has it
+ * @returns undefined for an ssh socket that is not required: it is not there, as docker has it
  * @throws AppError DOCKERFILE_MOUNT, BUILD_MOUNT_INVALID, BUILD_UNSUPPORTED_MOUNT_…
  */
 export async function planMount(value: string, context: MountContext): Promise<RunMount | undefined> {
@@ -20,23 +20,22 @@ export async function planMount(value: string, context: MountContext): Promise<R
     }
     case 'cache':
       return cacheMount(mount, context);
-    case 'bind': {
-      const source = mount.from === undefined ? ({ from: 'context' } as const) : await context.source(mount.from);
+    case 'secret':
+      return secretMount(mount, context);
+    case 'bind':
       return {
         type: 'bind',
         target: target(mount, context),
-        source,
+        source: await sourceOf(mount, context),
         path: cleanPath(mount.source ?? '/'),
         readonly: mount.readOnly,
       };
-    }
-    case 'secret':
     case 'ssh':
       if (!mount.required) return undefined;
       throw unsupported(
-        `MOUNT_${mount.type.toUpperCase()}`,
-        `RUN --mount=type=${mount.type} is required here, and builds are not given any yet`,
-        `${ACCEPTED}; or leave out "required", and let the command do without`,
+        'MOUNT_SSH',
+        'RUN --mount=type=ssh is required here, and builds are given no ssh agent',
+        `${ACCEPTED}; a key or token as a secret, or leave out "required" and let the command do without`,
         '--mount',
       );
     default:
@@ -44,12 +43,14 @@ export async function planMount(value: string, context: MountContext): Promise<R
   }
 }
 
-function cacheMount(mount: Mount, context: MountContext): RunMount {
-  if (mount.from !== undefined || mount.source !== undefined) {
-    const message = 'a cache mount that starts from other files is not offered';
-    throw unsupported('MOUNT_CACHE_FROM', message, 'a cache mount without "from" and "source"', '--mount');
-  }
+async function sourceOf(mount: Mount, context: MountContext): Promise<SourceRef> {
+  return mount.from === undefined ? { from: 'context' } : context.source(mount.from);
+}
+
+async function cacheMount(mount: Mount, context: MountContext): Promise<RunMount> {
   const path = target(mount, context);
+  // Without "from" a cache starts empty, whatever "source" says, as in BuildKit.
+  const source = mount.from === undefined ? undefined : await context.source(mount.from);
   return {
     type: 'cache',
     target: path,
@@ -59,6 +60,39 @@ function cacheMount(mount: Mount, context: MountContext): RunMount {
     mode: mount.mode ?? 0o755,
     uid: mount.uid ?? 0,
     gid: mount.gid ?? 0,
+    ...(source === undefined ? {} : { base: { source, path: cleanPath(mount.source ?? '/') } }),
+  };
+}
+
+/** As dispatchSecret of dockerfile2llb: the id, the file and the variable stand in for each other. */
+function secretMount(mount: Mount, context: MountContext): RunMount {
+  const id = mount.source ?? mount.id ?? baseNameOf(mount.target ?? '');
+  const { env } = mount;
+  if (id === '' || (env !== undefined && !/^[^=\0]+$/.test(env))) {
+    throw refusal(
+      'BUILD_MOUNT_INVALID',
+      id === '' ? 'a secret mount names no secret' : `"${env ?? ''}" is no variable`,
+      {
+        hint: 'id=<secret>, and env=<variable> or target=<path>',
+        word: '--mount',
+      },
+    );
+  }
+  const file =
+    mount.target !== undefined && mount.target !== ''
+      ? target(mount, context)
+      : env === undefined
+        ? `/run/secrets/${baseNameOf(id)}`
+        : undefined;
+  return {
+    type: 'secret',
+    id,
+    required: mount.required,
+    mode: mount.mode ?? 0o400,
+    uid: mount.uid ?? 0,
+    gid: mount.gid ?? 0,
+    ...(file === undefined ? {} : { target: file }),
+    ...(env === undefined ? {} : { env }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** RUN as a step: the command with its shell, heredocs put back, and flags turned into mounts and a network. */
 import { type CommandForm, type RunInstruction, runScript } from '../dockerfile/index.js';
 import { unsupported } from './build-errors.js';
-import type { RunMount, RunNetwork, RunOp } from './steps.js';
+import type { RunMount, RunNetwork, RunOp, RunSecurity } from './steps.js';
 
 export interface RunPlanning {
   readonly shell: readonly string[];
@@ -18,16 +18,18 @@ export async function planRun(instruction: RunInstruction, planning: RunPlanning
   const { args, script } = runCommand(instruction, planning.shell);
   const mounts: RunMount[] = [];
   let network: RunNetwork = 'default';
+  let security: RunSecurity = 'sandbox';
   for (const flag of instruction.flags) {
     const value = flag.value ?? '';
     if (flag.name === 'mount') {
       const mount = await planning.mount(value);
       if (mount !== undefined) mounts.push(mount);
     } else if (flag.name === 'network') network = runNetwork(value);
-    else if (flag.name !== 'security' || value !== 'sandbox') {
+    else if (flag.name === 'security') security = runSecurity(value);
+    else {
       const what = flag.name.toUpperCase();
       const written = flag.value === undefined ? `--${flag.name}` : `--${flag.name}=${value}`;
-      const accepted = '--mount, --network=default|none|host or --security=sandbox';
+      const accepted = '--mount, --network=default|none|host or --security=sandbox|insecure';
       throw unsupported(`RUN_${what}`, `RUN ${written} is not offered`, accepted, `--${flag.name}`);
     }
   }
@@ -39,6 +41,7 @@ export async function planRun(instruction: RunInstruction, planning: RunPlanning
     user: planning.user,
     cwd: planning.workdir,
     network,
+    security,
     mounts,
     ...(script === undefined ? {} : { script }),
   };
@@ -47,6 +50,11 @@ export async function planRun(instruction: RunInstruction, planning: RunPlanning
 function runNetwork(value: string): RunNetwork {
   if (value === 'default' || value === 'none' || value === 'host') return value;
   throw unsupported('RUN_NETWORK', `RUN --network=${value} is not offered`, 'default, none or host', '--network');
+}
+
+function runSecurity(value: string): RunSecurity {
+  if (value === 'sandbox' || value === 'insecure') return value;
+  throw unsupported('RUN_SECURITY', `RUN --security=${value} is not offered`, 'sandbox or insecure', '--security');
 }
 
 function runCommand(instruction: RunInstruction, shell: readonly string[]): Pick<RunOp, 'args' | 'script'> {

@@ -2,7 +2,9 @@
 import { StringDecoder } from 'node:string_decoder';
 import { AppError } from '../errors/index.js';
 import type { ImageTree, TarMember } from '../layers/index.js';
+import type { Clock } from '../store/index.js';
 import type { EmitEvent } from './build-log.js';
+import type { RedactedStream, Redaction } from './redaction.js';
 import type { Sandbox, SandboxMount } from './sandbox.js';
 import type { Layer, RunOp, Step } from './steps.js';
 
@@ -13,7 +15,11 @@ export interface RunInput {
   readonly layers: readonly Layer[];
   readonly lower: ImageTree;
   readonly mounts: readonly SandboxMount[];
+  readonly secretEnv: ReadonlyMap<string, string>;
+  readonly redaction: Redaction;
   readonly timeSeconds: number;
+  /** How long the command may take; as long as it wants when absent. */
+  readonly limit?: { readonly clock: Clock; readonly timeoutMs: number };
   readonly emit: EmitEvent;
   readonly signal: AbortSignal;
 }
@@ -25,7 +31,8 @@ export async function runStep<T>(
 ): Promise<T> {
   const { step, sandbox } = input;
   const { op } = step;
-  const output = new StepOutput(step.number, input.emit);
+  const output = new StepOutput(step.number, input.emit, input.redaction);
+  const deadline = new Deadline(step, input.limit);
   const script: SandboxMount[] =
     op.script === undefined
       ? []
@@ -37,12 +44,14 @@ export async function runStep<T>(
         layers: input.layers,
         lower: input.lower,
         process: { args: op.args, env: [...op.env, ...op.hiddenEnv], user: op.user, cwd: op.cwd },
+        ...(input.secretEnv.size === 0 ? {} : { secretEnv: input.secretEnv }),
         network: op.network,
+        security: op.security,
         mounts: [...input.mounts, ...script],
         timeSeconds: input.timeSeconds,
         ...(step.epochSeconds === undefined ? {} : { clampSeconds: step.epochSeconds }),
         onOutput: output.write,
-        signal: input.signal,
+        signal: deadline.signal(input.signal),
       },
       collect,
     );
@@ -57,6 +66,34 @@ export async function runStep<T>(
       cause: error,
       ...(error.hint === undefined ? {} : { hint: error.hint }),
     });
+  } finally {
+    deadline.end();
+  }
+}
+
+/** Ends a command that takes too long. */
+class Deadline {
+  private readonly passed = new AbortController();
+  private readonly ended = new AbortController();
+
+  constructor(step: Step, limit: RunInput['limit']) {
+    if (limit === undefined) return;
+    limit.clock.sleep(limit.timeoutMs, this.ended.signal).then(
+      () => {
+        const message = `${shown(step)} did not end within ${limit.timeoutMs / 1000} s`;
+        const hint = 'whoever runs this builder sets the time limit of a step';
+        this.passed.abort(new AppError('BUILD_RUN_TIMEOUT', message, { kind: 'failed', hint }));
+      },
+      () => undefined,
+    );
+  }
+
+  signal(other: AbortSignal): AbortSignal {
+    return AbortSignal.any([other, this.passed.signal]);
+  }
+
+  end(): void {
+    this.ended.abort();
   }
 }
 
@@ -88,17 +125,25 @@ class StepOutput {
   /** By stream: which of the two pipes is read first is chance. */
   private readonly lastOf = { stdout: '', stderr: '' };
 
+  private readonly streams: { readonly stdout: RedactedStream; readonly stderr: RedactedStream };
+
   constructor(
     private readonly step: number,
     private readonly emit: EmitEvent,
-  ) {}
+    redaction: Redaction,
+  ) {
+    this.streams = { stdout: redaction.stream(), stderr: redaction.stream() };
+  }
 
   readonly write = (stream: 'stdout' | 'stderr', chunk: Buffer): void => {
-    this.say(stream, this.decoders[stream].write(chunk));
+    this.say(stream, this.streams[stream].write(this.decoders[stream].write(chunk)));
   };
 
   end(): void {
-    for (const stream of ['stdout', 'stderr'] as const) this.say(stream, this.decoders[stream].end());
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const rest = this.streams[stream].write(this.decoders[stream].end());
+      this.say(stream, rest + this.streams[stream].end());
+    }
   }
 
   tail(): string[] {

@@ -1,67 +1,85 @@
 /**
  * Folders of `RUN --mount=type=cache`, on one machine: found by id, kept between builds. `shared` gives everybody the
- * same folder, `locked` one after the other, `private` another folder to whoever comes while one is in use.
+ * same folder, `locked` one after the other, `private` another folder to whoever comes while one is in use; both hold
+ * among all processes that use the directory. A folder appears whole or not at all.
  */
-import { createHash } from 'node:crypto';
-import { chmod, chown, mkdir } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { access, chmod, chown, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoCode } from '../errors/index.js';
+import { takeFileLock } from './file-lock.js';
 import type { SandboxMount } from './sandbox.js';
 
 type CacheMount = SandboxMount & { readonly type: 'cache' };
 
-export class CacheFolders {
-  private readonly inUse = new Set<string>();
-  /** Whoever waits for a locked folder. */
-  private readonly waiting = new Map<string, (() => void)[]>();
+export interface TakenCache {
+  readonly path: string;
+  readonly release: () => Promise<void>;
+}
 
+export class CacheFolders {
   constructor(private readonly directory: string) {}
 
-  /** The folder, until it is released. @throws the signal's reason while waiting */
-  async take(mount: CacheMount, signal: AbortSignal): Promise<{ readonly path: string; readonly release: () => void }> {
-    const base = createHash('sha256').update(mount.id).digest('hex').slice(0, 32);
-    let name = base;
-    if (mount.sharing === 'locked') await this.lock(base, signal);
-    if (mount.sharing === 'private') {
-      for (let n = 1; this.inUse.has(name); n++) name = `${base}-${n}`;
-    }
-    if (mount.sharing !== 'shared') this.inUse.add(name);
-    const release = (): void => {
-      if (mount.sharing === 'shared') return;
-      this.inUse.delete(name);
-      this.waiting.get(name)?.shift()?.();
-    };
+  /**
+   * The folder, until it is released.
+   * @param fill puts the first content into a new folder that has a base
+   * @throws the signal's reason while waiting
+   */
+  async take(mount: CacheMount, fill: (folder: string) => Promise<void>, signal: AbortSignal): Promise<TakenCache> {
+    await mkdir(this.directory, { recursive: true, mode: 0o711 });
+    const base = nameOf(mount);
+    const { name, release } = await this.lock(base, mount.sharing, signal);
     try {
-      return { path: await this.folder(name, mount), release };
+      return { path: await this.folder(name, mount, fill), release };
     } catch (error) {
-      release();
+      await release();
       throw error;
     }
   }
 
-  private async lock(name: string, signal: AbortSignal): Promise<void> {
-    while (this.inUse.has(name)) {
-      signal.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        const queue = this.waiting.get(name) ?? [];
-        this.waiting.set(name, [...queue, resolve]);
-        signal.addEventListener('abort', () => resolve(), { once: true });
-      });
+  private async lock(
+    base: string,
+    sharing: CacheMount['sharing'],
+    signal: AbortSignal,
+  ): Promise<{ name: string; release: () => Promise<void> }> {
+    if (sharing === 'shared') return { name: base, release: async () => undefined };
+    for (let n = 0; ; n++) {
+      const name = n === 0 ? base : `${base}-${n}`;
+      const release = await takeFileLock(join(this.directory, `${name}.lock`), sharing === 'locked', signal);
+      if (release !== undefined) return { name, release };
     }
-    signal.throwIfAborted();
   }
 
-  private async folder(name: string, mount: CacheMount): Promise<string> {
-    await mkdir(this.directory, { recursive: true, mode: 0o711 });
+  private async folder(name: string, mount: CacheMount, fill: (folder: string) => Promise<void>): Promise<string> {
     const path = join(this.directory, name);
+    if (await exists(path)) return path;
+    const fresh = join(this.directory, `.${name}-${randomBytes(4).toString('hex')}`);
     try {
-      await mkdir(path);
+      await mkdir(fresh);
+      if (mount.base === undefined) {
+        await chown(fresh, mount.uid, mount.gid);
+        await chmod(fresh, mount.mode);
+      } else await fill(fresh);
+      await rename(fresh, path);
     } catch (error) {
-      if (errnoCode(error) !== 'EEXIST') throw error;
-      return path;
+      await rm(fresh, { recursive: true, force: true });
+      // Somebody else was faster, and has put something in.
+      if (errnoCode(error) !== 'ENOTEMPTY' && errnoCode(error) !== 'EEXIST') throw error;
     }
-    await chown(path, mount.uid, mount.gid);
-    await chmod(path, mount.mode);
     return path;
   }
+}
+
+function nameOf({ id, base }: CacheMount): string {
+  const hash = createHash('sha256').update(id);
+  // Begun from other files it is another cache.
+  if (base !== undefined) hash.update(`\0${base.path}\0${base.layers.map(({ diffId }) => diffId).join(' ')}`);
+  return hash.digest('hex').slice(0, 32);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

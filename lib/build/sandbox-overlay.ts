@@ -4,7 +4,7 @@
  * so that a start after a crash can clear all of it away.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors/index.js';
 import { changesetOfUpper, isWhiteout, type TarMember, type UnpackedLayers } from '../layers/index.js';
@@ -14,9 +14,11 @@ import {
   type HostScope,
   mountOverlay,
   mountPoints,
+  mustRun,
   type NetworkMode,
   type Runc,
   type RuntimeMount,
+  scopePaths,
   unmountOverlay,
 } from '../runtime/index.js';
 import { CacheFolders } from './sandbox-cache.js';
@@ -36,6 +38,8 @@ export interface OverlaySandboxOptions {
   readonly limits?: ContainerLimits;
   /** Whether `RUN --network=host` is allowed; false when absent. */
   readonly allowHostNetwork?: boolean;
+  /** Whether `RUN --security=insecure`, which is root on this host, is allowed; false when absent. */
+  readonly allowInsecure?: boolean;
 }
 
 const DEFAULT_LIMITS: ContainerLimits = { pids: 16_384 };
@@ -68,7 +72,8 @@ export class OverlaySandbox implements Sandbox {
   ): Promise<SandboxResult<T>> {
     const id = `build-${request.id}`;
     const folder = join(this.directory, id);
-    const releases: (() => void)[] = [];
+    const releases: (() => Promise<void>)[] = [];
+    const privileged = this.isPrivileged(request);
     try {
       await mkdir(folder, { recursive: true, mode: 0o711 });
       const rootfs = join(folder, 'rootfs');
@@ -77,16 +82,18 @@ export class OverlaySandbox implements Sandbox {
       await this.makeWorkdir(rootfs, request);
       const mounts = await this.mounts(request, folder, releases);
       const network = await this.network(id, request.network);
+      const env = await this.withSecrets(id, folder, request);
       const startMs = await fileClock(folder);
       const { exitCode, outOfMemory } = await this.deps.runc.run(
         {
           id,
           rootfs,
-          process: request.process,
+          process: { ...request.process, env },
           hostname: HOSTNAME,
           mounts,
           network: network.mode,
           limits: { ...DEFAULT_LIMITS, ...this.options.limits },
+          ...(privileged ? { privileged } : {}),
         },
         {
           onOutput: request.onOutput,
@@ -102,9 +109,44 @@ export class OverlaySandbox implements Sandbox {
       const changes = changesetOfUpper(upper, { lower: request.lower, ...clamp });
       return { exitCode: 0, value: await collect(settled(changes, window, request.timeSeconds)) };
     } finally {
-      for (const release of releases) release();
+      // First everything that still uses them.
       await this.clear(id);
+      for (const release of releases) await release();
     }
+  }
+
+  private isPrivileged(request: SandboxRequest): boolean {
+    if (request.security !== 'insecure') return false;
+    if (this.options.allowInsecure === true) return true;
+    const message = "RUN --security=insecure: a command with all of root's rights is not allowed here";
+    throw new AppError('BUILD_UNSUPPORTED_RUN_SECURITY', message, {
+      kind: 'unsupported',
+      hint: '--security=sandbox; whoever runs this builder can allow insecure',
+      details: { word: '--security' },
+    });
+  }
+
+  /** The environment. With secrets in it, what the runtime writes of it goes to memory instead of the disk. */
+  private async withSecrets(id: string, folder: string, request: SandboxRequest): Promise<readonly string[]> {
+    const { secretEnv } = request;
+    const { env } = request.process;
+    if (secretEnv === undefined || secretEnv.size === 0) return env;
+    const bundle = join(await this.memory(folder), 'bundle');
+    const link = scopePaths.bundle(this.deps.scope, id);
+    await mkdir(bundle, { mode: 0o711 });
+    await mkdir(join(link, '..'), { recursive: true, mode: 0o711 });
+    await symlink(bundle, link);
+    const others = env.filter((entry) => !secretEnv.has(entry.slice(0, entry.indexOf('='))));
+    return [...others, ...[...secretEnv].map(([name, value]) => `${name}=${value}`)];
+  }
+
+  /** A folder of the run that is in memory only, and goes with its mount. */
+  private async memory(folder: string): Promise<string> {
+    const path = join(folder, 'memory');
+    if ((await mountPoints()).includes(path)) return path;
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    await mustRun('mount', ['-t', 'tmpfs', '-o', 'size=32m,mode=711,nosuid,nodev,noexec', 'tmpfs', path]);
+    return path;
   }
 
   private async mount(
@@ -128,29 +170,45 @@ export class OverlaySandbox implements Sandbox {
     await mkdir(join(rootfs, path), { recursive: true, mode: 0o755 });
   }
 
-  private async mounts(request: SandboxRequest, folder: string, releases: (() => void)[]): Promise<RuntimeMount[]> {
+  private async mounts(
+    request: SandboxRequest,
+    folder: string,
+    releases: (() => Promise<void>)[],
+  ): Promise<RuntimeMount[]> {
     const mounts: RuntimeMount[] = [];
     for (const [i, mount] of request.mounts.entries()) {
       const place = join(folder, 'mounts', String(i));
-      mounts.push(await this.runtimeMount(mount, place, request.signal, releases));
+      mounts.push(await this.runtimeMount(mount, { folder, place, signal: request.signal, releases }));
     }
     return mounts;
   }
 
   private async runtimeMount(
     mount: SandboxMount,
-    place: string,
-    signal: AbortSignal,
-    releases: (() => void)[],
+    run: {
+      readonly folder: string;
+      /** Where what the mount needs is kept. */
+      readonly place: string;
+      readonly signal: AbortSignal;
+      readonly releases: (() => Promise<void>)[];
+    },
   ): Promise<RuntimeMount> {
+    const { place } = run;
     const destination = mount.target;
     switch (mount.type) {
       case 'tmpfs':
         return { destination, type: 'tmpfs', ...(mount.sizeBytes === undefined ? {} : { sizeBytes: mount.sizeBytes }) };
       case 'cache': {
-        const cache = await this.caches.take(mount, signal);
-        releases.push(cache.release);
+        const cache = await this.caches.take(mount, (folder) => this.fill(folder, mount, place), run.signal);
+        run.releases.push(cache.release);
         return { destination, type: 'bind', source: cache.path, readonly: mount.readonly };
+      }
+      case 'secret': {
+        const source = join(await this.memory(run.folder), randomBytes(8).toString('hex'));
+        await writeFile(source, mount.content, { mode: 0o600, flag: 'wx' });
+        await chown(source, mount.uid, mount.gid);
+        await chmod(source, mount.mode);
+        return { destination, type: 'bind', source, readonly: true };
       }
       case 'file': {
         await mkdir(place, { recursive: true });
@@ -173,6 +231,15 @@ export class OverlaySandbox implements Sandbox {
     }
   }
 
+  /** The first content of a cache that has a base. */
+  private async fill(folder: string, { base }: SandboxMount & { type: 'cache' }, place: string): Promise<void> {
+    if (base === undefined || base.layers.length === 0) return;
+    const root = join(place, 'base');
+    await this.mount(base.layers, root);
+    await mustRun('cp', ['-a', '--', `${join(root, base.path)}/.`, folder], { timeoutMs: 10 * 60_000 });
+    await unmountOverlay(root);
+  }
+
   private async network(
     id: string,
     network: SandboxRequest['network'],
@@ -185,7 +252,8 @@ export class OverlaySandbox implements Sandbox {
         "RUN --network=host: the host's network is not allowed here",
         {
           kind: 'unsupported',
-          hint: '--network=default, which has a way out, or none',
+          hint: '--network=default, which has a way out, or none; whoever runs this builder can allow host',
+          details: { word: '--network' },
         },
       );
     }
@@ -204,6 +272,9 @@ export class OverlaySandbox implements Sandbox {
     const folder = join(this.directory, id);
     await this.deps.runc.delete(id);
     await this.deps.network?.detach(id);
+    // What a killed process left of the runtime's files; a link, when they are in memory.
+    await rm(scopePaths.bundle(this.deps.scope, id), { recursive: true, force: true });
+    await rm(scopePaths.etc(this.deps.scope, id), { recursive: true, force: true });
     const mounted = (await mountPoints()).filter((path) => path.startsWith(`${folder}/`));
     for (const path of mounted.reverse()) await unmountOverlay(path);
     await rm(folder, { recursive: true, force: true });

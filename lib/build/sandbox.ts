@@ -3,7 +3,7 @@
  * Where it runs (overlayfs and runc on this machine, a task on a cluster) is the adapter's business.
  */
 import type { ImageTree, TarMember } from '../layers/index.js';
-import type { Layer, RunNetwork } from './steps.js';
+import type { Layer, RunNetwork, RunSecurity } from './steps.js';
 
 export type SandboxMount =
   | { readonly type: 'tmpfs'; readonly target: string; readonly sizeBytes?: number }
@@ -14,6 +14,17 @@ export type SandboxMount =
       readonly id: string;
       readonly sharing: 'shared' | 'private' | 'locked';
       readonly readonly: boolean;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+      /** What an empty cache starts with: a folder of these layers. */
+      readonly base?: { readonly layers: readonly Layer[]; readonly path: string };
+    }
+  /** A file that is only ever in memory. */
+  | {
+      readonly type: 'secret';
+      readonly target: string;
+      readonly content: Uint8Array;
       readonly mode: number;
       readonly uid: number;
       readonly gid: number;
@@ -46,7 +57,10 @@ export interface SandboxRequest {
     /** Made when absent. */
     readonly cwd: string;
   };
+  /** More of the environment, by name; like secret files it is never written to a disk. */
+  readonly secretEnv?: ReadonlyMap<string, string>;
   readonly network: RunNetwork;
+  readonly security?: RunSecurity;
   readonly mounts: readonly SandboxMount[];
   /**
    * What the command writes while it runs gets this time, in seconds: the clock of the machine must not decide over

@@ -3,11 +3,12 @@
  * way and at the end are followed, a pattern is matched against whole paths below its first wildcard, a matched folder
  * is not searched any further.
  */
-import { Glob, hasWildcards } from '../dockerfile/index.js';
+import { Glob, hasWildcards, IgnoreFile } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
 import { baseName, type ImageTree, isBelow, joinPath, type TreeEntry } from '../layers/index.js';
 import { hashParts, type KeyPart } from './framing.js';
 import { cleanPath } from './path-names.js';
+import type { CopySource } from './steps.js';
 
 export interface Selected {
   /** The entry itself, links resolved; `path` is its real place. Absent for the root of the tree. */
@@ -28,10 +29,13 @@ export class SourceMissing extends AppError {
   }
 }
 
-/** @throws SourceMissing; a pattern that matches nothing selects nothing, as in docker */
-export function selectSources(tree: ImageTree, pattern: string): readonly Selected[] {
+/**
+ * @param literal the pattern is a name as it stands
+ * @throws SourceMissing; a pattern that matches nothing selects nothing, as in docker
+ */
+export function selectSources(tree: ImageTree, pattern: string, literal = false): readonly Selected[] {
   const parts = cleanPath(pattern).slice(1).split('/');
-  const wild = parts.findIndex(hasWildcards);
+  const wild = literal ? -1 : parts.findIndex(hasWildcards);
   if (wild < 0) return [select(tree, parts.join('/'), pattern)];
   const folder = parts.slice(0, wild).join('/');
   if (tree.lookup(folder) === undefined && folder !== '') throw new SourceMissing(pattern);
@@ -55,6 +59,24 @@ function select(tree: ImageTree, path: string, pattern: string): Selected {
   const entry = tree.exact(real);
   if (entry === undefined) throw new SourceMissing(pattern);
   return { entry, path: real, name: baseName(path) };
+}
+
+/**
+ * What stays out of a copy: what `--exclude` names and, with `--parents`, what its pattern does not. A pattern that
+ * matches a folder takes all of it (moby's patternmatcher).
+ */
+export function outside(exclude: readonly string[], below?: string): Exclude | undefined {
+  const excluded = exclude.length === 0 ? undefined : new IgnoreFile(exclude);
+  const wanted = below === undefined || below === '' ? undefined : new IgnoreFile([below]);
+  if (excluded === undefined && wanted === undefined) return undefined;
+  return (path) => excluded?.ignores(path) === true || wanted?.ignores(path) === false;
+}
+
+/** @throws SourceMissing when what `--parents` names without a pattern is not there */
+export function checkBelow(tree: ImageTree, { path, below }: Pick<CopySource, 'path' | 'below'>): void {
+  if (below === undefined || hasWildcards(path) || hasWildcards(below)) return;
+  const whole = joinPath(cleanPath(path).slice(1), below);
+  if (whole !== '' && tree.lookup(whole, { followLast: false }) === undefined) throw new SourceMissing(`/${whole}`);
 }
 
 export interface SelectedEntry {
@@ -97,15 +119,17 @@ export interface SelectionIdentity {
   readonly entries: ReadonlyMap<string, string>;
 }
 
-/** Identity of what a pattern selects. @throws SourceMissing */
+/** Identity of what a source selects. @throws SourceMissing */
 export async function identify(
   tree: ImageTree,
-  pattern: string,
-  exclude: Exclude | undefined,
+  wanted: Pick<CopySource, 'path' | 'literal' | 'below'>,
+  exclude: readonly string[],
   hashes: FileHashes,
 ): Promise<SelectionIdentity> {
-  const all = selectSources(tree, pattern).flatMap((source, i) =>
-    [...selectedEntries(tree, source, exclude)].map((selected) => ({ source, selected, prefix: String(i) })),
+  checkBelow(tree, wanted);
+  const out = outside(exclude, wanted.below);
+  const all = selectSources(tree, wanted.path, wanted.literal).flatMap((source, i) =>
+    [...selectedEntries(tree, source, out)].map((selected) => ({ source, selected, prefix: String(i) })),
   );
   const files = all.map(({ selected }) => selected.entry).filter((entry) => entry.type === 'file');
   const contents = await hashes(files);

@@ -2,7 +2,6 @@
  * Solves a plan: computes every key, asks the cache for all of them at once, and then makes only what the target needs
  * and the cache has not. A stage whose consumers all hit is never touched; independent stages run side by side.
  */
-import { IgnoreFile } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
 import {
   completeChangeset,
@@ -17,14 +16,17 @@ import type { EmitEvent } from './build-log.js';
 import { withPlace } from './build-errors.js';
 import { type SingleFlight, Slots } from './concurrency.js';
 import type { BuildContext } from './context.js';
-import { chainKey, type KeyInputs, type StepKey, stepKey } from './keys.js';
-import { missingInContext } from './missing-source.js';
+import { hashParts, type KeyPart } from './framing.js';
+import { chainKey, isLinked, type KeyInputs, type StepKey, stepKey } from './keys.js';
 import type { Plan, StagePlan } from './plan.js';
-import { type FileHashes, identify, type SelectionIdentity, SourceMissing } from './selection.js';
+import type { BuildSecretValues } from './build-secrets.js';
+import type { RemoteFiles } from './remote-files.js';
+import { type FileHashes, identify, SourceMissing } from './selection.js';
+import { SourcesAtHand } from './sources-at-hand.js';
 import type { CachedStep, StepCache } from './step-cache.js';
 import type { Execution, StepExecutor } from './step-executor.js';
 import { hashFiles } from './file-hashes.js';
-import type { Layer, SourceRef, StageBase, Step } from './steps.js';
+import type { Layer, RemoteRef, SourceRef, StageBase, Step } from './steps.js';
 import type { BuildStepSummary } from './types.js';
 
 export interface SolverDeps {
@@ -50,6 +52,10 @@ export interface SolveInput {
   readonly parallelism: number;
   readonly emit: EmitEvent;
   readonly signal: AbortSignal;
+  /** Fetches what ADD names on the network. */
+  readonly remote: (remote: RemoteRef, signal: AbortSignal) => Promise<RemoteFiles>;
+  /** Values of secret mounts. */
+  readonly secrets: BuildSecretValues;
 }
 
 export interface Solution {
@@ -75,6 +81,8 @@ interface StepResult {
 
 export class Solver {
   private readonly keys = new Map<number, StepKey>();
+  /** Key of a stage as it stands after a step. */
+  private readonly standing = new Map<number, string>();
   private readonly files = new Map<number, ReadonlyMap<string, string>>();
   private readonly hits = new Map<number, CachedStep>();
   private readonly results = new Map<number, Promise<StepResult>>();
@@ -83,6 +91,7 @@ export class Solver {
   private readonly slots: Slots;
   private readonly stop = new AbortController();
   private readonly signal: AbortSignal;
+  private readonly atHand: SourcesAtHand;
   private contextLayer: Promise<Layer> | undefined;
 
   constructor(
@@ -91,13 +100,14 @@ export class Solver {
   ) {
     this.slots = new Slots(input.parallelism);
     this.signal = AbortSignal.any([input.signal, this.stop.signal]);
+    this.atHand = new SourcesAtHand(input.context, (remote) => input.remote(remote, this.signal));
   }
 
   async solve(): Promise<Solution> {
     const { plan } = this.input;
-    await this.computeKeys();
-    if (!this.input.noCache) await this.lookUpAll();
     try {
+      await this.computeKeys();
+      if (!this.input.noCache) await this.lookUpAll();
       const { layers, newestSeconds } = await this.chain(plan.target);
       const steps = plan.steps.flatMap((step) => this.summaries.get(step.number) ?? []);
       return { layers, baseLayers: this.baseLayers(plan.target), newestSeconds, steps };
@@ -105,46 +115,39 @@ export class Solver {
       // The first failure ends the others; nothing of this build runs on when it is reported.
       this.stop.abort(error);
       await Promise.allSettled(this.results.values());
+      await this.atHand.settle();
       throw error;
     }
   }
 
   /** Definition keys of all steps, in the order of the file: a parent's key is known before its child's. */
   private async computeKeys(): Promise<void> {
+    this.atHand.begin(this.input.plan.steps.flatMap(sourcesOf));
     for (const stage of this.input.plan.stages.values()) {
       let parent = this.stageBaseKey(stage.base);
       for (const step of stage.steps) {
         this.signal.throwIfAborted();
-        parent = (await this.definitionKey(step, parent)).key;
+        const { key } = await this.definitionKey(step, parent);
+        // A linked layer knows nothing of what is below it; what comes after stands on both.
+        parent = isLinked(step) ? hashParts('wharf.link.v1', [below(parent), { name: 'layer', value: key }]) : key;
+        this.standing.set(step.number, parent);
       }
     }
   }
 
   private async definitionKey(step: Step, parent: string): Promise<StepKey> {
     const files = new Map<string, string>();
-    const select: KeyInputs['select'] = async (source, paths, exclude) => {
-      if (source.from !== 'context') return paths.map(() => this.sourceKey(source));
-      const found = await this.inContext(step, paths, exclude);
-      for (const { entries } of found) for (const [path, identity] of entries) files.set(path, identity);
-      return found.map(({ digest }) => digest);
+    const select: KeyInputs['select'] = async (selection, exclude) => {
+      const { source } = selection;
+      if (source.from === 'stage' || source.from === 'image') return this.sourceKey(source);
+      const { digest, entries } = await this.atHand.identify(step, selection, exclude);
+      for (const [path, identity] of entries) files.set(path, identity);
+      return digest;
     };
     const key = await stepKey(step, { scope: this.input.scope, parent, select });
     this.keys.set(step.number, key);
     this.files.set(step.number, files);
     return key;
-  }
-
-  private async inContext(
-    step: Step,
-    paths: readonly string[],
-    exclude: readonly string[],
-  ): Promise<readonly SelectionIdentity[]> {
-    const { context } = this.input;
-    try {
-      return await identifyAll(context.tree, paths, exclude, context.fileHashes);
-    } catch (error) {
-      throw withPlace(error instanceof SourceMissing ? missingInContext(error, context) : error, step.place);
-    }
   }
 
   private stageBaseKey(base: StageBase): string {
@@ -156,7 +159,7 @@ export class Solver {
   private stageKey(index: number): string {
     const stage = this.stage(index);
     const last = stage.steps.at(-1);
-    const key = last === undefined ? undefined : this.keys.get(last.number)?.key;
+    const key = last === undefined ? undefined : this.standing.get(last.number);
     return key ?? this.stageBaseKey(stage.base);
   }
 
@@ -223,6 +226,7 @@ export class Solver {
 
   /** What the step stands on: its stage's base and the steps before it. */
   private async before(step: Step): Promise<Chain> {
+    if (isLinked(step)) return { layers: [], newestSeconds: 0, known: true };
     const stage = this.stage(step.stage);
     const base = await this.baseChain(stage.base);
     const earlier = stage.steps.filter(({ number }) => number < step.number);
@@ -310,6 +314,7 @@ export class Solver {
       timeSeconds: step.epochSeconds ?? below.newestSeconds,
       source: (source) => this.sourceTree(source),
       sourceLayers: (source) => this.sourceLayers(source),
+      secrets: this.input.secrets,
       emit: this.input.emit,
       signal: this.signal,
     });
@@ -325,14 +330,16 @@ export class Solver {
     below: Chain,
     hashes: ReadonlyMap<string, string> | undefined,
   ): Promise<string | undefined> {
-    const select: KeyInputs['select'] = async (source, paths, exclude) => {
-      if (source.from === 'context') return (await this.inContext(step, paths, exclude)).map(({ digest }) => digest);
+    const select: KeyInputs['select'] = async (selection, exclude) => {
+      const { source } = selection;
+      if (source.from === 'context' || source.from === 'remote') {
+        return (await this.atHand.identify(step, selection, exclude)).digest;
+      }
       const chain = await this.sourceChain(source);
-      const whole = chainKey(chain.layers.map(({ diffId }) => diffId));
-      if (step.op.kind === 'run') return paths.map(() => whole);
+      if (step.op.kind === 'run') return chainKey(chain.layers.map(({ diffId }) => diffId));
       const tree = await this.tree(chain.layers);
       const known: FileHashes = hashes === undefined ? (files) => hashFiles(tree, files, this.signal) : given(hashes);
-      return (await identifyAll(tree, paths, exclude, known)).map(({ digest }) => digest);
+      return (await identify(tree, selection, exclude, known)).digest;
     };
     const parent = chainKey(below.layers.map(({ diffId }) => diffId));
     try {
@@ -350,7 +357,7 @@ export class Solver {
   }
 
   private async sourceTree(source: SourceRef): Promise<ImageTree> {
-    if (source.from === 'context') return this.input.context.tree;
+    if (source.from === 'context' || source.from === 'remote') return this.atHand.tree(source);
     return this.tree((await this.sourceChain(source)).layers);
   }
 
@@ -423,21 +430,15 @@ function extend(base: Chain, results: readonly StepResult[]): Chain {
   };
 }
 
-function sourcesOf({ op }: Step): readonly SourceRef[] {
-  if (op.kind === 'copy') return [op.source];
-  if (op.kind === 'run') return op.mounts.flatMap((mount) => (mount.type === 'bind' ? [mount.source] : []));
-  return [];
-}
+const below = (parent: string): KeyPart => ({ name: 'below', value: parent });
 
-function identifyAll(
-  tree: ImageTree,
-  paths: readonly string[],
-  exclude: readonly string[],
-  hashes: FileHashes,
-): Promise<readonly SelectionIdentity[]> {
-  const ignore = exclude.length === 0 ? undefined : new IgnoreFile(exclude);
-  const excluded = ignore === undefined ? undefined : (path: string): boolean => ignore.ignores(path);
-  return Promise.all(paths.map((path) => identify(tree, path, excluded, hashes)));
+function sourcesOf({ op }: Step): readonly SourceRef[] {
+  if (op.kind === 'copy') return op.sources.map(({ source }) => source);
+  if (op.kind !== 'run') return [];
+  return op.mounts.flatMap((mount) => {
+    if (mount.type === 'bind') return [mount.source];
+    return mount.type === 'cache' && mount.base !== undefined ? [mount.base.source] : [];
+  });
 }
 
 class HashMissing extends Error {}

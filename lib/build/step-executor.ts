@@ -1,18 +1,17 @@
 /** Makes the layer of one step that the cache does not have. */
-import { IgnoreFile } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
 import { completeChangeset, type ImageTree, isWhiteout, type TarMember, writeLayer } from '../layers/index.js';
 import type { LayerIndexes } from '../layers/index.js';
 import { formatPlatform, type Platform, platformMatches } from '../oci/index.js';
-import type { ContentStore, Ids } from '../store/index.js';
+import type { Clock, ContentStore, Ids } from '../store/index.js';
 import type { EmitEvent } from './build-log.js';
+import type { BuildSecretValues } from './build-secrets.js';
 import type { Change } from './changed-tree.js';
-import { changeMembers, copyChanges } from './copy-step.js';
-import { missingInTree } from './missing-source.js';
-import { findOwner } from './owners.js';
+import { changeMembers, copyChanges, newestSource } from './copy-step.js';
+import { findOwner, type Owner } from './owners.js';
+import { Redaction } from './redaction.js';
 import { runStep } from './run-step.js';
 import type { Sandbox, SandboxMount } from './sandbox.js';
-import { SourceMissing } from './selection.js';
 import type { CachedStep } from './step-cache.js';
 import type { CopyOp, Layer, RunMount, RunOp, SourceRef, Step } from './steps.js';
 import { workdirChanges } from './workdir-step.js';
@@ -24,6 +23,8 @@ export interface StepExecutorDeps {
   readonly sandbox?: Sandbox;
   /** Of this machine: what RUN can run. */
   readonly platform: Platform;
+  /** For the time limit of a RUN; no limit when absent. */
+  readonly limit?: { readonly clock: Clock; readonly timeoutMs: number };
 }
 
 export interface ExecutionInput {
@@ -36,6 +37,7 @@ export interface ExecutionInput {
   readonly source: (source: SourceRef) => Promise<ImageTree>;
   /** Layers that a source stands for; the context becomes one. */
   readonly sourceLayers: (source: SourceRef) => Promise<readonly Layer[]>;
+  readonly secrets: BuildSecretValues;
   readonly emit: EmitEvent;
   readonly signal: AbortSignal;
 }
@@ -68,24 +70,33 @@ export class StepExecutor {
   }
 
   private async copy(op: CopyOp, input: ExecutionInput, warn: (message: string) => void): Promise<readonly Change[]> {
-    const exclude = op.exclude.length === 0 ? undefined : new IgnoreFile(op.exclude);
-    const source = await input.source(op.source);
+    const sources = await Promise.all(
+      op.sources.map(async (spec) => ({ spec, tree: await input.source(spec.source), where: whereOf(spec.source) })),
+    );
+    // Nothing of the image is known to a linked layer, not even its time.
+    const timeSeconds = op.link && input.step.epochSeconds === undefined ? newestSource(sources) : input.timeSeconds;
+    return copyChanges({
+      op,
+      target: input.target,
+      sources,
+      ...(op.owner === undefined ? {} : { owner: await this.owner(op.owner, op.link, input.target) }),
+      timeSeconds,
+      content: this.deps.content,
+      warn,
+      signal: input.signal,
+    });
+  }
+
+  private async owner(text: string, link: boolean, target: ImageTree): Promise<Owner> {
     try {
-      return await copyChanges({
-        op,
-        target: input.target,
-        source,
-        ...(op.owner === undefined ? {} : { owner: await findOwner(input.target, op.owner) }),
-        ...(exclude === undefined ? {} : { exclude: (path: string) => exclude.ignores(path) }),
-        timeSeconds: input.timeSeconds,
-        content: this.deps.content,
-        warn,
-        signal: input.signal,
-      });
+      return await findOwner(target, text);
     } catch (error) {
-      if (!(error instanceof SourceMissing)) throw error;
-      const where = op.source.from === 'image' ? `image ${op.source.image.name}` : 'the stage it is copied from';
-      throw missingInTree(error, source, where);
+      if (!link || !(error instanceof AppError) || error.code !== 'BUILD_OWNER_UNKNOWN') throw error;
+      const message = `--chown=${text} with --link: a linked layer knows no names, since it is made without the image`;
+      throw new AppError(error.code, message, {
+        kind: 'failed',
+        hint: 'give numbers, like 1000:1000, or leave out --link',
+      });
     }
   }
 
@@ -133,21 +144,100 @@ export class StepExecutor {
     const mounts = await Promise.all(step.op.mounts.map((mount) => this.mount(mount, input)));
     const { layers, target, timeSeconds, emit, signal } = input;
     return runStep(
-      { step, sandbox, runId: ids.hex(8), layers, lower: target, mounts, timeSeconds, emit, signal },
+      {
+        step,
+        sandbox,
+        runId: ids.hex(8),
+        layers,
+        lower: target,
+        mounts: mounts.filter((mount) => mount !== undefined),
+        secretEnv: secretEnv(step.op, input.secrets),
+        redaction: new Redaction(input.secrets),
+        timeSeconds,
+        emit,
+        signal,
+        ...(this.deps.limit === undefined ? {} : { limit: this.deps.limit }),
+      },
       (changes) => this.layer(changes, signal),
     );
   }
 
-  private async mount(mount: RunMount, input: ExecutionInput): Promise<SandboxMount> {
-    if (mount.type !== 'bind') return mount;
-    const tree = await input.source(mount.source);
-    const path = tree.resolve(mount.path);
-    if (path !== '' && tree.exact(path) === undefined) {
-      throw new AppError('BUILD_MOUNT_SOURCE_MISSING', `the bind mount's source ${mount.path} is not there`, {
-        kind: 'not-found',
-      });
+  /** @returns undefined for a secret that is not given and not required */
+  private async mount(mount: RunMount, input: ExecutionInput): Promise<SandboxMount | undefined> {
+    switch (mount.type) {
+      case 'tmpfs':
+        return mount;
+      case 'secret': {
+        const { target, mode, uid, gid } = mount;
+        const content = secretOf(mount, input.secrets);
+        if (content === undefined || target === undefined) return undefined;
+        return { type: 'secret', target, content, mode, uid, gid };
+      }
+      case 'cache': {
+        const { base, ...rest } = mount;
+        return base === undefined ? rest : { ...rest, base: await mountSource(mount.type, base, input) };
+      }
+      case 'bind':
+        return {
+          type: 'layers',
+          target: mount.target,
+          readonly: mount.readonly,
+          ...(await mountSource(mount.type, mount, input)),
+        };
+      default:
+        return mount satisfies never;
     }
-    const layers = await input.sourceLayers(mount.source);
-    return { type: 'layers', target: mount.target, layers, path, readonly: mount.readonly };
+  }
+}
+
+async function mountSource(
+  type: string,
+  from: { readonly source: SourceRef; readonly path: string },
+  input: ExecutionInput,
+): Promise<{ readonly layers: readonly Layer[]; readonly path: string }> {
+  const tree = await input.source(from.source);
+  const path = tree.resolve(from.path);
+  const entry = path === '' ? undefined : tree.exact(path);
+  if (path !== '' && (entry === undefined || (type === 'cache' && entry.type !== 'directory'))) {
+    const what = entry === undefined ? 'is not there' : `is a ${entry.type}, not a folder`;
+    throw new AppError('BUILD_MOUNT_SOURCE_MISSING', `the ${type} mount's source ${from.path} ${what}`, {
+      kind: 'not-found',
+    });
+  }
+  return { layers: await input.sourceLayers(from.source), path };
+}
+
+function secretOf(mount: RunMount & { readonly type: 'secret' }, secrets: BuildSecretValues): Uint8Array | undefined {
+  const value = secrets.get(mount.id);
+  if (value !== undefined || !mount.required) return value;
+  throw new AppError('BUILD_SECRET_MISSING', `the secret ${JSON.stringify(mount.id)} is required and was not given`, {
+    kind: 'invalid',
+    hint: 'give it with the build, or leave out "required"',
+    details: { secret: mount.id, word: '--mount' },
+  });
+}
+
+function secretEnv(op: RunOp, secrets: BuildSecretValues): ReadonlyMap<string, string> {
+  const env = new Map<string, string>();
+  for (const mount of op.mounts) {
+    if (mount.type !== 'secret' || mount.env === undefined) continue;
+    const value = secretOf(mount, secrets);
+    if (value !== undefined) env.set(mount.env, Buffer.from(value).toString('utf8'));
+  }
+  return env;
+}
+
+function whereOf(source: SourceRef): string {
+  switch (source.from) {
+    case 'context':
+      return 'the build context';
+    case 'stage':
+      return 'the stage it is copied from';
+    case 'image':
+      return `image ${source.image.name}`;
+    case 'remote':
+      return source.remote.url;
+    default:
+      return source satisfies never;
   }
 }

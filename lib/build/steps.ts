@@ -7,11 +7,40 @@ import type { Descriptor, Digest, Platform } from '../oci/index.js';
 import type { Place } from './build-errors.js';
 import type { LayerOrigin } from './remote-images.js';
 
-/** Where files come from: the build context, an earlier stage, or an image that no stage starts from. */
+/**
+ * Where files come from: the build context, an earlier stage, an image that no stage starts from, or a place on the
+ * network that ADD fetches.
+ */
 export type SourceRef =
   | { readonly from: 'context' }
   | { readonly from: 'stage'; readonly stage: number }
-  | { readonly from: 'image'; readonly image: BaseImage };
+  | { readonly from: 'image'; readonly image: BaseImage }
+  | { readonly from: 'remote'; readonly remote: RemoteRef };
+
+/** What ADD fetches: one file, or the files of a commit. */
+export type RemoteRef =
+  | {
+      readonly kind: 'http';
+      readonly url: string;
+      /** The last name of the URL's path. */
+      readonly name: string;
+      /** `--checksum`. */
+      readonly checksum?: Digest;
+    }
+  | {
+      readonly kind: 'git';
+      /** Without fragment and query. */
+      readonly url: string;
+      /** Branch, tag, `refs/…` or commit; empty for the default branch. */
+      readonly ref: string;
+      /** Inside the repository, without slashes around it; empty for all of it. */
+      readonly subfolder: string;
+      readonly keepGitFolder: boolean;
+      /** A commit must begin so: `--checksum`. */
+      readonly checksum?: string;
+      /** Whether a repository with submodules may be taken without them. */
+      readonly skipSubmodules: boolean;
+    };
 
 /** An image that was looked up: enough to build on it without reading a layer. */
 export interface BaseImage {
@@ -42,13 +71,24 @@ export interface WorkdirOp {
   readonly user: string;
 }
 
+/** One source of COPY or ADD. */
+export interface CopySource {
+  readonly source: SourceRef;
+  /** Absolute path or pattern inside the source; a trailing slash is kept. */
+  readonly path: string;
+  /** The path is a name as it stands: `*` in it is no pattern. */
+  readonly literal?: true;
+  /** `--parents`: what is copied of `path`, as a pattern below it; folders on the way come along. */
+  readonly below?: string;
+  /** A tar archive is unpacked, as ADD does with files of the context. */
+  readonly unpack: boolean;
+  /** `ADD --checksum` of a file: its content must be this. */
+  readonly checksum?: Digest;
+}
+
 export interface CopyOp {
   readonly kind: 'copy';
-  /** ADD: tar archives of the source are unpacked. */
-  readonly unpack: boolean;
-  readonly source: SourceRef;
-  /** Absolute paths or patterns inside the source; a trailing slash is kept. */
-  readonly paths: readonly string[];
+  readonly sources: readonly CopySource[];
   /** Heredoc sources. */
   readonly inline: readonly { readonly name: string; readonly content: string }[];
   /** Absolute; a trailing slash is kept. */
@@ -58,9 +98,13 @@ export interface CopyOp {
   /** `--chmod`, octal or symbolic. */
   readonly mode?: string;
   readonly exclude: readonly string[];
+  /** `--link`: the layer is made on an empty root, so that it stays the same whatever is below it. */
+  readonly link: boolean;
 }
 
 export type RunNetwork = 'default' | 'none' | 'host';
+/** `insecure` runs with all rights of the host's root, where the host allows it. */
+export type RunSecurity = 'sandbox' | 'insecure';
 
 export type RunMount =
   | { readonly type: 'tmpfs'; readonly target: string; readonly sizeBytes?: number }
@@ -70,6 +114,20 @@ export type RunMount =
       readonly id: string;
       readonly sharing: 'shared' | 'private' | 'locked';
       readonly readonly: boolean;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+      /** What an empty cache starts with. */
+      readonly base?: { readonly source: SourceRef; readonly path: string };
+    }
+  | {
+      /** A value that comes with the request; never part of a key, a layer, a record or a log. */
+      readonly type: 'secret';
+      readonly id: string;
+      /** Absent when only a variable is set. */
+      readonly target?: string;
+      readonly env?: string;
+      readonly required: boolean;
       readonly mode: number;
       readonly uid: number;
       readonly gid: number;
@@ -94,6 +152,7 @@ export interface RunOp {
   readonly user: string;
   readonly cwd: string;
   readonly network: RunNetwork;
+  readonly security: RunSecurity;
   readonly mounts: readonly RunMount[];
   /** A heredoc that starts with `#!`, mounted at `/dev/pipes/<name>`. */
   readonly script?: { readonly name: string; readonly content: string };

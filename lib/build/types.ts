@@ -146,10 +146,19 @@ export interface LoggedBuildEvent {
   readonly event: BuildEvent;
 }
 
+export interface SubmitOptions {
+  readonly idempotencyKey?: string;
+  /**
+   * Values for `RUN --mount=type=secret` and the credentials of ADD, by id. Kept sealed, apart from the request, until
+   * the build has ended.
+   */
+  readonly secrets?: ReadonlyMap<string, Uint8Array>;
+}
+
 /** The building service: any host may submit, one worker at a time runs a build. */
 export interface Builds {
   /** Writes the record and queues the work. The same idempotency key gives the same build. */
-  submit(request: BuildRequest, options?: { readonly idempotencyKey?: string }): Promise<Build>;
+  submit(request: BuildRequest, options?: SubmitOptions): Promise<Build>;
   get(id: string): Promise<Build | undefined>;
   /** Newest first. */
   list(options?: {

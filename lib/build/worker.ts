@@ -8,13 +8,20 @@ import type { Clock, Ids, Logger, Queue, QueueMessage, RecordStore, StoredRecord
 import { toBuildError } from './build-errors.js';
 import { BuildLogWriter, type EmitEvent, leaseLost } from './build-log.js';
 import { type BuildRecord, buildKey, decodeMessage, isFinal, leaseKey, OPEN_LIST } from './build-records.js';
+import type { BuildSecretValues } from './build-secrets.js';
 import type { BuildService } from './builds.js';
 import type { Build, BuildRequest, BuildResult } from './types.js';
 
 /** Builds one request: `ImageBuilder.build`. */
 export type BuildFunction = (
   request: BuildRequest,
-  context: { readonly id: string; readonly emit: EmitEvent; readonly signal: AbortSignal },
+  context: {
+    readonly id: string;
+    readonly emit: EmitEvent;
+    readonly signal: AbortSignal;
+    /** Values of secret mounts; none when absent. */
+    readonly secrets?: BuildSecretValues;
+  },
 ) => Promise<BuildResult>;
 
 export interface BuildWorkerDeps {
@@ -64,6 +71,7 @@ export class BuildWorker {
   /** Looks after builds that a crash left behind, then takes messages until `stop`. */
   async start(): Promise<void> {
     await this.recover();
+    await this.deps.builds.sweepSecrets();
     const slots = this.options.slots ?? 1;
     this.loops = Array.from({ length: slots }, () => this.loop());
   }
@@ -226,7 +234,8 @@ export class BuildWorker {
     let outcome: Pick<Build, 'status' | 'result' | 'error'>;
     try {
       signal.throwIfAborted();
-      const result = await this.deps.build(request, { id, emit: log.emit, signal });
+      const secrets = await builds.secrets(id);
+      const result = await this.deps.build(request, { id, emit: log.emit, signal, secrets });
       outcome = { status: 'succeeded', result };
     } catch (error) {
       const reason: unknown = signal.aborted ? signal.reason : error;

@@ -166,8 +166,9 @@ describe('COPY', () => {
     ['COPY a.txt b.txt /dest', 'BUILD_DESTINATION_INVALID', /2 sources need a folder/],
     ['COPY src /app/old.txt', 'BUILD_DESTINATION_INVALID', /app\/old.txt in the image is a file/],
     ['COPY --chown=nobody a.txt /', 'BUILD_OWNER_UNKNOWN', /"nobody" has no entry/],
-    ['COPY --parents a.txt /', 'BUILD_UNSUPPORTED_COPY_PARENTS', /not offered/],
-    ['ADD https://example.com/x /', 'BUILD_UNSUPPORTED_ADD_REMOTE', /not offered/],
+    ['COPY --parents ./src/./y /', 'BUILD_COPY_SOURCE_MISSING', /"src\/y" is not in the build context/],
+    ['COPY --link --chown=app a.txt /', 'BUILD_OWNER_UNKNOWN', /--link: a linked layer knows no names/],
+    ['ADD ssh://example.com/x /', 'BUILD_UNSUPPORTED_ADD_REMOTE', /over ssh are not offered/],
     ['COPY --from=later a /', 'BUILD_BASE_UNKNOWN', /later/],
   ])('%s fails with %s and the line', async (instruction, code, message) => {
     const files = { 'a.txt': 'a', 'b.txt': 'b', secret: 's', '.dockerignore': 'secret', 'src/': {}, 'src/x': 'x' };

@@ -19,7 +19,7 @@ const step = (op: StepOp, more: Partial<Step> = {}): Step => ({
 const inputs = {
   scope: 's',
   parent: 'p',
-  select: async (_: unknown, paths: readonly string[]) => paths.map((path) => `content ${path}`),
+  select: async ({ path }: { readonly path: string }) => `content ${path}`,
 };
 const keyOf = async (op: StepOp, more: Partial<Step> = {}, other: object = {}): Promise<string> =>
   (await stepKey(step(op, more), { ...inputs, ...other })).key;
@@ -32,23 +32,38 @@ const run: RunOp = {
   user: 'u',
   cwd: '/w',
   network: 'default',
+  security: 'sandbox',
   mounts: [
     { type: 'cache', target: '/c', id: 'c', sharing: 'shared', readonly: false, mode: 0o755, uid: 0, gid: 0 },
     { type: 'tmpfs', target: '/t', sizeBytes: 5 },
+    {
+      type: 'cache',
+      target: '/e',
+      id: 'e',
+      sharing: 'locked',
+      readonly: true,
+      mode: 0o700,
+      uid: 1,
+      gid: 2,
+      base: { source: { from: 'context' }, path: '/base' },
+    },
+    { type: 'secret', id: 's', target: '/s', env: 'S', required: true, mode: 0o400, uid: 3, gid: 4 },
     { type: 'bind', target: '/b', source: { from: 'context' }, path: '/src', readonly: true },
   ],
   script: { name: 'EOF', content: '#!/bin/sh' },
 };
 const copy: CopyOp = {
   kind: 'copy',
-  unpack: false,
-  source: { from: 'context' },
-  paths: ['/a', '/b'],
+  sources: [
+    { source: { from: 'context' }, path: '/a', below: 'x/**', unpack: false },
+    { source: { from: 'context' }, path: '/b', unpack: true },
+  ],
   inline: [{ name: 'f', content: 'c' }],
   destination: '/d/',
   owner: '1:2',
   mode: '755',
   exclude: ['x'],
+  link: false,
 };
 const workdir: WorkdirOp = { kind: 'workdir', path: '/w', user: 'u' };
 
@@ -99,7 +114,7 @@ describe('a step key', () => {
       keyOf(run, { epochSeconds: 0 }),
       keyOf(run, { epochSeconds: 1 }),
       keyOf({ ...run, network: 'none' }),
-      keyOf(run, {}, { select: async (_s: unknown, paths: readonly string[]) => paths.map(() => 'other') }),
+      keyOf(run, {}, { select: async () => 'other' }),
     ]);
     expect(new Set(keys).size).toBe(keys.length);
   });

@@ -154,7 +154,7 @@ describe('the config', () => {
       Promise.resolve(base(name, name === 'evil' ? { OnBuild: ['COPY --from=secrets / /x'] } : {}));
     const made = await plan('FROM scratch AS secrets\nCOPY key /\nFROM evil', { base: hijack });
     expect(made.steps.map((step) => step.op)).toMatchObject([
-      { source: { from: 'image', image: { name: 'secrets' } } },
+      { sources: [{ source: { from: 'image', image: { name: 'secrets' } } }] },
     ]);
   });
 });
@@ -209,11 +209,14 @@ describe('what is not offered or wrong is refused with its place', () => {
   test.each([
     ['FROM unknown', 'BUILD_BASE_UNKNOWN', 1, 6],
     ['FROM ${NONE}', 'BUILD_BASE_INVALID', 1, 6],
-    ['FROM busybox\nRUN --security=insecure x', 'BUILD_UNSUPPORTED_RUN_SECURITY', 2, 5],
+    ['FROM busybox\nRUN --device=x y', 'BUILD_UNSUPPORTED_RUN_DEVICE', 2, 5],
     ['FROM busybox\nRUN --network=bridge x', 'DOCKERFILE_FLAG', 2, 5],
     ['FROM busybox\nRUN --mount=type=ssh,required x', 'BUILD_UNSUPPORTED_MOUNT_SSH', 2, 5],
     ['FROM busybox\nRUN --mount=type=tmpfs x', 'BUILD_MOUNT_INVALID', 2, 5],
-    ['FROM busybox\nADD --checksum=sha256:1 http://x/ /', 'BUILD_UNSUPPORTED_ADD_CHECKSUM', 2, 5],
+    ['FROM busybox\nADD --checksum=sha256:1 http://x/ /', 'BUILD_CHECKSUM_INVALID', 2, 5],
+    ['FROM busybox\nCOPY http://x/y /', 'BUILD_REMOTE_INVALID', 2, 6],
+    ['FROM busybox\nADD git@github.com:a/b.git /', 'BUILD_UNSUPPORTED_ADD_REMOTE', 2, 5],
+    ['FROM busybox\nADD https://u:p@x/y /', 'BUILD_REMOTE_INVALID', 2, 5],
     ['FROM busybox\nCOPY --chmod=99 a /', 'DOCKERFILE_CHMOD', 2, 14],
     ['FROM busybox\nCOPY --from=$X a /', 'BUILD_FROM_INVALID', 2, 13],
     ['FROM busybox\nEXPOSE $P', 'DOCKERFILE_PORT', 2, 1],

@@ -1,0 +1,98 @@
+/**
+ * Sources whose files are there before any step runs: the context, and what ADD fetches. Their part of a key is what
+ * they hold, known without making a layer.
+ */
+import { AppError } from '../errors/index.js';
+import type { ImageTree } from '../layers/index.js';
+import { withPlace } from './build-errors.js';
+import type { BuildContext } from './context.js';
+import type { Selection } from './keys.js';
+import { missingInContext, missingInTree } from './missing-source.js';
+import type { RemoteFiles } from './remote-files.js';
+import { mismatch } from './remote-http.js';
+import { identify, type SelectionIdentity, selectSources, SourceMissing } from './selection.js';
+import type { RemoteRef, SourceRef, Step } from './steps.js';
+
+export type SourceAtHand = SourceRef & { readonly from: 'context' | 'remote' };
+
+export class SourcesAtHand {
+  private readonly remotes = new Map<string, Promise<RemoteFiles>>();
+
+  constructor(
+    private readonly context: BuildContext,
+    private readonly fetch: (remote: RemoteRef) => Promise<RemoteFiles>,
+  ) {}
+
+  /** @throws AppError with the step's place: BUILD_COPY_SOURCE_MISSING, BUILD_CHECKSUM_…, and what fetching throws */
+  async identify(step: Step, selection: Selection, exclude: readonly string[]): Promise<SelectionIdentity> {
+    const { source } = selection;
+    try {
+      return source.from === 'remote'
+        ? await this.inRemote(source.remote, selection, exclude)
+        : await this.inContext(selection, exclude);
+    } catch (error) {
+      throw withPlace(error, step.place);
+    }
+  }
+
+  async tree(source: SourceAtHand): Promise<ImageTree> {
+    return source.from === 'context' ? this.context.tree : (await this.remote(source.remote)).tree;
+  }
+
+  /** Begins to fetch, so that everything is on its way at once. Errors come when the files are asked for. */
+  begin(sources: readonly SourceRef[]): void {
+    for (const source of sources) {
+      if (source.from === 'remote') this.remote(source.remote).catch(() => undefined);
+    }
+  }
+
+  /** Waits until nothing is being fetched any more. */
+  async settle(): Promise<void> {
+    await Promise.allSettled(this.remotes.values());
+  }
+
+  /** Each place on the network is asked once in a build. */
+  private remote(remote: RemoteRef): Promise<RemoteFiles> {
+    const key = JSON.stringify(remote);
+    const known = this.remotes.get(key) ?? this.fetch(remote);
+    this.remotes.set(key, known);
+    return known;
+  }
+
+  private async inContext(selection: Selection, exclude: readonly string[]): Promise<SelectionIdentity> {
+    const { context } = this;
+    try {
+      await this.checkChecksum(selection);
+      return await identify(context.tree, selection, exclude, context.fileHashes);
+    } catch (error) {
+      throw error instanceof SourceMissing ? missingInContext(error, context) : error;
+    }
+  }
+
+  private async inRemote(
+    remote: RemoteRef,
+    selection: Selection,
+    exclude: readonly string[],
+  ): Promise<SelectionIdentity> {
+    const { tree, fileHashes } = await this.remote(remote);
+    try {
+      return await identify(tree, selection, exclude, fileHashes);
+    } catch (error) {
+      throw error instanceof SourceMissing ? missingInTree(error, tree, remote.url) : error;
+    }
+  }
+
+  /** `ADD --checksum` of a file of the context. @throws AppError BUILD_CHECKSUM_MISMATCH, BUILD_CHECKSUM_INVALID */
+  private async checkChecksum({ path, literal, checksum }: Selection): Promise<void> {
+    if (checksum === undefined) return;
+    const [only, ...others] = selectSources(this.context.tree, path, literal);
+    if (only?.entry?.type !== 'file' || others.length > 0) {
+      throw new AppError('BUILD_CHECKSUM_INVALID', `--checksum needs one file, and ${path} is not one`, {
+        hint: 'the path of a file',
+        details: { word: '--checksum' },
+      });
+    }
+    const actual = `sha256:${(await this.context.fileHashes([only.entry])).get(only.entry.inode) ?? ''}`;
+    if (actual !== checksum) throw mismatch(path, checksum, actual);
+  }
+}
