@@ -11,6 +11,7 @@ import { images } from './commands/images.js';
 import { logs } from './commands/logs.js';
 import { ps } from './commands/ps.js';
 import { rollback } from './commands/rollback.js';
+import { registryStats, verifyRegistry } from './commands/registry.js';
 import { remove, stop } from './commands/stop.js';
 import { up } from './commands/up.js';
 import { type ConnectionInput, findConnection } from './connection.js';
@@ -54,6 +55,7 @@ export function program(deps: CliDeps): Command {
   addLooking(wharf, deps);
   addStopping(wharf, deps);
   addClusters(wharf, deps);
+  addRegistry(wharf, deps);
   wharf.addCommand(inherited(dockerfileCommand(deps), wharf));
   return wharf;
 }
@@ -253,6 +255,16 @@ function addClusters(wharf: Command, deps: CliDeps): void {
       const input = defined({ name, force, timeoutSeconds: timeout, json });
       await removeCluster(input, await connected(deps, options));
     });
+}
+
+function addRegistry(wharf: Command, deps: CliDeps): void {
+  const registry = wharf.command('registry').description('what the registry stores');
+  talking(registry.command('stats'))
+    .description('how much it holds, and what it saves by keeping every blob once')
+    .action(async (options: Shared) => registryStats(defined({ json: options.json }), await connected(deps, options)));
+  talking(registry.command('verify'))
+    .description('read everything back and hash it again; fails when something is damaged')
+    .action(async (options: Shared) => verifyRegistry(defined({ json: options.json }), await connected(deps, options)));
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {

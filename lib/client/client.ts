@@ -17,7 +17,8 @@ import type {
   TaskLogLine,
   TaskSpec,
 } from '../platform/index.js';
-import { follow } from './event-stream.js';
+import type { RegistryStats, VerifyEvent } from '../registry/index.js';
+import { follow, parseEvents } from './event-stream.js';
 import { Transport, type TransportOptions } from './transport.js';
 
 export interface PageQuery {
@@ -106,6 +107,12 @@ export class WharfClient {
     get: (reference: string): Promise<ImageView> => this.transport.call('GET', `/v1/images/${segment(reference)}`),
   };
 
+  readonly registry = {
+    stats: (): Promise<RegistryStats> => this.transport.call('GET', '/v1/registry/stats'),
+    /** Reads everything back; the last event is `finished`. */
+    verify: (settings: CallSettings = {}): AsyncIterable<VerifyEvent> => this.verifyRegistry(settings),
+  };
+
   readonly clusters = {
     put: (name: string, spec: ClusterSpec): Promise<Cluster> =>
       this.transport.call('PUT', clusterPath(name), { json: spec }),
@@ -186,6 +193,14 @@ export class WharfClient {
       (await this.transport.call<{ tokens: readonly ApiTokenInfo[] }>('GET', '/v1/tokens')).tokens,
     revoke: (id: string): Promise<void> => this.transport.call('DELETE', `/v1/tokens/${segment(id)}`),
   };
+
+  private async *verifyRegistry(settings: CallSettings): AsyncIterable<VerifyEvent> {
+    const headers = { accept: 'text/event-stream' };
+    const response = await this.transport.send('POST', '/v1/registry/verify', { headers, ...settings });
+    for await (const event of parseEvents((response.body ?? []) as AsyncIterable<Uint8Array>)) {
+      yield JSON.parse(event.data) as VerifyEvent;
+    }
+  }
 
   private async *followBuild(id: string, settings: CallSettings): AsyncIterable<LoggedBuildEvent> {
     const events = follow(this.transport, `/v1/builds/${segment(id)}/log`, {

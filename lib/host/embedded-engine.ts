@@ -24,6 +24,7 @@ export interface EmbeddedEngine {
   readonly engine: Engine;
   readonly sandbox: Sandbox;
   readonly scope: HostScope;
+  readonly layers: UnpackedLayers;
   /** Takes bridge, namespaces and rules away when no container runs any more. */
   readonly tidy: () => Promise<void>;
 }
@@ -73,6 +74,7 @@ export async function openEmbeddedEngine(
   return {
     engine,
     scope,
+    layers,
     sandbox: await OverlaySandbox.open({ scope, runc, network, layers }),
     tidy: async () => {
       if ((await containers.list()).length === 0) await sweepHost({ scope, clock }, new Set());

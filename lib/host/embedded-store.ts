@@ -17,6 +17,8 @@ export interface EmbeddedStore {
   readonly content: ContentStore;
   readonly secrets: SecretStore;
   readonly buildQueue: Queue;
+  /** Removes some of the records that have expired; gives how many. */
+  sweepExpired(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -33,6 +35,7 @@ export async function openEmbeddedStore(folder: DataFolder): Promise<EmbeddedSto
     content: new ContentStore(blobs, records, clock),
     secrets: new RecordsSecretStore(records, { key }),
     buildQueue: new RecordsQueue(records, { clock, ids }, { name: 'builds' }),
+    sweepExpired: () => records.sweepExpired(),
     close: () => records.close(),
   };
 }

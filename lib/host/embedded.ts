@@ -8,7 +8,8 @@ import { ApiTokens, RegistryTokens, TokenKeys } from '../auth/index.js';
 import { BuildService, BuildWorker, ImageBuilder } from '../build/index.js';
 import { createApiApp, createConsole, createFront, serve } from '../http/index.js';
 import { platformOfArch } from '../oci/index.js';
-import { createPlatform, localCapacity } from '../platform/index.js';
+import { createPlatform, imagesInUse, localCapacity } from '../platform/index.js';
+import { Collector } from '../registry/collector/index.js';
 import { createRegistryApp } from '../registry/http/index.js';
 import { Registry } from '../registry/index.js';
 import type { Logger } from '../store/index.js';
@@ -17,6 +18,7 @@ import { type Connection, DataFolder } from './data-folder.js';
 import { ecsDoor, openAwsKeys } from './ecs-door.js';
 import { openEmbeddedEngine } from './embedded-engine.js';
 import { type EmbeddedStore, openEmbeddedStore } from './embedded-store.js';
+import { EmbeddedUpkeep } from './embedded-upkeep.js';
 import { VERSION } from './version.js';
 
 export interface EmbeddedOptions {
@@ -84,7 +86,7 @@ async function compose(
   const registryApp = createRegistryApp({ registry, apiTokens: tokens, registryTokens, clock, logger });
 
   const front = createFront({ clock, logger: logger.child({ part: 'front' }) });
-  const { engine, sandbox, scope, tidy } = await openEmbeddedEngine(
+  const { engine, sandbox, scope, layers, tidy } = await openEmbeddedEngine(
     { folder, store, images: registry, targetGroups: front, logger },
     { region, accountId: options.accountId ?? '000000000000', isOwnRegistry },
   );
@@ -118,11 +120,24 @@ async function compose(
       }),
       routing: front,
       logs: { open: (taskArn, container, logOptions) => engine.logs(taskArn, container, logOptions) },
+      exec: {
+        open: (taskArn, { container, command, terminal }) =>
+          engine.exec(taskArn, container, { args: command, ...(terminal === undefined ? {} : { terminal }) }),
+      },
     },
     { platform: machine, isOwnRegistry },
   );
   engine.onEvent((event) => {
     platform.reconciler.apply(event).catch((error: unknown) => logger.warn('an ECS event was not applied', { error }));
+  });
+
+  const pins = { list: () => imagesInUse(records) };
+  const upkeep = new EmbeddedUpkeep({
+    collector: new Collector({ records, content, clock, pins }),
+    layers,
+    sweepExpired: store.sweepExpired,
+    clock,
+    logger: logger.child({ part: 'upkeep' }),
   });
 
   const closing = new AbortController();
@@ -144,12 +159,14 @@ async function compose(
   await platform.start();
   await engine.start();
   await worker.start();
+  upkeep.start();
   const connection = { url: server.url, registry: new URL(server.url).host, ecs: server.url, token };
   await folder.writeConnection(connection);
   return {
     ...connection,
     scopeId: scope.id,
     async close() {
+      await upkeep.stop();
       await worker.stop();
       await platform.stop();
       await engine.stop();

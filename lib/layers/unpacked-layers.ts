@@ -6,10 +6,12 @@
  * have told whether it reached the disk.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoCode } from '../errors/index.js';
 import { type Digest, Digester, digestHex } from '../oci/index.js';
+import type { Clock } from '../store/index.js';
+import { systemClock } from '../store/clock-system.js';
 import { digesting } from './byte-stream.js';
 import { extractTar } from './gnu-tar.js';
 import type { LayerDescriptor } from './layer-index.js';
@@ -26,6 +28,8 @@ export interface UnpackedLayer {
   readonly name: string;
   /** Bytes of all contents. */
   readonly sizeBytes: number;
+  /** When it was last asked for. */
+  readonly usedMs: number;
 }
 
 /** So many characters of base 32: 130 bits, and 127 layers fit into the options of one mount. */
@@ -35,15 +39,20 @@ const NOTES = '.notes';
 
 export class UnpackedLayers {
   private readonly running = new Map<Digest, Promise<string>>();
+  private readonly leaving = new Map<Digest, Promise<boolean>>();
 
   private constructor(
     private readonly content: LayerContent,
     /** Absolute; the working folder for mounts. */
     readonly directory: string,
+    private readonly clock: Clock,
   ) {}
 
   /** Opens the cache in a folder, and removes what killed processes and earlier starts of the machine left there. */
-  static async open(deps: { readonly content: LayerContent }, base: string): Promise<UnpackedLayers> {
+  static async open(
+    deps: { readonly content: LayerContent; readonly clock?: Clock },
+    base: string,
+  ): Promise<UnpackedLayers> {
     const boot = (await bootId()).slice(0, 8);
     const directory = join(base, boot);
     for (const part of [TEMPORARY, NOTES]) await mkdir(join(directory, part), { recursive: true, mode: 0o700 });
@@ -53,7 +62,7 @@ export class UnpackedLayers {
     for (const leftover of await readdir(join(directory, TEMPORARY))) {
       if (!(await isAlive(leftover))) await rm(join(directory, TEMPORARY, leftover), { recursive: true, force: true });
     }
-    return new UnpackedLayers(deps.content, directory);
+    return new UnpackedLayers(deps.content, directory, deps.clock ?? systemClock);
   }
 
   /**
@@ -83,6 +92,25 @@ export class UnpackedLayers {
     await rm(this.note(name), { force: true });
   }
 
+  /**
+   * Removes a layer, unless someone of this process has asked for it since then. The caller has seen that nothing has it
+   * mounted.
+   * @returns whether it was removed
+   */
+  async evict(diffId: Digest, unusedSinceMs: number): Promise<boolean> {
+    if (this.running.has(diffId) || this.leaving.has(diffId)) return false;
+    const work = this.removeUnused(diffId, unusedSinceMs).finally(() => this.leaving.delete(diffId));
+    this.leaving.set(diffId, work);
+    return work;
+  }
+
+  private async removeUnused(diffId: Digest, unusedSinceMs: number): Promise<boolean> {
+    const note = await this.read(layerName(diffId));
+    if (note === undefined || note.usedMs >= unusedSinceMs) return false;
+    await this.remove(diffId);
+    return true;
+  }
+
   /** The layers that are unpacked now. */
   async list(): Promise<readonly UnpackedLayer[]> {
     const names = (await readdir(this.directory)).filter((name) => !name.startsWith('.')).sort();
@@ -96,7 +124,9 @@ export class UnpackedLayers {
   }
 
   private async find(layer: { readonly descriptor: LayerDescriptor; readonly diffId: Digest }): Promise<string> {
+    await this.leaving.get(layer.diffId);
     const name = layerName(layer.diffId);
+    await this.touch(name);
     if (!(await exists(join(this.directory, name)))) await this.unpack(layer, name);
     return name;
   }
@@ -115,7 +145,7 @@ export class UnpackedLayers {
       await extractTar(writeTar(counting(members, size)), target);
       checkDiffId(descriptor, digester.digest(), diffId);
       await chmod(target, 0o755);
-      const note: UnpackedLayer = { diffId, name, sizeBytes: size.bytes };
+      const note: Omit<UnpackedLayer, 'usedMs'> = { diffId, name, sizeBytes: size.bytes };
       await writeFile(join(temporary, 'note'), JSON.stringify(note));
       await rename(join(temporary, 'note'), this.note(name));
       await rename(target, join(this.directory, name));
@@ -129,12 +159,22 @@ export class UnpackedLayers {
 
   private async read(name: string): Promise<UnpackedLayer | undefined> {
     try {
-      return JSON.parse(await readFile(this.note(name), 'utf8')) as UnpackedLayer;
+      const { mtimeMs } = await stat(this.note(name));
+      const note = JSON.parse(await readFile(this.note(name), 'utf8')) as Omit<UnpackedLayer, 'usedMs'>;
+      return { ...note, usedMs: mtimeMs };
     } catch (error) {
       // Removed meanwhile.
       if (errnoCode(error) === 'ENOENT') return undefined;
       throw error;
     }
+  }
+
+  /** The note's time says when the layer was last asked for. */
+  private async touch(name: string): Promise<void> {
+    const now = new Date(this.clock.nowMs());
+    await utimes(this.note(name), now, now).catch((error: unknown) => {
+      if (errnoCode(error) !== 'ENOENT') throw error;
+    });
   }
 
   private note(name: string): string {

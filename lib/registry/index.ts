@@ -4,6 +4,8 @@ export { Manifests, MAX_MANIFEST_BYTES, MAX_TAGS, type ManifestsOptions, type Pu
 export { Referrers, type ReferrersPage } from './referrers.js';
 export { Registry, type RegistryDeps } from './registry.js';
 export { type Page, type PageOptions, Repositories } from './repositories.js';
+export { registryStats, type RegistryStats } from './stats.js';
 export { Tags, type TagHistoryEntry } from './tags.js';
 export type * from './types.js';
 export { type UploadCommit, Uploads } from './uploads.js';
+export { type VerifyEvent, verifyRegistry, type VerifyTotals } from './verify.js';

@@ -5,6 +5,7 @@ import { buildRoutes } from './builds.js';
 import { clusterRoutes } from './clusters.js';
 import { eventRoutes } from './events.js';
 import { imageRoutes } from './images.js';
+import { registryRoutes } from './registry.js';
 import { serviceRoutes } from './services.js';
 import { taskRoutes } from './tasks.js';
 import { tokenRoutes } from './tokens.js';
@@ -13,6 +14,7 @@ export function apiRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] 
   return [
     ...buildRoutes(deps, options),
     ...imageRoutes(deps),
+    ...registryRoutes(deps, options),
     ...clusterRoutes(deps),
     ...serviceRoutes(deps),
     ...taskRoutes(deps, options),

@@ -3,6 +3,8 @@ import * as z from 'zod';
 import { AppError } from '../../errors/index.js';
 import { defined, type TaskLogLine } from '../../platform/index.js';
 import type { ApiDeps, ApiOptions } from '../api-deps.js';
+import { EXEC_PROTOCOL } from '../exec/index.js';
+import { joinExec, terminalSize } from '../exec-connection.js';
 import { parseWith, wantsText } from '../input.js';
 import { type Call, route, type Route } from '../route.js';
 import { clusterName, flag, isSet, listOf, page, Task, TaskSpec } from '../schemas.js';
@@ -91,6 +93,32 @@ export function taskRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[]
         return wantsText(call.request)
           ? textResponse(() => asText(lines), stream)
           : sseResponse(() => asEvents(lines, place), stream);
+      },
+    }),
+    route('POST', `${base}/{task}/exec`, {
+      id: 'execInTask',
+      summary: `Runs a command in a container of a task; the connection becomes ${EXEC_PROTOCOL} (docs/http-exec.md)`,
+      tag,
+      access: 'deploy',
+      params,
+      query: z.strictObject({
+        command: z.array(z.string()).min(1),
+        container: z.string().min(1).exactOptional(),
+        rows: terminalSize.shape.rows.exactOptional(),
+        columns: terminalSize.shape.columns.exactOptional(),
+      }),
+      answers: [{ status: 101, description: 'The session' }],
+      handler: async ({ params, query, call }) => {
+        if (call.upgrade?.protocol !== EXEC_PROTOCOL) {
+          throw new AppError('UPGRADE_REQUIRED', 'an exec session needs a connection of its own', {
+            hint: `Connection: Upgrade and Upgrade: ${EXEC_PROTOCOL}; or use wharf exec`,
+          });
+        }
+        const { container, command, rows, columns } = query;
+        const terminal = rows === undefined || columns === undefined ? undefined : { rows, columns };
+        const session = await tasks.exec(params.cluster, params.task, defined({ container, command, terminal }));
+        void joinExec(call.upgrade.accept(), session, { signal: call.signal, logger: deps.logger });
+        return new Response(null, { status: 204 });
       },
     }),
     route('POST', `${base}/{task}/stop`, {
