@@ -27,7 +27,7 @@ import {
   openKey,
 } from './build-records.js';
 import { parseTag } from './export.js';
-import type { Build, BuildRequest, Builds, LoggedBuildEvent, SubmitOptions } from './types.js';
+import type { Build, BuildOutcome, BuildRequest, Builds, LoggedBuildEvent, SubmitOptions } from './types.js';
 
 export interface BuildServiceDeps {
   readonly records: RecordStore;
@@ -128,6 +128,7 @@ export class BuildService implements Builds {
   private async check(request: BuildRequest, id: string): Promise<void> {
     for (const tag of request.tags) parseTag(tag);
     if (request.platform !== undefined) parsePlatform(request.platform);
+    for (const platform of request.platforms ?? []) parsePlatform(platform);
     if ((await this.deps.content.hold(request.context, contextHolder(id), { forMs: OPEN_MS })) === undefined) {
       throw new AppError('CONTEXT_UNKNOWN', `the store has no context ${request.context}`, {
         kind: 'not-found',
@@ -187,7 +188,7 @@ export class BuildService implements Builds {
    */
   async finish(
     state: StoredRecord<BuildRecord>,
-    outcome: Pick<Build, 'status' | 'result' | 'error'>,
+    outcome: BuildOutcome,
     last: LoggedBuildEvent | undefined,
   ): Promise<Build | undefined> {
     const { id } = state.value.build;

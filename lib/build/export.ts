@@ -46,6 +46,10 @@ export interface ExportInput {
   readonly baseLayers: number;
   readonly createdSeconds: number;
   readonly tags: readonly string[];
+  /** Of the manifest. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** The tags are for the index that this image will be in: it is stored in their repositories without them. */
+  readonly isIndexEntry?: boolean;
 }
 
 export interface ExportedImage {
@@ -53,6 +57,8 @@ export interface ExportedImage {
   readonly imageId: Digest;
   readonly tags: readonly string[];
   readonly layers: readonly Descriptor[];
+  /** Bytes of the manifest. */
+  readonly sizeBytes: number;
 }
 
 export interface ExportDeps {
@@ -72,26 +78,40 @@ export async function exportImage(deps: ExportDeps, input: ExportInput): Promise
         mediaType: MediaType.ociManifest,
         config: { mediaType: MediaType.ociConfig, digest: imageId, size: config.length },
         layers,
+        ...filledMap('annotations', input.annotations),
       },
       2,
     ),
   );
   await deps.content.putBytes(config, { expected: imageId });
   const tags = input.tags.map(parseTag);
-  const repositories = new Map<string, string[]>();
-  for (const { repository, tag } of tags) repositories.set(repository, [...(repositories.get(repository) ?? []), tag]);
-  for (const [repository, names] of repositories) {
+  for (const [repository, names] of byRepository(tags)) {
     for (const digest of new Set([imageId, ...layers.map((layer) => layer.digest)])) {
       await deps.images.linkBlob(repository, digest);
     }
-    await deps.images.putManifest(repository, manifest, MediaType.ociManifest, [...new Set(names)]);
+    await deps.images.putManifest(
+      repository,
+      manifest,
+      MediaType.ociManifest,
+      input.isIndexEntry === true ? [] : names,
+    );
   }
   return {
     digest: digestOf(manifest),
     imageId,
     tags: tags.map(({ repository, tag }) => `${repository}:${tag}`),
     layers,
+    sizeBytes: manifest.length,
   };
+}
+
+/** The tags' names, each once, by repository. */
+export function byRepository(tags: readonly Tag[]): ReadonlyMap<string, readonly string[]> {
+  const repositories = new Map<string, Set<string>>();
+  for (const { repository, tag } of tags) {
+    repositories.set(repository, (repositories.get(repository) ?? new Set<string>()).add(tag));
+  }
+  return new Map([...repositories].map(([repository, names]) => [repository, [...names]]));
 }
 
 const OCI_LAYER: Readonly<Record<string, string>> = {
@@ -185,7 +205,7 @@ function filledList<K extends string>(
     : ({ [name]: value } as { readonly [P in K]?: readonly string[] });
 }
 
-function filledMap<K extends string, T>(
+export function filledMap<K extends string, T>(
   name: K,
   value: Readonly<Record<string, T>> | undefined | null,
 ): { readonly [P in K]?: Readonly<Record<string, T>> } {

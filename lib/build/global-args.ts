@@ -7,22 +7,32 @@ export function proxyEnv(args: Readonly<Record<string, string>>): string[] {
   return predefinedArgs.flatMap((name) => (args[name] === undefined ? [] : [`${name}=${args[name]}`]));
 }
 
+/** What SOURCE_DATE_EPOCH says: a time, or where to take it from. */
+export type EpochSource =
+  | { readonly kind: 'time'; readonly seconds: number }
+  | { readonly kind: 'context' }
+  | { readonly kind: 'stage'; readonly name: string };
+
+export const EPOCH_ARG = 'SOURCE_DATE_EPOCH';
+
 /**
- * SOURCE_DATE_EPOCH in seconds, from the request or the file's head; empty means not given.
- * @throws AppError BUILD_EPOCH_INVALID, BUILD_UNSUPPORTED_EPOCH
+ * SOURCE_DATE_EPOCH from the request or the file's head; empty means not given.
+ * @throws AppError BUILD_EPOCH_INVALID
  */
 export function sourceDateEpoch(
   args: Readonly<Record<string, string>>,
   values: ReadonlyMap<string, string>,
-): number | undefined {
-  const text = args['SOURCE_DATE_EPOCH'] ?? values.get('SOURCE_DATE_EPOCH') ?? '';
+): EpochSource | undefined {
+  const text = args[EPOCH_ARG] ?? values.get(EPOCH_ARG) ?? '';
   if (text === '') return undefined;
-  if (/^\d{1,11}$/.test(text)) return Number(text);
-  const shown = JSON.stringify(text);
-  const hint = 'a number of seconds since 1970-01-01T00:00:00Z';
-  if (/^[a-z]/.test(text)) {
-    const message = `SOURCE_DATE_EPOCH=${shown} names a source of time, which is not offered`;
-    throw new AppError('BUILD_UNSUPPORTED_EPOCH', message, { kind: 'unsupported', hint });
-  }
-  throw new AppError('BUILD_EPOCH_INVALID', `SOURCE_DATE_EPOCH=${shown} is not a time`, { hint });
+  if (/^\d{1,11}$/.test(text)) return { kind: 'time', seconds: Number(text) };
+  if (text === 'context') return { kind: 'context' };
+  if (/^[a-z][a-z0-9-_.]*$/i.test(text)) return { kind: 'stage', name: text };
+  throw epochInvalid(text, 'is not a time');
+}
+
+export function epochInvalid(text: string, problem: string): AppError {
+  return new AppError('BUILD_EPOCH_INVALID', `${EPOCH_ARG}=${JSON.stringify(text)} ${problem}`, {
+    hint: 'seconds since 1970-01-01T00:00:00Z, "context", or the name of a stage that is an image as it is',
+  });
 }

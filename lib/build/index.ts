@@ -5,6 +5,7 @@ export { BuildContext } from './context.js';
 export { goQuote } from './go-format.js';
 export { type ExportedImage, parseTag, type Tag } from './export.js';
 export { ImageBuilder, type ImageBuilderDeps, type ImageBuilderOptions } from './image-builder.js';
+export type * from './report.js';
 export { type StepKey } from './keys.js';
 export { EgressGuard, type EgressOptions, type Resolve } from './egress-guard.js';
 export { RemoteSources, type RemoteSourcesOptions } from './remote-files.js';

@@ -5,7 +5,6 @@
  */
 import {
   baseStage,
-  BuildLinter,
   type Dockerfile,
   expandWord,
   findStage,
@@ -21,8 +20,9 @@ import {
 import { AppError } from '../errors/index.js';
 import { parsePlatform, type Platform } from '../oci/index.js';
 import { type Place, refusal, withPlace } from './build-errors.js';
-import { proxyEnv, sourceDateEpoch } from './global-args.js';
+import { EPOCH_ARG, epochInvalid, proxyEnv, sourceDateEpoch } from './global-args.js';
 import { ImageDraft } from './image-draft.js';
+import type { PlanLint } from './plan-lint.js';
 import { planMount } from './run-mounts.js';
 import { StagePlanner, type StageState } from './stage-planner.js';
 import type { BaseImage, SourceRef, StageBase, Step } from './steps.js';
@@ -38,6 +38,11 @@ export interface PlanInput {
   /** Looks an image up. @throws AppError BUILD_BASE_UNKNOWN and others, without a place */
   readonly base: (reference: string, platform: Platform) => Promise<BaseImage>;
   readonly warn: (warning: { readonly message: string; readonly line?: number; readonly rule?: string }) => void;
+  readonly lint: PlanLint;
+  /** Number of the first step, when other plans come before; 1 when absent. */
+  readonly firstStep?: number;
+  /** Stands in front of the stage in the names of steps: the platform, when there are several. */
+  readonly label?: string;
 }
 
 export interface StagePlan {
@@ -57,6 +62,8 @@ export interface Plan {
   readonly target: StagePlan;
   /** All steps of all needed stages, in the file's order. */
   readonly steps: readonly Step[];
+  /** Number of the first step. */
+  readonly firstStep: number;
   /** Seconds since 1970 when SOURCE_DATE_EPOCH is given. */
   readonly epochSeconds?: number;
 }
@@ -89,27 +96,28 @@ interface StageFoundation {
 
 class Planner {
   private readonly stages = new Map<number, Promise<DraftStage>>();
-  private readonly globals: ReadonlyMap<string, string>;
-  private readonly epochSeconds: number | undefined;
-
-  private readonly lint: BuildLinter;
+  private globals: ReadonlyMap<string, string>;
+  /** Of the request; SOURCE_DATE_EPOCH as a number once it is known. */
+  private args: Readonly<Record<string, string>>;
+  private epochSeconds: number | undefined;
 
   constructor(private readonly input: PlanInput) {
     const { dockerfile, args, platform, buildPlatform } = input;
     const name = input.target ?? dockerfile.stages.at(-1)?.from.name;
     const given = new Map(Object.entries(args));
     this.globals = globalArguments(dockerfile, platformArgs(buildPlatform, platform, name), given);
-    this.epochSeconds = sourceDateEpoch(args, this.globals);
-    this.lint = new BuildLinter(dockerfile);
+    this.args = args;
   }
 
   async plan(): Promise<Plan> {
+    await this.resolveEpoch();
     const targetIndex = targetStage(this.input.dockerfile, this.input.target).index;
     await this.stage(targetIndex);
     const drafts = await Promise.all(this.stages.values());
     drafts.sort((a, b) => a.index - b.index);
     const stages = new Map<number, StagePlan>();
-    let number = 1;
+    const { firstStep = 1 } = this.input;
+    let number = firstStep;
     for (const draft of drafts) {
       const steps = this.numbered(draft, number);
       number += steps.length;
@@ -124,20 +132,56 @@ class Planner {
       stages,
       target,
       steps: [...stages.values()].flatMap((stage) => stage.steps),
+      firstStep,
       ...(this.epochSeconds === undefined ? {} : { epochSeconds: this.epochSeconds }),
     };
+  }
+
+  /** SOURCE_DATE_EPOCH, wherever it comes from, as a number for everything that follows. */
+  private async resolveEpoch(): Promise<void> {
+    const source = sourceDateEpoch(this.args, this.globals);
+    if (source === undefined) return;
+    const { [EPOCH_ARG]: _, ...args } = this.args;
+    const globals = new Map(this.globals);
+    globals.delete(EPOCH_ARG);
+    if (source.kind === 'time') this.epochSeconds = source.seconds;
+    else {
+      // While it is found out, no stage may see the word for it.
+      this.args = args;
+      this.globals = globals;
+    }
+    if (source.kind === 'context') {
+      this.input.warn({ message: `${EPOCH_ARG}=context: an uploaded context has no time of its own, so none is set` });
+    } else if (source.kind === 'stage') {
+      this.epochSeconds = await this.epochOfStage(source.name);
+      const value = String(this.epochSeconds);
+      this.args = { ...args, [EPOCH_ARG]: value };
+      this.globals = globals.set(EPOCH_ARG, value);
+      this.stages.clear();
+    }
+  }
+
+  private async epochOfStage(name: string): Promise<number> {
+    const stage = findStage(this.input.dockerfile.stages, name);
+    if (stage === undefined) throw epochInvalid(name, 'names no stage');
+    const { base, planner } = await this.stage(stage.index);
+    const created = base.kind === 'image' ? base.image.config['created'] : undefined;
+    const seconds = typeof created === 'string' ? Math.floor(Date.parse(created) / 1000) : Number.NaN;
+    if (planner.steps.length > 0 || base.kind !== 'image') throw epochInvalid(name, 'names a stage that is built here');
+    if (Number.isNaN(seconds)) throw epochInvalid(name, 'names an image that does not say when it was created');
+    return Math.max(0, seconds);
   }
 
   private numbered(draft: DraftStage, first: number): Step[] {
     const total = draft.planner.steps.length;
     const width = String(total).length;
     return draft.planner.steps.map((step, i) => {
-      const stage = draft.name === '' ? '' : `${draft.name} `;
+      const stage = [this.input.label, draft.name].map((part) => (part === undefined || part === '' ? '' : `${part} `));
       const onbuild = step.onbuild ? 'ONBUILD ' : '';
       return {
         number: first + i,
         stage: draft.index,
-        name: `[${stage}${String(i + 1).padStart(width)}/${total}]`,
+        name: `[${stage.join('')}${String(i + 1).padStart(width)}/${total}]`,
         instruction: onbuild + step.instruction,
         place: step.place,
         op: step.op,
@@ -163,12 +207,13 @@ class Planner {
     const { platform, base, state, triggers, trusted } = await this.placed(from, () => this.stageBase(stage));
     const planner = new StagePlanner(state, {
       escape: dockerfile.escape,
-      args: this.input.args,
+      args: this.args,
       globalArgs: this.globals,
       hiddenEnv: proxyEnv(this.input.args),
       platform,
       source: (name, allowed) => this.source(name, stage, platform, allowed),
       mount: planMount,
+      lint: this.input.lint,
     });
     for (const trigger of triggers) {
       const dispatch = (): Promise<void> =>
@@ -227,8 +272,7 @@ class Planner {
       return { platform, base: { kind: 'scratch' }, state, triggers: [], trusted: true };
     }
     const image = await this.lookUp(name, from.image, platform);
-    const warnings = this.lint.baseImagePlatform(from, name, platform, image.platform);
-    for (const warning of warnings) this.input.warn(warning);
+    this.input.lint.baseImagePlatform(from, name, platform, image.platform);
     const draft = ImageDraft.fromBase(image.config, platform);
     const triggers = draft.config.OnBuild ?? [];
     delete draft.config.OnBuild;

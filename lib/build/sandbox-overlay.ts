@@ -8,6 +8,7 @@ import { chmod, chown, mkdir, readdir, rm, stat, symlink, writeFile } from 'node
 import { join } from 'node:path';
 import { AppError } from '../errors/index.js';
 import { changesetOfUpper, isWhiteout, type TarMember, type UnpackedLayers } from '../layers/index.js';
+import type { Platform } from '../oci/index.js';
 import {
   type BridgeNetwork,
   type ContainerLimits,
@@ -21,6 +22,7 @@ import {
   scopePaths,
   unmountOverlay,
 } from '../runtime/index.js';
+import { emulates } from './emulation-linux.js';
 import { CacheFolders } from './sandbox-cache.js';
 import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.js';
 import type { Layer } from './steps.js';
@@ -65,6 +67,8 @@ export class OverlaySandbox implements Sandbox {
     for (const id of await readdir(sandbox.directory)) await sandbox.clear(id);
     return sandbox;
   }
+
+  readonly emulates = (platform: Platform): Promise<boolean> => emulates(platform);
 
   async run<T>(
     request: SandboxRequest,

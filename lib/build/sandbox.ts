@@ -3,6 +3,7 @@
  * Where it runs (overlayfs and runc on this machine, a task on a cluster) is the adapter's business.
  */
 import type { ImageTree, TarMember } from '../layers/index.js';
+import type { Platform } from '../oci/index.js';
 import type { Layer, RunNetwork, RunSecurity } from './steps.js';
 
 export type SandboxMount =
@@ -77,6 +78,8 @@ export type SandboxResult<T> =
   { readonly exitCode: 0; readonly value: T } | { readonly exitCode: number; readonly outOfMemory: boolean };
 
 export interface Sandbox {
+  /** Whether commands of a platform that is not the machine's own run all the same; none when absent. */
+  emulates?(platform: Platform): Promise<boolean>;
   /**
    * Runs the command to its end. When it ends well, `collect` gets its changes as members in the order of layers,
    * and what it returns is handed on. Afterwards, however it ended, nothing of the run is left on the host.

@@ -19,6 +19,7 @@ import type { BuildContext } from './context.js';
 import { hashParts, type KeyPart } from './framing.js';
 import { chainKey, isLinked, type KeyInputs, type StepKey, stepKey } from './keys.js';
 import type { Plan, StagePlan } from './plan.js';
+import { type Preview, previewPlan } from './plan-preview.js';
 import type { BuildSecretValues } from './build-secrets.js';
 import type { RemoteFiles } from './remote-files.js';
 import { type FileHashes, identify, SourceMissing } from './selection.js';
@@ -27,7 +28,7 @@ import type { CachedStep, StepCache } from './step-cache.js';
 import type { Execution, StepExecutor } from './step-executor.js';
 import { hashFiles } from './file-hashes.js';
 import type { Layer, RemoteRef, SourceRef, StageBase, Step } from './steps.js';
-import type { BuildStepSummary } from './types.js';
+import type { BuildCompression, BuildStepSummary } from './types.js';
 
 export interface SolverDeps {
   readonly content: ContentStore;
@@ -47,7 +48,13 @@ export interface SolveInput {
   readonly scope: string;
   /** Place of the Dockerfile in the cache's memory, for the reason of a miss. */
   readonly slot: string;
-  readonly noCache: boolean;
+  /** Steps that are not looked up. */
+  readonly uncached: (step: Step) => boolean;
+  /** Steps this build made, by definition key: what several platforms share is made once. */
+  readonly made: Map<string, CachedStep>;
+  /** Names the build: what it does without the cache is shared with no other. */
+  readonly buildId: string;
+  readonly compression?: BuildCompression;
   /** Steps at once. */
   readonly parallelism: number;
   readonly emit: EmitEvent;
@@ -106,8 +113,8 @@ export class Solver {
   async solve(): Promise<Solution> {
     const { plan } = this.input;
     try {
-      await this.computeKeys();
-      if (!this.input.noCache) await this.lookUpAll();
+      await this.lookUpAll();
+      for (const [number, hit] of this.hits) this.tellCached(this.step(number), hit);
       const { layers, newestSeconds } = await this.chain(plan.target);
       const steps = plan.steps.flatMap((step) => this.summaries.get(step.number) ?? []);
       return { layers, baseLayers: this.baseLayers(plan.target), newestSeconds, steps };
@@ -118,6 +125,22 @@ export class Solver {
       await this.atHand.settle();
       throw error;
     }
+  }
+
+  /** What `solve` would do; nothing is made, and nothing is told. */
+  async preview(): Promise<Preview> {
+    await this.lookUpAll();
+    const { plan, context } = this.input;
+    return previewPlan({
+      plan,
+      hit: (step) => this.hits.get(step.number),
+      sources: sourcesOf,
+      reason: (step) => this.reason(step),
+      contextBytes: (step) => {
+        const paths = [...(this.files.get(step.number)?.keys() ?? [])];
+        return paths.reduce((sum, path) => sum + (context.tree.exact(path)?.sizeBytes ?? 0), 0);
+      },
+    });
   }
 
   /** Definition keys of all steps, in the order of the file: a parent's key is known before its child's. */
@@ -175,16 +198,47 @@ export class Solver {
     return stage;
   }
 
-  /** Asks for all keys at once, and tells what is there: also of stages that nothing will need any more. */
+  /** Asks for all keys at once, also of stages that nothing will need any more. */
   private async lookUpAll(): Promise<void> {
-    const { steps } = this.input.plan;
+    await this.computeKeys();
+    const steps = this.cacheable();
     const found = await Promise.all(steps.map((step) => this.deps.cache.find(this.key(step).key)));
     for (const [i, step] of steps.entries()) {
       const hit = found[i];
-      if (hit === undefined) continue;
-      this.hits.set(step.number, hit);
-      this.tellCached(step, hit);
+      if (hit !== undefined) this.hits.set(step.number, hit);
     }
+  }
+
+  /** Steps that stand on none that must be made anew: what those give is not known before. */
+  private cacheable(): readonly Step[] {
+    const { plan, uncached } = this.input;
+    const fresh = new Set<number>();
+    const steps: Step[] = [];
+    for (const stage of plan.stages.values()) {
+      let isFresh = stage.base.kind === 'stage' && fresh.has(stage.base.stage);
+      for (const step of stage.steps) {
+        isFresh ||= uncached(step) || sourcesOf(step).some((from) => from.from === 'stage' && fresh.has(from.stage));
+        if (!isFresh) steps.push(step);
+      }
+      if (isFresh) fresh.add(stage.index);
+    }
+    return steps;
+  }
+
+  private step(number: number): Step {
+    const step = this.input.plan.steps[number - this.input.plan.firstStep];
+    if (step === undefined) throw new AppError('INTERNAL', `there is no step ${number}`, { kind: 'internal' });
+    return step;
+  }
+
+  /** Where the cache remembers the last key of the step. */
+  private place(step: Step): string {
+    return `${this.input.slot}/${step.stage}/${step.number - this.input.plan.firstStep + 1}`;
+  }
+
+  private async reason(step: Step): Promise<string> {
+    if (this.input.uncached(step)) return 'built without the cache';
+    return this.deps.cache.explain(this.place(step), this.key(step), this.files.get(step.number) ?? new Map());
   }
 
   private key(step: Step): StepKey {
@@ -260,18 +314,25 @@ export class Solver {
     }
   }
 
-  /** A build without cache shares nothing. */
+  /** What is built without the cache is shared with no other build. */
   private flightKey(step: Step): string {
-    return this.input.noCache ? `${this.input.slot}/${step.number}/${this.deps.now()}` : this.key(step).key;
+    const { key } = this.key(step);
+    return this.input.uncached(step) ? `${this.input.buildId}/${key}` : key;
   }
 
   private async findOrExecute(step: Step, below: Chain, unchanged: boolean): Promise<CachedStep> {
     this.signal.throwIfAborted();
     const { cache } = this.deps;
-    const { noCache, slot } = this.input;
-    const place = `${slot}/${step.stage}/${step.number}`;
+    const isUncached = this.input.uncached(step);
+    const place = this.place(step);
     const started = this.deps.now();
-    if (!noCache && !unchanged) {
+    const { key: definition } = this.key(step);
+    const before = this.input.made.get(definition);
+    if (before !== undefined) {
+      this.tellCached(step, before);
+      return before;
+    }
+    if (!isUncached && !unchanged) {
       // Inputs were made anew: perhaps they came out as before.
       const content = await this.contentKey(step, below, undefined);
       const found = content === undefined ? undefined : await cache.find(content);
@@ -282,20 +343,21 @@ export class Solver {
       }
     }
     const files = this.files.get(step.number) ?? new Map<string, string>();
-    const reason = noCache ? undefined : await cache.explain(place, this.key(step), files);
+    const reason = await this.reason(step);
     const { number, name, instruction } = step;
     this.input.emit({
       type: 'step-started',
       step: number,
       name,
       instruction,
-      ...(reason === undefined ? {} : { reason }),
+      reason,
     });
     try {
       const { step: made, hashes } = await this.execute(step, below);
       const content = await this.contentKey(step, below, hashes);
       const keys = [this.key(step).key, ...(content === undefined ? [] : [content])];
-      const kept = await cache.keep(keys, made, noCache);
+      const kept = await cache.keep(keys, made, isUncached);
+      this.input.made.set(definition, kept);
       await cache.remember(place, this.key(step), files);
       this.tell(step, kept, { cached: false, milliseconds: this.deps.now() - started, reason });
       return kept;
@@ -317,6 +379,7 @@ export class Solver {
       secrets: this.input.secrets,
       emit: this.input.emit,
       signal: this.signal,
+      ...(this.input.compression === undefined ? {} : { compression: this.input.compression }),
     });
   }
 

@@ -5,8 +5,8 @@
  */
 import {
   type ArgInstruction,
+  expand,
   expandWord,
-  expandWords,
   type HealthcheckInstruction,
   type Instruction,
   parseExposePort,
@@ -17,6 +17,7 @@ import { type Place, refusal } from './build-errors.js';
 import { planCopy } from './copy-planner.js';
 import { goList } from './go-format.js';
 import { commandHistory, healthcheckHistory, type ImageDraft, runHistory } from './image-draft.js';
+import type { StageLint } from './plan-lint.js';
 import { cleanPath, resolvePath } from './path-names.js';
 import { commandArgs, planRun } from './run-planner.js';
 import type { RunMount, SourceRef, StepOp } from './steps.js';
@@ -28,6 +29,8 @@ export interface StageState {
   readonly env: ReadonlyMap<string, string>;
   /** Declared build arguments, in order, with the value they had. */
   readonly buildArgs: ReadonlyMap<string, string | undefined>;
+  /** Whether a WORKDIR came before. */
+  readonly workdirSet?: boolean;
 }
 
 export interface PlannedStep {
@@ -46,6 +49,7 @@ export interface StagePlanning {
   /** @param trusted false for a trigger that came with an image: it may not name stages of this file */
   readonly source: (from: string, trusted: boolean) => Promise<SourceRef>;
   readonly mount: (value: string, context: MountContext) => Promise<RunMount | undefined>;
+  readonly lint: StageLint;
 }
 
 export interface MountContext {
@@ -66,6 +70,9 @@ export class StagePlanner {
   private readonly buildArgs: Map<string, string | undefined>;
   private readonly image: ImageDraft;
   private commandSet = false;
+  private workdirSet: boolean;
+  /** Variables the instruction at hand asked for in vain. */
+  private readonly unset = new Set<string>();
 
   constructor(
     base: StageState,
@@ -74,13 +81,27 @@ export class StagePlanner {
     this.image = base.image;
     this.env = new Map([...base.env, ...base.image.env()]);
     this.buildArgs = new Map(base.buildArgs);
+    this.workdirSet = base.workdirSet ?? false;
   }
 
   get state(): StageState {
-    return { image: this.image, env: this.env, buildArgs: this.buildArgs };
+    return { image: this.image, env: this.env, buildArgs: this.buildArgs, workdirSet: this.workdirSet };
   }
 
   async dispatch(instruction: Instruction, place: Place, options: DispatchOptions = {}): Promise<void> {
+    const { lint } = this.planning;
+    const known = [...this.env.keys()];
+    this.unset.clear();
+    await this.apply(instruction, place, options);
+    // A trigger has no line of its own that a warning could point at.
+    if (options.onbuild === true) return;
+    lint.undefinedVariables(instruction, this.unset, known, new Set(this.buildArgs.keys()));
+    if (instruction.kind === 'copy' || instruction.kind === 'add') {
+      lint.ignoredSources(instruction, instruction.sources.map(this.expand));
+    }
+  }
+
+  private async apply(instruction: Instruction, place: Place, options: DispatchOptions): Promise<void> {
     const { config } = this.image;
     switch (instruction.kind) {
       case 'arg':
@@ -89,6 +110,10 @@ export class StagePlanner {
       case 'label':
         return this.assign(instruction);
       case 'workdir':
+        if (options.onbuild !== true) {
+          this.planning.lint.workdir(instruction, this.expand(instruction.path), !this.workdirSet);
+        }
+        this.workdirSet = true;
         return this.workdir(instruction.path, instruction.code, place, options);
       case 'user':
         config.User = this.expand(instruction.user);
@@ -104,7 +129,8 @@ export class StagePlanner {
         config.Shell = [...instruction.args];
         return this.image.record(`SHELL ${goList(instruction.args)}`, { layer: false });
       case 'expose': {
-        const words = instruction.ports.flatMap((word) => expandWords(word, this.env, this.lexing()));
+        const words = instruction.ports.flatMap((word) => this.expandAll(word));
+        if (options.onbuild !== true) this.planning.lint.exposedPorts(instruction, words);
         const ports = words.flatMap((word) => parseExposePort(word).ports);
         config.ExposedPorts = { ...config.ExposedPorts, ...Object.fromEntries(ports.map((port) => [port, {}])) };
         return this.image.record(`EXPOSE ${goList(ports)}`, { layer: false });
@@ -131,7 +157,17 @@ export class StagePlanner {
     return { escape: this.planning.escape };
   }
 
-  private readonly expand = (word: string): string => expandWord(word, this.env, this.lexing());
+  private readonly expand = (word: string): string => this.expansion(word).text;
+
+  private expandAll(word: string): readonly string[] {
+    return this.expansion(word).words;
+  }
+
+  private expansion(word: string): { readonly text: string; readonly words: readonly string[] } {
+    const { text, words, unset } = expand(word, this.env, this.lexing());
+    for (const name of unset) this.unset.add(name);
+    return { text, words };
+  }
 
   private declare(instruction: ArgInstruction): void {
     const texts: string[] = [];

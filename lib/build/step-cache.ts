@@ -92,12 +92,12 @@ export class StepCache {
   }
 
   /**
-   * Why a key is not that of last time, in one line; undefined when this place had no key yet.
+   * Why a key is not in the cache, in one line.
    * @param slot the step's place: repository, Dockerfile, stage, number
    */
-  async explain(slot: string, key: StepKey, files: ReadonlyMap<string, string>): Promise<string | undefined> {
+  async explain(slot: string, key: StepKey, files: ReadonlyMap<string, string>): Promise<string> {
     const record = await this.deps.records.get<LastKey>(slotKey(slot));
-    if (record === undefined) return undefined;
+    if (record === undefined) return 'not built here before';
     return difference(record.value, lastKey(key, files)) ?? 'its layer is not in the store any more';
   }
 

@@ -14,6 +14,7 @@ import { runStep } from './run-step.js';
 import type { Sandbox, SandboxMount } from './sandbox.js';
 import type { CachedStep } from './step-cache.js';
 import type { CopyOp, Layer, RunMount, RunOp, SourceRef, Step } from './steps.js';
+import type { BuildCompression } from './types.js';
 import { workdirChanges } from './workdir-step.js';
 
 export interface StepExecutorDeps {
@@ -40,6 +41,8 @@ export interface ExecutionInput {
   readonly secrets: BuildSecretValues;
   readonly emit: EmitEvent;
   readonly signal: AbortSignal;
+  /** Of the layer; gzip when absent. */
+  readonly compression?: BuildCompression;
 }
 
 export interface Execution {
@@ -108,10 +111,13 @@ export class StepExecutor {
     const { epochSeconds } = input.step;
     const rules = epochSeconds === undefined ? {} : { mtimeClamp: epochSeconds };
     const members = completeChangeset(changeMembers(changes, hashes), input.target, rules);
-    return { step: await this.layer(members, input.signal), hashes };
+    return { step: await this.layer(members, input), hashes };
   }
 
-  private async layer(members: AsyncIterable<TarMember>, signal: AbortSignal): Promise<CachedStep> {
+  private async layer(
+    members: AsyncIterable<TarMember>,
+    { signal, compression }: Pick<ExecutionInput, 'signal' | 'compression'>,
+  ): Promise<CachedStep> {
     let newestSeconds = 0;
     const watched = async function* (): AsyncGenerator<TarMember, void, undefined> {
       for await (const member of members) {
@@ -121,7 +127,9 @@ export class StepExecutor {
         yield member;
       }
     };
-    const written = await writeLayer(watched(), { content: this.deps.content, signal });
+    const { type = 'gzip', level } = compression ?? {};
+    const options = { compression: type, ...(level === undefined ? {} : { level }) };
+    const written = await writeLayer(watched(), { content: this.deps.content, signal, ...options });
     await this.deps.indexes.put(written.index);
     return { diffId: written.diffId, descriptor: written.descriptor, newestSeconds };
   }
@@ -134,11 +142,11 @@ export class StepExecutor {
         hint: 'build on a host with containers, or without RUN',
       });
     }
-    if (!platformMatches(platform, step.platform)) {
+    if (!platformMatches(platform, step.platform) && (await sandbox.emulates?.(step.platform)) !== true) {
       const message = `RUN for ${formatPlatform(step.platform)} cannot be run on ${formatPlatform(platform)}`;
       throw new AppError('BUILD_UNSUPPORTED_EMULATION', message, {
         kind: 'unsupported',
-        hint: 'FROM --platform=$BUILDPLATFORM for stages that only prepare files',
+        hint: 'FROM --platform=$BUILDPLATFORM for stages that only prepare files, or binfmt_misc with qemu on the host',
       });
     }
     const mounts = await Promise.all(step.op.mounts.map((mount) => this.mount(mount, input)));
@@ -158,7 +166,7 @@ export class StepExecutor {
         signal,
         ...(this.deps.limit === undefined ? {} : { limit: this.deps.limit }),
       },
-      (changes) => this.layer(changes, signal),
+      (changes) => this.layer(changes, input),
     );
   }
 

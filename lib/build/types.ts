@@ -108,6 +108,9 @@ export interface Build {
   readonly error?: BuildError;
 }
 
+/** How a build ended. */
+export type BuildOutcome = Pick<Build, 'status' | 'result' | 'report' | 'error'>;
+
 export type BuildEvent =
   | {
       readonly type: 'step-started';

@@ -10,7 +10,8 @@ import { BuildLogWriter, type EmitEvent, leaseLost } from './build-log.js';
 import { type BuildRecord, buildKey, decodeMessage, isFinal, leaseKey, OPEN_LIST } from './build-records.js';
 import type { BuildSecretValues } from './build-secrets.js';
 import type { BuildService } from './builds.js';
-import type { Build, BuildRequest, BuildResult } from './types.js';
+import type { BuildReport } from './report.js';
+import type { Build, BuildOutcome, BuildRequest, BuildResult } from './types.js';
 
 /** Builds one request: `ImageBuilder.build`. */
 export type BuildFunction = (
@@ -22,7 +23,7 @@ export type BuildFunction = (
     /** Values of secret mounts; none when absent. */
     readonly secrets?: BuildSecretValues;
   },
-) => Promise<BuildResult>;
+) => Promise<BuildResult | BuildReport>;
 
 export interface BuildWorkerDeps {
   readonly builds: BuildService;
@@ -231,12 +232,12 @@ export class BuildWorker {
       log.emit({ type: 'message', text: 'The build was interrupted; it goes on from the finished steps.' });
     }
     if (state.value.cancelRequested === true) stop.abort(new BuildStopped('cancelled'));
-    let outcome: Pick<Build, 'status' | 'result' | 'error'>;
+    let outcome: BuildOutcome;
     try {
       signal.throwIfAborted();
       const secrets = await builds.secrets(id);
       const result = await this.deps.build(request, { id, emit: log.emit, signal, secrets });
-      outcome = { status: 'succeeded', result };
+      outcome = { status: 'succeeded', ...('kind' in result ? { report: result } : { result }) };
     } catch (error) {
       const reason: unknown = signal.aborted ? signal.reason : error;
       if (reason instanceof BuildStopped && reason.why !== 'cancelled') {
@@ -251,11 +252,7 @@ export class BuildWorker {
     return this.settle(id, outcome, log);
   }
 
-  private async settle(
-    id: string,
-    outcome: Pick<Build, 'status' | 'result' | 'error'>,
-    log: BuildLogWriter,
-  ): Promise<boolean> {
+  private async settle(id: string, outcome: BuildOutcome, log: BuildLogWriter): Promise<boolean> {
     const { builds } = this.deps;
     const last = await log.finish({ type: 'finished', ...outcome });
     for (;;) {

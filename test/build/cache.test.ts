@@ -130,7 +130,7 @@ describe('the step cache', () => {
       signal: new AbortController().signal,
     };
     const result = await other.build({ context: await f.context(FILES), tags: [] }, call);
-    expect(result.stepsCached).toBe(0);
+    expect('stepsCached' in result ? result.stepsCached : undefined).toBe(0);
   });
 
   test('makes a step again when its layer is gone from the store', async () => {

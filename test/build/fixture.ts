@@ -8,7 +8,7 @@ import {
   type RemoteImages,
   type Sandbox,
 } from '../../lib/build/index.js';
-import type { BuildEvent, BuildRequest, BuildResult, BuildService } from '../../lib/build/index.js';
+import type { BuildEvent, BuildReport, BuildRequest, BuildResult, BuildService } from '../../lib/build/index.js';
 import {
   comparePaths,
   ImageTree,
@@ -107,6 +107,8 @@ export interface BuildFixture {
   context(files: Files, time?: number): Promise<Digest>;
   /** Builds without queue and worker. */
   build(files: Files, request?: Partial<BuildRequest>, time?: number): Promise<Built>;
+  /** A request that builds nothing. */
+  report(files: Files, request: Partial<BuildRequest>): Promise<{ report: BuildReport; events: readonly BuildEvent[] }>;
   /** Pushes an image of one layer. */
   push(tag: string, files: Files, config?: object): Promise<void>;
   config(imageId: Digest): Promise<ImageConfig>;
@@ -171,7 +173,19 @@ export async function buildFixture(
         signal: new AbortController().signal,
       };
       const result = await builder.build({ context: await context(files, time), tags: ['app'], ...request }, call);
+      if ('kind' in result) throw new Error(`a build was wanted, and a ${result.kind} came`);
       return { result, events };
+    },
+    async report(files, request) {
+      const events: BuildEvent[] = [];
+      const call = {
+        id: ids.ulid(),
+        emit: (event: BuildEvent) => void events.push(event),
+        signal: new AbortController().signal,
+      };
+      const report = await builder.build({ context: await context(files), tags: ['app'], ...request }, call);
+      if (!('kind' in report)) throw new Error('a report was wanted, and an image came');
+      return { report, events };
     },
     async push(tag, files, config = {}) {
       const layer = await writeLayer(membersOf(files, BASE_TIME), { content });

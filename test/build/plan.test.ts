@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { BaseImage } from '../../lib/build/steps.js';
+import { PlanLint } from '../../lib/build/plan-lint.js';
 import { type Plan, planBuild, type PlanInput } from '../../lib/build/plan.js';
 import { parseDockerfile } from '../../lib/dockerfile/index.js';
 import { AppError } from '../../lib/errors/index.js';
@@ -30,8 +31,10 @@ function base(name: string, config: object = {}): BaseImage {
 }
 
 async function plan(text: string, more: Partial<PlanInput> = {}): Promise<Plan> {
+  const dockerfile = parseDockerfile(text);
   return planBuild({
-    dockerfile: parseDockerfile(text),
+    dockerfile,
+    lint: new PlanLint(dockerfile, undefined, () => undefined),
     args: {},
     labels: {},
     platform: amd64,

@@ -1,0 +1,192 @@
+/** Requests that build nothing: check, plan, outline and targets; and the lint findings of those that build. */
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { BuildEvent, BuildReport, ExpectedStep, PlanReport } from '../../lib/build/index.js';
+import { type BuildFixture, buildFixture, failure, type Files } from './fixture.js';
+
+let f: BuildFixture;
+
+beforeEach(async () => {
+  f = await buildFixture();
+  await f.push('base:1', { 'etc/': {}, 'etc/name': 'base' });
+});
+
+afterEach(() => f.close());
+
+const rules = (events: readonly BuildEvent[]): string[] =>
+  events.flatMap((event) => (event.type === 'warning' ? [`${event.line ?? 0} ${event.rule ?? event.message}`] : []));
+
+const LINTED = [
+  'FROM base:1 AS build',
+  'ARG P=80/TCP',
+  'ARG D=rel',
+  'WORKDIR $D',
+  'EXPOSE $P',
+  'ENV A=$NOWHERE B=${D}',
+  'COPY secret.txt $D.txt /x/',
+  'MAINTAINER me',
+].join('\n');
+const FILES: Files = { Dockerfile: LINTED, '.dockerignore': 'secret.txt\n', 'secret.txt': 's', 'rel.txt': 'r' };
+const FOUND = [
+  '4 WorkdirRelativePath',
+  '5 ExposeProtoCasing',
+  '6 UndefinedVar',
+  '7 CopyIgnoredFile',
+  '8 MaintainerDeprecated',
+];
+
+describe('check', () => {
+  test('finds what needs variables, the ignore file and the base image, and builds nothing', async () => {
+    const { report, events } = await f.report(FILES, { check: true });
+    expect(report.kind).toBe('check');
+    expect(rules(events).sort()).toEqual(FOUND);
+    const { warnings } = report as Extract<BuildReport, { kind: 'check' }>;
+    expect(warnings.map(({ rule }) => rule).sort()).toEqual(FOUND.map((each) => each.slice(2)).sort());
+    expect(warnings.find(({ rule }) => rule === 'UndefinedVar')?.message).toContain('$NOWHERE');
+    expect(events.some((event) => event.type === 'step-started')).toBe(false);
+    expect(await f.registry.tags('app')).toBeUndefined();
+  });
+
+  test('of a clean file finds nothing', async () => {
+    const { report } = await f.report({ Dockerfile: 'FROM base:1\nCOPY a /a\n', a: '' }, { check: true });
+    expect(report).toEqual({ kind: 'check', warnings: [] });
+  });
+
+  test('names the platform that is not the base image’s own', async () => {
+    const { events } = await f.report(
+      { Dockerfile: 'FROM base:1\n' },
+      { check: true, platforms: ['linux/arm64', 'linux/amd64'] },
+    );
+    expect(rules(events)).toEqual(['1 InvalidBaseImagePlatform']);
+  });
+
+  test.each([[{ check: true }], [{}], [{ plan: true }]])(
+    'refuses %j when the file makes them errors',
+    async (request) => {
+      const Dockerfile = `# check=error=true;skip=CopyIgnoredFile\n${LINTED}`;
+      const error = await failure(
+        f.builder.build(
+          { context: await f.context({ ...FILES, Dockerfile }), tags: [], ...request },
+          {
+            id: 'x',
+            emit: () => undefined,
+            signal: new AbortController().signal,
+          },
+        ),
+      );
+      expect(error.code).toBe('DOCKERFILE_CHECK_FAILED');
+      expect(error.message).toMatch(/ExposeProtoCasing, MaintainerDeprecated, UndefinedVar, WorkdirRelativePath/);
+    },
+  );
+
+  test('is asked for more by BUILDKIT_DOCKERFILE_CHECK', async () => {
+    const { events } = await f.report(FILES, { check: true, args: { BUILDKIT_DOCKERFILE_CHECK: 'skip=all' } });
+    expect(rules(events)).toEqual([]);
+  });
+});
+
+describe('plan', () => {
+  const Dockerfile = [
+    'FROM base:1 AS one',
+    'COPY a /a',
+    'COPY b /b',
+    'FROM base:1 AS two',
+    'COPY --from=one /a /x',
+    'COPY b /y',
+  ].join('\n');
+  const files = { Dockerfile, a: 'A', b: 'four' };
+  const plan = async (change: Files = {}): Promise<PlanReport> => {
+    const { report, events } = await f.report({ ...files, ...change }, { plan: true });
+    expect(events.filter(({ type }) => type.startsWith('step'))).toEqual([]);
+    if (report.kind !== 'plan') throw new Error('no plan');
+    return report;
+  };
+  const shown = ({ steps }: PlanReport): string[] =>
+    steps.map(({ expected, reason }: ExpectedStep) => `${expected}${reason === undefined ? '' : `: ${reason}`}`);
+
+  test('before the first build says that nothing was built, and what will be copied', async () => {
+    const report = await plan();
+    expect(shown(report)).toEqual([
+      'miss: not built here before',
+      'maybe: not built here before',
+      'maybe: not built here before',
+      'maybe: not built here before',
+    ]);
+    expect(report).toMatchObject({ hits: 0, misses: 4, bytes: { context: 1 + 4 + 4, cached: 0, fetch: 0 } });
+  });
+
+  test('after it expects hits, and of a change only what it needs', async () => {
+    const { result } = await f.build(files);
+    const report = await plan();
+    expect(shown(report)).toEqual(['hit', 'hit', 'hit', 'hit']);
+    expect(report.bytes.cached).toBe(result.steps.reduce((sum, step) => sum + (step.layerBytes ?? 0), 0));
+    expect(shown(await plan({ b: 'five!' }))).toEqual([
+      'hit',
+      'miss: b changed',
+      'maybe: content of /a changed',
+      'maybe: a step before it changed',
+    ]);
+    expect(shown(await plan({ Dockerfile: Dockerfile.replace('COPY b /y', 'COPY b /z') }))[3]).toMatch(
+      /^miss: destination/,
+    );
+  });
+
+  test('comes true', async () => {
+    await f.build(files);
+    const expected = (await plan({ a: 'B' })).steps.map((step) => step.expected);
+    const { result } = await f.build({ ...files, a: 'B' });
+    for (const [i, step] of result.steps.entries()) {
+      if (expected[i] !== 'maybe') expect([i, step.cached]).toEqual([i, expected[i] === 'hit']);
+    }
+    expect(result.steps.filter((step) => !step.cached).every((step) => step.reason !== undefined)).toBe(true);
+  });
+});
+
+describe('outline and targets', () => {
+  const Dockerfile = [
+    '# GO the version of go',
+    'ARG GO=1.22',
+    'FROM golang:${GO} AS build',
+    'ARG FLAGS',
+    'RUN --mount=type=secret,id=npm,required --mount=type=cache,target=/root/.cache go build',
+    'RUN --mount=type=ssh --mount=type=bind,from=tools,target=/t true',
+    'FROM alpine AS unrelated',
+    'ARG OTHER',
+    'FROM --platform=$BUILDPLATFORM scratch AS release',
+    'COPY --from=build /x /',
+  ].join('\n');
+
+  test('an outline has what the target and its stages take, without looking at an image', async () => {
+    const { report } = await f.report({ Dockerfile }, { outline: true, args: { FLAGS: '-v' } });
+    expect(report).toMatchObject({
+      kind: 'outline',
+      target: 'release',
+      args: [
+        { name: 'GO', value: '1.22', line: 2 },
+        { name: 'FLAGS', value: '-v', line: 4 },
+      ],
+      secrets: [{ id: 'npm', required: true, line: 5 }],
+      ssh: [{ id: 'default', required: false, line: 6 }],
+      caches: [{ id: '/root/.cache', target: '/root/.cache', line: 5 }],
+      mounts: [{ type: 'bind', from: 'tools', target: '/t', line: 6 }],
+    });
+    const other = await f.report({ Dockerfile }, { outline: true, target: 'unrelated' });
+    expect((other.report as Extract<BuildReport, { kind: 'outline' }>).args.map(({ name }) => name)).toEqual([
+      'GO',
+      'OTHER',
+    ]);
+    const error = await failure(f.report({ Dockerfile }, { outline: true, target: 'relase' }));
+    expect(error.code).toBe('DOCKERFILE_TARGET_UNKNOWN');
+  });
+
+  test('targets are the stages, the last one by default', async () => {
+    const { report } = await f.report({ Dockerfile }, { targets: true });
+    expect(report).toEqual({
+      kind: 'targets',
+      targets: [
+        { name: 'build', base: 'golang:${GO}', isDefault: false, line: 3 },
+        { name: 'unrelated', base: 'alpine', isDefault: false, line: 7 },
+        { name: 'release', base: 'scratch', platform: '$BUILDPLATFORM', isDefault: true, line: 9 },
+      ],
+    });
+  });
+});
