@@ -6,6 +6,7 @@ import { EventBus } from './events.js';
 import { KeyedMutex } from './keyed-mutex.js';
 import { ServiceScheduler } from './services/scheduler.js';
 import { taskEndWrites } from './services/service-changes.js';
+import { allUnplaced, unplacedService } from './placement/unplaced.js';
 import { EngineState } from './state/engine-state.js';
 import { TaskLifecycle } from './tasks/lifecycle.js';
 import type { Engine, LogLine } from './types.js';
@@ -37,6 +38,8 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
       await deps.agent.close();
     },
     onEvent: (listener) => context.events.listen(listener),
+    unplaced: (cluster) => allUnplaced(context, cluster),
+    unplacedService: (cluster, service) => unplacedService(context, cluster, service),
     logs(taskArn, containerName, logOptions) {
       const id = shortName('task', taskArn);
       const cluster = parseArn(taskArn)?.path[0];

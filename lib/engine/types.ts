@@ -3,6 +3,8 @@
  * of its surroundings, target groups. Everything else about it is the ECS API itself.
  */
 
+import type { Unplaced } from './placement/unplaced.js';
+
 export interface Engine {
   /** Handles `POST /` with `X-Amz-Target: AmazonEC2ContainerServiceV20141113.<Operation>`. */
   fetch(request: Request): Promise<Response>;
@@ -12,6 +14,10 @@ export interface Engine {
   stop(options?: { readonly stopTasks?: boolean }): Promise<void>;
   /** EventBridge-shaped events, in order. Returns the way to stop listening. */
   onEvent(listener: (event: EngineEvent) => void): () => void;
+  /** Why tasks of this cluster have no place: of services that wait, and of single requests of the last hour. */
+  unplaced(cluster: string): Promise<readonly Unplaced[]>;
+  /** Why this service waits for room; undefined when it does not. */
+  unplacedService(cluster: string, service: string): Promise<Unplaced | undefined>;
   /** The lines a container wrote; undefined when there is no such task or container. */
   logs(
     taskArn: string,

@@ -15,6 +15,8 @@ export interface InstanceSnapshot {
   readonly attributes: ReadonlyMap<string, string | undefined>;
   /** Free CPU units and MiB; the ports are those in use. */
   readonly remaining: Resources;
+  /** What it has when empty. */
+  readonly registered?: Resources;
   /** Tasks that are meant to run here, by group. */
   readonly groups: ReadonlyMap<string, number>;
   readonly taskCount: number;
@@ -47,6 +49,7 @@ export function instanceSnapshot(
     registeredAtMs: instance.registeredAtMs,
     attributes: new Map(instance.attributes.map((attribute) => [attribute.name, attribute.value])),
     remaining: instance.remaining,
+    registered: instance.registered,
     groups,
     taskCount: meantToRun.length,
     runningTasksCount: here.filter((task) => task.lastStatus === 'RUNNING').length,

@@ -1,5 +1,6 @@
 /** Carries a plan out: starts tasks of the PRIMARY deployment, stops tasks with the reason they will show, tells of it. */
 import type { Context } from '../context.js';
+import type { Explanation } from '../placement/explanation.js';
 import { explain, type Rejection } from '../placement/place.js';
 import { SERVICE_DEFAULT_STRATEGY } from '../placement/strategy.js';
 import { parseArn } from '../arn.js';
@@ -13,7 +14,7 @@ export interface StartOutcome {
   readonly started: number;
   readonly news: readonly News[];
   /** Why a task could not be placed; undefined when all were. */
-  readonly trouble?: { readonly text: string; readonly news: News };
+  readonly trouble?: { readonly text: string; readonly news: News; readonly explanation?: Explanation };
 }
 
 /** Most launches in one round, so that stops and news are not kept waiting. */
@@ -35,6 +36,7 @@ export async function startTasks(
       : where.instances.slice(0, ROUND).map((id) => new Set([id]));
   const started: string[] = [];
   let rejections: readonly Rejection[] | undefined;
+  let explanation: Explanation | undefined;
   for (const only of targets) {
     const result = await lifecycle.launch({
       cluster,
@@ -53,6 +55,7 @@ export async function startTasks(
     });
     started.push(...result.tasks.map((task) => task.id));
     rejections = result.unplaced[0];
+    explanation = result.explanation;
     if (rejections !== undefined && only === undefined) break;
   }
   const news: News[] =
@@ -63,7 +66,7 @@ export async function startTasks(
             message: `has started ${String(started.length)} tasks: ${started.map((id) => `(task ${id})`).join(' ')}.`,
           },
         ];
-  return { started: started.length, news, ...(rejections === undefined ? {} : { trouble: troubleOf(rejections) }) };
+  return { started: started.length, news, ...(rejections === undefined ? {} : { trouble: troubleOf(rejections, explanation) }) };
 }
 
 export async function stopTasks(
@@ -129,7 +132,10 @@ const CLOSEST: Readonly<Record<string, string>> = {
   'RESOURCE:PORTS_UDP': 'is already using a port required by your task',
 };
 
-function troubleOf(rejections: readonly Rejection[]): NonNullable<StartOutcome['trouble']> {
+function troubleOf(
+  rejections: readonly Rejection[],
+  explanation: Explanation | undefined,
+): NonNullable<StartOutcome['trouble']> {
   const closest = [...rejections].sort((a, b) => a.findings.length - b.findings.length)[0];
   const reason = closest?.findings[0]?.reason;
   const why =
@@ -143,12 +149,14 @@ function troubleOf(rejections: readonly Rejection[]): NonNullable<StartOutcome['
   }));
   return {
     text,
+    ...(explanation === undefined ? {} : { explanation }),
     news: {
       message: text,
       event: serviceAction('SERVICE_TASK_PLACEMENT_FAILURE', {
         reason: reason ?? 'NO ACTIVE INSTANCES',
         containerInstanceArns: rejections.map((rejection) => rejection.instanceArn),
         explanation: table,
+        smallestFix: explanation?.smallestFix,
       }),
     },
   };

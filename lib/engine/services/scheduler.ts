@@ -5,12 +5,13 @@
  */
 import type { Context } from '../context.js';
 import { instanceSnapshot } from '../placement/snapshot.js';
+import { noteRoom, noteWaiting } from '../placement/unplaced.js';
 import type { InstanceState, ServiceState, TaskState } from '../state/model.js';
 import type { TaskLifecycle } from '../tasks/lifecycle.js';
 import { changeTask } from '../tasks/task-changes.js';
 import { daemonInstances, planDaemon } from './daemon.js';
 import { judge, type Verdict } from './health.js';
-import { startTasks, stopTasks } from './launch-service.js';
+import { startTasks, stopTasks, type StartOutcome } from './launch-service.js';
 import type { News } from './news.js';
 import { planService, type ServiceSight, type Stop } from './plan.js';
 import { changeService, writeService } from './service-changes.js';
@@ -94,6 +95,7 @@ export class ServiceScheduler {
     if (changed) {
       const won = await writeService(this.context, settled, { version: stored.version });
       if (won) await this.#noteHealthy(newlyHealthy, view.nowMs);
+      if (won && service.status === 'INACTIVE') await noteRoom(this.context, clusterName, name);
       // Either way what was read is old now: plan from a fresh look.
       return service.status === 'INACTIVE' && won ? undefined : deps.clock.nowMs();
     }
@@ -111,7 +113,7 @@ export class ServiceScheduler {
     await this.#countUnhealthy(view, stops);
     const wanted = daemon === undefined ? plan.starts : daemon.startOn.length;
     const mayStart = wanted > 0 && service.launchNotBeforeMs <= view.nowMs;
-    let trouble: { readonly text: string; readonly news: News } | undefined;
+    let trouble: StartOutcome['trouble'];
     let started = 0;
     if (mayStart) {
       const cluster = await this.context.state.clusters.get('', service.clusterName);
@@ -127,6 +129,7 @@ export class ServiceScheduler {
     if (news.length > 0)
       await changeService(this.context, service.clusterName, service.name, (now) => ({ service: now, news }));
     await this.#noteTrouble(service, trouble);
+    await this.#noteRoom(service, wanted, trouble);
     if (trouble === undefined) this.#waitingForRoom.delete(key);
     else this.#waitingForRoom.add(key);
     return earliest([
@@ -199,6 +202,24 @@ export class ServiceScheduler {
         ? { service: now, news: [] }
         : { service: { ...now, lastTrouble: trouble.text }, news: [trouble.news] },
     );
+  }
+
+  /** Keeps the explanation as long as the service waits for room; while it only waits for a time, it stands. */
+  async #noteRoom(service: ServiceState, wanted: number, trouble: StartOutcome['trouble']): Promise<void> {
+    const { clusterName: cluster, name } = service;
+    if (trouble?.explanation === undefined) {
+      const waits = wanted > 0 && service.launchNotBeforeMs > this.context.deps.clock.nowMs();
+      return waits ? undefined : noteRoom(this.context, cluster, name);
+    }
+    await noteWaiting(this.context, {
+      ...trouble.explanation,
+      cluster,
+      service: name,
+      group: `service:${name}`,
+      taskDefinitionArn: service.taskDefinitionArn,
+      tasks: wanted,
+      atMs: this.context.deps.clock.nowMs(),
+    });
   }
 
   #daemonOn(view: View): string[] {

@@ -9,10 +9,12 @@
  * | unfinished task, stopped task (expires after an hour) | `ECS#C#<cluster>#TASKS`, `…#STOPPED` / id |
  * | service, its events, its deployments | `ECS#C#<cluster>#SERVICES` / name, `ECS#S#<cluster>/<name>#EVENTS`, `…#DEPLOYMENTS` / ULID |
  * | task definition | `ECS#FAMILIES` / family, `ECS#F#<family>` / revision, six digits |
+ * | why tasks found no place | `ECS#C#<cluster>#UNPLACED` / `service#<name>`, `attempt#<ULID>` (expires after an hour) |
  * | host port in use on this machine | `ECS#HOSTPORTS` / `tcp#8080` |
  * | account setting, capacity provider, idempotency key | `ECS#SETTINGS`, `ECS#PROVIDERS`, `ECS#IDEM#<operation>` |
  */
 import type { RecordStore } from '../../store/index.js';
+import type { Unplaced } from '../placement/unplaced.js';
 import type { CapacityProviderState, IdempotencyState, ServiceDeploymentState, SettingState } from './side-model.js';
 import type {
   ClusterState,
@@ -30,6 +32,7 @@ export class EngineState {
   readonly tasks: Table<TaskState>;
   readonly stoppedTasks: Table<TaskState>;
   readonly services: Table<ServiceState>;
+  readonly unplaced: Table<Unplaced>;
   readonly serviceEvents: Table<ServiceEventState>;
   readonly serviceDeployments: Table<ServiceDeploymentState>;
   readonly families: Table<{ readonly family: string; readonly latestRevision: number }>;
@@ -45,6 +48,7 @@ export class EngineState {
     this.tasks = new Table(records, (cluster) => `ECS#C#${cluster}#TASKS`);
     this.stoppedTasks = new Table(records, (cluster) => `ECS#C#${cluster}#STOPPED`);
     this.services = new Table(records, (cluster) => `ECS#C#${cluster}#SERVICES`);
+    this.unplaced = new Table(records, (cluster) => `ECS#C#${cluster}#UNPLACED`);
     this.serviceEvents = new Table(records, (service) => `ECS#S#${service}#EVENTS`);
     this.serviceDeployments = new Table(records, (service) => `ECS#S#${service}#DEPLOYMENTS`);
     this.families = new Table(records, () => 'ECS#FAMILIES');

@@ -3,7 +3,9 @@
  * the cluster and claims; the claim itself is a conditional transaction, so a second engine would only make it retry.
  */
 import type { Context } from '../context.js';
+import { explainPlacement, type Explanation } from '../placement/explanation.js';
 import { place, type Rejection, type Requirement } from '../placement/place.js';
+import { noteAttempt } from '../placement/unplaced.js';
 import { instanceSnapshot, portKeys, type Snapshot } from '../placement/snapshot.js';
 import type {
   ClusterState,
@@ -48,6 +50,8 @@ export interface LaunchResult {
   readonly tasks: readonly TaskState[];
   /** Why the tasks that are missing from `tasks` could not be placed: one table per task. */
   readonly unplaced: readonly (readonly Rejection[])[];
+  /** The same with the smallest fix, of the first of them. */
+  readonly explanation?: Explanation;
 }
 
 const TRIES = 20;
@@ -61,13 +65,27 @@ export function launchTasks(
   return context.mutex.run('placement', async () => {
     const tasks: TaskState[] = [];
     const unplaced: (readonly Rejection[])[] = [];
+    let explanation: Explanation | undefined;
     for (const id of request.taskIds) {
       const existing = await context.state.task(request.cluster.name, id);
       const outcome = existing ?? (await launchOne(context, request, id, start));
       if ('id' in outcome) tasks.push(outcome);
-      else unplaced.push(outcome.rejections);
+      else {
+        unplaced.push(outcome.rejections);
+        explanation ??= outcome.explanation;
+      }
     }
-    return { tasks, unplaced };
+    if (explanation !== undefined && request.service === undefined) {
+      await noteAttempt(context, {
+        ...explanation,
+        cluster: request.cluster.name,
+        group: request.group,
+        taskDefinitionArn: request.definition.arn,
+        tasks: unplaced.length,
+        atMs: context.deps.clock.nowMs(),
+      });
+    }
+    return { tasks, unplaced, ...(explanation === undefined ? {} : { explanation }) };
   });
 }
 
@@ -76,7 +94,7 @@ async function launchOne(
   request: LaunchRequest,
   id: string,
   start: (task: TaskState) => void,
-): Promise<TaskState | { readonly rejections: readonly Rejection[] }> {
+): Promise<TaskState | { readonly rejections: readonly Rejection[]; readonly explanation?: Explanation }> {
   const requirement: Requirement = {
     needs: taskNeeds(request.definition.definition, request.overrides),
     constraints: [...request.definition.definition.placementConstraints, ...request.constraints],
@@ -89,7 +107,10 @@ async function launchOne(
     const instances = await context.state.instances.all(request.cluster.name);
     const snapshot = await readSnapshot(context, request.cluster.name, instances);
     const placement = place(snapshot, requirement, context.options.random);
-    if (!placement.placed) return { rejections: placement.rejections };
+    if (!placement.placed) {
+      const explanation = explainPlacement(snapshot, requirement, placement.rejections);
+      return { rejections: placement.rejections, explanation };
+    }
     const instance = instances.find((candidate) => candidate.id === placement.instance.id);
     if (instance === undefined) continue;
     const task = newTask(context, request, requirement, instance, id);

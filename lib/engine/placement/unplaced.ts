@@ -1,0 +1,60 @@
+/**
+ * The explanations that are kept: of every service that waits for room, until it has it, and of every RunTask or
+ * StartTask that found none, for an hour.
+ */
+import type { Context } from '../context.js';
+import type { Explanation } from './explanation.js';
+
+export interface Unplaced extends Explanation {
+  readonly cluster: string;
+  /** Of a service that waits; absent for an attempt that is over. */
+  readonly service?: string;
+  /** `service:web`, `family:job` or a client's own. */
+  readonly group: string;
+  readonly taskDefinitionArn: string;
+  /** Tasks of this one request that found no place. */
+  readonly tasks: number;
+  readonly atMs: number;
+}
+
+const ATTEMPT_KEPT_MS = 3_600_000;
+const serviceKey = (service: string): string => `service#${service}`;
+
+/** Writes only when it says something new. */
+export async function noteWaiting(context: Context, unplaced: Unplaced & { readonly service: string }): Promise<void> {
+  const { unplaced: table } = context.state;
+  const before = await table.get(unplaced.cluster, serviceKey(unplaced.service));
+  if (before !== undefined && sameReason(before, unplaced)) return;
+  await table.put(unplaced.cluster, serviceKey(unplaced.service), unplaced);
+}
+
+export async function noteRoom(context: Context, cluster: string, service: string): Promise<void> {
+  const { unplaced: table } = context.state;
+  if ((await table.get(cluster, serviceKey(service))) === undefined) return;
+  await table.delete(cluster, serviceKey(service));
+}
+
+export async function noteAttempt(context: Context, unplaced: Unplaced): Promise<void> {
+  const { clock, ids } = context.deps;
+  await context.state.unplaced.put(
+    unplaced.cluster,
+    `attempt#${ids.ulid()}`,
+    unplaced,
+    clock.nowMs() + ATTEMPT_KEPT_MS,
+  );
+}
+
+/** Services that wait first, then attempts, oldest first. */
+export async function allUnplaced(context: Context, cluster: string): Promise<readonly Unplaced[]> {
+  const { unplaced: table } = context.state;
+  return [...(await table.all(cluster, 'service#')), ...(await table.all(cluster, 'attempt#'))];
+}
+
+export function unplacedService(context: Context, cluster: string, service: string): Promise<Unplaced | undefined> {
+  return context.state.unplaced.get(cluster, serviceKey(service));
+}
+
+function sameReason(a: Unplaced, b: Unplaced): boolean {
+  const reason = ({ atMs: _, ...rest }: Unplaced): string => JSON.stringify(rest);
+  return reason(a) === reason(b);
+}
