@@ -1,6 +1,6 @@
 /**
- * A folder as a build context: a tar made while it is read, without what .dockerignore names. Modes and links are
- * kept, owners are not (0:0), and names are sorted, so the same folder gives the same bytes.
+ * A folder as a build context: a tar made while it is read, without what .dockerignore names. Modes and links
+ * (hard ones too) are kept, owners are not (0:0), and names are sorted, so the same folder gives the same bytes.
  */
 import { createReadStream, type Stats } from 'node:fs';
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
@@ -39,6 +39,8 @@ export async function packContext(cwd: string, folder: string, dockerfile?: stri
 
 /** What goes along: everything that is not ignored, and the Dockerfile and ignore files in any case. */
 class Selection {
+  private readonly linked = new Map<string, string>();
+
   constructor(
     private readonly ignore: IgnoreFile,
     private readonly always: readonly string[],
@@ -46,6 +48,19 @@ class Selection {
 
   has(path: string): boolean {
     return this.always.includes(path) || !this.ignore.ignores(path);
+  }
+
+  /** The member, or a hard link where the same file goes along by another name already. */
+  once(member: TarMember, { dev, ino, nlink }: Stats): TarMember {
+    const { entry } = member;
+    if (entry.type !== 'file' || nlink < 2) return member;
+    const file = `${dev}:${ino}`;
+    const linkTarget = this.linked.get(file);
+    if (linkTarget !== undefined) {
+      return { entry: { ...entry, type: 'hardlink', sizeBytes: 0, linkTarget }, body: nothing() };
+    }
+    this.linked.set(file, entry.path);
+    return member;
   }
 
   mayContain(folder: string): boolean {
@@ -80,7 +95,7 @@ async function* walk(
     if (member !== undefined && selection.has(path)) {
       yield* waiting;
       waiting = [];
-      yield member;
+      yield selection.once(member, stats);
       if (isFolder) yield* walk(root, path, selection);
     } else if (member !== undefined && isFolder && selection.mayContain(path)) {
       for await (const inner of walk(root, path, selection, [...waiting, member])) {

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,6 +47,14 @@ describe('a packed context', () => {
       'bin/run': 'file 755 0:0 go',
       'bin/setuid': 'file 4711 0:0',
     });
+  });
+
+  test('keeps hard links between what goes along', async () => {
+    await file('.dockerignore', 'a');
+    await file('a', 'same');
+    for (const name of ['b', 'c']) await link(join(folder, 'a'), join(folder, name));
+    const { a, b, c } = await packed();
+    expect([a, b, c]).toEqual([undefined, 'file 644 0:0 same', 'hardlink 644 0:0 b']);
   });
 
   test('leaves out what .dockerignore names, but never the Dockerfile and the ignore file', async () => {
