@@ -11,9 +11,9 @@ export interface Stores {
 }
 
 /** Sentences about what is wrong; none when all is well. Every stored manifest is fully pullable, and tags lead somewhere. */
-export async function violations(stores: Stores): Promise<string[]> {
+export async function violations(stores: Stores, repositories: readonly string[] = REPOSITORIES): Promise<string[]> {
   const wrong: string[] = [];
-  for (const repository of REPOSITORIES) {
+  for (const repository of repositories) {
     for (const { sort, value } of await all<TagRecord>(stores, repo(repository), 'TAG#')) {
       const found = await stores.records.get(recordKey.manifest(repository, value.digest));
       if (found === undefined) wrong.push(`${repository}:${sort} points at ${value.digest}, which is not stored`);
@@ -66,9 +66,9 @@ export async function all<T extends object>({ records }: Stores, partition: stri
 }
 
 /** What is left of content when nobody needs any. */
-export async function residue(stores: Stores): Promise<string[]> {
+export async function residue(stores: Stores, repositories: readonly string[] = REPOSITORIES): Promise<string[]> {
   const left: string[] = [];
-  for (const repository of REPOSITORIES) {
+  for (const repository of repositories) {
     for (const kind of ['MAN#', 'LINK#', 'EDGE#', 'TAG#', 'TAGLOG#', 'TRASH#', 'REF#']) {
       for (const { sort } of await all(stores, repo(repository), kind)) left.push(`${repository} ${sort}`);
     }
