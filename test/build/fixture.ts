@@ -95,6 +95,9 @@ export interface Listed {
   readonly content?: string;
 }
 
+/** Values by id. */
+export type Secrets = ReadonlyMap<string, string>;
+
 export interface BuildFixture {
   readonly store: TestStore;
   readonly registry: Registry;
@@ -106,7 +109,7 @@ export interface BuildFixture {
   /** Stores a context and gives its digest. */
   context(files: Files, time?: number): Promise<Digest>;
   /** Builds without queue and worker. */
-  build(files: Files, request?: Partial<BuildRequest>, time?: number): Promise<Built>;
+  build(files: Files, request?: Partial<BuildRequest>, time?: number, secrets?: Secrets): Promise<Built>;
   /** A request that builds nothing. */
   report(files: Files, request: Partial<BuildRequest>): Promise<{ report: BuildReport; events: readonly BuildEvent[] }>;
   /** Pushes an image of one layer. */
@@ -165,12 +168,13 @@ export async function buildFixture(
     indexes,
     logins,
     context,
-    async build(files, request = {}, time) {
+    async build(files, request = {}, time, secrets = new Map()) {
       const events: BuildEvent[] = [];
       const call = {
         id: ids.ulid(),
         emit: (event: BuildEvent) => void events.push(event),
         signal: new AbortController().signal,
+        secrets: new Map([...secrets].map(([name, value]) => [name, Buffer.from(value)])),
       };
       const result = await builder.build({ context: await context(files, time), tags: ['app'], ...request }, call);
       if ('kind' in result) throw new Error(`a build was wanted, and a ${result.kind} came`);
