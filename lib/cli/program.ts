@@ -7,6 +7,7 @@ import type { ProgressMode } from './build-progress.js';
 import { createCluster, listClusters, removeCluster } from './commands/cluster.js';
 import { deploy, parsePort } from './commands/deploy.js';
 import { dockerfileCommand } from './commands/dockerfile.js';
+import { explain } from './commands/explain.js';
 import { images } from './commands/images.js';
 import { logs } from './commands/logs.js';
 import { ps } from './commands/ps.js';
@@ -199,6 +200,14 @@ function addLooking(wharf: Command, deps: CliDeps): void {
     .action(async (service: string | undefined, options: Shared & { cluster?: string; all?: boolean }) => {
       const { cluster, all, json } = options;
       await ps(defined({ service, cluster, all, json }), await connected(deps, options));
+    });
+  talking(wharf.command('explain'))
+    .description('why tasks of a service have no place, instance by instance')
+    .argument('<service>', 'its name')
+    .option('--cluster <name>', 'the cluster (default: the only one)')
+    .action(async (service: string, options: Shared & { cluster?: string }) => {
+      const { cluster, json } = options;
+      await explain(defined({ service, cluster, json }), await connected(deps, options));
     });
   talking(wharf.command('logs'))
     .description('what a task wrote, or all tasks of a service')

@@ -9,6 +9,7 @@ import type {
   Deployed,
   Deployment,
   Instance,
+  Placement,
   PlatformEvent,
   Release,
   Service,
@@ -125,6 +126,11 @@ export class WharfClient {
       const path = `${clusterPath(name)}/instances`;
       return (await this.transport.call<{ instances: readonly Instance[] }>('GET', path)).instances;
     },
+    /** Why tasks have no place: of services that wait, and of single runs of the last hour. */
+    placements: async (name: string): Promise<readonly Placement[]> => {
+      const path = `${clusterPath(name)}/placements`;
+      return (await this.transport.call<{ placements: readonly Placement[] }>('GET', path)).placements;
+    },
     drain: (name: string, instance: string): Promise<Instance> =>
       this.transport.call('POST', `${clusterPath(name)}/instances/${segment(instance)}/drain`),
   };
@@ -148,6 +154,9 @@ export class WharfClient {
       query: PageQuery = {},
     ): Promise<{ deployments: readonly Deployment[]; cursor?: string }> =>
       this.transport.call('GET', `${servicePath(cluster, name)}/deployments`, { query: { ...query } }),
+    /** Why its tasks have no place; null when they all have one. */
+    placement: (cluster: string, name: string): Promise<{ waiting: Placement | null }> =>
+      this.transport.call('GET', `${servicePath(cluster, name)}/placement`),
     /** @param release the last complete one before the newest when absent */
     rollback: (cluster: string, name: string, release?: number): Promise<Deployed> =>
       this.transport.call('POST', `${servicePath(cluster, name)}/rollback`, {

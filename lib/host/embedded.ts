@@ -119,6 +119,10 @@ async function compose(
         architecture: machine.architecture,
       }),
       routing: front,
+      placement: {
+        list: (cluster) => engine.unplaced(cluster),
+        ofService: (cluster, service) => engine.unplacedService(cluster, service),
+      },
       logs: { open: (taskArn, container, logOptions) => engine.logs(taskArn, container, logOptions) },
       exec: {
         open: (taskArn, { container, command, terminal }) =>

@@ -171,6 +171,40 @@ export const Service = z
   })
   .meta({ id: 'Service' });
 
+const portsOrNumber = z.union([z.number(), z.array(z.number())]);
+
+export const Placement = z
+  .object({
+    cluster: clusterName,
+    service: serviceName.exactOptional().meta({ description: 'Of a service that waits; absent for a run.' }),
+    group: z.string(),
+    taskDefinitionArn: z.string(),
+    tasks: z.number().meta({ description: 'Tasks that have no place.' }),
+    atMs: timeMs,
+    needs: z.object({
+      cpu: z.number(),
+      memoryMiB: z.number(),
+      tcpPorts: z.array(z.number()),
+      udpPorts: z.array(z.number()),
+    }),
+    instances: z.array(
+      z.object({
+        instanceId: z.string(),
+        instanceArn: z.string(),
+        findings: z.array(
+          z.object({
+            dimension: z.string(),
+            need: portsOrNumber.exactOptional(),
+            have: portsOrNumber.exactOptional(),
+            constraint: z.string().exactOptional(),
+          }),
+        ),
+      }),
+    ),
+    smallestFix: z.string().meta({ description: 'The least that would have to change.' }),
+  })
+  .meta({ id: 'Placement' });
+
 export const Deployed = z
   .object({ service: Service, release: Release, deployment: Deployment, changed: z.boolean() })
   .meta({ id: 'Deployed' });

@@ -4,6 +4,7 @@ export * from './ecs/index.js';
 export { type EventFilter, type Events } from './events.js';
 export { createPlatform, localCapacity, type Platform, type PlatformDeps, type PlatformOptions } from './platform.js';
 export { type ImageInUse, imagesInUse } from './images-in-use.js';
+export { type Placements } from './placements.js';
 export { type Reconciler } from './reconciler.js';
 export { type Deployed, type Services } from './services.js';
 export { type ImageNaming, type TaskDefaults } from './task-definition.js';

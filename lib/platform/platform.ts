@@ -7,12 +7,13 @@ import { Clusters } from './clusters.js';
 import { Deployments } from './deployments.js';
 import { Ecs, type ECSClient } from './ecs/index.js';
 import { Events } from './events.js';
+import { Placements } from './placements.js';
 import { Reconciler } from './reconciler.js';
 import { Services } from './services.js';
 import { type ImageNaming, type TaskDefaults, TaskDefinitions } from './task-definition.js';
 import { Tasks } from './tasks.js';
 import { placementOf } from './task-placement.js';
-import type { Capacity, Routing, TaskLogs } from './types.js';
+import type { Capacity, PlacementSource, Routing, TaskLogs } from './types.js';
 
 export interface PlatformDeps {
   readonly ecs: ECSClient;
@@ -26,6 +27,8 @@ export interface PlatformDeps {
   readonly capacity: Capacity | ((ecs: Ecs) => Capacity);
   readonly routing: Routing;
   readonly logs: TaskLogs;
+  /** Absent where Amazon ECS places tasks. */
+  readonly placement?: PlacementSource;
 }
 
 export interface PlatformOptions {
@@ -51,6 +54,7 @@ export interface Platform {
   readonly clusters: Clusters;
   readonly services: Services;
   readonly tasks: Tasks;
+  readonly placements: Placements;
   readonly events: Events;
   readonly reconciler: Reconciler;
   /** Restores routes from the records and starts the loop. */
@@ -85,6 +89,7 @@ export function createPlatform(deps: PlatformDeps, options: PlatformOptions): Pl
     { ...check, placement },
   );
   const reconciler = new Reconciler({ ecs, records, clock, logger, events, tasks, services, deployments, clusters });
+  const placements = new Placements({ records, ...(deps.placement === undefined ? {} : { source: deps.placement }) });
   const loop = new Loop(clock, logger, [
     { everyMs: options.tickMs ?? 1000, run: () => reconciler.tick() },
     { everyMs: options.sweepMs ?? 60_000, run: () => reconciler.sweep() },
@@ -93,6 +98,7 @@ export function createPlatform(deps: PlatformDeps, options: PlatformOptions): Pl
     clusters,
     services,
     tasks,
+    placements,
     events,
     reconciler,
     async start() {

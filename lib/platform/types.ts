@@ -229,6 +229,42 @@ export interface Routing {
   urlFor(cluster: string, service: string): string | undefined;
 }
 
+/** Why tasks have no place: of a service that waits for room, or of a run that found none. */
+export interface Placement {
+  readonly cluster: string;
+  readonly service?: string;
+  /** `service:web` or `family:job`. */
+  readonly group: string;
+  readonly taskDefinitionArn: string;
+  readonly tasks: number;
+  readonly atMs: number;
+  readonly needs: {
+    readonly cpu: number;
+    readonly memoryMiB: number;
+    readonly tcpPorts: readonly number[];
+    readonly udpPorts: readonly number[];
+  };
+  readonly instances: readonly {
+    readonly instanceId: string;
+    readonly instanceArn: string;
+    readonly findings: readonly {
+      readonly dimension: string;
+      readonly need?: number | readonly number[];
+      /** Of ports: those in use. */
+      readonly have?: number | readonly number[];
+      readonly constraint?: string;
+    }[];
+  }[];
+  /** One sentence: the least that would have to change. */
+  readonly smallestFix: string;
+}
+
+/** Whoever places tasks, where it says why not. */
+export interface PlacementSource {
+  list(cluster: string): Promise<readonly Placement[]>;
+  ofService(cluster: string, service: string): Promise<Placement | undefined>;
+}
+
 /** What containers wrote. */
 export interface TaskLogs {
   open(

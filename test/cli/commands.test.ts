@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { until } from '../http/backend.js';
 import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
 
 let cli: CliFixture;
@@ -78,6 +79,23 @@ describe('wharf', () => {
     const id = tasks[0]?.id ?? '';
     expect(await cli.run(['stop', id.slice(0, 12)])).toMatchObject({ code: 0, stdout: `${id}\n` });
     await cli.run(['rm', 'one']);
+  });
+
+  test('explains why a service waits for room, in one line and instance by instance', async () => {
+    const args = ['deploy', 'huge', '--image', 'hello:1', '--cpu', '2', '--memory', '900000', '--no-wait'];
+    expect(await cli.run(args)).toMatchObject({ code: 0 });
+    const lines = async (): Promise<string> => (await cli.run(['ps', 'huge'])).stdout;
+    await until('the line', async () => (await lines()).includes('huge: 1 task has no place. Ask for less'));
+    const { stdout } = await cli.run(['explain', 'huge']);
+    expect(stdout).toMatch(/^huge: 1 task has no place; a task asks for 2 CPU units and 900000 MiB$/m);
+    expect(stdout.match(/^\S+ +memory +900000 +\d+$/gm)).toHaveLength(2);
+    const { waiting } = json(await cli.run(['explain', 'huge', '--json'])) as { waiting: object };
+    expect(waiting).toMatchObject({ service: 'huge', instances: [{ findings: [{ dimension: 'memory' }] }, {}] });
+    await cli.run(['rm', 'huge']);
+    await cli.run(['deploy', 'fits', '--image', 'hello:1', ...small]);
+    expect((await cli.run(['explain', 'fits'])).stdout).toBe('fits waits for no room\n');
+    expect((await cli.run(['explain', 'nothing'])).code).not.toBe(0);
+    await cli.run(['rm', 'fits']);
   });
 
   test('says which release failed and why, and leaves with 1', async () => {

@@ -75,6 +75,10 @@ export async function createPlatformFixture(
           remove: () => Promise.resolve(),
           urlFor: (cluster, service) => `http://${service}.${cluster}.localhost`,
         },
+        placement: {
+          list: (cluster) => engine.unplaced(cluster),
+          ofService: (cluster, service) => engine.unplacedService(cluster, service),
+        },
         logs: { open: (arn, container, logOptions) => engine.logs(arn, container, logOptions) },
       },
       {

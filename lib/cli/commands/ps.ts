@@ -1,6 +1,7 @@
 /** `wharf ps`: services and their tasks. */
 import type { Service, Task } from '../../platform/index.js';
 import type { CommandDeps } from '../deps.js';
+import { waitingLines } from './explain.js';
 import { formatAge, formatTable, printJson } from '../output.js';
 
 export interface PsInput {
@@ -25,7 +26,10 @@ export async function ps(input: PsInput, deps: CommandDeps): Promise<void> {
   }
   tasks.sort((a, b) => (a.service ?? '').localeCompare(b.service ?? '') || (a.createdMs ?? 0) - (b.createdMs ?? 0));
   if (input.json === true) printJson(deps.output, { services, tasks });
-  else deps.output.result(`${serviceTable(services)}\n${taskTable(tasks, deps.clock.nowMs())}`);
+  else {
+    const waiting = (await waitingLines(services, deps)).map((line) => `\n${line}\n`).join('');
+    deps.output.result(`${serviceTable(services)}\n${taskTable(tasks, deps.clock.nowMs())}${waiting}`);
+  }
 }
 
 export async function allTasks(

@@ -3,9 +3,9 @@ import * as z from 'zod';
 import { AppError } from '../../errors/index.js';
 import type { ApiDeps } from '../api-deps.js';
 import { route, type Route } from '../route.js';
-import { Cluster, clusterName, ClusterSpec, flag, Instance, isSet, listOf, page } from '../schemas.js';
+import { Cluster, clusterName, ClusterSpec, flag, Instance, isSet, listOf, page, Placement } from '../schemas.js';
 
-export function clusterRoutes({ platform: { clusters } }: ApiDeps): readonly Route[] {
+export function clusterRoutes({ platform: { clusters, placements } }: ApiDeps): readonly Route[] {
   const tag = 'Clusters';
   const params = z.strictObject({ cluster: clusterName });
   return [
@@ -49,6 +49,15 @@ export function clusterRoutes({ platform: { clusters } }: ApiDeps): readonly Rou
         if (cluster !== undefined) return { body: cluster };
         throw new AppError('CLUSTER_NOT_FOUND', `there is no cluster ${params.cluster}`, { kind: 'not-found' });
       },
+    }),
+    route('GET', '/v1/clusters/{cluster}/placements', {
+      id: 'listPlacements',
+      summary: 'Why tasks have no place: of services that wait, and of single runs of the last hour',
+      tag,
+      access: 'read',
+      params,
+      answers: [{ status: 200, description: 'One for each', schema: z.object({ placements: z.array(Placement) }) }],
+      handler: async ({ params }) => ({ body: { placements: await placements.list(params.cluster) } }),
     }),
     route('DELETE', '/v1/clusters/{cluster}', {
       id: 'deleteCluster',

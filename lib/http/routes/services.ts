@@ -9,6 +9,7 @@ import {
   Deployment,
   listOf,
   page,
+  Placement,
   Release,
   RollbackRequest,
   Service,
@@ -16,7 +17,7 @@ import {
   ServiceSpec,
 } from '../schemas.js';
 
-export function serviceRoutes({ platform: { services } }: ApiDeps): readonly Route[] {
+export function serviceRoutes({ platform: { services, placements } }: ApiDeps): readonly Route[] {
   const tag = 'Services';
   const base = '/v1/clusters/{cluster}/services';
   const params = z.strictObject({ cluster: clusterName, service: serviceName });
@@ -77,6 +78,23 @@ export function serviceRoutes({ platform: { services } }: ApiDeps): readonly Rou
         await services.remove(params.cluster, params.service);
         return { status: 202 };
       },
+    }),
+    route('GET', `${base}/{service}/placement`, {
+      id: 'getServicePlacement',
+      summary: 'Why tasks of a service have no place: a row per instance, and the smallest fix',
+      tag,
+      access: 'read',
+      params,
+      answers: [
+        {
+          status: 200,
+          description: 'What it waits for; null when it has all the room it wants',
+          schema: z.object({ waiting: Placement.nullable() }),
+        },
+      ],
+      handler: async ({ params }) => ({
+        body: { waiting: (await placements.ofService(params.cluster, params.service)) ?? null },
+      }),
     }),
     route('GET', `${base}/{service}/releases`, {
       id: 'listReleases',
