@@ -31,6 +31,30 @@ interface Recipe {
 
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** Debian's busybox comes without these two, which Alpine's users write every day. */
+const ACCOUNTS = String.raw`
+cat > bin/addgroup <<'EOF'
+#!/bin/sh
+gid=900
+while getopts g:S option; do [ "$option" != g ] || gid=$OPTARG; done
+shift $((OPTIND - 1))
+echo "$1:x:$gid:" >> /etc/group
+EOF
+cat > bin/adduser <<'EOF'
+#!/bin/sh
+uid=900 group= home= shell=/bin/ash make=yes
+while getopts u:G:h:s:SDH option; do
+  case $option in u) uid=$OPTARG ;; G) group=$OPTARG ;; h) home=$OPTARG ;; s) shell=$OPTARG ;; H) make= ;; esac
+done
+shift $((OPTIND - 1))
+[ "$group" ] || { group=$1; addgroup -g "$uid" "$1"; }
+gid=$(grep "^$group:" /etc/group | cut -d: -f3)
+[ "$home" ] || home=/home/$1
+echo "$1:x:$uid:$gid::$home:$shell" >> /etc/passwd
+[ -z "$make" ] || { mkdir -p "$home" && chmod 2755 "$home" && chown "$uid:$gid" "$home"; }
+EOF
+chmod 755 bin/addgroup bin/adduser`;
+
 const RECIPES: Readonly<Record<BaseName, Recipe>> = {
   busybox: {
     tag: '1',
@@ -40,6 +64,7 @@ const RECIPES: Readonly<Record<BaseName, Recipe>> = {
       cp "$(command -v busybox)" bin/busybox
       for name in $(bin/busybox --list); do [ "$name" = busybox ] || ln bin/busybox "bin/$name"; done
       ln -s ../../bin/env usr/bin/env
+      ${ACCOUNTS}
       printf 'root:x:0:0:root:/root:/bin/sh\\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\\nwww-data:x:33:33:www-data:/var/www:/bin/false\\nnobody:x:65534:65534:nobody:/home:/bin/false\\n' > etc/passwd
       printf 'root:x:0:\\ndaemon:x:1:\\nadm:x:4:\\nstaff:x:50:\\nwww-data:x:33:\\nnobody:x:65534:\\n' > etc/group
       printf 'root:*:::::::\\n' > etc/shadow

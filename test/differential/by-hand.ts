@@ -6,11 +6,17 @@
  *   symlink 0:0 /app/link -> target
  *   deleted /etc/motd
  *   config.Env ["A=1"]                            (only the config fields that matter to the case)
+ *   refused BUILD_SOME_CODE                       (instead of all others: the build must fail with it)
  */
 import { createHash } from 'node:crypto';
 import type { ImageConfig } from '../../lib/oci/index.js';
 import type { Difference } from './compare.js';
 import type { ListedFile, Listing } from './listing.js';
+
+/** The code a build must be refused with; undefined when it must work. */
+export function expectedRefusal(expected: readonly string[]): string | undefined {
+  return expected[0]?.startsWith('refused ') === true ? expected[0].slice('refused '.length) : undefined;
+}
 
 export function compareByHand(
   expected: readonly string[],
@@ -24,7 +30,8 @@ export function compareByHand(
     const found = actual.get(path);
     actual.delete(path);
     const full = content === undefined ? line : `${line} ${content}`;
-    const seen = found === undefined ? 'nothing' : content === undefined ? found.line : `${found.line} ${found.content}`;
+    const seen =
+      found === undefined ? 'nothing' : content === undefined ? found.line : `${found.line} ${found.content}`;
     if (seen !== full) differences.push({ subject: path, field: 'by hand', docker: full, wharf: seen });
   }
   for (const [path, { line }] of actual) {
@@ -50,7 +57,10 @@ interface Line {
 }
 
 function parse(text: string): Line {
-  const match = /^(?<line>(?:(?:directory|file) \d{4} \d+:\d+|symlink \d+:\d+|deleted) (?<path>\/.*?))(?<content> ".*")?$/.exec(text);
+  const match =
+    /^(?<line>(?:(?:directory|file) \d{4} \d+:\d+|symlink \d+:\d+|deleted) (?<path>\/.*?))(?<content> ".*")?$/.exec(
+      text,
+    );
   const { line, path, content } = match?.groups ?? {};
   if (line === undefined || path === undefined) throw new Error(`not a line of a listing: ${text}`);
   const digest = content === undefined ? undefined : sha256(JSON.parse(content.trim()) as string);

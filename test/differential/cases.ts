@@ -61,7 +61,8 @@ export async function stage(one: Case, folder: string): Promise<BuildInput> {
   const context = join(folder, 'context');
   await mkdir(context, { recursive: true });
   for (const name of await readdir(one.folder)) {
-    if (!NOT_CONTEXT.has(name)) await cp(join(one.folder, name), join(context, name), { recursive: true, verbatimSymlinks: true });
+    if (!NOT_CONTEXT.has(name))
+      await cp(join(one.folder, name), join(context, name), { recursive: true, verbatimSymlinks: true });
   }
   const { dockerfile = 'Dockerfile', args = {}, labels = {}, target, prepare = [] } = one.settings;
   const script = [

@@ -7,6 +7,8 @@ export interface Difference {
   readonly subject: string;
   /** `entry` when only one side has it; else the field. */
   readonly field: string;
+  /** Type of our file, or docker's where we have none; absent for what is no file. */
+  readonly type?: string;
   readonly docker: string;
   readonly wharf: string;
 }
@@ -14,6 +16,7 @@ export interface Difference {
 /** Times from here on are "when it was built": the builds run one after the other. 2025-01-01. */
 const BUILT_SINCE = 1_735_689_600;
 const FIELDS = ['type', 'mode', 'owner', 'mtime', 'link', 'device', 'content', 'xattrs', 'names'] as const;
+type Field = (typeof FIELDS)[number];
 const CONFIG_FIELDS = [
   'Env',
   'Cmd',
@@ -38,12 +41,14 @@ export function compareListings(docker: Listing, wharf: Listing): readonly Diffe
     const theirs = docker.files.get(subject);
     if (ours === undefined || theirs === undefined) {
       const there = (file: ListedFile | undefined): string => (file === undefined ? 'absent' : describe(file));
-      differences.push({ subject, field: 'entry', docker: there(theirs), wharf: there(ours) });
+      const type = (ours ?? theirs)?.type ?? '';
+      differences.push({ subject, field: 'entry', type, docker: there(theirs), wharf: there(ours) });
       continue;
     }
     for (const field of FIELDS) {
-      const [theirValue, ourValue] = [fieldOf(theirs, field), fieldOf(ours, field)];
-      if (theirValue !== ourValue) differences.push({ subject, field, docker: theirValue, wharf: ourValue });
+      const [theirValue, ourValue] = [READ[field](theirs), READ[field](ours)];
+      if (theirValue !== ourValue)
+        differences.push({ subject, field, type: ours.type, docker: theirValue, wharf: ourValue });
     }
   }
   for (const problem of wharf.problems) {
@@ -53,32 +58,21 @@ export function compareListings(docker: Listing, wharf: Listing): readonly Diffe
 }
 
 function describe(file: ListedFile): string {
-  return [file.type, fieldOf(file, 'mode'), fieldOf(file, 'owner')].join(' ');
+  return [file.type, READ.mode(file), READ.owner(file)].join(' ');
 }
 
-function fieldOf(file: ListedFile, field: (typeof FIELDS)[number]): string {
-  switch (field) {
-    case 'type':
-      return file.type;
-    case 'mode':
-      // A link's own mode means nothing on Linux.
-      return file.type === 'symlink' ? '' : file.mode.toString(8).padStart(4, '0');
-    case 'owner':
-      return `${file.uid}:${file.gid}`;
-    case 'mtime':
-      return file.mtime >= BUILT_SINCE ? 'when it was built' : String(file.mtime);
-    case 'link':
-      return file.link ?? '';
-    case 'device':
-      return file.device ?? '';
-    case 'content':
-      return file.sha256 === undefined ? '' : `${file.size} bytes, sha256 ${file.sha256}`;
-    case 'xattrs':
-      return JSON.stringify(file.xattrs ?? {});
-    case 'names':
-      return (file.names ?? []).join(' = ');
-  }
-}
+const READ: Readonly<Record<Field, (file: ListedFile) => string>> = {
+  type: (file) => file.type,
+  // A link's own mode means nothing on Linux.
+  mode: (file) => (file.type === 'symlink' ? '' : file.mode.toString(8).padStart(4, '0')),
+  owner: (file) => `${file.uid}:${file.gid}`,
+  mtime: (file) => (file.mtime >= BUILT_SINCE ? 'when it was built' : String(file.mtime)),
+  link: (file) => file.link ?? '',
+  device: (file) => file.device ?? '',
+  content: (file) => (file.sha256 === undefined ? '' : `${file.size} bytes, sha256 ${file.sha256}`),
+  xattrs: (file) => JSON.stringify(file.xattrs ?? {}),
+  names: (file) => (file.names ?? []).join(' = '),
+};
 
 export function compareConfigs(docker: ImageConfig, wharf: ImageConfig): readonly Difference[] {
   const differences: Difference[] = [];
@@ -97,7 +91,8 @@ export function compareConfigs(docker: ImageConfig, wharf: ImageConfig): readonl
     return `${entries.length} entries, ${empty} without a layer`;
   };
   add('history', history(docker), history(wharf));
-  const layered = (config: ImageConfig): number => (config.history ?? []).filter((entry) => entry.empty_layer !== true).length;
+  const layered = (config: ImageConfig): number =>
+    (config.history ?? []).filter((entry) => entry.empty_layer !== true).length;
   if (layered(wharf) !== wharf.rootfs.diff_ids.length) {
     add('layers', `${layered(wharf)} as the history says`, `${wharf.rootfs.diff_ids.length} in rootfs`);
   }

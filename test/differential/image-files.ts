@@ -37,7 +37,10 @@ export async function readSavedImage(folder: string): Promise<BuiltImage> {
   }[];
   if (manifest === undefined) throw new Error('docker save wrote no image');
   const config = JSON.parse(await readFile(join(files, manifest.Config), 'utf8')) as ImageConfig;
-  return imageOf(config, manifest.Layers.map((layer) => join(files, layer)));
+  return imageOf(
+    config,
+    manifest.Layers.map((layer) => join(files, layer)),
+  );
 }
 
 export function imageOf(config: ImageConfig, files: readonly string[]): BuiltImage {

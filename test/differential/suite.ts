@@ -3,14 +3,14 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BaseImageFile, baseImage, type BaseName, cacheFolder } from './base-images.js';
-import { compareByHand } from './by-hand.js';
+import { compareByHand, expectedRefusal } from './by-hand.js';
 import { type Case, expectedListing, stage } from './cases.js';
 import { compareConfigs, compareListings, type Difference } from './compare.js';
 import { DockerEngine } from './docker-engine.js';
 import { explain } from './explained.js';
-import type { BuiltImage } from './image-files.js';
+import type { BuildInput, BuiltImage } from './image-files.js';
 import { type Listing, listImage, type ListingCache } from './listing.js';
-import { WharfPlatform } from './wharf-platform.js';
+import { BuildFailed, WharfPlatform } from './wharf-platform.js';
 
 export interface CaseOutcome {
   readonly name: string;
@@ -54,7 +54,7 @@ export class DifferentialSuite {
     const outcomes: CaseOutcome[] = [];
     const work = async (): Promise<void> => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        const outcome = await this.runCase(next);
+        const outcome = await this.runOne(next);
         outcomes.push(outcome);
         onOutcome(outcome);
       }
@@ -69,7 +69,7 @@ export class DifferentialSuite {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  private async runCase(one: Case): Promise<CaseOutcome> {
+  async runOne(one: Case): Promise<CaseOutcome> {
     const started = performance.now();
     const folder = join(this.folder, one.name);
     const seen = await this.compare(one, folder).catch((error: unknown) => ({
@@ -85,6 +85,8 @@ export class DifferentialSuite {
 
   private async compare(one: Case, folder: string): Promise<{ differences: readonly Difference[]; files: number }> {
     const input = await stage(one, folder);
+    const refusal = one.byHand ? expectedRefusal(await expectedListing(one)) : undefined;
+    if (refusal !== undefined) return { differences: await this.refused(input, folder, refusal), files: 0 };
     const ours = await this.wharf.build(input, join(folder, 'wharf'));
     const listing = await this.list(ours);
     if (one.byHand) {
@@ -98,6 +100,17 @@ export class DifferentialSuite {
       ...compareConfigs(theirs.config, ours.config),
     ];
     return { differences, files: listing.files.size };
+  }
+
+  private async refused(input: BuildInput, folder: string, code: string): Promise<readonly Difference[]> {
+    const seen = await this.wharf.build(input, join(folder, 'wharf')).then(
+      () => 'built',
+      (error: unknown) => {
+        if (error instanceof BuildFailed) return error.code;
+        throw error;
+      },
+    );
+    return seen === code ? [] : [{ subject: 'the build', field: 'outcome', docker: code, wharf: seen }];
   }
 
   private async list(image: BuiltImage): Promise<Listing> {

@@ -13,6 +13,15 @@ import { systemClock } from '../../lib/store/clock-system.js';
 import type { BaseImageFile } from './base-images.js';
 import { type BuildInput, type BuiltImage, imageOf } from './image-files.js';
 
+export class BuildFailed extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
 export class WharfPlatform {
   private constructor(
     private readonly folder: string,
@@ -48,7 +57,7 @@ export class WharfPlatform {
     await this.registry.putManifest(repository, tag, Buffer.from(JSON.stringify(manifest)), MediaType.ociManifest);
   }
 
-  /** @throws Error with what the build said when it fails */
+  /** @throws BuildFailed with what the build said */
   async build(input: BuildInput, folder: string): Promise<BuiltImage> {
     const { name, args, labels, target } = input;
     const repository = `case-${name}`.toLowerCase();
@@ -65,8 +74,9 @@ export class WharfPlatform {
     for await (const { event } of this.client.builds.follow(id)) {
       if (event.type === 'step-output') output.push(event.text);
       if (event.type === 'finished' && event.status !== 'succeeded') {
-        const { code, message = '', line } = event.error ?? {};
-        throw new Error(`wharf build ${event.status}: ${code} ${message} (line ${line})\n${output.slice(-12).join('')}`);
+        const { code = event.status, message = '', line } = event.error ?? {};
+        const said = output.slice(-12).join('');
+        throw new BuildFailed(code, `wharf build failed: ${code} ${message} (line ${line})\n${said}`);
       }
     }
     return this.download(repository, folder);
