@@ -36,6 +36,8 @@ const WIDTH = 110;
 interface RunningStep {
   readonly name: string;
   readonly instruction: string;
+  /** Why it is not in the cache. */
+  readonly reason?: string;
   lines: string[];
 }
 
@@ -46,7 +48,9 @@ class TerminalProgress implements BuildProgress {
 
   show({ event }: LoggedBuildEvent): void {
     if (event.type === 'step-started') {
-      this.steps.set(event.step, { name: event.name, instruction: firstLine(event.instruction), lines: [] });
+      const { name, reason } = event;
+      const step = { name, instruction: firstLine(event.instruction), lines: [] };
+      this.steps.set(event.step, reason === undefined ? step : { ...step, reason });
       this.live(`${event.name} ${firstLine(event.instruction)}`);
     } else if (event.type === 'step-output') {
       const step = this.steps.get(event.step);
@@ -70,7 +74,8 @@ class TerminalProgress implements BuildProgress {
       return;
     }
     const size = event.layerBytes === undefined ? '' : `, ${formatBytes(event.layerBytes)}`;
-    const verdict = event.cached ? cyan('CACHED') : dim(`${seconds(event.milliseconds)}${size}`);
+    const why = step.reason === undefined ? '' : `, ${step.reason}`;
+    const verdict = event.cached ? cyan('CACHED') : dim(`${seconds(event.milliseconds)}${size}${why}`);
     this.keep(`${green('✓')} ${title} ${verdict}`);
   }
 

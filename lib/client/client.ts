@@ -33,8 +33,15 @@ export interface TarBuild {
   readonly target?: string;
   readonly args?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
-  readonly platform?: string;
+  readonly platforms?: readonly string[];
   readonly noCache?: boolean;
+  readonly noCacheFilter?: readonly string[];
+  /** `zstd:3` */
+  readonly compression?: string;
+  /** `index:name=value` */
+  readonly annotations?: readonly string[];
+  /** Instead of building. */
+  readonly instead?: 'check' | 'plan' | 'outline' | 'targets';
 }
 
 export interface ImageView {
@@ -80,8 +87,12 @@ export class WharfClient {
           target: build.target,
           arg: pairs(build.args),
           label: pairs(build.labels),
-          platform: build.platform,
+          platform: build.platforms,
           'no-cache': build.noCache,
+          'no-cache-filter': build.noCacheFilter,
+          compression: build.compression,
+          annotation: build.annotations,
+          ...(build.instead === undefined ? {} : { [build.instead]: true }),
         },
         ...settings,
       }),

@@ -66,8 +66,12 @@ export function createToldBuilds(deps: { readonly clock: Clock; readonly ids: Id
       const timeMs = deps.clock.nowMs();
       entry.log.push({ sequence: entry.log.length + 1, timeMs, event });
       if (event.type === 'finished') {
-        const { status, result, error } = event;
-        const ended = { ...(result === undefined ? {} : { result }), ...(error === undefined ? {} : { error }) };
+        const { status, result, report, error } = event;
+        const ended = {
+          ...(result === undefined ? {} : { result }),
+          ...(report === undefined ? {} : { report }),
+          ...(error === undefined ? {} : { error }),
+        };
         entry.build = { ...entry.build, status, finishedMs: timeMs, ...ended };
       }
       for (const wake of entry.waiting) wake();

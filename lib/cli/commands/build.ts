@@ -1,7 +1,9 @@
 /** `wharf build`: packs a folder, sends it, shows the steps, prints the image. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { BuildReport } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
+import { formatBuildReport } from '../../http/text/index.js';
 import { buildProgress, explainBuildError, type ProgressMode } from '../build-progress.js';
 import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
@@ -14,8 +16,15 @@ export interface BuildInput {
   readonly target?: string;
   readonly args: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  readonly platform?: string;
+  readonly platforms?: readonly string[];
   readonly noCache?: boolean;
+  readonly noCacheFilter?: readonly string[];
+  /** `zstd:3` */
+  readonly compression?: string;
+  /** `[manifest|index|manifest-descriptor:]name=value` */
+  readonly annotations?: readonly string[];
+  /** Instead of building. */
+  readonly instead?: 'check' | 'plan' | 'outline' | 'targets';
   readonly progress: ProgressMode;
   readonly json?: boolean;
 }
@@ -29,8 +38,12 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
     args: input.args,
     labels: input.labels,
     ...(input.target === undefined ? {} : { target: input.target }),
-    ...(input.platform === undefined ? {} : { platform: input.platform }),
+    ...(input.platforms === undefined ? {} : { platforms: input.platforms }),
     ...(input.noCache === undefined ? {} : { noCache: input.noCache }),
+    ...(input.noCacheFilter === undefined ? {} : { noCacheFilter: input.noCacheFilter }),
+    ...(input.compression === undefined ? {} : { compression: input.compression }),
+    ...(input.annotations === undefined ? {} : { annotations: input.annotations }),
+    ...(input.instead === undefined ? {} : { instead: input.instead }),
   });
   const cancel = () => void client.builds.cancel(started.id).catch(() => {});
   deps.interrupted.addEventListener('abort', cancel, { once: true });
@@ -42,6 +55,7 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
   }
   const finished = await client.builds.get(started.id);
   if (input.json === true) printJson(output, finished);
+  if (finished.report !== undefined) return showReport(finished.report, input, deps);
   if (finished.result === undefined) {
     const { error } = finished;
     if (error !== undefined) {
@@ -53,4 +67,12 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
   const { steps, stepsCached, tags, digest } = finished.result;
   output.say(output.colors.dim(`${steps.length} steps, ${stepsCached} cached\n`));
   if (input.json !== true) output.result(`${tags[0] ?? ''}${tags.length === 0 ? '' : '@'}${digest}\n`);
+}
+
+/** As with docker, a check that finds something fails. */
+function showReport(report: BuildReport, input: BuildInput, { output }: CommandDeps): void {
+  if (input.json !== true) output.result(formatBuildReport(report));
+  if (report.kind !== 'check' || report.warnings.length === 0) return;
+  const rules = [...new Set(report.warnings.map(({ rule }) => rule))].sort().join(', ');
+  throw new AppError('BUILD_CHECK_FAILED', `the check found ${rules}`, { kind: 'failed' });
 }

@@ -1,6 +1,6 @@
 /** Builds: started from a tar in the body or an uploaded context, followed as events or as text. */
 import * as z from 'zod';
-import type { Build, BuildRequest as WantedBuild } from '../../build/index.js';
+import type { Build, BuildAnnotations, BuildCompression, BuildRequest as WantedBuild } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 import { type Digest, parsePlatform, parseReference } from '../../oci/index.js';
 import { defined } from '../../platform/index.js';
@@ -134,7 +134,7 @@ async function startBuild(
 }
 
 async function contextRequest(deps: ApiDeps, body: z.output<typeof BuildRequest>): Promise<WantedBuild> {
-  checkNames(body.tags, body.platform);
+  checkNames(body.tags, [...(body.platforms ?? []), ...(body.platform === undefined ? [] : [body.platform])]);
   const context = body.context as Digest;
   if ((await deps.content.stat(context)) === undefined) {
     throw new AppError('CONTEXT_NOT_FOUND', `there is no context ${context}`, {
@@ -151,7 +151,7 @@ async function tarRequest(
   call: Call,
   query: z.output<typeof BuildQuery>,
 ): Promise<WantedBuild> {
-  checkNames(query.tag ?? [], query.platform);
+  checkNames(query.tag ?? [], query.platform ?? []);
   const { digest } = await storeContext(deps, options, call);
   return defined({
     context: digest,
@@ -160,13 +160,44 @@ async function tarRequest(
     target: query.target,
     args: query.arg === undefined ? undefined : pairs(query.arg),
     labels: query.label === undefined ? undefined : pairs(query.label),
-    platform: query.platform,
-    noCache: isSet(query['no-cache']) ? true : undefined,
+    platform: query.platform?.length === 1 ? query.platform[0] : undefined,
+    platforms: query.platform !== undefined && query.platform.length > 1 ? query.platform : undefined,
+    noCache: yes(query['no-cache']),
+    noCacheFilter: query['no-cache-filter'],
+    compression: query.compression === undefined ? undefined : compressionOf(query.compression),
+    annotations: query.annotation === undefined ? undefined : annotationsOf(query.annotation),
+    check: yes(query.check),
+    plan: yes(query.plan),
+    outline: yes(query.outline),
+    targets: yes(query.targets),
   });
 }
 
+function yes(value: Parameters<typeof isSet>[0]): true | undefined {
+  return isSet(value) ? true : undefined;
+}
+
+/** `zstd:3` */
+function compressionOf(text: string): BuildCompression {
+  const [type = '', level] = text.split(':');
+  return { type: type as BuildCompression['type'], ...(level === undefined ? {} : { level: Number(level) }) };
+}
+
+/** `index:name=value`; without a place it is the manifest's. */
+function annotationsOf(texts: readonly string[]): BuildAnnotations {
+  const of = (place: string): Record<string, string> | undefined => {
+    const own = texts.filter(
+      (text) => (/^(manifest-descriptor|manifest|index):/.exec(text)?.[1] ?? 'manifest') === place,
+    );
+    return own.length === 0
+      ? undefined
+      : pairs(own.map((text) => text.replace(/^(manifest-descriptor|manifest|index):/, '')));
+  };
+  return defined({ manifest: of('manifest'), index: of('index'), manifestDescriptor: of('manifest-descriptor') });
+}
+
 /** What would be refused after the upload is refused before it. */
-function checkNames(tags: readonly string[], platform: string | undefined): void {
+function checkNames(tags: readonly string[], platforms: readonly string[]): void {
   for (const name of tags) {
     const { digest } = parseReference(name);
     if (digest === undefined) continue;
@@ -174,7 +205,7 @@ function checkNames(tags: readonly string[], platform: string | undefined): void
       hint: 'repository[:tag]: the digest is what the build finds out',
     });
   }
-  if (platform !== undefined) parsePlatform(platform);
+  platforms.forEach(parsePlatform);
 }
 
 async function storeContext(

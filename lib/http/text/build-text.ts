@@ -3,6 +3,8 @@
  * seconds, `#3 CACHED` or `#3 DONE 1.2s`. The last line always tells the exit status.
  */
 import type { BuildError, BuildEvent, LoggedBuildEvent } from '../../build/index.js';
+import { formatBytes } from './format-bytes.js';
+import { formatBuildReport } from './report-text.js';
 
 export class BuildText {
   private readonly started = new Map<number, number>();
@@ -13,7 +15,7 @@ export class BuildText {
     switch (event.type) {
       case 'step-started':
         this.started.set(event.step, timeMs);
-        return `#${event.step} ${event.name} ${firstLine(event.instruction)}\n`;
+        return `#${event.step} ${event.name} ${firstLine(event.instruction)}\n${why(event)}`;
       case 'step-output':
         return this.output(event, timeMs);
       case 'step-finished':
@@ -61,13 +63,18 @@ function verdict(event: Extract<BuildEvent, { type: 'step-finished' }>): string 
   return `DONE ${seconds(event.milliseconds)}${layer}`;
 }
 
+function why({ step, reason }: Extract<BuildEvent, { type: 'step-started' }>): string {
+  return reason === undefined ? '' : `#${step} not cached: ${reason}\n`;
+}
+
 function finished(event: Extract<BuildEvent, { type: 'finished' }>): string {
   if (event.result !== undefined) {
     const tags = event.result.tags.map((tag) => `image ${tag} ${event.result?.digest ?? ''}\n`).join('');
     return `${tags === '' ? `image ${event.result.digest}\n` : tags}exit status 0\n`;
   }
-  const why = event.error === undefined ? `build ${event.status}\n` : formatBuildError(event.error);
-  return `${why}exit status 1\n`;
+  if (event.report !== undefined) return `${formatBuildReport(event.report)}exit status 0\n`;
+  const said = event.error === undefined ? `build ${event.status}\n` : formatBuildError(event.error);
+  return `${said}exit status 1\n`;
 }
 
 export function formatBuildError(error: BuildError): string {
@@ -82,13 +89,6 @@ export function formatBuildError(error: BuildError): string {
 
 export function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(1)}s`;
-}
-
-export function formatBytes(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  if (bytes < 1024 * 1024) return `${(bytes / 1024).toFixed(1)} KiB`;
-  if (bytes < 1024 ** 3) return `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
-  return `${(bytes / 1024 ** 3).toFixed(2)} GiB`;
 }
 
 function firstLine(text: string): string {

@@ -1,1 +1,3 @@
 export * from './build-text.js';
+export * from './format-bytes.js';
+export * from './report-text.js';

@@ -1,0 +1,123 @@
+/** What `wharf build` asks for, and what it prints when nothing is built. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { BuildReport } from '../../lib/build/index.js';
+import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
+
+let cli: CliFixture;
+
+beforeAll(async () => {
+  cli = await createCliFixture();
+  await mkdir(join(cli.folder, 'app'));
+  await writeFile(join(cli.folder, 'app', 'Dockerfile'), 'FROM scratch\n');
+});
+
+afterAll(() => cli.close());
+
+async function reporting(args: readonly string[], report: BuildReport): Promise<Ran> {
+  const { builds } = cli.api;
+  const before = builds.submitted.length;
+  const running = cli.run(['build', 'app', ...args]);
+  await cli.api.base.until('it was submitted', () => builds.submitted.length > before);
+  const id = (await builds.list({ limit: 1 })).builds[0]?.id ?? '';
+  builds.tell(id, { type: 'step-started', step: 1, name: '[1/1]', instruction: 'COPY a /a', reason: 'a changed' });
+  builds.tell(id, { type: 'step-finished', step: 1, cached: false, milliseconds: 10 });
+  builds.tell(id, { type: 'finished', status: 'succeeded', report });
+  return running;
+}
+
+describe('a request', () => {
+  test('has all that the options say', async () => {
+    const args = [
+      ['--platform', 'linux/amd64,linux/arm64', '--platform', 'linux/386'],
+      ['--no-cache-filter', 'build', '--compression', 'zstd:3', '-t', 'a:1'],
+      ['--annotation', 'a=1', '--annotation', 'index:b=x=2', '--annotation', 'manifest-descriptor:c=3'],
+    ].flat();
+    await reporting([...args, '--check'], { kind: 'check', warnings: [] });
+    expect(cli.api.builds.submitted.at(-1)).toMatchObject({
+      platforms: ['linux/amd64', 'linux/arm64', 'linux/386'],
+      noCacheFilter: ['build'],
+      compression: { type: 'zstd', level: 3 },
+      annotations: { manifest: { a: '1' }, index: { b: 'x=2' }, manifestDescriptor: { c: '3' } },
+      check: true,
+    });
+    expect(cli.api.builds.submitted.at(-1)).not.toHaveProperty('noCache');
+  });
+
+  test('of one platform is one of a plain image, and of none says nothing', async () => {
+    await reporting(['--platform', 'linux/arm64', '--plan'], { kind: 'check', warnings: [] });
+    expect(cli.api.builds.submitted.at(-1)).toMatchObject({ platform: 'linux/arm64', plan: true });
+    await reporting([], { kind: 'check', warnings: [] });
+    expect(Object.keys(cli.api.builds.submitted.at(-1) ?? {}).sort()).toEqual(
+      ['args', 'context', 'dockerfile', 'labels', 'tags'].filter(
+        (key) => key in (cli.api.builds.submitted.at(-1) ?? {}),
+      ),
+    );
+  });
+
+  test.each([
+    ['--platform', 'toaster'],
+    ['--compression', 'rar'],
+    ['--annotation', 'x'],
+  ])('with %s %s is refused with 2', async (option, value) => {
+    expect((await cli.run(['build', 'app', option, value])).code).toBe(2);
+  });
+});
+
+describe('what is printed', () => {
+  test('a check without findings leaves with 0, one with findings with 1', async () => {
+    const clean = await reporting(['--check'], { kind: 'check', warnings: [] });
+    expect(clean).toMatchObject({ code: 0, stdout: 'check complete, no warnings\n' });
+    const warnings = [{ rule: 'UndefinedVar', message: 'm', line: 3 }];
+    const found = await reporting(['--check'], { kind: 'check', warnings });
+    expect(found).toMatchObject({ code: 1, stdout: 'check complete, 1 warning\n' });
+    expect(found.stderr).toContain('UndefinedVar');
+  });
+
+  test('why a step was not cached, beside the step', async () => {
+    const { stderr } = await reporting(['--progress', 'plain'], { kind: 'check', warnings: [] });
+    expect(stderr).toContain('#1 [1/1] COPY a /a\n#1 not cached: a changed\n');
+  });
+
+  test('a plan', async () => {
+    const step = { step: 1, name: '[1/2]', instruction: 'COPY a /a', line: 2 };
+    const { stdout, code } = await reporting(['--plan'], {
+      kind: 'plan',
+      steps: [
+        { ...step, expected: 'hit', layerBytes: 10 },
+        { ...step, step: 2, name: '[2/2]', expected: 'miss', reason: 'a changed' },
+      ],
+      hits: 1,
+      misses: 1,
+      bytes: { context: 2048, fetch: 0, cached: 10 },
+    });
+    expect(code).toBe(0);
+    expect(stdout).toBe(
+      'hit        [1/2] COPY a /a\nmiss       [2/2] COPY a /a (a changed)\n1 cached, 1 to make; 2.0 KiB of the context to copy, 0 B to fetch\n',
+    );
+  });
+
+  test('an outline and the targets, as text and as JSON', async () => {
+    const outline: BuildReport = {
+      kind: 'outline',
+      target: 'release',
+      args: [{ name: 'V', value: '1', description: 'the version', line: 1 }],
+      secrets: [{ id: 'npm', required: true, line: 2 }],
+      ssh: [],
+      caches: [{ id: 'go', target: '/go', line: 3 }],
+      mounts: [],
+    };
+    const { stdout } = await reporting(['--outline'], outline);
+    expect(stdout).toBe('target release\narg V=1  the version\nsecret npm (required)\ncache go at /go\n');
+    const targets: BuildReport = {
+      kind: 'targets',
+      targets: [{ name: 'a', base: 'scratch', isDefault: true, line: 1 }],
+    };
+    expect((await reporting(['--targets'], targets)).stdout).toBe('a (default) from scratch\n');
+    const { report } = JSON.parse((await reporting(['--targets', '--json'], targets)).stdout) as {
+      report: BuildReport;
+    };
+    expect(report).toEqual(targets);
+  });
+});
