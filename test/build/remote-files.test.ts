@@ -91,9 +91,9 @@ describe('ADD of a URL', () => {
   });
 
   test('does not hand out a blob of the store because somebody knows its checksum', async () => {
-    const private_ = Buffer.from('of another tenant');
-    await f.store.content.putBytes(private_);
-    const error = await failure(add(`ADD --checksum=sha256:${sha256(private_)} ${web.url}/x /`));
+    const foreign = Buffer.from('of another tenant');
+    await f.store.content.putBytes(foreign);
+    const error = await failure(add(`ADD --checksum=sha256:${sha256(foreign)} ${web.url}/x /`));
     expect(error.code).toBe('BUILD_REMOTE_REFUSED');
   });
 

@@ -1,0 +1,40 @@
+/**
+ * A build worker in a process of its own, to be killed: store, sandbox and worker on a folder, as on a user's machine.
+ * `tsx build-process.ts <folder>`; prints `ready` when it takes builds.
+ */
+import { join } from 'node:path';
+import { BuildService, BuildWorker, ImageBuilder } from '../../lib/build/index.js';
+import { OverlaySandbox } from '../../lib/build/sandbox-overlay.js';
+import { UnpackedLayers } from '../../lib/layers/index.js';
+import { Registry } from '../../lib/registry/index.js';
+import { openHostScope, Runc } from '../../lib/runtime/index.js';
+import { openFsBlobs } from '../../lib/store/blob-store-fs.js';
+import { systemClock as clock } from '../../lib/store/clock-system.js';
+import { systemIds as ids } from '../../lib/store/ids-system.js';
+import { ContentStore, silentLogger } from '../../lib/store/index.js';
+import { RecordsQueue } from '../../lib/store/queue-records.js';
+import { openLmdbRecords } from '../../lib/store/record-store-lmdb.js';
+import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+
+const [, , folder = ''] = process.argv;
+const records = await openLmdbRecords(join(folder, 'store', 'records'), { clock });
+const blobs = await openFsBlobs(join(folder, 'store'), { clock, ids });
+const content = new ContentStore(blobs, records);
+const secrets = new RecordsSecretStore(records, { key: Buffer.alloc(32, 7) });
+const registry = new Registry({ records, content, secrets, clock, ids });
+const queue = new RecordsQueue(records, { clock, ids }, { name: 'builds' });
+const scope = await openHostScope(join(folder, 'runtime'));
+const runc = await Runc.open({ scope, clock });
+const layers = await UnpackedLayers.open({ content }, join(scope.directory, 'layers'));
+const sandbox = await OverlaySandbox.open({ scope, runc, layers });
+const builds = new BuildService({ records, content, queue, clock, ids, secrets });
+const builder = new ImageBuilder(
+  { records, content, images: registry, sandbox, clock, ids },
+  { platform: { os: 'linux', architecture: 'amd64' } },
+);
+const worker = new BuildWorker(
+  { builds, records, queue, clock, ids, logger: silentLogger, build: builder.build },
+  { leaseMs: 400, maxAttempts: 100, slots: 2 },
+);
+await worker.start();
+process.stdout.write('ready\n');
