@@ -1,39 +1,48 @@
 /** Pushes, mounts, HEADs, deletes, retags and a collector, interleaved at every store call. */
+import { execFile } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { describe, expect, test } from '@jest/globals';
-import type { RecordKey, RecordStore } from '../../lib/store/index.js';
+import { rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { build } from 'esbuild';
 import { manualClock } from '../fakes/manual-clock.js';
 import { openCloudStore, openEmbeddedStore } from '../protocol/registry/stores.js';
-import { MemoryBlobs, MemoryRecords } from './memory-stores.js';
-import { countingIds, runSchedule, type ScheduleOptions, startClock, type World } from './schedule.js';
+import type { RunReport } from './run.js';
+import { SABOTAGES } from './sabotages.js';
+import { runSchedule } from './schedule.js';
 
 const SCHEDULES = Number(process.env['WHARF_TEST_SCHEDULES'] ?? 2000);
 const SEED = Number(process.env['WHARF_TEST_SEED'] ?? randomInt(2 ** 31));
-
+const PROCESSES = 2;
 /** Schedules within which every sabotage is noticed. */
-const ENOUGH = 3000;
+const ENOUGH = 5000;
 
-function memoryWorld(): World {
-  const clock = startClock();
-  const ids = countingIds();
-  return { clock, ids, stores: { records: new MemoryRecords(clock), blobs: new MemoryBlobs({ clock, ids }) } };
+const bundle = resolve(`node_modules/.cache/wharf-interleave-${process.pid}.mjs`);
+
+beforeAll(async () => {
+  console.info(`interleave.test.ts: seed ${SEED}`);
+  const entryPoints = [resolve('test/interleave/run.ts')];
+  await build({ entryPoints, outfile: bundle, bundle: true, platform: 'node', format: 'esm' });
+});
+afterAll(() => rm(bundle, { force: true }));
+
+async function run(first: number, count: number, ...sabotage: readonly string[]): Promise<RunReport> {
+  const env = { ...process.env, NODE_OPTIONS: '' };
+  const ran = await promisify(execFile)(process.execPath, [bundle, String(first), String(count), ...sabotage], { env });
+  return JSON.parse(ran.stdout) as RunReport;
 }
 
 describe('any interleaving of clients and the collector', () => {
   test(`keeps every promise, in ${SCHEDULES} schedules`, async () => {
-    console.info(`interleave.test.ts: seed ${SEED}`);
-    let calls = 0;
-    const collected = { manifests: 0, links: 0, blobs: 0, orphans: 0, uploads: 0 };
-    for (let i = 0; i < SCHEDULES; i++) {
-      const outcome = await runSchedule(SEED + i, memoryWorld());
-      expect({ seed: SEED + i, wrong: outcome.wrong }).toEqual({ seed: SEED + i, wrong: [] });
-      calls += outcome.calls;
-      for (const kind of Object.keys(collected) as (keyof typeof collected)[]) {
-        collected[kind] += outcome.collected[kind];
-      }
+    const each = Math.ceil(SCHEDULES / PROCESSES);
+    const reports = await Promise.all(Array.from({ length: PROCESSES }, (_, i) => run(SEED + i * each, each)));
+    for (const { failed } of reports) expect(failed).toBeUndefined();
+    const calls = reports.reduce((sum, report) => sum + report.calls, 0);
+    console.info(`interleave.test.ts: ${calls} store calls; collected ${JSON.stringify(reports[0]?.collected)} by one`);
+    for (const kind of ['manifests', 'links', 'blobs', 'orphans', 'uploads']) {
+      expect(reports.reduce((sum, { collected }) => sum + (collected[kind] ?? 0), 0)).toBeGreaterThan(0);
     }
-    console.info(`interleave.test.ts: ${calls} store calls; collected ${JSON.stringify(collected)}`);
-    for (const count of Object.values(collected)) expect(count).toBeGreaterThan(0);
   }, 7_200_000);
 
   test.each([
@@ -59,69 +68,13 @@ describe('any interleaving of clients and the collector', () => {
   );
 });
 
-const isLink = (key: RecordKey): boolean => key.sort.startsWith('LINK#');
-const written = { outcome: 'written', version: 1 } as const;
-
-/** Each breaks one rule of those that keep a push and the collector apart. */
-const SABOTAGES: Readonly<Record<string, NonNullable<ScheduleOptions['sabotage']>>> = {
-  'a manifest does not say what it names': {
-    registry: (store) => ({
-      ...bound(store),
-      put: async (key, value, options) => (key.sort.startsWith('EDGE#') ? written : store.put(key, value, options)),
-    }),
-  },
-  'a link that is asked for is not revived': {
-    registry: (store) => ({
-      ...bound(store),
-      put: async (key, value, options) =>
-        isLink(key) && options?.expect !== undefined ? written : store.put(key, value, options),
-    }),
-  },
-  'a repository does not say that it holds a blob': {
-    registry: (store) => ({
-      ...bound(store),
-      put: async (key, value, options) => (key.sort.startsWith('BY#REPO#') ? written : store.put(key, value, options)),
-    }),
-  },
-  'the collector deletes whatever became of what it chose': {
-    collector: (store) => ({ ...bound(store), delete: async (key) => store.delete(key) }),
-  },
-  'the collector marks links without a condition': {
-    collector: (store) => ({
-      ...bound(store),
-      put: async (key, value, options) => (isLink(key) ? store.put(key, value) : store.put(key, value, options)),
-      delete: async (key) => store.delete(key),
-    }),
-  },
-  'the collector does not see edges': {
-    collector: (store) => ({
-      ...bound(store),
-      query: async (partition, options) =>
-        options?.prefix?.startsWith('EDGE#sha') === true ? { records: [] } : store.query(partition, options),
-    }),
-  },
-};
-
 describe('the oracle notices when', () => {
-  test.each(Object.entries(SABOTAGES))(
+  test.each(Object.keys(SABOTAGES))(
     '%s',
-    async (_name, sabotage) => {
-      for (let i = 0; i < ENOUGH; i++) {
-        const outcome = await runSchedule(SEED + i, memoryWorld(), { sabotage });
-        if (outcome.wrong.length > 0) return;
-      }
-      throw new Error(`nothing was noticed in ${ENOUGH} schedules from seed ${SEED}`);
+    async (name) => {
+      const { failed } = await run(SEED, ENOUGH, name);
+      expect(failed?.wrong.length).toBeGreaterThan(0);
     },
     300_000,
   );
 });
-
-function bound(store: RecordStore): RecordStore {
-  return {
-    get: (key) => store.get(key),
-    put: (key, value, options) => store.put(key, value, options),
-    delete: (key, options) => store.delete(key, options),
-    query: (partition, options) => store.query(partition, options),
-    transact: (writes) => store.transact(writes),
-  };
-}
