@@ -14,51 +14,51 @@ import { taskQueryOperations } from './task-queries.js';
 import { taskOperations } from './tasks.js';
 
 /** Those that exist in ECS and not here, with what to do instead. */
-const REFUSED: Readonly<Record<string, string>> = {
-  AssociateGatewayWithCluster: '',
+export const REFUSED: Readonly<Record<string, string>> = {
+  AssociateGatewayWithCluster: 'there are no gateways here',
   ContinueServiceDeployment: 'deployments have no PAUSE hooks here',
   CreateDaemon: 'use CreateService with schedulingStrategy DAEMON',
   CreateExpressGatewayService: 'use CreateService',
-  CreateGateway: '',
+  CreateGateway: 'there are no gateways here',
   CreateTaskSet: 'use a service with the ECS deployment controller',
-  DeleteDaemon: '',
-  DeleteDaemonTaskDefinition: '',
+  DeleteDaemon: 'use DeleteService',
+  DeleteDaemonTaskDefinition: 'use DeleteTaskDefinitions',
   DeleteExpressGatewayService: 'use DeleteService',
-  DeleteGateway: '',
-  DeleteTaskSet: '',
-  DescribeDaemon: '',
-  DescribeDaemonDeployments: '',
-  DescribeDaemonRevisions: '',
-  DescribeDaemonTaskDefinition: '',
+  DeleteGateway: 'there are no gateways here',
+  DeleteTaskSet: 'there are no task sets here',
+  DescribeDaemon: 'use DescribeServices',
+  DescribeDaemonDeployments: 'use DescribeServiceDeployments',
+  DescribeDaemonRevisions: 'use DescribeServiceRevisions',
+  DescribeDaemonTaskDefinition: 'use DescribeTaskDefinition',
   DescribeExpressGatewayService: 'use DescribeServices',
-  DescribeGateway: '',
-  DescribeGatewayResources: '',
-  DescribeGatewayRoute: '',
-  DescribeTaskSets: '',
-  DisassociateGatewayFromCluster: '',
+  DescribeGateway: 'there are no gateways here',
+  DescribeGatewayResources: 'there are no gateways here',
+  DescribeGatewayRoute: 'there are no gateways here',
+  DescribeTaskSets: 'there are no task sets here',
+  DisassociateGatewayFromCluster: 'there are no gateways here',
   DiscoverPollEndpoint: 'agents of other machines cannot join',
   ExecuteCommand: 'its sessions need the SSM protocol; use `wharf exec <task> -- <command>`',
-  ListDaemonDeployments: '',
-  ListDaemonTaskDefinitions: '',
-  ListDaemons: '',
-  ListGatewayClusterAssociations: '',
-  ListGatewayRoutes: '',
-  ListGateways: '',
+  ListDaemonDeployments: 'use ListServiceDeployments',
+  ListDaemonTaskDefinitions: 'use ListTaskDefinitions',
+  ListDaemons: 'use ListServices with schedulingStrategy DAEMON',
+  ListGatewayClusterAssociations: 'there are no gateways here',
+  ListGatewayRoutes: 'there are no gateways here',
+  ListGateways: 'there are no gateways here',
   ListServicesByNamespace: 'there is no Cloud Map here',
   RegisterDaemonTaskDefinition: 'use RegisterTaskDefinition',
   SubmitAttachmentStateChanges: 'agents of other machines cannot join',
   SubmitContainerStateChange: 'agents of other machines cannot join',
   SubmitTaskStateChange: 'agents of other machines cannot join',
   UpdateContainerAgent: 'the agent is part of the engine',
-  UpdateDaemon: '',
+  UpdateDaemon: 'use UpdateService',
   UpdateExpressGatewayService: 'use UpdateService',
-  UpdateGateway: '',
-  UpdateServicePrimaryTaskSet: '',
-  UpdateTaskSet: '',
+  UpdateGateway: 'there are no gateways here',
+  UpdateServicePrimaryTaskSet: 'there are no task sets here',
+  UpdateTaskSet: 'there are no task sets here',
 };
 
 /** Refused operations whose service model has no UnsupportedFeatureException. */
-const WITHOUT_UNSUPPORTED = new Set([
+export const WITHOUT_UNSUPPORTED = new Set([
   'DeleteDaemonTaskDefinition',
   'DescribeDaemonTaskDefinition',
   'DiscoverPollEndpoint',
@@ -74,7 +74,7 @@ const WITHOUT_UNSUPPORTED = new Set([
 
 function refusal(name: string, instead: string): Operation {
   const type = WITHOUT_UNSUPPORTED.has(name) ? 'ClientException' : 'UnsupportedFeatureException';
-  const message = `${name} is not supported by this engine${instead === '' ? '' : `: ${instead}`}.`;
+  const message = `${name} is not supported by this engine: ${instead}.`;
   return () => Promise.reject(new EcsError(type, message));
 }
 

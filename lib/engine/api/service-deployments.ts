@@ -1,8 +1,10 @@
 /** The history of a service's deployments and the revisions they went to. */
 import * as z from 'zod';
 import { parseArn, shortName } from '../arn.js';
-import { EcsError, invalidParameter, serviceNotFound } from '../ecs-error.js';
+import { EcsError, clientError, invalidParameter, serviceNotFound } from '../ecs-error.js';
 import { breakerThreshold } from '../services/bounds.js';
+import { changeService } from '../services/service-changes.js';
+import { stopDeployment } from '../services/settle.js';
 import { serviceScope } from '../state/engine-state.js';
 import type { ServiceState } from '../state/model.js';
 import type { ServiceDeploymentState } from '../state/side-model.js';
@@ -177,10 +179,27 @@ const stopServiceDeployment = operation(
     if (found === undefined) {
       throw new EcsError('ServiceDeploymentNotFoundException', 'The service deployment was not found.');
     }
-    throw new EcsError(
-      'UnsupportedFeatureException',
-      'StopServiceDeployment is not supported by this engine: UpdateService to the earlier task definition instead.',
-    );
+    if (input.stopType === 'ABORT') {
+      throw new EcsError(
+        'UnsupportedFeatureException',
+        'StopServiceDeployment with stopType ABORT is not supported by this engine: use ROLLBACK.',
+      );
+    }
+    const { row, service } = found;
+    const { deps } = api.context;
+    const after =
+      service &&
+      (await changeService(api.context, service.clusterName, service.name, (now) => {
+        const stopped = stopDeployment(now, row.id, { nowMs: deps.clock.nowMs(), ids: deps.ids });
+        if (stopped === 'nowhere') throw clientError('The service has no completed deployment to roll back to.');
+        if (stopped !== undefined) return stopped;
+        throw new EcsError('ConflictException', 'The service deployment is not in progress.', {
+          resourceIds: [row.arn],
+        });
+      }));
+    if (after === undefined) throw serviceNotFound();
+    api.scheduler.wake(after.clusterName, after.name);
+    return { serviceDeploymentArn: row.arn };
   },
 );
 

@@ -106,8 +106,55 @@ function trip({ service, nowMs }: ServiceSight, ids: Ids): Settled | undefined {
     },
   ];
   if (back === undefined) return { service: failed, news };
-  const existing = service.deployments.find((deployment) => deployment.id === back.deploymentId);
   const why = `ECS deployment circuit breaker: rolling back to deploymentId ${back.deploymentId}.`;
+  const begun = rollBack(failed, primary, back, { nowMs, ids, why });
+  return { service: begun.service, news: [...news, ...begun.news] };
+}
+
+/**
+ * What a client's StopServiceDeployment does: back to what was complete before.
+ * @returns undefined when it is not this deployment that is under way, `nowhere` when nothing was ever complete
+ */
+export function stopDeployment(
+  service: ServiceState,
+  serviceDeploymentId: string,
+  { nowMs, ids }: { readonly nowMs: number; readonly ids: Ids },
+): Settled | 'nowhere' | undefined {
+  const primary = primaryOf(service);
+  if (primary?.serviceDeploymentId !== serviceDeploymentId) return undefined;
+  if (primary.rolloutState !== 'IN_PROGRESS' || primary.isRollback === true) return undefined;
+  const back = service.lastCompleted;
+  if (back === undefined || back.deploymentId === primary.id) return 'nowhere';
+  const reason = 'Deployment stopped by user.';
+  const failed = changePrimary(service, (deployment) => ({
+    ...deployment,
+    rolloutState: 'FAILED',
+    rolloutStateReason: reason,
+    updatedAtMs: nowMs,
+  }));
+  const told: News = {
+    message: `(deployment ${primary.id}) deployment stopped by user.`,
+    event: deploymentEvent(primary, 'SERVICE_DEPLOYMENT_FAILED', reason),
+    history: {
+      deployment: primary,
+      status: 'ROLLBACK_IN_PROGRESS',
+      reason,
+      rollback: { reason, startedAtMs: nowMs, revisionId: back.revisionId },
+    },
+  };
+  const why = `ECS deployment stopped by user: rolling back to deploymentId ${back.deploymentId}.`;
+  const begun = rollBack(failed, primary, back, { nowMs, ids, why });
+  return { service: begun.service, news: [told, ...begun.news] };
+}
+
+/** Makes what was complete before the PRIMARY again. */
+function rollBack(
+  service: ServiceState,
+  primary: DeploymentState,
+  back: NonNullable<ServiceState['lastCompleted']>,
+  { nowMs, ids, why }: { readonly nowMs: number; readonly ids: Ids; readonly why: string },
+): Settled {
+  const existing = service.deployments.find((deployment) => deployment.id === back.deploymentId);
   const next: DeploymentState = {
     ...(existing ?? newDeployment(ids, nowMs, back, service.desiredCount)),
     desiredCount: service.desiredCount,
@@ -120,11 +167,11 @@ function trip({ service, nowMs }: ServiceSight, ids: Ids): Settled | undefined {
     serviceDeploymentId: primary.serviceDeploymentId,
     isRollback: true,
   };
-  news.push({
+  const news: News = {
     message: `rolling back to deployment ${next.id}.`,
     event: deploymentEvent(next, 'SERVICE_DEPLOYMENT_IN_PROGRESS', why),
-  });
-  const result = withPrimary(failed, next, nowMs);
+  };
+  const result = withPrimary(service, next, nowMs);
   // A rollback that fails as well has nowhere further to go.
-  return { service: { ...result, lastCompleted: { ...back, deploymentId: next.id } }, news };
+  return { service: { ...result, lastCompleted: { ...back, deploymentId: next.id } }, news: [news] };
 }
