@@ -61,6 +61,27 @@ describe('wharf', () => {
     expect(json(one)).toMatchObject({ task: id, text: `hello from ${id}` });
   });
 
+  test('tells what the registry holds, and that all of it can be read back', async () => {
+    expect((await cli.run(['registry', 'stats'])).stdout).toMatch(
+      /^\d+ repositories, .*\nimages .* % saved\)\non disk /,
+    );
+    expect(json(await cli.run(['registry', 'stats', '--json']))).toMatchObject({ saving: expect.any(Number) });
+    const verified = await cli.run(['registry', 'verify']);
+    expect(verified).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+ blobs .* read, 0 problems\n$/) });
+  });
+
+  test('fails with what is damaged when a blob cannot be read back', async () => {
+    const { records, content } = cli.api.base.store;
+    const { digest } = await content.putBytes(Buffer.from('a blob that will change'));
+    for await (const { key, digest: stored } of content.blobs.list()) {
+      if (stored === digest) await writeFile(join(cli.api.base.store.directory, 'store', key), 'changed');
+    }
+    const verified = await cli.run(['registry', 'verify']);
+    expect(verified).toMatchObject({ code: 1, stderr: expect.stringContaining('REGISTRY_DAMAGED') });
+    expect(verified.stdout).toContain(`blob ${digest} hash to`);
+    await records.delete({ partition: `BLOB#${digest}`, sort: '-' });
+  });
+
   test('lists images, and what is in one', async () => {
     expect((await cli.run(['images'])).stdout).toMatch(/hello +1 +sha256:/);
     expect(json(await cli.run(['images', 'hello:1', '--json']))).toMatchObject({ repository: 'hello', tag: '1' });

@@ -52,7 +52,7 @@ export async function runSchedule(seed: number, world: World, options: ScheduleO
   const total: Record<string, number> = {};
   let calls = 0;
   const outcome = (wrong: readonly string[]): Outcome => ({ wrong, calls, collected: total as unknown as Collected });
-  for (let phase = options.phases ?? 4; phase > 0; phase--) {
+  for (let phase = options.phases ?? 3; phase > 0; phase--) {
     let passed = 0;
     const scheduler = new Scheduler(random, () => {
       const step = random.chance(0.02) ? random.below(15) * MINUTE : 0;
