@@ -3,7 +3,7 @@
  * a worker somewhere takes the message and does.
  */
 import { AppError } from '../errors/index.js';
-import { parsePlatform } from '../oci/index.js';
+import { type Digest, parsePlatform } from '../oci/index.js';
 import {
   blobHolderKey,
   type Clock,
@@ -129,8 +129,9 @@ export class BuildService implements Builds {
     for (const tag of request.tags) parseTag(tag);
     if (request.platform !== undefined) parsePlatform(request.platform);
     for (const platform of request.platforms ?? []) parsePlatform(platform);
-    if ((await this.deps.content.hold(request.context, contextHolder(id), { forMs: OPEN_MS })) === undefined) {
-      throw new AppError('CONTEXT_UNKNOWN', `the store has no context ${request.context}`, {
+    for (const context of contextsOf(request)) {
+      if ((await this.deps.content.hold(context, contextHolder(id), { forMs: OPEN_MS })) !== undefined) continue;
+      throw new AppError('CONTEXT_UNKNOWN', `the store has no context ${context}`, {
         kind: 'not-found',
         hint: 'upload the context first',
       });
@@ -204,12 +205,15 @@ export class BuildService implements Builds {
       { op: 'put', key: buildKey(id), value: record, expect: { version: state.version } },
       this.log.batch(id, [event]),
       { op: 'delete', key: openKey(id) },
-      {
-        op: 'put',
-        key: blobHolderKey(build.request.context, contextHolder(id)),
-        value: { atMs: now },
-        expiresAtMs: now + FINISHED_MS,
-      },
+      ...contextsOf(build.request).map(
+        (context) =>
+          ({
+            op: 'put',
+            key: blobHolderKey(context, contextHolder(id)),
+            value: { atMs: now },
+            expiresAtMs: now + FINISHED_MS,
+          }) as const,
+      ),
     ]);
     if (result.outcome === 'lost') return undefined;
     await this.kept?.delete(id);
@@ -247,4 +251,10 @@ function ulidMs(id: string): number {
   let ms = 0;
   for (const character of id.slice(0, 10)) ms = ms * 32 + '0123456789ABCDEFGHJKMNPQRSTVWXYZ'.indexOf(character);
   return ms;
+}
+
+/** Digests of all contexts of a build, each once. */
+function contextsOf({ context, contexts = {} }: BuildRequest): readonly Digest[] {
+  const others = Object.values(contexts).flatMap((named) => ('context' in named ? [named.context] : []));
+  return [...new Set([context, ...others])];
 }

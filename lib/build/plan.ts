@@ -19,18 +19,21 @@ import {
 } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
 import { parsePlatform, type Platform } from '../oci/index.js';
-import { type Place, refusal, withPlace } from './build-errors.js';
+import { type Place, refusal, unsupported, withPlace } from './build-errors.js';
 import { EPOCH_ARG, epochInvalid, proxyEnv, sourceDateEpoch } from './global-args.js';
 import { ImageDraft } from './image-draft.js';
 import type { PlanLint } from './plan-lint.js';
 import { planMount } from './run-mounts.js';
 import { StagePlanner, type StageState } from './stage-planner.js';
 import type { BaseImage, SourceRef, StageBase, Step } from './steps.js';
+import type { NamedContext } from './types.js';
 
 export interface PlanInput {
   readonly dockerfile: Dockerfile;
   readonly args: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
+  /** What names in FROM and `--from` stand for; a name itself when absent. */
+  readonly contexts?: Readonly<Record<string, NamedContext>>;
   readonly target?: string;
   /** What is built for, and what builds. */
   readonly platform: Platform;
@@ -246,14 +249,17 @@ class Planner {
     const { from } = stage;
     const platform =
       from.platform === undefined ? this.input.platform : parsePlatform(this.expandGlobal(from.platform));
-    const name = this.expandGlobal(from.image);
+    const written = this.expandGlobal(from.image);
+    const given = this.named(written);
+    const name = this.baseName(written, given);
     if (name === '') {
       throw refusal('BUILD_BASE_INVALID', `the base name ${JSON.stringify(from.image)} is empty`, {
         hint: 'give the argument a value: ARG BASE=busybox',
         word: from.image,
       });
     }
-    const earlier = baseStage(this.input.dockerfile, stage, name);
+    const isImage = given !== undefined && 'image' in given;
+    const earlier = isImage ? undefined : baseStage(this.input.dockerfile, stage, name);
     if (earlier !== undefined) {
       const draft = await this.stage(earlier.index);
       const triggers = draft.state.image.config.OnBuild ?? [];
@@ -279,6 +285,19 @@ class Planner {
     return { platform, base: { kind: 'image', image }, state: { ...none, image: draft }, triggers, trusted: false };
   }
 
+  /** What the request says a name stands for. */
+  private named(name: string): NamedContext | undefined {
+    const { contexts = {} } = this.input;
+    return Object.hasOwn(contexts, name) ? contexts[name] : undefined;
+  }
+
+  private baseName(written: string, given: NamedContext | undefined): string {
+    if (given === undefined) return written;
+    if ('image' in given) return given.image;
+    if ('stage' in given) return given.stage;
+    throw unsupported('FROM_CONTEXT', `FROM ${written}: a folder of files is no base`, 'an image or a stage', written);
+  }
+
   private async lookUp(name: string, word: string, platform: Platform): Promise<BaseImage> {
     try {
       return await this.input.base(name, platform);
@@ -297,8 +316,12 @@ class Planner {
         word: name,
       });
     }
-    const stage = trusted ? findStage(this.input.dockerfile.stages, name) : undefined;
-    if (stage === undefined) return { from: 'image', image: await this.lookUp(name, name, platform) };
+    const given = trusted ? this.named(name) : undefined;
+    if (given !== undefined && 'context' in given) return { from: 'context', context: given.context };
+    const isImage = given !== undefined && 'image' in given;
+    const wanted = given === undefined ? name : this.baseName(name, given);
+    const stage = trusted && !isImage ? findStage(this.input.dockerfile.stages, wanted) : undefined;
+    if (stage === undefined) return { from: 'image', image: await this.lookUp(wanted, name, platform) };
     if (stage.index >= user.index) {
       throw refusal('BUILD_FROM_INVALID', `--from=${name} names a stage that does not come before this one`, {
         hint: 'move that stage up',

@@ -11,6 +11,7 @@ import {
   type TreeEntry,
   writeLayer,
 } from '../layers/index.js';
+import type { Digest } from '../oci/index.js';
 import type { ContentStore } from '../store/index.js';
 import type { EmitEvent } from './build-log.js';
 import { withPlace } from './build-errors.js';
@@ -23,7 +24,7 @@ import { type Preview, previewPlan } from './plan-preview.js';
 import type { BuildSecretValues } from './build-secrets.js';
 import type { RemoteFiles } from './remote-files.js';
 import { type FileHashes, identify, SourceMissing } from './selection.js';
-import { SourcesAtHand } from './sources-at-hand.js';
+import { type SourceAtHand, SourcesAtHand } from './sources-at-hand.js';
 import type { CachedStep, StepCache } from './step-cache.js';
 import type { Execution, StepExecutor } from './step-executor.js';
 import { hashFiles } from './file-hashes.js';
@@ -61,6 +62,8 @@ export interface SolveInput {
   readonly signal: AbortSignal;
   /** Fetches what ADD names on the network. */
   readonly remote: (remote: RemoteRef, signal: AbortSignal) => Promise<RemoteFiles>;
+  /** Opens another context of the request. */
+  readonly openContext: (context: Digest, signal: AbortSignal) => Promise<BuildContext>;
   /** Values of secret mounts. */
   readonly secrets: BuildSecretValues;
 }
@@ -99,7 +102,7 @@ export class Solver {
   private readonly stop = new AbortController();
   private readonly signal: AbortSignal;
   private readonly atHand: SourcesAtHand;
-  private contextLayer: Promise<Layer> | undefined;
+  private readonly contextLayers = new Map<string, Promise<Layer>>();
 
   constructor(
     private readonly deps: SolverDeps,
@@ -107,7 +110,11 @@ export class Solver {
   ) {
     this.slots = new Slots(input.parallelism);
     this.signal = AbortSignal.any([input.signal, this.stop.signal]);
-    this.atHand = new SourcesAtHand(input.context, (remote) => input.remote(remote, this.signal));
+    this.atHand = new SourcesAtHand(
+      input.context,
+      (remote) => input.remote(remote, this.signal),
+      (context) => input.openContext(context, this.signal),
+    );
   }
 
   async solve(): Promise<Solution> {
@@ -426,13 +433,14 @@ export class Solver {
 
   private async sourceLayers(source: SourceRef): Promise<readonly Layer[]> {
     if (source.from !== 'context') return (await this.sourceChain(source)).layers;
-    this.contextLayer ??= this.writeContext();
-    return [await this.contextLayer];
+    const known = this.contextLayers.get(source.context ?? '') ?? this.writeContext(source);
+    this.contextLayers.set(source.context ?? '', known);
+    return [await known];
   }
 
-  /** The context as a layer, for a bind mount. */
-  private async writeContext(): Promise<Layer> {
-    const { tree } = this.input.context;
+  /** A context as a layer, for a bind mount. */
+  private async writeContext(source: SourceAtHand): Promise<Layer> {
+    const tree = await this.atHand.tree(source);
     const members = completeChangeset(tree.readMembers(tree.walk()), tree);
     const { content, indexes } = this.deps;
     const written = await writeLayer(members, { content, compression: 'none', signal: this.signal });

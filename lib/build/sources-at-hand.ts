@@ -4,6 +4,7 @@
  */
 import { AppError } from '../errors/index.js';
 import type { ImageTree } from '../layers/index.js';
+import type { Digest } from '../oci/index.js';
 import { withPlace } from './build-errors.js';
 import type { BuildContext } from './context.js';
 import type { Selection } from './keys.js';
@@ -17,10 +18,12 @@ export type SourceAtHand = SourceRef & { readonly from: 'context' | 'remote' };
 
 export class SourcesAtHand {
   private readonly remotes = new Map<string, Promise<RemoteFiles>>();
+  private readonly contexts = new Map<Digest, Promise<BuildContext>>();
 
   constructor(
     private readonly context: BuildContext,
     private readonly fetch: (remote: RemoteRef) => Promise<RemoteFiles>,
+    private readonly open: (context: Digest) => Promise<BuildContext>,
   ) {}
 
   /** @throws AppError with the step's place: BUILD_COPY_SOURCE_MISSING, BUILD_CHECKSUM_…, and what fetching throws */
@@ -29,14 +32,14 @@ export class SourcesAtHand {
     try {
       return source.from === 'remote'
         ? await this.inRemote(source.remote, selection, exclude)
-        : await this.inContext(selection, exclude);
+        : await this.inContext(await this.contextOf(source), selection, exclude);
     } catch (error) {
       throw withPlace(error, step.place);
     }
   }
 
   async tree(source: SourceAtHand): Promise<ImageTree> {
-    return source.from === 'context' ? this.context.tree : (await this.remote(source.remote)).tree;
+    return source.from === 'remote' ? (await this.remote(source.remote)).tree : (await this.contextOf(source)).tree;
   }
 
   /** Begins to fetch, so that everything is on its way at once. Errors come when the files are asked for. */
@@ -59,10 +62,20 @@ export class SourcesAtHand {
     return known;
   }
 
-  private async inContext(selection: Selection, exclude: readonly string[]): Promise<SelectionIdentity> {
-    const { context } = this;
+  private async contextOf(source: SourceRef): Promise<BuildContext> {
+    if (source.from !== 'context' || source.context === undefined) return this.context;
+    const known = this.contexts.get(source.context) ?? this.open(source.context);
+    this.contexts.set(source.context, known);
+    return known;
+  }
+
+  private async inContext(
+    context: BuildContext,
+    selection: Selection,
+    exclude: readonly string[],
+  ): Promise<SelectionIdentity> {
     try {
-      await this.checkChecksum(selection);
+      await this.checkChecksum(context, selection);
       return await identify(context.tree, selection, exclude, context.fileHashes);
     } catch (error) {
       throw error instanceof SourceMissing ? missingInContext(error, context) : error;
@@ -83,16 +96,16 @@ export class SourcesAtHand {
   }
 
   /** `ADD --checksum` of a file of the context. @throws AppError BUILD_CHECKSUM_MISMATCH, BUILD_CHECKSUM_INVALID */
-  private async checkChecksum({ path, literal, checksum }: Selection): Promise<void> {
+  private async checkChecksum(context: BuildContext, { path, literal, checksum }: Selection): Promise<void> {
     if (checksum === undefined) return;
-    const [only, ...others] = selectSources(this.context.tree, path, literal);
+    const [only, ...others] = selectSources(context.tree, path, literal);
     if (only?.entry?.type !== 'file' || others.length > 0) {
       throw new AppError('BUILD_CHECKSUM_INVALID', `--checksum needs one file, and ${path} is not one`, {
         hint: 'the path of a file',
         details: { word: '--checksum' },
       });
     }
-    const actual = `sha256:${(await this.context.fileHashes([only.entry])).get(only.entry.inode) ?? ''}`;
+    const actual = `sha256:${(await context.fileHashes([only.entry])).get(only.entry.inode) ?? ''}`;
     if (actual !== checksum) throw mismatch(path, checksum, actual);
   }
 }

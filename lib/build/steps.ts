@@ -12,7 +12,8 @@ import type { LayerOrigin } from './remote-images.js';
  * network that ADD fetches.
  */
 export type SourceRef =
-  | { readonly from: 'context' }
+  /** The main context, or another one of the request. */
+  | { readonly from: 'context'; readonly context?: Digest }
   | { readonly from: 'stage'; readonly stage: number }
   | { readonly from: 'image'; readonly image: BaseImage }
   | { readonly from: 'remote'; readonly remote: RemoteRef };

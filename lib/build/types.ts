@@ -19,6 +19,8 @@ export interface BuildRequest {
   readonly platform?: string;
   /** Several platforms: the result is an index. */
   readonly platforms?: readonly string[];
+  /** What names in FROM and `--from` stand for, before stages and images of that name. */
+  readonly contexts?: Readonly<Record<string, NamedContext>>;
   readonly noCache?: boolean;
   /** Stages, by name or number, whose steps are not looked up in the cache. */
   readonly noCacheFilter?: readonly string[];
@@ -34,6 +36,9 @@ export interface BuildRequest {
   /** Instead of building: the stages that may be targets. */
   readonly targets?: boolean;
 }
+
+/** An image, another stage of the Dockerfile, or the digest of another context tar (not for FROM). */
+export type NamedContext = { readonly image: string } | { readonly stage: string } | { readonly context: Digest };
 
 export interface BuildCompression {
   readonly type: 'gzip' | 'zstd' | 'none';
