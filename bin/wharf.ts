@@ -1,6 +1,6 @@
 /** The `wharf` command: the process around `lib/cli`. The embedded platform is loaded only when it is started. */
 import { readFileSync } from 'node:fs';
-import type { EmbeddedOptions } from '../lib/cli/index.js';
+import type { EmbeddedOptions, Terminal } from '../lib/cli/index.js';
 import { streamOutput } from '../lib/cli/output.js';
 import { runCli } from '../lib/cli/program.js';
 import { systemClock } from '../lib/store/clock-system.js';
@@ -19,6 +19,8 @@ process.exitCode = await runCli(process.argv.slice(2), {
   cwd: process.cwd(),
   env: process.env,
   output: streamOutput(process.stdout, process.stderr, process.env),
+  stdin: process.stdin,
+  ...(process.stdin.isTTY ? { terminal: processTerminal() } : {}),
   clock: systemClock,
   interrupted: interruption.signal,
   version,
@@ -28,3 +30,17 @@ process.exitCode = await runCli(process.argv.slice(2), {
     return startEmbedded({ ...options, logger });
   },
 });
+
+// A standard input that is still open must not keep a finished command alive.
+process.stdin.destroy();
+
+function processTerminal(): Terminal {
+  return {
+    size: () => ({ rows: process.stdout.rows || 24, columns: process.stdout.columns || 80 }),
+    setRaw: (raw) => void process.stdin.setRawMode(raw),
+    onResize(listener) {
+      process.stdout.on('resize', listener);
+      return () => void process.stdout.removeListener('resize', listener);
+    },
+  };
+}

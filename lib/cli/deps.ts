@@ -16,6 +16,15 @@ export interface Embedded extends PlatformAddress {
 
 export type StartEmbedded = (options: EmbeddedOptions) => Promise<Embedded>;
 
+/** The terminal the program was started in. */
+export interface Terminal {
+  size(): { readonly rows: number; readonly columns: number };
+  /** Raw: every key goes to the other side, Ctrl-C too. */
+  setRaw(raw: boolean): void;
+  /** Returns the way to stop listening. */
+  onResize(listener: () => void): () => void;
+}
+
 /** The shell around the program. */
 export interface CliDeps {
   readonly cwd: string;
@@ -23,6 +32,8 @@ export interface CliDeps {
   readonly output: Output;
   readonly clock: Clock;
   readonly startEmbedded: StartEmbedded;
+  /** Absent when standard input is no terminal. */
+  readonly terminal?: Terminal;
   /** What `-` reads; the process's own when absent. */
   readonly stdin?: AsyncIterable<string | Uint8Array>;
   /** Fires at the first Ctrl-C or SIGTERM. */

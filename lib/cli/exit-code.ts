@@ -13,6 +13,13 @@ export const ExitCode = {
   timeout: 7,
 } as const;
 
+/** A command of somebody else's ended so, and so do we. Nothing is said about it. */
+export class PassedOnExit extends Error {
+  constructor(readonly exitCode: number) {
+    super(`exit ${exitCode}`);
+  }
+}
+
 export const EXIT_CODES_HELP = `Exit codes: 0 ok, 1 failure, 2 usage, 3 not allowed, 4 not found, 5 conflict, 6 limit reached, 7 time-out.`;
 
 const BY_KIND: Readonly<Record<ErrorKind, number>> = {

@@ -6,6 +6,8 @@ export type Colors = ReturnType<typeof picocolors.createColors>;
 export interface Output {
   /** Results, for people and programs. */
   result(text: string): void;
+  /** Bytes as they are, on either stream; absent where only text is taken. */
+  bytes?(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
   /** Progress and remarks. */
   say(text: string): void;
   /** Whether stderr is a terminal that lines can be rewritten on. */
@@ -14,7 +16,7 @@ export interface Output {
 }
 
 interface Stream {
-  write(text: string): unknown;
+  write(text: string | Uint8Array): unknown;
   readonly isTTY?: boolean;
 }
 
@@ -28,6 +30,7 @@ export function streamOutput(
   const wantsColor = (env['NO_COLOR'] ?? '') === '' && (stderr.isTTY === true || (env['FORCE_COLOR'] ?? '') !== '');
   return {
     result: (text) => void stdout.write(text),
+    bytes: (stream, bytes) => void (stream === 'stdout' ? stdout : stderr).write(bytes),
     say: (text) => void stderr.write(text),
     isInteractive,
     colors: picocolors.createColors(wantsColor && env['TERM'] !== 'dumb'),

@@ -6,6 +6,7 @@ import { defined } from '../platform/values/index.js';
 import type { ProgressMode } from './build-progress.js';
 import { createCluster, listClusters, removeCluster } from './commands/cluster.js';
 import { deploy, parsePort } from './commands/deploy.js';
+import { exec } from './commands/exec.js';
 import { dockerfileCommand } from './commands/dockerfile.js';
 import { explain } from './commands/explain.js';
 import { images } from './commands/images.js';
@@ -17,7 +18,7 @@ import { remove, stop } from './commands/stop.js';
 import { up } from './commands/up.js';
 import { type ConnectionInput, findConnection } from './connection.js';
 import type { CliDeps, CommandDeps } from './deps.js';
-import { EXIT_CODES_HELP, ExitCode, exitCodeOf, sayError } from './exit-code.js';
+import { EXIT_CODES_HELP, ExitCode, exitCodeOf, PassedOnExit, sayError } from './exit-code.js';
 
 interface Shared extends ConnectionInput {
   readonly json?: boolean;
@@ -36,6 +37,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     return ExitCode.ok;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    if (error instanceof PassedOnExit) return error.exitCode;
     if (deps.interrupted.aborted) return ExitCode.failure;
     sayError(deps.output, error);
     return exitCodeOf(error);
@@ -220,6 +222,13 @@ function addDeploy(wharf: Command, deps: CliDeps): void {
     });
 }
 
+interface ExecOptions extends Shared {
+  readonly cluster?: string;
+  readonly container?: string;
+  readonly interactive?: boolean;
+  readonly tty?: boolean;
+}
+
 function addLooking(wharf: Command, deps: CliDeps): void {
   talking(wharf.command('ps'))
     .description('services and tasks')
@@ -248,6 +257,19 @@ function addLooking(wharf: Command, deps: CliDeps): void {
       const { cluster, follow, since, json } = options;
       const sinceMs = since === undefined ? undefined : deps.clock.nowMs() - since;
       await logs(defined({ name, cluster, follow, sinceMs, json }), await connected(deps, options));
+    });
+  talking(wharf.command('exec'))
+    .description("run a command in a running container; its exit code is this command's")
+    .argument('<name>', 'a service, or the beginning of a task id')
+    .argument('<command...>', 'the command, after --')
+    .option('--cluster <name>', 'the cluster (default: the only one)')
+    .option('--container <name>', 'the container (default: the first essential one)')
+    .option('-i, --interactive', 'hand standard input on')
+    .option('-t, --tty', 'give it a terminal')
+    .action(async (name: string, command: string[], options: ExecOptions) => {
+      const { cluster, container, interactive, tty } = options;
+      const input = defined({ name, command, cluster, container, interactive, tty });
+      await exec(input, await connected(deps, options));
     });
   talking(wharf.command('images'))
     .description('images of the registry, or what is inside one')

@@ -20,6 +20,7 @@ import type {
 } from '../platform/index.js';
 import type { RegistryStats, VerifyEvent } from '../registry/index.js';
 import { follow, parseEvents } from './event-stream.js';
+import { type ExecCall, openExec, type RemoteExec } from './exec-session.js';
 import { Transport, type TransportOptions } from './transport.js';
 
 export interface PageQuery {
@@ -70,7 +71,7 @@ interface CallSettings {
 export class WharfClient {
   private readonly transport: Transport;
 
-  constructor(options: TransportOptions) {
+  constructor(private readonly options: TransportOptions) {
     this.transport = new Transport(options);
   }
 
@@ -187,6 +188,9 @@ export class WharfClient {
       this.transport.call('GET', `${clusterPath(cluster)}/tasks`, { query: { ...query } }),
     stop: (cluster: string, id: string, reason?: string): Promise<Task> =>
       this.transport.call('POST', `${taskPath(cluster, id)}/stop`, { json: reason === undefined ? {} : { reason } }),
+    /** Runs a command in a running container. @throws AppError TASK_NOT_RUNNING, EXEC_UNSUPPORTED */
+    exec: (cluster: string, id: string, call: ExecCall): Promise<RemoteExec> =>
+      openExec(this.options, `${taskPath(cluster, id)}/exec`, call),
     /** What its containers wrote; with `follow` until they end. */
     logs: (
       cluster: string,

@@ -1,3 +1,4 @@
 export * from './client.js';
+export type { ExecCall, RemoteExec } from './exec-session.js';
 export { follow, parseEvents, type FollowOptions, type StreamedEvent } from './event-stream.js';
 export { errorOf, Transport, type TransportOptions } from './transport.js';

@@ -8,6 +8,7 @@ import { ServiceScheduler } from './services/scheduler.js';
 import { taskEndWrites } from './services/service-changes.js';
 import { allUnplaced, unplacedService } from './placement/unplaced.js';
 import { EngineState } from './state/engine-state.js';
+import { execInTask } from './tasks/exec.js';
 import { TaskLifecycle } from './tasks/lifecycle.js';
 import type { Engine, LogLine } from './types.js';
 
@@ -38,6 +39,7 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
       await deps.agent.close();
     },
     onEvent: (listener) => context.events.listen(listener),
+    exec: (taskArn, containerName, execOptions) => execInTask(context, taskArn, containerName, execOptions),
     unplaced: (cluster) => allUnplaced(context, cluster),
     unplacedService: (cluster, service) => unplacedService(context, cluster, service),
     logs(taskArn, containerName, logOptions) {

@@ -3,6 +3,7 @@
  * of its surroundings, target groups. Everything else about it is the ECS API itself.
  */
 
+import type { ExecOptions, ExecSession } from '../runtime/index.js';
 import type { Unplaced } from './placement/unplaced.js';
 
 export interface Engine {
@@ -24,6 +25,11 @@ export interface Engine {
     containerName: string | undefined,
     options: { readonly follow?: boolean; readonly sinceMs?: number; readonly signal?: AbortSignal },
   ): AsyncIterable<LogLine> | undefined;
+  /**
+   * Runs a command inside a container of a task, the first essential one when none is named.
+   * @throws AppError TASK_NOT_RUNNING when there is none that runs
+   */
+  exec(taskArn: string, containerName: string | undefined, options: ExecOptions): Promise<ExecSession>;
 }
 
 export interface EngineEvent {

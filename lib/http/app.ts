@@ -10,11 +10,13 @@ import type { ApiDeps, ApiOptions } from './api-deps.js';
 import { Idempotency } from './idempotency.js';
 import { openApiDocument } from './openapi.js';
 import { problemResponse } from './problem.js';
-import { type Access, type Call, type Reply, route, type Route } from './route.js';
+import { type Access, type Call, type Reply, route, type Route, type Upgrade } from './route.js';
 import { apiRoutes } from './routes/index.js';
 
 interface Env {
   Variables: { requestId: string };
+  /** Given by the server for a request that asks for another protocol. */
+  Bindings: { upgrade?: Upgrade };
 }
 
 const ACTION: Readonly<Record<Exclude<Access, 'open'>, Action>> = {
@@ -24,7 +26,7 @@ const ACTION: Readonly<Record<Exclude<Access, 'open'>, Action>> = {
 };
 
 export interface ApiApp {
-  fetch(request: Request): Response | Promise<Response>;
+  fetch(request: Request, env?: object): Response | Promise<Response>;
   /** For tests and documents. */
   readonly routes: readonly Route[];
 }
@@ -57,7 +59,7 @@ export function createApiApp(deps: ApiDeps, options: ApiOptions): ApiApp {
     }
     return problemResponse(error, c.get('requestId'));
   });
-  return { routes, fetch: (request) => app.fetch(request) };
+  return { routes, fetch: (request, env) => app.fetch(request, env ?? {}) };
 
   async function serveRoute(c: Context<Env>, each: Route): Promise<Response> {
     const principal = each.access === 'open' ? undefined : await admit(c.req.raw, each.access);
@@ -73,6 +75,7 @@ export function createApiApp(deps: ApiDeps, options: ApiOptions): ApiApp {
         return options.closing === undefined ? signal : AbortSignal.any([signal, options.closing]);
       },
       idempotency,
+      upgrade: c.env.upgrade,
     };
     const reply = await each.run(call);
     return reply instanceof Response ? reply : replyResponse(reply);

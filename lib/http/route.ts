@@ -2,6 +2,7 @@
  * One operation of the HTTP API as data: the app validates with it, the OpenAPI document is written from it, and the
  * authorisation matrix test walks it. What is not in the table is not there.
  */
+import type { Duplex } from 'node:stream';
 import * as z from 'zod';
 import type { Principal } from '../auth/index.js';
 import { AppError } from '../errors/index.js';
@@ -23,6 +24,15 @@ export interface Call {
   /** Fires when the client goes away or the server closes. */
   readonly signal: AbortSignal;
   readonly idempotency: Idempotency;
+  /** Takes the connection over; absent unless the client asked for that. */
+  readonly upgrade: Upgrade | undefined;
+}
+
+/** What a client may ask a connection to become. */
+export interface Upgrade {
+  readonly protocol: string;
+  /** Answers 101 and hands the connection over; what the handler returns is dropped then. */
+  accept(): Duplex;
 }
 
 export interface Reply {

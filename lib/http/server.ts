@@ -8,10 +8,12 @@ import type { Duplex } from 'node:stream';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import type { Logger } from '../store/index.js';
 import type { Front } from './front/index.js';
+import type { Upgrade } from './route.js';
+import { upgradeRequest } from './upgrade.js';
 
 /** A fetch handler; gets Node's own request and response beside. */
 export interface FetchApp {
-  fetch(request: Request, env?: HttpBindings): Response | Promise<Response>;
+  fetch(request: Request, env?: HttpBindings | { readonly upgrade: Upgrade }): Response | Promise<Response>;
 }
 
 export interface ServeOptions {
@@ -59,7 +61,12 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     upgraded.add(socket);
     socket.once('close', () => upgraded.delete(socket));
     if (options.front?.owns(incoming.headers.host) === true) void options.front.upgrade(incoming, socket, head);
-    else socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    else {
+      upgradeRequest(options.api, incoming, socket, head).catch((error: unknown) => {
+        options.logger.error('an upgrade could not be served', { path: incoming.url?.split('?')[0], error });
+        socket.destroy();
+      });
+    }
   });
   await listen(server, options.listen);
   const { port } = server.address() as AddressInfo;

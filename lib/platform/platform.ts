@@ -13,7 +13,7 @@ import { Services } from './services.js';
 import { type ImageNaming, type TaskDefaults, TaskDefinitions } from './task-definition.js';
 import { Tasks } from './tasks.js';
 import { placementOf } from './task-placement.js';
-import type { Capacity, PlacementSource, Routing, TaskLogs } from './types.js';
+import type { Capacity, PlacementSource, Routing, TaskExec, TaskLogs } from './types.js';
 
 export interface PlatformDeps {
   readonly ecs: ECSClient;
@@ -29,6 +29,8 @@ export interface PlatformDeps {
   readonly logs: TaskLogs;
   /** Absent where Amazon ECS places tasks. */
   readonly placement?: PlacementSource;
+  /** Absent where Amazon ECS runs the containers: it has its own way in. */
+  readonly exec?: TaskExec;
 }
 
 export interface PlatformOptions {
@@ -85,7 +87,10 @@ export function createPlatform(deps: PlatformDeps, options: PlatformOptions): Pl
   const services = new Services({ ecs, records, images, content, clock, ids, events, deployments, routing }, check);
   const clusters = new Clusters({ ecs, records, capacity, clock, events, services });
   const tasks = new Tasks(
-    { ecs, records, images, content, clock, ids, events, taskDefinitions, logs },
+    {
+      ...{ ecs, records, images, content, clock, ids, events, taskDefinitions, logs },
+      ...(deps.exec === undefined ? {} : { exec: deps.exec }),
+    },
     { ...check, placement },
   );
   const reconciler = new Reconciler({ ecs, records, clock, logger, events, tasks, services, deployments, clusters });

@@ -3,6 +3,7 @@
  * only over an older version, so events may come twice, late, or out of order.
  */
 import { AppError } from '../errors/index.js';
+import type { ExecSession } from '../runtime/index.js';
 import type { Clock, Ids, RecordStore } from '../store/index.js';
 import type { Ecs } from './ecs/index.js';
 import type { Events, NewEvent } from './events.js';
@@ -11,7 +12,7 @@ import { clusterNotFound, keys, TASK_SHARDS, taskPartition } from './keys.js';
 import type { TaskDefinitions } from './task-definition.js';
 import type { TaskPlacement } from './task-placement.js';
 import { describeStop, projectTask, type TaskProjection } from './task-view.js';
-import type { Page, PageOptions, Task, TaskLogLine, TaskLogs, TaskSpec } from './types.js';
+import type { ExecRequest, Page, PageOptions, Task, TaskExec, TaskLogLine, TaskLogs, TaskSpec } from './types.js';
 
 export interface TasksDeps extends ImageCheckDeps {
   readonly ecs: Ecs;
@@ -21,6 +22,7 @@ export interface TasksDeps extends ImageCheckDeps {
   readonly events: Events;
   readonly taskDefinitions: TaskDefinitions;
   readonly logs: TaskLogs;
+  readonly exec?: TaskExec;
 }
 
 export interface TasksOptions extends ImageCheckOptions {
@@ -110,17 +112,26 @@ export class Tasks {
   ): Promise<AsyncIterable<TaskLogLine>> {
     const task = await this.require(cluster, id);
     const { container, ...rest } = options;
-    if (container !== undefined && !task.containers.some(({ name }) => name === container)) {
-      throw new AppError('CONTAINER_NOT_FOUND', `task ${id} has no container ${container}`, {
-        kind: 'not-found',
-        hint: `its containers: ${task.containers.map(({ name }) => name).join(', ')}`,
-      });
-    }
+    requireContainer(task, container);
     const lines = this.deps.logs.open(task.arn, container, rest);
     if (lines !== undefined) return lines;
     throw new AppError('TASK_LOGS_ABSENT', `there are no logs of task ${id}`, {
       kind: 'not-found',
       hint: 'logs are there once a container was started, and go when the engine forgets the task',
+    });
+  }
+
+  /** @throws AppError TASK_NOT_FOUND, CONTAINER_NOT_FOUND, TASK_NOT_RUNNING, EXEC_UNSUPPORTED */
+  async exec(cluster: string, id: string, request: ExecRequest): Promise<ExecSession> {
+    const task = await this.require(cluster, id);
+    requireContainer(task, request.container);
+    if (task.status === 'STOPPED') {
+      throw new AppError('TASK_NOT_RUNNING', `task ${id} has stopped`, { kind: 'conflict' });
+    }
+    if (this.deps.exec !== undefined) return this.deps.exec.open(task.arn, request);
+    throw new AppError('EXEC_UNSUPPORTED', 'commands in running containers go by Amazon ECS itself here', {
+      kind: 'unsupported',
+      hint: 'aws ecs execute-command --interactive --command <command> --cluster <cluster> --task <task>',
     });
   }
 
@@ -186,6 +197,15 @@ export class Tasks {
     const same = deployments.find((deployment) => deployment.taskDefinitionArn === task.taskDefinitionArn);
     return (task.startedBy === undefined ? same : (exact ?? same))?.release;
   }
+}
+
+/** @throws AppError CONTAINER_NOT_FOUND */
+function requireContainer(task: Task, container: string | undefined): void {
+  if (container === undefined || task.containers.some(({ name }) => name === container)) return;
+  throw new AppError('CONTAINER_NOT_FOUND', `task ${task.id} has no container ${container}`, {
+    kind: 'not-found',
+    hint: `its containers: ${task.containers.map(({ name }) => name).join(', ')}`,
+  });
 }
 
 function wanted(task: Task, filter: TaskFilter): boolean {

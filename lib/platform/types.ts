@@ -3,6 +3,7 @@
  * and events, and the ports it asks of a host. Containers are run by ECS; everything here is intent and its record.
  */
 import type { Digest } from '../oci/index.js';
+import type { ExecSession } from '../runtime/index.js';
 
 /** A DNS label: it becomes part of the service's host name. */
 export const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
@@ -227,6 +228,19 @@ export interface Routing {
   remove(cluster: string, service: string): Promise<void>;
   /** The URL the service answers at. */
   urlFor(cluster: string, service: string): string | undefined;
+}
+
+export interface ExecRequest {
+  /** The first essential one when absent. */
+  readonly container?: string;
+  readonly command: readonly string[];
+  /** A terminal of this size; none when absent. */
+  readonly terminal?: { readonly rows: number; readonly columns: number };
+}
+
+/** Commands inside running containers, where the host can do that. */
+export interface TaskExec {
+  open(taskArn: string, request: ExecRequest): Promise<ExecSession>;
 }
 
 /** Why tasks have no place: of a service that waits for room, or of a run that found none. */

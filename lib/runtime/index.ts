@@ -24,6 +24,7 @@ export * from './types.js';
 export { resolveInRoot, type ResolvedUser, resolveUser, resolveUserIn } from './user.js';
 export { BridgeNetwork, type NetworkAttachment } from './bridge-network.js';
 export { type ContainerLogLine, parseLogEntry, readContainerLog, type ReadLogOptions } from './container-log.js';
+export { type ExecEnd, type ExecOptions, type ExecSession, type TerminalSize } from './exec-session.js';
 export { type ContainerExit } from './exit-watch.js';
 export {
   type ContainerState,

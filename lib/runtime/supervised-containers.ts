@@ -10,6 +10,7 @@ import type { Clock } from '../store/index.js';
 import { removeBundle, writeBundle } from './bundle.js';
 import { destroyCgroup, oomKills } from './cgroup.js';
 import { type ContainerLogLine, readContainerLog, type ReadLogOptions } from './container-log.js';
+import { type ExecOptions, type ExecSession, openExecSession } from './exec-session.js';
 import { type ContainerExit, ExitWatch } from './exit-watch.js';
 import { type CommandResult, HOST_PATH, mustRun, parseSignal, runCommand } from './host-command.js';
 import { type HostProcess, killProcess, scopeProcesses } from './host-processes.js';
@@ -224,6 +225,11 @@ export class SupervisedContainers {
       await rm(`${name}.json`, { force: true });
       await rm(`${name}.pid`, { force: true });
     }
+  }
+
+  /** A command inside a running container that somebody talks to. @throws AppError CONTAINER_NOT_RUNNING */
+  async openExec(id: string, options: ExecOptions): Promise<ExecSession> {
+    return openExecSession(this.deps, id, options);
   }
 
   /** Ids of all containers of the scope that have a bundle or that the runtime knows. */

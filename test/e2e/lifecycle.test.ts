@@ -54,6 +54,21 @@ host.describe('a platform', () => {
     }
   }, 180_000);
 
+  test('runs a command in a running container and leaves with its exit code', async () => {
+    const good = await platform.wharf('exec', 'hello', '--', 'sh', '-c', 'cat /proc/1/comm; echo aside >&2; exit 9');
+    expect(good).toMatchObject({ exitCode: 9, stderr: 'aside\n' });
+    expect(good.stdout).not.toBe('');
+    expect(await platform.wharf('exec', 'hello', '--', '/bin/nope')).toMatchObject({ exitCode: 127 });
+    expect((await platform.wharf('exec', '-t', 'hello', '--', 'sh')).stderr).toContain('NO_TERMINAL');
+    const refused = await platform.wharf('exec', '--container', 'other', 'hello', '--', 'true');
+    expect(refused).toMatchObject({ exitCode: 4, stderr: expect.stringContaining('CONTAINER_NOT_FOUND') });
+    const plain = await platform.api(`/v1/clusters/main/tasks/${(await tasks())[0]?.id ?? ''}/exec?command=true`, {
+      method: 'POST',
+    });
+    expect(plain.status).toBe(400);
+    expect(await plain.json()).toMatchObject({ code: 'UPGRADE_REQUIRED' });
+  }, 60_000);
+
   test('refuses a second process on the same folder, by the id of the first', async () => {
     const second = await platform.wharf('up', '--listen', '127.0.0.1:0');
     expect(second.exitCode).toBe(5);

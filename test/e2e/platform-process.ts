@@ -66,7 +66,9 @@ export class PlatformProcess {
   }
 
   wharf(...args: readonly string[]): Promise<CommandOutcome> {
-    return runCommand(process.execPath, [PROGRAM, ...args, '--data', this.data]);
+    // What stands behind -- is somebody else's.
+    const end = args.includes('--') ? args.indexOf('--') : args.length;
+    return runCommand(process.execPath, [PROGRAM, ...args.slice(0, end), '--data', this.data, ...args.slice(end)]);
   }
 
   /** The same, for commands that must work. */

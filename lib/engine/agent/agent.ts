@@ -11,6 +11,8 @@ import type { Images } from '../../registry/index.js';
 import {
   type BridgeNetwork,
   type ContainerLogLine,
+  type ExecOptions,
+  type ExecSession,
   type HostScope,
   initProgram,
   type SupervisedContainers,
@@ -103,6 +105,12 @@ class HostAgent implements Agent {
     const run = this.runs.get(taskId);
     if (run === undefined) this.deps.logger.warn('a task that does not run is to be stopped', { taskId });
     else run.stop(why, drain);
+  }
+
+  async exec(taskId: string, containerName: string, options: ExecOptions): Promise<ExecSession | undefined> {
+    const run = this.runs.get(taskId);
+    if (run?.isRunning(containerName) !== true) return undefined;
+    return this.deps.containers.openExec(runtimeIdOf(taskId, containerName), options);
   }
 
   onEvent(listener: (event: AgentEvent) => void): () => void {

@@ -67,6 +67,10 @@ export class TaskRun {
     });
   }
 
+  isRunning(container: string): boolean {
+    return this.containers.find(({ payload }) => payload.name === container)?.status.value.phase === 'running';
+  }
+
   /** Whether this container will write no more. */
   hasEnded(container: string): boolean {
     return this.containers.find(({ payload }) => payload.name === container)?.status.value.phase === 'stopped';

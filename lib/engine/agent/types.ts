@@ -5,6 +5,7 @@
  * again, and the agent finds the containers that are still running.
  */
 import type { Digest } from '../../oci/index.js';
+import type { ExecOptions, ExecSession } from '../../runtime/index.js';
 
 export interface ContainerPayload {
   readonly name: string;
@@ -159,6 +160,11 @@ export interface Agent {
     why: { readonly stopCode: 'UserInitiated' | 'ServiceSchedulerInitiated'; readonly reason: string },
     drain?: () => Promise<void>,
   ): void;
+  /**
+   * Runs a command inside a running container, to be talked to; absent where the agent runs nothing real.
+   * Undefined when the task or container is not here, or does not run.
+   */
+  exec?(taskId: string, containerName: string, options: ExecOptions): Promise<ExecSession | undefined>;
   onEvent(listener: (event: AgentEvent) => void): () => void;
   /** Removes what containers of no known payload left behind. Called once after a start, with the ids of all unfinished tasks. */
   sweep(knownTaskIds: ReadonlySet<string>): Promise<void>;

@@ -97,7 +97,7 @@ export function taskRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[]
     }),
     route('POST', `${base}/{task}/exec`, {
       id: 'execInTask',
-      summary: `Runs a command in a container of a task; the connection becomes ${EXEC_PROTOCOL} (docs/http-exec.md)`,
+      summary: `Runs a command in a container of a task; the connection becomes ${EXEC_PROTOCOL}`,
       tag,
       access: 'deploy',
       params,
