@@ -124,7 +124,7 @@ export class UnpackedLayers {
   }
 
   private async find(layer: { readonly descriptor: LayerDescriptor; readonly diffId: Digest }): Promise<string> {
-    await this.leaving.get(layer.diffId);
+    await this.leaving.get(layer.diffId)?.catch(() => {});
     const name = layerName(layer.diffId);
     await this.touch(name);
     if (!(await exists(join(this.directory, name)))) await this.unpack(layer, name);

@@ -198,6 +198,21 @@ host.describe('unpacked layers', () => {
     expect((await lab.unpacked.sizes()).has(layer.diffId)).toBe(true);
   });
 
+  test('a layer is evicted only when nobody asked for it lately, and one asked for meanwhile is whole', async () => {
+    const layer = await lab.layer([file('evicted', 'x')]);
+    const name = await lab.unpacked.ensure(layer);
+    const usedMs = (await lab.unpacked.list()).find(({ diffId }) => diffId === layer.diffId)?.usedMs ?? 0;
+    expect(await lab.unpacked.evict(layer.diffId, usedMs)).toBe(false);
+    const path = join(lab.unpacked.directory, name, 'evicted');
+    expect(existsSync(path)).toBe(true);
+    const [evicted] = await Promise.all([lab.unpacked.evict(layer.diffId, usedMs + 1), lab.unpacked.ensure(layer)]);
+    expect(evicted).toBe(true);
+    expect(existsSync(path)).toBe(true);
+    expect(await lab.unpacked.evict(layer.diffId, Infinity)).toBe(true);
+    expect(existsSync(path)).toBe(false);
+    expect(await lab.unpacked.evict(layer.diffId, Infinity)).toBe(false);
+  });
+
   test('what a killed process or an earlier start of the machine left is swept, a living process is left alone', async () => {
     const base = lab.folder('swept');
     const first = await UnpackedLayers.open(lab.store, base);
