@@ -1,8 +1,7 @@
-/** Placement as a pure function: what always holds over random histories, and the strategies by example. */
+/** Placement as a pure function: the strategies by example. What always holds is in placement-histories.test.ts. */
 import { describe, expect, test } from '@jest/globals';
-import * as fc from 'fast-check';
 import { place, type Requirement } from '../../lib/engine/placement/place.js';
-import { adjusted, portKeys, type InstanceSnapshot, type Snapshot } from '../../lib/engine/placement/snapshot.js';
+import { adjusted, type InstanceSnapshot, type Snapshot } from '../../lib/engine/placement/snapshot.js';
 import { checkStrategies } from '../../lib/engine/placement/strategy.js';
 
 interface Size {
@@ -50,79 +49,6 @@ function placedOn(snapshot: Snapshot, needs: Requirement, random = zero): string
 }
 
 describe('placement', () => {
-  test('never over-commits, clashes or breaks a constraint, over random histories', () => {
-    const strategies = fc.array(
-      fc.constantFrom(
-        { type: 'binpack', field: 'cpu' } as const,
-        { type: 'binpack', field: 'memory' } as const,
-        { type: 'spread', field: 'instanceId' } as const,
-        { type: 'spread', field: 'attribute:ecs.availability-zone' } as const,
-        { type: 'random' } as const,
-      ),
-      { maxLength: 3 },
-    );
-    const asked = fc.record({
-      cpu: fc.integer({ min: 0, max: 800 }),
-      memoryMiB: fc.integer({ min: 1, max: 800 }),
-      tcpPorts: fc.uniqueArray(fc.integer({ min: 8000, max: 8004 }), { maxLength: 2 }),
-      group: fc.constantFrom('g', 'h'),
-      strategies,
-      constraints: fc.constantFrom(
-        [],
-        [{ type: 'distinctInstance' } as const],
-        [{ type: 'memberOf', expression: 'attribute:ecs.availability-zone == a' } as const],
-      ),
-      random: fc.double({ min: 0, max: 0.999, noNaN: true }),
-    });
-    const sizes = fc.array(
-      fc.record({
-        cpu: fc.integer({ min: 1, max: 2000 }),
-        memoryMiB: fc.integer({ min: 1, max: 2000 }),
-        zone: fc.constantFrom('a', 'b'),
-      }),
-      { minLength: 1, maxLength: 6 },
-    );
-    fc.assert(
-      fc.property(sizes, fc.array(asked, { maxLength: 30 }), fc.boolean(), (sizes, asks, shared) => {
-        let instances = sizes.map((size, index) => instance(`i${String(index)}`, size));
-        const taken = new Map<string, string[]>();
-        for (const { random, cpu, memoryMiB, tcpPorts, ...rest } of asks) {
-          const hostPorts = new Set(shared ? [...taken.values()].flat() : []);
-          const wanted = requirement({ cpu, memoryMiB, tcpPorts, ...rest });
-          const result = place({ instances, hostPorts }, wanted, () => random);
-          if (!result.placed) {
-            // Every instance says why not.
-            expect(result.rejections).toHaveLength(instances.length);
-            for (const rejection of result.rejections) expect(rejection.findings.length).toBeGreaterThan(0);
-            continue;
-          }
-          const chosen = instances.find(({ id }) => id === result.instance.id);
-          if (chosen === undefined) throw new Error('an instance out of nowhere');
-          const keys = portKeys(wanted.needs);
-          const others = shared ? [...taken.values()].flat() : (taken.get(chosen.id) ?? []);
-          expect(keys.filter((key) => others.includes(key))).toEqual([]);
-          if (wanted.constraints.some(({ type }) => type === 'distinctInstance')) {
-            expect(chosen.groups.get(wanted.group) ?? 0).toBe(0);
-          }
-          if (wanted.constraints.some(({ type }) => type === 'memberOf')) {
-            expect(chosen.attributes.get('ecs.availability-zone')).toBe('a');
-          }
-          taken.set(chosen.id, [...(taken.get(chosen.id) ?? []), ...keys]);
-          const after: InstanceSnapshot = {
-            ...chosen,
-            remaining: adjusted(chosen.remaining, wanted.needs, -1),
-            groups: new Map([...chosen.groups, [wanted.group, (chosen.groups.get(wanted.group) ?? 0) + 1]]),
-            taskCount: chosen.taskCount + 1,
-          };
-          expect(after.remaining.cpu).toBeGreaterThanOrEqual(0);
-          expect(after.remaining.memoryMiB).toBeGreaterThanOrEqual(0);
-          instances = instances.map((one) => (one.id === chosen.id ? after : one));
-        }
-      }),
-      { numRuns: 500 },
-    );
-  });
-
   test('what a task takes it gives back', () => {
     const before = { cpu: 1000, memoryMiB: 1000, tcpPorts: [22], udpPorts: [] };
     const needs = { cpu: 1, memoryMiB: 2, tcpPorts: [80], udpPorts: [53] };
