@@ -10,6 +10,7 @@ export { type StepKey } from './keys.js';
 export { EgressGuard, type EgressOptions, type Resolve } from './egress-guard.js';
 export { RemoteSources, type RemoteSourcesOptions } from './remote-files.js';
 export { type RegistryCredentialLookup, RegistryLogins } from './registry-logins.js';
+export { ARCHIVE_FORMATS, type ArchiveFormat, imageArchive, type ImageArchiveOptions } from './image-archive.js';
 export { RemoteImages, type RemoteImagesDeps, type RemoteImagesOptions } from './remote-images.js';
 export type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.js';
 export { type StepRecord } from './step-cache.js';

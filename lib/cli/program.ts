@@ -229,6 +229,12 @@ interface ExecOptions extends Shared {
   readonly tty?: boolean;
 }
 
+interface ExportOptions {
+  readonly output: string;
+  readonly format: 'oci' | 'docker' | 'rootfs';
+  readonly platform?: string;
+}
+
 function addLooking(wharf: Command, deps: CliDeps): void {
   talking(wharf.command('ps'))
     .description('services and tasks')
@@ -271,7 +277,22 @@ function addLooking(wharf: Command, deps: CliDeps): void {
       const input = defined({ name, command, cluster, container, interactive, tty });
       await exec(input, await connected(deps, options));
     });
-  talking(wharf.command('images'))
+  const shown = talking(wharf.command('images'));
+  talking(shown.command('export'))
+    .description('an image as a tar')
+    .argument('<reference>', 'repository[:tag]')
+    .requiredOption('-o, --output <file>', 'where to; - is standard output')
+    .addOption(new Option('--format <format>', 'which tar').choices(['oci', 'docker', 'rootfs']).default('oci'))
+    .option('--platform <os/arch>', 'which image of several')
+    .action(async (reference: string, _: unknown, command: Command) => {
+      // What stands before the name belongs to the command above.
+      const options: Shared & ExportOptions = command.optsWithGlobals();
+      const { output: file, format, platform, json } = options;
+      const { exportImage } = await import('./commands/export-image.js');
+      const input = defined({ reference, file, format, platform, json });
+      await exportImage(input, await connected(deps, options));
+    });
+  shown
     .description('images of the registry, or what is inside one')
     .argument('[reference]', 'repository[:tag]')
     .action(async (reference: string | undefined, options: Shared) => {

@@ -118,6 +118,16 @@ export class WharfClient {
       return (await this.transport.call<{ tags: readonly TagView[] }>('GET', path)).tags;
     },
     get: (reference: string): Promise<ImageView> => this.transport.call('GET', `/v1/images/${segment(reference)}`),
+    /** The image as a tar, while it streams. */
+    export: async (
+      reference: string,
+      query: { readonly format: 'oci' | 'docker' | 'rootfs'; readonly platform?: string },
+      settings: CallSettings = {},
+    ): Promise<AsyncIterable<Uint8Array>> => {
+      const path = `/v1/images/${segment(reference)}/export`;
+      const response = await this.transport.send('GET', path, { query: { ...query }, ...settings });
+      return (response.body ?? new ReadableStream<Uint8Array>()) as AsyncIterable<Uint8Array>;
+    },
   };
 
   readonly registry = {

@@ -9,7 +9,7 @@ export interface ApiDeps {
   readonly platform: Platform;
   readonly builds: Builds;
   readonly images: Images;
-  readonly content: Pick<ContentStore, 'blobs' | 'read' | 'put' | 'stat'>;
+  readonly content: ContentStore;
   readonly tokens: Pick<ApiTokens, 'verify' | 'create' | 'list' | 'revoke'>;
   readonly records: RecordStore;
   readonly clock: Clock;

@@ -1,8 +1,10 @@
 /** What `wharf build` asks for, and what it prints when nothing is built. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { BuildReport } from '../../lib/build/index.js';
+import { writeLayer } from '../../lib/layers/index.js';
+import { digestOf, MediaType } from '../../lib/oci/index.js';
 import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
 
 let cli: CliFixture;
@@ -62,6 +64,34 @@ describe('a request', () => {
     ['--annotation', 'x'],
   ])('with %s %s is refused with 2', async (option, value) => {
     expect((await cli.run(['build', 'app', option, value])).code).toBe(2);
+  });
+});
+
+describe('images export', () => {
+  test('writes the tar whole, and nothing for an image that is not there', async () => {
+    const { base } = cli.api;
+    const layer = await writeLayer([], { content: base.store.content });
+    const config = Buffer.from(
+      JSON.stringify({ os: 'linux', architecture: 'amd64', rootfs: { type: 'layers', diff_ids: [layer.diffId] } }),
+    );
+    await base.store.content.putBytes(config);
+    await base.images.linkBlob('team/app', digestOf(config));
+    await base.images.linkBlob('team/app', layer.descriptor.digest);
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: MediaType.ociManifest,
+      config: { mediaType: MediaType.ociConfig, digest: digestOf(config), size: config.length },
+      layers: [layer.descriptor],
+    };
+    await base.images.putManifest('team/app', Buffer.from(JSON.stringify(manifest)), MediaType.ociManifest, ['1']);
+    const ran = await cli.run(['images', 'export', 'team/app:1', '--format', 'docker', '-o', 'app.tar', '--json']);
+    expect(ran).toMatchObject({ code: 0 });
+    const { sizeBytes } = JSON.parse(ran.stdout) as { sizeBytes: number };
+    expect((await stat(join(cli.folder, 'app.tar'))).size).toBe(sizeBytes);
+    expect(sizeBytes % 512).toBe(0);
+    expect((await cli.run(['images', 'export', 'team/none', '-o', 'none.tar'])).code).toBe(4);
+    expect(await readdir(cli.folder)).toEqual(['app', 'app.tar']);
+    expect((await cli.run(['images', 'export', 'team/app:1'])).code).toBe(2);
   });
 });
 

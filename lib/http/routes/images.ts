@@ -1,6 +1,9 @@
 /** Images as the registry has them: repositories, tags, and what is inside an image. */
+import { Readable } from 'node:stream';
 import * as z from 'zod';
+import { ARCHIVE_FORMATS, imageArchive } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
+import { LayerIndexes } from '../../layers/index.js';
 import {
   type Digest,
   formatPlatform,
@@ -44,6 +47,32 @@ export function imageRoutes(deps: ApiDeps): readonly Route[] {
         const tags = isRepositoryName(params.name) ? await deps.images.tags(params.name) : undefined;
         if (tags !== undefined) return { body: { tags } };
         throw new AppError('REPOSITORY_NOT_FOUND', `there is no repository ${params.name}`, { kind: 'not-found' });
+      },
+    }),
+    route('GET', '/v1/images/{reference+}/export', {
+      id: 'exportImage',
+      summary: 'The image as one tar: an OCI layout, what docker load takes, or the files of its root folder',
+      tag,
+      access: 'read',
+      params: z.strictObject({ reference: z.string() }),
+      query: z.strictObject({
+        format: z.enum(ARCHIVE_FORMATS).exactOptional().meta({ description: 'oci when absent.' }),
+        platform: z.string().exactOptional().meta({ description: 'Which image of an index.' }),
+      }),
+      answers: [{ status: 200, description: 'The tar', streams: ['application/x-tar'] }],
+      handler: async ({ params, query, call }) => {
+        const { format = 'oci', platform } = query;
+        const options = platform === undefined ? { format } : { format, platform };
+        const archive = { ...deps, indexes: new LayerIndexes(deps) };
+        const tar = Readable.from(await imageArchive(archive, params.reference, options), {
+          objectMode: false,
+          signal: call.signal,
+        });
+        tar.on('error', (error) => {
+          if (!call.signal.aborted) deps.logger.error('an export broke off', { requestId: call.requestId, error });
+        });
+        const headers = { 'content-type': 'application/x-tar', 'cache-control': 'no-store' };
+        return new Response(Readable.toWeb(tar) as ReadableStream<Uint8Array>, { headers });
       },
     }),
     route('GET', '/v1/images/{reference+}', {

@@ -1,0 +1,137 @@
+/** Images as tars: what is in them, and what skopeo and docker's own format make of them. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { type ArchiveFormat, imageArchive } from '../../lib/build/index.js';
+import { readTar } from '../../lib/layers/index.js';
+import { requireTools } from '../host-tools.js';
+import { type BuildFixture, buildFixture, failure } from './fixture.js';
+
+const run = promisify(execFile);
+const Dockerfile = 'FROM base:1\nCOPY a /dir/a\nCOPY link /dir/link\nCMD ["/dir/a"]\n';
+const files = { Dockerfile, a: { content: 'A', mode: 0o755 }, link: { symlink: 'a' } };
+
+let f: BuildFixture;
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'wharf-archive-'));
+  f = await buildFixture();
+  await f.push('base:1', { 'etc/': {}, 'etc/name': 'base', 'etc/other': { hardlink: 'etc/name' } });
+});
+
+afterEach(async () => {
+  await f.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const archive = (name: string, format: ArchiveFormat, platform?: string) =>
+  imageArchive({ images: f.registry, content: f.store.content, indexes: f.indexes }, name, {
+    format,
+    ...(platform === undefined ? {} : { platform }),
+  });
+
+async function contents(name: string, format: ArchiveFormat): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for await (const { entry, body } of readTar(await archive(name, format))) {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of body) chunks.push(chunk);
+    found.set(entry.path, entry.linkTarget === undefined ? Buffer.concat(chunks).toString() : `-> ${entry.linkTarget}`);
+  }
+  return found;
+}
+
+async function saved(name: string, format: ArchiveFormat): Promise<string> {
+  const path = join(folder, `${format}.tar`);
+  await pipeline(await archive(name, format), createWriteStream(path));
+  return path;
+}
+
+test('a root folder has the files of all layers, merged', async () => {
+  await f.build(files);
+  const found = await contents('app', 'rootfs');
+  expect(Object.fromEntries(found)).toEqual({
+    dir: '',
+    'dir/a': 'A',
+    'dir/link': 'A',
+    etc: '',
+    'etc/name': 'base',
+    'etc/other': '-> etc/name',
+  });
+});
+
+test('the same image gives the same bytes', async () => {
+  await f.build(files);
+  for (const format of ['oci', 'docker', 'rootfs'] as const) {
+    const first = await readFile(await saved('app', format));
+    expect((await readFile(await saved('app', format))).equals(first)).toBe(true);
+  }
+});
+
+describe('an index', () => {
+  beforeEach(async () => {
+    await f.build(
+      { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /arch\n', amd64: 'x', arm64: 'y' },
+      {
+        platforms: ['linux/amd64', 'linux/arm64'],
+      },
+    );
+  });
+
+  test('goes into a layout with all its platforms', async () => {
+    const found = await contents('app', 'oci');
+    const blobs = [...found.keys()].filter((path) => /^blobs\/sha256\/./.test(path));
+    expect(blobs).toHaveLength(1 + 2 * 3);
+    const index = JSON.parse(found.get('index.json') ?? '') as {
+      manifests: { mediaType: string; annotations: object }[];
+    };
+    expect(index.manifests).toMatchObject([
+      {
+        mediaType: 'application/vnd.oci.image.index.v1+json',
+        annotations: { 'org.opencontainers.image.ref.name': 'latest' },
+      },
+    ]);
+  });
+
+  test('needs a platform where one image is held', async () => {
+    const error = await failure(archive('app', 'docker'));
+    expect([error.code, error.hint]).toEqual(['IMAGE_PLATFORM_NEEDED', 'one of linux/amd64, linux/arm64']);
+    expect((await failure(archive('app', 'rootfs', 'linux/s390x'))).code).toBe('IMAGE_PLATFORM_UNKNOWN');
+    await archive('app', 'rootfs', 'linux/arm64');
+  });
+});
+
+test('what is not there is refused before the first byte', async () => {
+  expect((await failure(archive('nothing', 'oci'))).code).toBe('IMAGE_NOT_FOUND');
+  expect((await failure(archive('other.example/app', 'oci'))).code).toBe('IMAGE_NOT_FOUND');
+  const { result } = await f.build(files);
+  await f.store.records.delete({ partition: `BLOB#${result.layers[1]?.digest ?? ''}`, sort: '-' });
+  for (const format of ['oci', 'docker'] as const) {
+    expect((await failure(archive('app', format))).code).toBe('IMAGE_INCOMPLETE');
+  }
+});
+
+requireTools('skopeo').describe('skopeo', () => {
+  test.each([
+    ['oci', 'oci-archive'],
+    ['docker', 'docker-archive'],
+  ] as const)('reads %s', async (format, transport) => {
+    const { result } = await f.build(files);
+    const path = await saved('app', format);
+    const { stdout } = await run('skopeo', ['inspect', '--config', `${transport}:${path}`]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      architecture: 'amd64',
+      config: { Cmd: ['/dir/a'] },
+      rootfs: (await f.config(result.imageId)).rootfs,
+    });
+    // A copy reads every blob and compares every digest.
+    const copy = join(folder, 'copy');
+    await run('skopeo', ['copy', '--insecure-policy', `${transport}:${path}`, `dir:${copy}`]);
+    expect((await stat(join(copy, 'manifest.json'))).size).toBeGreaterThan(0);
+  });
+});
