@@ -56,13 +56,14 @@ export class Blobs {
   /**
    * Makes a stored blob part of the repository: holder first, then a look whether the blob is (still) there, then the
    * link. Idempotent.
+   * @param arriving ends when the blob is stored; it is looked for only then
    * @throws AppError BLOB_UNKNOWN when the store has it not
    */
-  async link(repository: string, digest: Digest): Promise<ContentInfo> {
+  async link(repository: string, digest: Digest, arriving?: Promise<unknown>): Promise<ContentInfo> {
     for (;;) {
       const atMs = this.deps.clock.nowMs();
       const [info] = await Promise.all([
-        this.deps.content.hold(digest, holderOf(repository)),
+        this.deps.content.hold(digest, holderOf(repository), arriving === undefined ? {} : { arriving }),
         this.deps.repositories.ensure(repository),
       ]);
       if (info === undefined) throw blobUnknown(repository, digest);

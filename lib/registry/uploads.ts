@@ -6,7 +6,15 @@
 import { createHmac } from 'node:crypto';
 import type { Digest, DigestAlgorithm } from '../oci/index.js';
 import { sameText } from '../auth/index.js';
-import type { AppendResult, ByteSource, ContentInfo, ContentStore, Ids, SecretStore } from '../store/index.js';
+import type {
+  AppendOptions,
+  AppendResult,
+  ByteSource,
+  ContentInfo,
+  ContentStore,
+  Ids,
+  SecretStore,
+} from '../store/index.js';
 import type { Blobs } from './blobs.js';
 
 export interface UploadsDeps {
@@ -42,10 +50,11 @@ export class Uploads {
     offset: number | undefined,
     source: ByteSource,
     signal?: AbortSignal,
+    options: AppendOptions = {},
   ): Promise<AppendResult> {
     const id = await this.unseal(repository, session);
     if (id === undefined) return { outcome: 'absent' };
-    return this.deps.content.blobs.uploads.append(id, offset, source, signal);
+    return this.deps.content.blobs.uploads.append(id, offset, source, signal, options);
   }
 
   async status(repository: string, session: string): Promise<{ readonly offset: number } | undefined> {
@@ -59,8 +68,8 @@ export class Uploads {
     if (id === undefined) return { outcome: 'absent' };
     const result = await this.deps.content.blobs.uploads.commit(id, digest);
     if (result.outcome !== 'committed') return result;
-    await this.deps.content.adopt(result.blob);
-    return { outcome: 'committed', info: await this.deps.blobs.link(repository, digest) };
+    const adopting = this.deps.content.adopt(result.blob);
+    return { outcome: 'committed', info: await this.deps.blobs.link(repository, digest, adopting) };
   }
 
   /** @returns false when there is no such session here */

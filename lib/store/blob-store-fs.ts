@@ -13,7 +13,8 @@ import { Digester, digestAlgorithm, digestHex, type Digest } from '../oci/index.
 import { checkRange, digestMismatch } from './blob-rules.js';
 import { FsBlobUploads } from './blob-uploads-fs.js';
 import { abortable } from './byte-source.js';
-import { diskError, isMarkAlive, makeDirectory, processMark, syncDirectory, writeAll } from './durable-file-fs.js';
+import { diskError, isMarkAlive, makeDirectory, processMark, syncDirectory } from './durable-file-fs.js';
+import { readStream, writeStream } from './file-stream-fs.js';
 import type {
   BlobKey,
   BlobStore,
@@ -55,7 +56,7 @@ export class FsBlobStore implements BlobStore {
     try {
       const { size } = await file.stat();
       if (range !== undefined) checkRange(range, size);
-      if (size > 0) return file.createReadStream(range ?? {});
+      if (size > 0) return await readStream(file, size, range);
     } catch (error) {
       await file.close();
       throw error;
@@ -118,10 +119,7 @@ export class FsBlobStore implements BlobStore {
     let file: FileHandle | undefined;
     try {
       file = await open(path, 'wx', 0o600);
-      for await (const chunk of abortable(source, options.signal)) {
-        await writeAll(file, chunk, digester.sizeBytes);
-        digester.update(chunk);
-      }
+      await writeStream(file, abortable(source, options.signal), 0, (bytes) => digester.update(bytes));
       await file.sync();
     } finally {
       await file?.close();

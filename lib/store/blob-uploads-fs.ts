@@ -1,17 +1,39 @@
 /**
  * Resumable uploads on disk. `uploads/<id>/data` grows; `uploads/<id>/log` is an append-only journal: what the upload
  * is, then one line per acknowledged offset. After a crash the data file is cut back to the last of them. The hash
- * lives in memory only; when it is not there, or another algorithm is wanted, commit reads the file once more.
+ * lives in memory only; when it is not there, or another algorithm is wanted, commit reads the file once more. Nothing is
+ * synced before bytes are acknowledged: an upload without any survives its process, not a power failure.
  */
-import { mkdir, open, readdir, rename, rm, stat, truncate, type FileHandle } from 'node:fs/promises';
+import {
+  appendFile,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+  type FileHandle,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoCode } from '../errors/index.js';
 import { Digester, digestAlgorithm, type Digest, type DigestAlgorithm } from '../oci/index.js';
 import { uploadAborted } from './blob-rules.js';
 import { abortable } from './byte-source.js';
-import { diskError, syncDirectory, writeAll } from './durable-file-fs.js';
+import { diskError, syncDirectory } from './durable-file-fs.js';
+import { writeStream } from './file-stream-fs.js';
 import { KeyedLock } from './keyed-lock.js';
-import type { AppendResult, BlobKey, BlobUploads, ByteSource, Clock, CommitResult, Ids } from './ports.js';
+import type {
+  AppendOptions,
+  AppendResult,
+  BlobKey,
+  BlobUploads,
+  ByteSource,
+  Clock,
+  CommitResult,
+  Ids,
+} from './ports.js';
 
 /** What the store lends to its uploads. */
 export interface FsBlobPlaces {
@@ -33,6 +55,8 @@ const JOURNAL_END = 512;
 export class FsBlobUploads implements BlobUploads {
   /** Hash states of uploads that this process wrote to, at their acknowledged offset. */
   private readonly digesters = new Map<string, Digester>();
+  /** Uploads whose folder is known to survive a power failure. */
+  private readonly settled = new Set<string>();
   /** Ends the append that runs, so that an abort need not wait for a slow client. */
   private readonly running = new Map<string, AbortController>();
   private readonly lock = new KeyedLock();
@@ -48,11 +72,9 @@ export class FsBlobUploads implements BlobUploads {
     const making = this.places.temporaryPath();
     try {
       await mkdir(making, { mode: 0o700 });
-      await createSynced(join(making, 'data'), '');
-      await createSynced(join(making, 'log'), line({ algorithm, startedMs: this.deps.clock.nowMs() }));
-      await syncDirectory(making);
+      const log = line({ algorithm, startedMs: this.deps.clock.nowMs() });
+      await Promise.all([createFile(join(making, 'data'), ''), createFile(join(making, 'log'), log)]);
       await rename(making, this.folder(id));
-      await syncDirectory(dirname(this.folder(id)));
     } catch (error) {
       await rm(making, { recursive: true, force: true });
       throw diskError(error);
@@ -66,6 +88,7 @@ export class FsBlobUploads implements BlobUploads {
     offset: number | undefined,
     source: ByteSource,
     signal?: AbortSignal,
+    { last = false }: AppendOptions = {},
   ): Promise<AppendResult> {
     return this.lock.run(id, async () => {
       const state = await this.read(id);
@@ -75,7 +98,7 @@ export class FsBlobUploads implements BlobUploads {
       this.running.set(id, stop);
       try {
         const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-        return { outcome: 'appended', offset: await this.write(id, state, source, either) };
+        return { outcome: 'appended', offset: await this.write(id, state, source, either, last) };
       } finally {
         this.running.delete(id);
       }
@@ -92,7 +115,10 @@ export class FsBlobUploads implements BlobUploads {
       const state = await this.read(id);
       if (state === undefined) return { outcome: 'absent' };
       const actual = await this.digest(id, state, digestAlgorithm(expected));
-      if (actual !== expected) return { outcome: 'digest-mismatch', actual };
+      if (actual !== expected) {
+        await this.settle(id);
+        return { outcome: 'digest-mismatch', actual };
+      }
       try {
         const key = await this.places.publish(join(this.folder(id), 'data'), expected);
         await this.remove(id);
@@ -115,8 +141,17 @@ export class FsBlobUploads implements BlobUploads {
     }
   }
 
-  /** Appends at the acknowledged offset and gives the new one, which is on disk when this resolves. */
-  private async write(id: string, state: UploadState, source: ByteSource, signal: AbortSignal): Promise<number> {
+  /**
+   * Appends at the acknowledged offset and gives the new one. The bytes are on disk when this resolves; and so is that
+   * the upload has them, unless a commit follows that makes it unimportant.
+   */
+  private async write(
+    id: string,
+    state: UploadState,
+    source: ByteSource,
+    signal: AbortSignal,
+    last: boolean,
+  ): Promise<number> {
     const data = join(this.folder(id), 'data');
     let digester = this.digesters.get(id);
     if (digester?.sizeBytes !== state.offset) digester = undefined;
@@ -128,17 +163,15 @@ export class FsBlobUploads implements BlobUploads {
       await truncate(data, offset);
       file = await open(data, 'r+');
       try {
-        for await (const chunk of abortable(source, signal)) {
-          await writeAll(file, chunk, offset);
-          digester?.update(chunk);
-          offset += chunk.length;
-        }
+        const hash = (bytes: Uint8Array): void => digester?.update(bytes);
+        await writeStream(file, abortable(source, signal), offset, hash, (bytes) => (offset += bytes));
       } catch (error) {
         // What did arrive is kept, so that the client can go on from there.
         failure = { error };
       }
       await file.sync();
-      await appendSynced(join(this.folder(id), 'log'), line({ offset }));
+      if (offset > state.offset) await appendFile(join(this.folder(id), 'log'), line({ offset }));
+      if (!last || failure !== undefined) await this.settle(id);
     } catch (error) {
       throw diskError(failure?.error ?? error);
     } finally {
@@ -147,6 +180,14 @@ export class FsBlobUploads implements BlobUploads {
     if (digester?.sizeBytes === offset) this.digesters.set(id, digester);
     if (failure !== undefined) throw diskError(failure.error);
     return offset;
+  }
+
+  /** The journal is on disk, and its folder where this process has not seen to that yet. */
+  private async settle(id: string): Promise<void> {
+    const folder = this.folder(id);
+    const folders = this.settled.has(id) ? [] : [folder, dirname(folder)];
+    await Promise.all([syncFile(join(folder, 'log')), ...folders.map(syncDirectory)]);
+    this.settled.add(id);
   }
 
   private async digest(id: string, state: UploadState, algorithm: DigestAlgorithm): Promise<Digest> {
@@ -162,6 +203,7 @@ export class FsBlobUploads implements BlobUploads {
 
   private async remove(id: string): Promise<void> {
     this.digesters.delete(id);
+    this.settled.delete(id);
     if (ID.test(id)) await rm(this.folder(id), { recursive: true, force: true });
   }
 
@@ -211,20 +253,13 @@ function offsetOf(text: string): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
-async function createSynced(path: string, text: string): Promise<void> {
-  const file = await open(path, 'wx', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+async function createFile(path: string, text: string): Promise<void> {
+  await writeFile(path, text, { flag: 'wx', mode: 0o600 });
 }
 
-async function appendSynced(path: string, text: string): Promise<void> {
-  const file = await open(path, 'a');
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r+');
   try {
-    await file.writeFile(text);
     await file.datasync();
   } finally {
     await file.close();

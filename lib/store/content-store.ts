@@ -70,18 +70,25 @@ export class ContentStore {
    * Says that `by` needs the blob, then looks whether it is here: from then on it stays until the holder is removed or
    * has expired. Undefined when it is not here.
    * @param by unique to the reason, e.g. `STEP#<key>`
+   * @param options.arriving ends when the blob is stored: it is looked for only then
    * @param options.forMs how long; renewed when under half of it is left. Without it until someone removes the holder
    */
-  async hold(digest: Digest, by: string, options: { readonly forMs?: number } = {}): Promise<ContentInfo | undefined> {
+  async hold(
+    digest: Digest,
+    by: string,
+    options: { readonly forMs?: number; readonly arriving?: Promise<unknown> } = {},
+  ): Promise<ContentInfo | undefined> {
     const key = blobHolderKey(digest, by);
-    const { forMs } = options;
+    const { forMs, arriving } = options;
     const atMs = this.clock.nowMs();
     const value: HolderRecord = { atMs };
     if (forMs !== undefined) {
+      await arriving;
       const held = await this.records.get<HolderRecord>(key);
       if (held?.expiresAtMs !== undefined && held.expiresAtMs - atMs > forMs / 2) return this.stat(digest);
     }
-    await this.records.put(key, value, forMs === undefined ? {} : { expiresAtMs: atMs + forMs });
+    const holding = this.records.put(key, value, forMs === undefined ? {} : { expiresAtMs: atMs + forMs });
+    await Promise.all([holding, arriving]);
     return this.stat(digest);
   }
 

@@ -73,14 +73,31 @@ export type CommitResult =
   | { readonly outcome: 'digest-mismatch'; readonly actual: Digest }
   | { readonly outcome: 'absent' };
 
-/** Resumable uploads. An upload survives a restart of the process at the last offset that was acknowledged. */
+export interface AppendOptions {
+  /**
+   * A commit follows at once, and nobody hears of the offset before. The bytes are as safe as ever when this resolves;
+   * whether the upload has them may still be lost in a power failure.
+   */
+  readonly last?: boolean;
+}
+
+/**
+ * Resumable uploads. An upload survives a restart of the process at the last offset that was acknowledged; one without
+ * any byte may be gone after a power failure.
+ */
 export interface BlobUploads {
   start(algorithm?: DigestAlgorithm): Promise<string>;
   /**
    * Appends at `offset` (undefined: wherever the upload stands). If the source fails midway the upload stands at
    * some offset between, which `status` tells.
    */
-  append(id: string, offset: number | undefined, source: ByteSource, signal?: AbortSignal): Promise<AppendResult>;
+  append(
+    id: string,
+    offset: number | undefined,
+    source: ByteSource,
+    signal?: AbortSignal,
+    options?: AppendOptions,
+  ): Promise<AppendResult>;
   status(id: string): Promise<{ readonly offset: number; readonly startedMs: number } | undefined>;
   /** Zero-copy: the bytes become a blob where they lie. */
   commit(id: string, expected: Digest): Promise<CommitResult>;

@@ -1,6 +1,7 @@
 /** Uploads over HTTP: end-4a, 4b, 4c, 5, 6, 11, 13, 14. Bytes go straight from the connection into the store. */
 import { AppError } from '../../errors/index.js';
 import { type Digest, isDigestAlgorithm, isRepositoryName, parseDigest } from '../../oci/index.js';
+import type { AppendOptions } from '../../store/index.js';
 import { exactly } from './body.js';
 import { errorResponse } from './errors.js';
 import { parseContentRange, uploadRange } from './ranges.js';
@@ -46,7 +47,7 @@ export async function commitUpload(call: Call): Promise<Response> {
   const digest = parseDigest(call.query.get('digest') ?? '');
   const isBodiless = call.body.isEmpty;
   if (!isBodiless || call.request.headers.has('content-range')) {
-    const refused = await append(call);
+    const refused = await append(call, { last: true });
     if (refused !== undefined) return refused;
   }
   const result = await call.deps.registry.uploads.commit(call.repository, call.reference, digest);
@@ -72,7 +73,7 @@ export async function cancelUpload(call: Call): Promise<Response> {
 }
 
 /** Appends the body; a response only when it was refused for its place, and then the session goes on unharmed. */
-async function append(call: Call): Promise<Response | undefined> {
+async function append(call: Call, options: AppendOptions = {}): Promise<Response | undefined> {
   const { uploads } = call.deps.registry;
   const header = call.request.headers.get('content-range');
   const range = header === null ? undefined : parseContentRange(header);
@@ -88,7 +89,7 @@ async function append(call: Call): Promise<Response | undefined> {
     throw new AppError('SIZE_INVALID', `Content-Range ${header} has ${length} bytes, Content-Length says ${announced}`);
   }
   const source = exactly(call.body.chunks(), length);
-  const result = await uploads.append(call.repository, call.reference, range?.start, source);
+  const result = await uploads.append(call.repository, call.reference, range?.start, source, undefined, options);
   if (result.outcome === 'appended') return undefined;
   if (result.outcome === 'absent') throw uploadUnknown(call);
   return errorResponse(

@@ -1,0 +1,82 @@
+/**
+ * Streams into and out of files in large pieces: what comes from a connection is gathered first, the hash is computed
+ * and the next piece gathered while the disk takes the one before.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { writeAll } from './durable-file-fs.js';
+import type { ByteRange, ByteSource } from './ports.js';
+
+/** Bytes; what one stream holds in memory is at most three such pieces. */
+const PIECE_BYTES = 1 << 20;
+const READ_BYTES = 512 * 1024;
+/** A blob up to here is read at once. */
+const SMALL_BYTES = 64 * 1024;
+
+/**
+ * Writes a source from `position` on; not synced. When the source fails, what came before is written first.
+ * @param seen told each piece in order
+ * @param advanced told how many more bytes are written
+ */
+export async function writeStream(
+  file: FileHandle,
+  source: ByteSource,
+  position: number,
+  seen: (bytes: Uint8Array) => void,
+  advanced: (bytes: number) => void = () => {},
+): Promise<void> {
+  let at = position;
+  let writing: Promise<void> = Promise.resolve();
+  try {
+    for await (const piece of gathered(source)) {
+      await writing;
+      writing = writeAll(file, piece, at).then(() => advanced(piece.length));
+      // Its failure is met where it is awaited next.
+      writing.catch(() => {});
+      seen(piece);
+      at += piece.length;
+    }
+  } finally {
+    await writing;
+  }
+}
+
+/** The bytes of an open file, which is closed at their end. @param sizeBytes of the file, not 0 */
+export async function readStream(file: FileHandle, sizeBytes: number, range?: ByteRange): Promise<Readable> {
+  const start = range?.start ?? 0;
+  const end = Math.min(range?.end ?? Infinity, sizeBytes - 1);
+  const length = end - start + 1;
+  if (length > SMALL_BYTES) return file.createReadStream({ start, end, highWaterMark: READ_BYTES });
+  const bytes = Buffer.allocUnsafe(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(bytes, done, length - done, start + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  await file.close();
+  return Readable.from([bytes.subarray(0, done)]);
+}
+
+/** The same bytes in pieces of about 1 MiB; when the source fails, what was gathered comes before the failure. */
+async function* gathered(source: ByteSource): ByteSource {
+  let waiting: Uint8Array[] = [];
+  let bytes = 0;
+  const take = (): Uint8Array => {
+    const piece = waiting.length === 1 && waiting[0] !== undefined ? waiting[0] : Buffer.concat(waiting, bytes);
+    waiting = [];
+    bytes = 0;
+    return piece;
+  };
+  try {
+    for await (const chunk of source) {
+      waiting.push(chunk);
+      bytes += chunk.length;
+      if (bytes >= PIECE_BYTES) yield take();
+    }
+  } catch (error) {
+    if (bytes > 0) yield take();
+    throw error;
+  }
+  if (bytes > 0) yield take();
+}
