@@ -139,7 +139,7 @@ async function compose(
   const upkeep = new EmbeddedUpkeep({
     collector: new Collector({ records, content, clock, pins }),
     layers,
-    sweepExpired: store.sweepExpired,
+    sweepExpired: () => store.sweepExpired(),
     clock,
     logger: logger.child({ part: 'upkeep' }),
   });

@@ -1,6 +1,6 @@
 /** A client that pushes, mounts, tags and deletes until the server dies, and writes down what it was told. */
 import type { Digest } from '../../lib/oci/index.js';
-import { Random } from '../interleave/random.js';
+import type { Random } from '../interleave/random.js';
 import { bytesOf, SetBuilder, type TestManifest } from '../protocol/registry/images.js';
 import { type UploadStyle, Wire } from '../protocol/registry/wire.js';
 

@@ -45,33 +45,36 @@ export async function* reviewRepository(pass: PassContext, repository: string): 
   }
 }
 
-/** Where tags pointed lately; undefined for what is long over, which is pruned. */
+/** Where tags pointed lately; undefined for what is over. */
 async function* recentTargets(pass: PassContext, partition: string): AsyncGenerator<Digest | undefined> {
-  const { records, clock, ages } = pass;
-  let last: StoredRecord<TagHistoryRecord> | undefined;
-  const endedMs = async (entry: StoredRecord<TagHistoryRecord>, atMs: number): Promise<Digest | undefined> => {
-    const age = clock.nowMs() - atMs;
-    if (age > HISTORY_MS) {
-      await records.delete(entry, { expect: { version: entry.version } });
-      pass.collected.notes += 1;
-    }
-    return age < ages.undeleteMs ? entry.value.digest : undefined;
-  };
   const tagOf = ({ sort }: StoredRecord<TagHistoryRecord>): string => sort.slice(0, sort.lastIndexOf('#'));
-  for await (const entry of scan<TagHistoryRecord>(records, partition, 'TAGLOG#')) {
-    if (last !== undefined) yield await lastOf(last, tagOf(last) === tagOf(entry) ? entry : undefined);
-    last = entry;
+  let entry: StoredRecord<TagHistoryRecord> | undefined;
+  for await (const next of scan<TagHistoryRecord>(pass.records, partition, 'TAGLOG#')) {
+    if (entry !== undefined) {
+      yield await recentTarget(pass, entry, tagOf(entry) === tagOf(next) ? next.value.atMs : undefined);
+    }
+    entry = next;
   }
-  if (last !== undefined) yield await lastOf(last, undefined);
+  if (entry !== undefined) yield await recentTarget(pass, entry, undefined);
+}
 
-  /** The newest entry of a tag holds until something newer comes; a deletion holds nothing. */
-  async function lastOf(
-    entry: StoredRecord<TagHistoryRecord>,
-    newer: StoredRecord<TagHistoryRecord> | undefined,
-  ): Promise<Digest | undefined> {
-    if (newer !== undefined) return endedMs(entry, newer.value.atMs);
-    return entry.value.digest === undefined ? endedMs(entry, entry.value.atMs) : entry.value.digest;
+/**
+ * What an entry of a tag's history holds; one that ended long ago is removed. The newest holds as long as nothing newer
+ * comes, a deletion nothing.
+ */
+async function recentTarget(
+  pass: PassContext,
+  entry: StoredRecord<TagHistoryRecord>,
+  newerMs: number | undefined,
+): Promise<Digest | undefined> {
+  const { digest, atMs } = entry.value;
+  if (newerMs === undefined && digest !== undefined) return digest;
+  const ageMs = pass.clock.nowMs() - (newerMs ?? atMs);
+  if (ageMs > HISTORY_MS) {
+    await pass.records.delete(entry, { expect: { version: entry.version } });
+    pass.collected.notes += 1;
   }
+  return ageMs < pass.ages.undeleteMs ? digest : undefined;
 }
 
 interface Review {
