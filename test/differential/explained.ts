@@ -182,7 +182,7 @@ export const EXPLAINED: readonly Explanation[] = [
   {
     id: 'workdir-belongs-to-user',
     reason: 'BuildKit gives a folder that WORKDIR makes to the USER; the classic builder to root.',
-    cases: ['workdir-after-user', 'workdir-inherited'],
+    cases: ['java-layered', 'workdir-after-user', 'workdir-inherited'],
     subject: /^\//,
     field: 'owner',
     type: 'directory',
