@@ -5,9 +5,20 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { AppError } from '../errors/index.js';
-import { HOST_PATH, runCommand } from '../runtime/index.js';
+import { AppError, errnoCode } from '../errors/index.js';
 import type { CheckedAddress } from './egress-guard.js';
+
+/** Not the containers' room's: this file also goes where there are no containers. */
+const HOST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Lists of references and of files; contents do not come this way. */
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+interface GitResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly timedOut: boolean;
+}
 
 export interface GitCommandOptions {
   /** Repository, and HOME. */
@@ -33,23 +44,44 @@ export class GitCommand {
   }
 
   /** @throws AppError BUILD_GIT_MISSING, or the signal's reason */
-  async try(...args: readonly string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+  async try(...args: readonly string[]): Promise<GitResult> {
     const { directory, signal, timeoutMs } = this.options;
     try {
-      const result = await runCommand('prlimit', [this.fileLimit(), 'git', ...args], {
-        cwd: directory,
-        env: this.environment(),
-        signal,
-        timeoutMs,
-      });
+      const command = ['prlimit', this.fileLimit(), 'git', ...args];
+      const result = await this.output(command, directory, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
       signal.throwIfAborted();
       if (result.exitCode === 127) throw missing();
       if (result.timedOut) throw this.failed(args[0] ?? '', `not done within ${timeoutMs / 1000} s`);
       return result;
     } catch (error) {
-      if (error instanceof AppError && error.code === 'HOST_TOOL_MISSING') throw missing();
+      if (errnoCode(error) === 'ENOENT') throw missing();
       throw error;
     }
+  }
+
+  private output([program = '', ...args]: readonly string[], cwd: string, stop: AbortSignal): Promise<GitResult> {
+    return new Promise((resolve, reject) => {
+      const env = { PATH: HOST_PATH, LC_ALL: 'C', ...this.environment() };
+      const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+      const kill = (): void => void child.kill('SIGKILL');
+      stop.addEventListener('abort', kill, { once: true });
+      if (stop.aborted) kill();
+      const said = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+      let bytes = 0;
+      for (const name of ['stdout', 'stderr'] as const) {
+        child[name].on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes > MAX_OUTPUT_BYTES) kill();
+          else said[name].push(chunk);
+        });
+      }
+      child.once('error', reject);
+      child.once('close', (code) => {
+        stop.removeEventListener('abort', kill);
+        const text = (name: 'stdout' | 'stderr'): string => Buffer.concat(said[name]).toString('utf8');
+        resolve({ exitCode: code ?? 137, stdout: text('stdout'), stderr: text('stderr'), timedOut: stop.aborted });
+      });
+    });
   }
 
   /**

@@ -110,5 +110,5 @@ ${n % 5 === 4 ? 'RUN --network=none exit 7' : ''}`;
       if ((await readFile(path)).includes(CANARY)) leaks.push(path);
     }
     expect(leaks).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 });
