@@ -8,7 +8,7 @@ export { ImageBuilder, type ImageBuilderDeps, type ImageBuilderOptions } from '.
 export type * from './report.js';
 export { type StepKey } from './keys.js';
 export { EgressGuard, type EgressOptions, type Resolve } from './egress-guard.js';
-export { RemoteSources, type RemoteSourcesOptions } from './remote-files.js';
+export type { RemoteSourcesOptions } from './remote-files.js';
 export { type RegistryCredentialLookup, RegistryLogins } from './registry-logins.js';
 export { ARCHIVE_FORMATS, type ArchiveFormat, imageArchive, type ImageArchiveOptions } from './image-archive.js';
 export { RemoteImages, type RemoteImagesDeps, type RemoteImagesOptions } from './remote-images.js';
