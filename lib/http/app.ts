@@ -130,11 +130,12 @@ function replyResponse(reply: Reply): Response {
   return new Response(JSON.stringify(body), { status, headers: { ...type, ...headers } });
 }
 
+/** A name with slashes in the middle of a path takes as little as it can, or it would take what comes after it. */
 function honoPath(path: string): string {
-  return path.replaceAll(
-    /\{(\w+)(\+?)\}/g,
-    (_, name: string, greedy: string) => `:${name}${greedy === '' ? '' : '{.+}'}`,
-  );
+  return path.replaceAll(/\{(\w+)(\+?)\}(?=(\/?))/g, (_, name: string, greedy: string, more: string) => {
+    if (greedy === '') return `:${name}`;
+    return more === '' ? `:${name}{.+}` : `:${name}{.+?}`;
+  });
 }
 
 function unknownPath(routes: readonly Route[], c: Context<Env>): AppError {

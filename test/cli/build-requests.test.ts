@@ -85,7 +85,7 @@ describe('images export', () => {
     };
     await base.images.putManifest('team/app', Buffer.from(JSON.stringify(manifest)), MediaType.ociManifest, ['1']);
     const ran = await cli.run(['images', 'export', 'team/app:1', '--format', 'docker', '-o', 'app.tar', '--json']);
-    expect(ran).toMatchObject({ code: 0 });
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
     const { sizeBytes } = JSON.parse(ran.stdout) as { sizeBytes: number };
     expect((await stat(join(cli.folder, 'app.tar'))).size).toBe(sizeBytes);
     expect(sizeBytes % 512).toBe(0);
