@@ -92,7 +92,7 @@ async function compose(
   );
   undo.unshift(tidy);
 
-  const builds = new BuildService({ records, content, queue, clock, ids });
+  const builds = new BuildService({ records, content, queue, clock, ids, secrets });
   const builder = new ImageBuilder(
     { records, content, images: registry, sandbox, clock, ids },
     { platform: machine, registryHosts },
