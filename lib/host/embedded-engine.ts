@@ -1,5 +1,6 @@
 /** What runs containers on one machine: unpacked layers, runc, the platform's bridge, the agent and the engine. */
 import { createAgent } from '../engine/agent/index.js';
+import { storedSecrets } from '../engine/agent/secret-source-stored.js';
 import { createEngine, type Engine, type TargetGroups } from '../engine/index.js';
 import { AppError } from '../errors/index.js';
 import { UnpackedLayers } from '../layers/index.js';
@@ -58,7 +59,17 @@ export async function openEmbeddedEngine(
   const network = await BridgeNetwork.open(scope);
   const containers = new SupervisedContainers({ scope, clock });
   const agent = createAgent(
-    { content, images, layers, scope, containers, network, clock, logger: logger.child({ part: 'agent' }) },
+    {
+      content,
+      images,
+      layers,
+      scope,
+      containers,
+      network,
+      secrets: storedSecrets(store.secrets),
+      clock,
+      logger: logger.child({ part: 'agent' }),
+    },
     { platform: platformOfArch(process.arch), isLocalRegistry: options.isOwnRegistry },
   );
   const engine = createEngine(

@@ -62,6 +62,32 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
       return lines;
     };
 
+    test('goes on restarting what is to be restarted, in the same root, volume and shared network', async () => {
+      const payload = payloadOf(
+        {
+          app: script('echo x >> /v/runs; echo x >> /runs; echo $(wc -l < /v/runs) $(wc -l < /runs); sleep 0.05', {
+            restartPolicy: { ignoredExitCodes: [], attemptPeriodSeconds: 0 },
+            mountPoints: [{ volume: 'v', path: '/v', readonly: false }],
+            stopTimeoutSeconds: 1,
+          }),
+        },
+        { networkMode: 'awsvpc', volumes: [{ name: 'v', scope: 'task' }] },
+      );
+      const { taskId } = payload;
+      await runAndKill(payload, isContainer(taskId, 'app', 'RUNNING'));
+      await withHost(async (host) => {
+        host.agent.run(payload);
+        const { address } = await host.event(isContainer(taskId, 'app', 'RUNNING'));
+        expect(address).toMatch(/^10\./);
+        for await (const line of host.agent.logs(taskId, 'app', { follow: true }) ?? []) if (line.text === '5 5') break;
+        host.agent.stop(taskId, { stopCode: 'UserInitiated', reason: 'enough' });
+        await host.event(isStopped(taskId));
+        const lines = await logOf(host, taskId);
+        expect(lines).toEqual(lines.map((_, i) => `${i + 1} ${i + 1}`));
+        expect((await hostResidue(host.scope)).filter((line) => line.includes(taskId))).toEqual([]);
+      });
+    });
+
     test('takes over what runs, with its address, port and log, and can stop it', async () => {
       const payload = payloadOf(
         {

@@ -102,7 +102,7 @@ export async function openAgentHost(
 }
 
 const APPLETS =
-  'sh ls cat id env sleep echo dd grep httpd nc ip touch rm test printf hostname true false tail stat mkdir ln mount umount mknod unshare chroot kill ps wc stty tty ulimit df cp wget nslookup readlink seq head tr date dmesg sysctl reboot swapoff insmod losetup pivot_root setsid'.split(
+  'sh ls cat id env sleep echo dd grep httpd nc ip touch rm test printf hostname true false tail stat mkdir ln mount umount mknod unshare chroot kill ps wc stty tty ulimit df cp wget nslookup readlink seq head tr date dmesg sysctl reboot swapoff insmod losetup pivot_root setsid cut'.split(
     ' ',
   );
 const PLAIN = { uid: 0, gid: 0, mtimeSeconds: 0, sizeBytes: 0 } as const;

@@ -64,7 +64,8 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
 
   test('has a terminal of the size that was asked for, and of each new one', async () => {
     // The runtime sets the first size when the command may run already: it is waited for.
-    const until = (size: string): string => `until test "$(stty size 2>/dev/null)" = "${size}"; do sleep 0.05; done; echo ${size}`;
+    const until = (size: string): string =>
+      `until test "$(stty size 2>/dev/null)" = "${size}"; do sleep 0.05; done; echo ${size}`;
     const session = await sh(`${until('31 97')}; ${until('11 44')}; exit 3`, { rows: 31, columns: 97 });
     let text = '';
     for await (const chunk of session.stdout) {

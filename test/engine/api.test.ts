@@ -281,6 +281,27 @@ describe('RegisterTaskDefinition', () => {
     expect(body.message).toContain(word);
   });
 
+  test('takes secrets only from an agent that has a source of them', async () => {
+    const secrets = [{ name: 'PASSWORD', valueFrom: '/app/password' }];
+    expect((await fixture.refused('RegisterTaskDefinition', definitionWith(secrets))).message).toContain('secrets');
+    fixture.agent.abilities = { secrets: true, init: false, hostPaths: [] };
+    const bad = definitionWith([{ name: 'PASSWORD', valueFrom: 'arn:aws:s3:::bucket/key' }]);
+    expect((await fixture.refused('RegisterTaskDefinition', bad)).message).toContain('Invalid secret PASSWORD');
+    await fixture.ecs('RegisterTaskDefinition', definitionWith(secrets));
+  });
+
+  test('takes folders of the host only below those that are allowed', async () => {
+    fixture.agent.abilities = { secrets: false, init: false, hostPaths: ['/srv/shared'] };
+    const withPath = (sourcePath: string): object => ({
+      ...definitionWith(undefined),
+      volumes: [{ name: 'v', host: { sourcePath } }],
+    });
+    for (const path of ['/srv', '/srv/sharedness', '/srv/shared/../secret', 'srv/shared']) {
+      expect((await fixture.refused('RegisterTaskDefinition', withPath(path))).message).toContain('host.sourcePath');
+    }
+    await fixture.ecs('RegisterTaskDefinition', withPath('/srv/shared/in'));
+  });
+
   test('numbers revisions without gap, and lists, deregisters and deletes them', async () => {
     await Promise.all(Array.from({ length: 5 }, () => fixture.definition('web')));
     const list = async (input: object): Promise<string[]> =>
@@ -370,3 +391,7 @@ describe('CreateService', () => {
     });
   });
 });
+
+function definitionWith(secrets: readonly object[] | undefined): object {
+  return { family: 'f', containerDefinitions: [{ name: 'app', image: 'hello:1', memory: 64, secrets }] };
+}

@@ -3,7 +3,14 @@
  * on which everything goes well. What "runs" outlives the engine, as real containers do: a payload that is handed in
  * again is adopted, and its state reported anew.
  */
-import type { Agent, AgentEvent, HealthStatus, NetworkBinding, TaskPayload } from '../../lib/engine/agent/types.js';
+import type {
+  Agent,
+  AgentAbilities,
+  AgentEvent,
+  HealthStatus,
+  NetworkBinding,
+  TaskPayload,
+} from '../../lib/engine/agent/types.js';
 import { parseDigest } from '../../lib/oci/index.js';
 import type { Clock } from '../../lib/store/index.js';
 
@@ -25,6 +32,8 @@ export interface ScriptedAgentOptions {
 const DIGEST = parseDigest(`sha256:${'ab'.repeat(32)}`);
 
 export class ScriptedAgent implements Agent {
+  /** Nothing, until a test says otherwise. */
+  abilities: AgentAbilities = { secrets: false, init: false, hostPaths: [] };
   readonly #listeners = new Set<(event: AgentEvent) => void>();
   readonly #entries = new Map<string, Entry>();
   /** Every payload that was handed in, in order, repeats included. */

@@ -22,13 +22,13 @@ export function containerSpec(
   found: ContainerSurroundingsFound,
 ): ContainerSpec {
   const hostname = payload.hostname ?? found.id.slice(0, 12);
-  const process = containerProcess(payload, image.config, hostname);
+  const command = containerProcess(payload, image.config, hostname);
   return {
     id: found.id,
     rootfs: found.rootfs,
     process: {
-      ...process,
-      env: withSecrets(process.env, found.secrets),
+      ...command,
+      env: withSecrets(command.env, found.secrets),
       ...(payload.terminal === undefined ? {} : { terminal: payload.terminal }),
     },
     hostname,
