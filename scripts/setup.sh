@@ -32,6 +32,7 @@ test_tools="skopeo||skopeo|the registry is not tried with skopeo
 podman||podman|the registry is not tried with podman
 docker|/usr/bin/docker|docker.io|the registry is not tried with docker
 dockerd|/usr/sbin/dockerd|docker.io|the registry is not tried with docker
+debootstrap|/usr/sbin/debootstrap|debootstrap|no build is compared with docker's on a Debian base
 aws||awscli|the ECS API is not tried with the AWS CLI"
 
 tools=$platform_tools
