@@ -9,8 +9,7 @@ const SHOWN_EVENTS = 100;
 export async function serviceView(context: Context, service: ServiceState, withTags: boolean): Promise<object> {
   const { state, arns } = context;
   const scope = serviceScope(service.clusterName, service.name);
-  const all = await state.tasks.all(service.clusterName);
-  const tasks = all.filter((task) => task.serviceName === service.name);
+  const tasks = (await state.live.of(service.clusterName)).tasksOfService(service.name);
   const events = await state.serviceEvents.newest(scope, SHOWN_EVENTS);
   const primary = service.deployments[0];
   return {

@@ -4,9 +4,9 @@
  * hold nothing in memory, so a round that a kill cut off is simply done again.
  */
 import type { Context } from '../context.js';
-import { instanceSnapshot } from '../placement/snapshot.js';
 import { noteRoom, noteWaiting } from '../placement/unplaced.js';
-import type { InstanceState, ServiceState, TaskState } from '../state/model.js';
+import type { LiveCluster } from '../state/live-clusters.js';
+import type { ServiceState, TaskState } from '../state/model.js';
 import type { TaskLifecycle } from '../tasks/lifecycle.js';
 import { changeTask } from '../tasks/task-changes.js';
 import { daemonInstances, planDaemon } from './daemon.js';
@@ -25,8 +25,7 @@ const DEADLOCK =
   'was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.';
 
 interface View extends ServiceSight {
-  readonly instances: readonly InstanceState[];
-  readonly allTasks: readonly TaskState[];
+  readonly cluster: LiveCluster;
 }
 
 export class ServiceScheduler {
@@ -81,10 +80,11 @@ export class ServiceScheduler {
     const [clusterName = '', name = ''] = key.split('/');
     const cluster = await state.clusters.get('', clusterName);
     // Tasks before the service: of a task that is gone by then, the service is sure to know.
-    const seen = await this.#read(clusterName);
+    const live = await state.live.of(clusterName);
+    const tasks = live.tasksOfService(name);
     const stored = await state.services.stored(clusterName, name);
     if (cluster === undefined || stored === undefined || stored.value.status === 'INACTIVE') return undefined;
-    const view = this.#look(stored.value, seen);
+    const view = this.#look(stored.value, tasks, live);
     const newlyHealthy = view.tasks
       .filter(({ task, health }) => health.verdict === 'healthy' && task.healthyAtMs === undefined)
       .map(({ task }) => task);
@@ -142,12 +142,7 @@ export class ServiceScheduler {
     ]);
   }
 
-  async #read(cluster: string): Promise<Pick<View, 'instances' | 'allTasks'>> {
-    const { state } = this.context;
-    return { allTasks: await state.tasks.all(cluster), instances: await state.instances.all(cluster) };
-  }
-
-  #look(service: ServiceState, { instances, allTasks }: Pick<View, 'instances' | 'allTasks'>): View {
+  #look(service: ServiceState, tasks: readonly TaskState[], cluster: LiveCluster): View {
     const { deps, options } = this.context;
     const nowMs = deps.clock.nowMs();
     const rules = {
@@ -155,15 +150,14 @@ export class ServiceScheduler {
       healthyAfterRunningMs: options.healthyAfterRunningMs,
       nowMs,
     };
-    const active = new Set(instances.filter((instance) => instance.status === 'ACTIVE').map((instance) => instance.id));
-    const tasks = allTasks.filter((task) => task.serviceName === service.name);
     return {
       service,
       tasks: tasks.map((task) => ({ task, health: judge(task, service, rules) })),
-      leaving: new Set(tasks.map((task) => task.instanceId).filter((id) => !active.has(id))),
+      leaving: new Set(
+        tasks.map((task) => task.instanceId).filter((id) => cluster.instances.get(id)?.status !== 'ACTIVE'),
+      ),
       nowMs,
-      instances,
-      allTasks,
+      cluster,
     };
   }
 
@@ -223,8 +217,7 @@ export class ServiceScheduler {
   }
 
   #daemonOn(view: View): string[] {
-    const snapshots = view.instances.map((instance) => instanceSnapshot(instance, view.allTasks));
-    return daemonInstances(snapshots, view.service.placementConstraints);
+    return daemonInstances(view.cluster.index.instances, view.service.placementConstraints);
   }
 
   #withDaemonCount(service: ServiceState, view: View): ServiceState {

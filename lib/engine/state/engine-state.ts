@@ -24,9 +24,13 @@ import type {
   TaskDefinitionState,
   TaskState,
 } from './model.js';
+import { LiveClusters } from './live-clusters.js';
 import { Table } from './table.js';
+import { watchedRecords } from './watched-records.js';
 
 export class EngineState {
+  readonly records: RecordStore;
+  readonly live: LiveClusters;
   readonly clusters: Table<ClusterState>;
   readonly instances: Table<InstanceState>;
   readonly tasks: Table<TaskState>;
@@ -42,7 +46,10 @@ export class EngineState {
   readonly providers: Table<CapacityProviderState>;
   readonly idempotency: Table<IdempotencyState>;
 
-  constructor(readonly records: RecordStore) {
+  constructor(store: RecordStore) {
+    this.live = new LiveClusters(store);
+    const records = watchedRecords(store, this.live.written);
+    this.records = records;
     this.clusters = new Table(records, () => 'ECS#CLUSTERS');
     this.instances = new Table(records, (cluster) => `ECS#C#${cluster}#INSTANCES`);
     this.tasks = new Table(records, (cluster) => `ECS#C#${cluster}#TASKS`);

@@ -55,6 +55,8 @@ export interface LaunchResult {
 }
 
 const TRIES = 20;
+const FORGET_AFTER = 3;
+const NO_PORTS: ReadonlySet<string> = new Set();
 
 /** @param start told of every new task once its record stands */
 export function launchTasks(
@@ -104,17 +106,21 @@ async function launchOne(
   };
   let rejections: readonly Rejection[] = [];
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
-    const instances = await context.state.instances.all(request.cluster.name);
-    const snapshot = await readSnapshot(context, request.cluster.name, instances);
-    const placement = place(snapshot, requirement, context.options.random);
-    if (!placement.placed) {
+    // What is in memory follows every write of this engine; if it is not to be trusted, the records are read anew.
+    if (attempt >= FORGET_AFTER) context.state.live.forget(request.cluster.name);
+    const live = await context.state.live.of(request.cluster.name);
+    const chosen = live.index.choose(requirement, await hostPortsFor(context, requirement), context.options.random);
+    if (chosen === undefined) {
+      const snapshot = await readSnapshot(context, request.cluster.name);
+      const placement = place(snapshot, requirement, context.options.random);
+      if (placement.placed) continue;
       const explanation = explainPlacement(snapshot, requirement, placement.rejections);
       return { rejections: placement.rejections, explanation };
     }
-    const instance = instances.find((candidate) => candidate.id === placement.instance.id);
+    const instance = live.instances.get(chosen.id);
     if (instance === undefined) continue;
     const task = newTask(context, request, requirement, instance, id);
-    if (await createTask(context, task)) {
+    if (await createTask(context, task, instance.version)) {
       start(task);
       return task;
     }
@@ -123,18 +129,25 @@ async function launchOne(
   return { rejections };
 }
 
-/** The cluster as placement sees it now. */
-export async function readSnapshot(
-  context: Context,
-  cluster: string,
-  instances: readonly InstanceState[],
-): Promise<Snapshot> {
-  const tasks = await context.state.tasks.all(cluster);
+/** The cluster as the records have it now. */
+async function readSnapshot(context: Context, cluster: string): Promise<Snapshot> {
+  const [instances, tasks] = [await context.state.instances.all(cluster), await context.state.tasks.all(cluster)];
+  const byInstance = new Map<string, TaskState[]>();
+  for (const task of tasks) byInstance.set(task.instanceId, [...(byInstance.get(task.instanceId) ?? []), task]);
   const live = instances.filter((instance) => instance.status !== 'INACTIVE');
   return {
-    instances: live.map((instance) => instanceSnapshot(instance, tasks)),
+    instances: live.map((instance) => instanceSnapshot(instance, byInstance.get(instance.id) ?? [])),
     hostPorts: new Set(await takenHostPorts(context)),
   };
+}
+
+/** Those that are taken on the machine all instances share, where the task asks for any. */
+async function hostPortsFor(context: Context, { needs }: Requirement): Promise<ReadonlySet<string>> {
+  if (context.options.hostPortScope === 'instance' || portKeys(needs).length === 0) return NO_PORTS;
+  const { state } = context;
+  const clusters = await state.clusters.all('');
+  const live = await Promise.all(clusters.map(({ name }) => state.live.of(name)));
+  return new Set(live.flatMap(({ hostPorts }) => [...hostPorts.keys()]));
 }
 
 async function takenHostPorts(context: Context): Promise<readonly string[]> {

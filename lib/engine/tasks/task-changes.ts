@@ -11,11 +11,14 @@ import { adjusted, portKeys } from '../placement/snapshot.js';
 import type { InstanceState, TaskState } from '../state/model.js';
 import { transactUntilWon } from '../state/table.js';
 
-/** @returns false when the instance changed meanwhile, a port was taken, or the task exists: look again and retry */
-export async function createTask(context: Context, task: TaskState): Promise<boolean> {
+/**
+ * @param seen the version of the instance that placement saw
+ * @returns false when the instance changed since, a port was taken, or the task exists: look again and retry
+ */
+export async function createTask(context: Context, task: TaskState, seen: number): Promise<boolean> {
   const { state } = context;
   const stored = await state.instances.stored(task.clusterName, task.instanceId);
-  if (stored?.value.status !== 'ACTIVE' || !fits(stored.value, task)) return false;
+  if (stored?.value.status !== 'ACTIVE' || stored.value.version !== seen || !fits(stored.value, task)) return false;
   const instance = claimed(stored.value, task, -1);
   const outcome = await state.records.transact([
     {
