@@ -5,72 +5,33 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  type BridgeNetwork,
   type ContainerExit,
-  type HostScope,
   mountOverlay,
   type NetworkMode,
   parseSignal,
   type SupervisedContainers,
   unmountOverlay,
 } from '../../runtime/index.js';
-import type { Clock, Logger } from '../../store/index.js';
 import { ContainerFailure, failingAs } from './container-failure.js';
 import { runtimeIdOf } from './container-process.js';
 import { containerSpec } from './container-spec.js';
+import type { ContainerRunDeps, ContainerSurroundings } from './container-surroundings.js';
 import type { ContainerStatus } from './dependencies.js';
 import { healthCommand, monitorHealth } from './health-monitor.js';
-import type { HostPorts } from './host-ports.js';
-import type { ImageLayer, ResolvedImage } from './image-source.js';
+import type { ResolvedImage } from './image-source.js';
 import { Observed } from './observed.js';
 import { mayRestart } from './restart-policy.js';
-import { secretEnvironment, type SecretSource } from './secret-source.js';
+import { secretEnvironment } from './secret-source.js';
 import type { ContainerRecord } from './task-records.js';
-import type { AgentEvent, ContainerPayload, NetworkBinding, TaskPayload } from './types.js';
-import type { TaskVolumes, VolumeMount } from './volumes.js';
+import type { AgentEvent, ContainerPayload, NetworkBinding } from './types.js';
+import type { VolumeMount } from './volumes.js';
 
-/** Layers as folders on disk, shared by all containers: `UnpackedLayers` of lib/layers, as seen from here. */
-export interface LayerFolders {
-  /** Absolute; the names are relative to it. */
-  readonly directory: string;
-  /** Unpacks the layer unless it lies there already, and gives its short name. Safe to call at once from many sides. */
-  ensure(layer: ImageLayer): Promise<string>;
-}
-
-export interface ContainerRunDeps {
-  readonly scope: HostScope;
-  readonly containers: SupervisedContainers;
-  readonly network: BridgeNetwork;
-  readonly layers: LayerFolders;
-  readonly ports: HostPorts;
-  /** Absent: containers with secrets do not start. */
-  readonly secrets?: SecretSource;
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
-
-/** What a container needs of its task. */
-export interface ContainerSurroundings {
-  readonly payload: TaskPayload;
-  /** Folder for what the container writes. */
-  readonly folder: string;
-  readonly volumes: TaskVolumes;
-  readonly record: () => ContainerRecord | undefined;
-  /** Of another container of the task. */
-  readonly recordOf: (container: string) => ContainerRecord | undefined;
-  /** The network that all containers of the task share, made when it is first asked for. */
-  readonly sharedNetwork: () => Promise<{ readonly netnsPath: string; readonly address: string }>;
-  /** Whether the task is to stop. */
-  readonly isEnding: () => boolean;
-  /** On disk when it resolves. */
-  readonly write: (record: ContainerRecord) => Promise<void>;
-  readonly emit: (event: ContainerEvent) => void;
-  /** Aborts when the agent goes away; the container does not. */
-  readonly closing: AbortSignal;
-}
-
-type OfTask<E> = E extends AgentEvent ? Omit<E, 'taskId' | 'timeMs'> & { readonly timeMs?: number } : never;
-export type ContainerEvent = OfTask<AgentEvent>;
+export type {
+  ContainerEvent,
+  ContainerRunDeps,
+  ContainerSurroundings,
+  LayerFolders,
+} from './container-surroundings.js';
 
 const DEFAULT_STOP_SECONDS = 30;
 const DEFAULT_SHELL = ['/bin/sh', '-c'];
