@@ -37,12 +37,16 @@ export class DifferentialSuite {
     const images = await Promise.all(bases.map(baseImage));
     const folder = await mkdtemp(join(tmpdir(), 'wharf-cases-'));
     const docker = await DockerEngine.start();
-    const wharf = await WharfPlatform.start().catch(async (error: unknown) => {
+    let wharf: WharfPlatform | undefined;
+    try {
+      wharf = await WharfPlatform.start();
+      for (const image of images) await Promise.all([docker.load(image), wharf.load(image)]);
+      return new DifferentialSuite(folder, wharf, docker, images);
+    } catch (error) {
+      await wharf?.close();
       await docker.close();
       throw error;
-    });
-    for (const image of images) await Promise.all([docker.load(image), wharf.load(image)]);
-    return new DifferentialSuite(folder, wharf, docker, images);
+    }
   }
 
   async run(
