@@ -1,12 +1,20 @@
 /**
  * Gzip with a fixed header (no time, no name, OS 255: what Go writes), so that the same bytes give the same blob. The
- * input is cut into chunks of one size first: what zlib emits must not depend on how the bytes happened to arrive.
+ * input is cut into blocks of one size first: what zlib emits must not depend on how the bytes happened to arrive. The
+ * blocks are compressed side by side, each with the end of the one before as its dictionary, as pigz does it.
  */
-import { crc32, createDeflateRaw } from 'node:zlib';
+import { availableParallelism } from 'node:os';
+import { promisify } from 'node:util';
+import { constants, crc32, deflateRaw } from 'node:zlib';
 import type { ByteSource } from '../store/index.js';
-import { rechunk, through } from './byte-stream.js';
+import { rechunk } from './byte-stream.js';
 
-const CHUNK_BYTES = 64 * 1024;
+const BLOCK_BYTES = 1024 * 1024;
+/** As far as deflate looks back (RFC 1951, section 2). */
+const WINDOW_BYTES = 32 * 1024;
+/** An empty last block: what each block before ends with is a flush, so it begins at a whole byte. */
+const END = Uint8Array.of(3, 0);
+const PARALLEL = Math.min(8, availableParallelism());
 /** The most one stored block holds (RFC 1951, section 3.2.4). */
 const STORED_BYTES = 65_535;
 
@@ -23,7 +31,7 @@ export async function* gzip(source: ByteSource, level: number): ByteSource {
   };
   yield header(level);
   if (level === 0) yield* stored(counted(rechunk(source, STORED_BYTES)));
-  else yield* through(counted(rechunk(source, CHUNK_BYTES)), createDeflateRaw({ level, chunkSize: CHUNK_BYTES }));
+  else yield* deflated(counted(rechunk(source, BLOCK_BYTES)), level);
   const trailer = Buffer.alloc(8);
   trailer.writeUInt32LE(crc, 0);
   trailer.writeUInt32LE(size % 2 ** 32, 4);
@@ -33,6 +41,26 @@ export async function* gzip(source: ByteSource, level: number): ByteSource {
 function header(level: number): Uint8Array {
   const extra = level === 9 ? 2 : level === 1 ? 4 : 0;
   return Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, extra, 255);
+}
+
+const deflateBlock = promisify<Uint8Array, object, Buffer>(deflateRaw);
+
+/** In order; so many blocks at once that every core has one, and the next one is being read. */
+async function* deflated(source: ByteSource, level: number): ByteSource {
+  const running: Promise<Buffer>[] = [];
+  let before: Uint8Array | undefined;
+  for await (const block of source) {
+    const dictionary = before === undefined ? {} : { dictionary: before.subarray(-WINDOW_BYTES) };
+    const deflating = deflateBlock(block, { level, finishFlush: constants.Z_SYNC_FLUSH, ...dictionary });
+    // Its failure is met where it is awaited.
+    deflating.catch(() => {});
+    running.push(deflating);
+    before = block;
+    const first = running.length > PARALLEL ? running.shift() : undefined;
+    if (first !== undefined) yield await first;
+  }
+  for (const deflating of running) yield await deflating;
+  yield END;
 }
 
 /** Stored blocks, and an empty final one, as Go's compressor closes. */
