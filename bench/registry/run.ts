@@ -24,6 +24,8 @@ interface Round {
   readonly operations: number;
   readonly bytes: number;
   readonly seconds: number;
+  /** Of the server. */
+  readonly cpuSeconds: number;
   readonly milliseconds: readonly number[];
 }
 
@@ -63,7 +65,9 @@ async function inTurns(
     for (let round = 0; round < options.rounds; round++) {
       for (const entry of round % 2 === 0 ? entries : entries.toReversed()) {
         const operations = workload.plan(entry.client, entry.prepared, count);
-        const measured = await measure(operations, options.clients);
+        const before = entry.peer.server.cpuSeconds();
+        const sent = await measure(operations, options.clients);
+        const measured = { ...sent, cpuSeconds: entry.peer.server.cpuSeconds() - before };
         entry.rounds.push(measured);
         session.record('registry', {
           workload: workload.name,
@@ -91,7 +95,7 @@ async function inTurns(
   return new Map(entries.map(({ peer, rounds }) => [peer.name, rounds]));
 }
 
-async function measure(operations: readonly Operation[], clients: number): Promise<Round> {
+async function measure(operations: readonly Operation[], clients: number): Promise<Omit<Round, 'cpuSeconds'>> {
   const milliseconds: number[] = [];
   let bytes = 0;
   let next = 0;
@@ -121,8 +125,9 @@ function rowsOf(workload: Workload, measured: ReadonlyMap<string, readonly Round
       short(median(rounds.map((each) => each.bytes / each.seconds / 1e6))),
       short(percentile(all, 0.5)),
       short(percentile(all, 0.99)),
+      short(median(rounds.map((each) => (each.cpuSeconds / each.operations) * 1000))),
       rounds === first ? '' : `${short(perSecond(first) / rate)}x`,
     ];
   });
-  return [['', `${workload.unit}/s`, 'MB/s', 'p50 ms', 'p99 ms', 'wharf is'], ...rows];
+  return [['', `${workload.unit}/s`, 'MB/s', 'p50 ms', 'p99 ms', 'CPU ms each', 'wharf is'], ...rows];
 }
