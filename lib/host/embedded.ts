@@ -5,7 +5,7 @@
 import { cpus, totalmem } from 'node:os';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { ApiTokens, RegistryTokens, TokenKeys } from '../auth/index.js';
-import { BuildService, BuildWorker, ImageBuilder } from '../build/index.js';
+import { BuildService, BuildWorker, ImageBuilder, RegistryLogins, RemoteImages } from '../build/index.js';
 import { createApiApp, createConsole, createFront, serve } from '../http/index.js';
 import { platformOfArch } from '../oci/index.js';
 import { createPlatform, imagesInUse, localCapacity } from '../platform/index.js';
@@ -94,7 +94,15 @@ async function compose(
 
   const builds = new BuildService({ records, content, queue, clock, ids, secrets });
   const builder = new ImageBuilder(
-    { records, content, images: registry, sandbox, clock, ids },
+    {
+      records,
+      content,
+      images: registry,
+      remote: new RemoteImages({ content, clock, credentials: new RegistryLogins(secrets) }),
+      sandbox,
+      clock,
+      ids,
+    },
     { platform: machine, registryHosts },
   );
   const worker = new BuildWorker(
