@@ -55,6 +55,6 @@ export function unplacedService(context: Context, cluster: string, service: stri
 }
 
 function sameReason(a: Unplaced, b: Unplaced): boolean {
-  const reason = ({ atMs: _, ...rest }: Unplaced): string => JSON.stringify(rest);
-  return reason(a) === reason(b);
+  const timeless = (each: Unplaced): string => JSON.stringify({ ...each, atMs: 0 });
+  return timeless(a) === timeless(b);
 }

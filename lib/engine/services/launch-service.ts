@@ -66,7 +66,11 @@ export async function startTasks(
             message: `has started ${String(started.length)} tasks: ${started.map((id) => `(task ${id})`).join(' ')}.`,
           },
         ];
-  return { started: started.length, news, ...(rejections === undefined ? {} : { trouble: troubleOf(rejections, explanation) }) };
+  return {
+    started: started.length,
+    news,
+    ...(rejections === undefined ? {} : { trouble: troubleOf(rejections, explanation) }),
+  };
 }
 
 export async function stopTasks(
