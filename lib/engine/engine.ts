@@ -9,6 +9,7 @@ import { taskEndWrites } from './services/service-changes.js';
 import { allUnplaced, unplacedService } from './placement/unplaced.js';
 import { EngineState } from './state/engine-state.js';
 import { execInTask } from './tasks/exec.js';
+import { finishLosses, loseInstance } from './tasks/instance-loss.js';
 import { TaskLifecycle } from './tasks/lifecycle.js';
 import type { Engine, LogLine } from './types.js';
 
@@ -30,6 +31,7 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
     fetch: (request) => serve(api, request),
     async start() {
       await lifecycle.resume();
+      await finishLosses(context, lifecycle);
       await scheduler.start();
     },
     async stop(stopping = {}) {
@@ -40,6 +42,12 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
     },
     onEvent: (listener) => context.events.listen(listener),
     exec: (taskArn, containerName, execOptions) => execInTask(context, taskArn, containerName, execOptions),
+    async loseInstance(instanceArn) {
+      const cluster = parseArn(instanceArn)?.path[0] ?? '';
+      const isLost = await loseInstance(context, lifecycle, cluster, shortName('container-instance', instanceArn));
+      if (isLost) await scheduler.wakeCluster(cluster);
+      return isLost;
+    },
     unplaced: (cluster) => allUnplaced(context, cluster),
     unplacedService: (cluster, service) => unplacedService(context, cluster, service),
     logs(taskArn, containerName, logOptions) {

@@ -15,6 +15,11 @@ export interface Engine {
   stop(options?: { readonly stopTasks?: boolean }): Promise<void>;
   /** EventBridge-shaped events, in order. Returns the way to stop listening. */
   onEvent(listener: (event: EngineEvent) => void): () => void;
+  /**
+   * The instance dies, as when its machine is terminated: INACTIVE at once, its tasks stop with TerminationNotice, and
+   * services replace them elsewhere. False when there is no such instance that lives.
+   */
+  loseInstance(instanceArn: string): Promise<boolean>;
   /** Why tasks of this cluster have no place: of services that wait, and of single requests of the last hour. */
   unplaced(cluster: string): Promise<readonly Unplaced[]>;
   /** Why this service waits for room; undefined when it does not. */

@@ -198,8 +198,7 @@ function sorted(value: unknown): unknown {
 }
 
 async function liveInstances(api: Api, clusterName: string): Promise<number> {
-  const instances = await api.context.state.instances.all(clusterName);
-  return instances.filter((instance) => instance.status !== 'INACTIVE').length;
+  return (await api.context.state.live.of(clusterName)).index.instances.length;
 }
 
 /** One failure per rejected instance, as in ECS; `detail` is the explanation. */

@@ -12,6 +12,8 @@ export interface EndRules {
   readonly nowMs: number;
 }
 
+/** Ends that say nothing about the task: somebody wanted them, or its instance is gone. */
+const ASKED = new Set(['ServiceSchedulerInitiated', 'UserInitiated', 'TerminationNotice']);
 const LONGEST_WAIT_MS = 15 * 60_000;
 const IMPAIRED_AFTER = 3;
 
@@ -21,7 +23,7 @@ export function afterTaskEnd(
   rules: EndRules,
 ): { readonly service: ServiceState; readonly news: readonly News[] } {
   const unchanged = { service, news: [] };
-  const asked = task.stopCode === 'ServiceSchedulerInitiated' || task.stopCode === 'UserInitiated';
+  const asked = ASKED.has(task.stopCode ?? '');
   const failedRegistration = task.stoppedReason?.startsWith('Task failed to register its targets') === true;
   if (asked && !failedRegistration) return unchanged;
   if (task.deploymentId !== primaryOf(service)?.id) return unchanged;

@@ -13,7 +13,7 @@ import { changeTask, finishTask, type Accompany } from './task-changes.js';
 import { targetsOf } from './targets.js';
 
 export interface StopRequest {
-  readonly stopCode: Extract<StopCode, 'UserInitiated' | 'ServiceSchedulerInitiated'>;
+  readonly stopCode: Extract<StopCode, 'UserInitiated' | 'ServiceSchedulerInitiated' | 'TerminationNotice'>;
   readonly reason: string;
 }
 
