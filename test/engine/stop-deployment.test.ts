@@ -27,6 +27,7 @@ describe('StopServiceDeployment', () => {
   test('rolls a deployment that is under way back to the last complete one', async () => {
     await fixture.quiet();
     fixture.agent.auto = false;
+    fixture.clock.advance(1000);
     await fixture.ecs('UpdateService', { service: 'web', taskDefinition: 'web:2' });
     await fixture.quiet();
     const { serviceDeploymentArn } = await newest();

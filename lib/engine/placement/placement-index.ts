@@ -35,9 +35,10 @@ const isOpen = (instance: InstanceSnapshot): boolean => instance.status === 'ACT
 export class PlacementIndex {
   #instances: InstanceSnapshot[] = [];
   #slots = new Map<string, number>();
-  #cpu = new Float64Array();
-  #memory = new Float64Array();
-  #open = new Uint8Array();
+  #cpu = new Int32Array();
+  /** The CPU units that a task may take: none, not even 0, where nothing may go. */
+  #free = new Int32Array();
+  #memory = new Int32Array();
   #tasks = new Int32Array();
   #ports: ReadonlySet<string>[] = [];
   readonly #groups = new Map<string, GroupCounts>();
@@ -72,7 +73,7 @@ export class PlacementIndex {
     this.#instances[slot] = instance;
     this.#cpu[slot] = instance.remaining.cpu;
     this.#memory[slot] = instance.remaining.memoryMiB;
-    this.#open[slot] = isOpen(instance) ? 1 : 0;
+    this.#free[slot] = isOpen(instance) ? instance.remaining.cpu : -1;
     this.#tasks[slot] = instance.taskCount;
     if (
       before.remaining.tcpPorts !== instance.remaining.tcpPorts ||
@@ -115,7 +116,7 @@ export class PlacementIndex {
   #fitting(
     { needs, constraints, group, only }: Requirement,
     hostPorts: ReadonlySet<string>,
-    measure: Int32Array | Float64Array | undefined,
+    measure: Int32Array | undefined,
     codes: Int32Array | undefined,
   ): number {
     const ports = portKeys(needs);
@@ -127,36 +128,49 @@ export class PlacementIndex {
         constraint.type === 'distinctInstance' ? this.#alone(group) : this.#meets(constraint.expression ?? ''),
       ),
     ];
-    const [cpu, memory, open, left] = [this.#cpu, this.#memory, this.#open, this.#left];
-    const { cpu: needCpu, memoryMiB: needMemory } = needs;
-    const size = cpu.length;
+    const { cpu, memoryMiB } = needs;
+    const holds = also.length === 0 ? undefined : (slot: number): boolean => also.every((each) => each(slot));
+    if (measure === undefined) return this.#allFitting(cpu, memoryMiB, holds);
+    const [free, memory, left] = [this.#free, this.#memory, this.#left];
+    const size = free.length;
     let best = Infinity;
     let count = 0;
     for (let slot = 0; slot < size; slot += 1) {
-      if (open[slot] === 0 || (cpu[slot] ?? 0) < needCpu || (memory[slot] ?? 0) < needMemory) continue;
-      if (measure !== undefined) {
-        const value = measure[codes === undefined ? slot : (codes[slot] ?? 0)] ?? 0;
-        if (value > best) continue;
-        if (also.length > 0 && !also.every((holds) => holds(slot))) continue;
-        if (value < best) {
-          best = value;
-          count = 0;
-        }
-      } else if (also.length > 0 && !also.every((holds) => holds(slot))) continue;
+      // Inside the bounds a typed array has a number everywhere.
+      if ((free[slot] as number) < cpu || (memory[slot] as number) < memoryMiB) continue;
+      const value = measure[codes === undefined ? slot : (codes[slot] as number)] as number;
+      if (value > best || (holds !== undefined && !holds(slot))) continue;
+      if (value < best) {
+        best = value;
+        count = 0;
+      }
       left[count] = slot;
       count += 1;
     }
     return count;
   }
 
-  #least(count: number, measure: Int32Array | Float64Array | undefined, codes?: Int32Array): number {
+  #allFitting(cpu: number, memoryMiB: number, holds: ((slot: number) => boolean) | undefined): number {
+    const [free, memory, left] = [this.#free, this.#memory, this.#left];
+    const size = free.length;
+    let count = 0;
+    for (let slot = 0; slot < size; slot += 1) {
+      if ((free[slot] as number) < cpu || (memory[slot] as number) < memoryMiB) continue;
+      if (holds !== undefined && !holds(slot)) continue;
+      left[count] = slot;
+      count += 1;
+    }
+    return count;
+  }
+
+  #least(count: number, measure: Int32Array | undefined, codes?: Int32Array): number {
     if (measure === undefined || count < 2) return count;
     const left = this.#left;
     let best = Infinity;
     let kept = 0;
     for (let index = 0; index < count; index += 1) {
-      const slot = left[index] ?? 0;
-      const value = measure[codes === undefined ? slot : (codes[slot] ?? 0)] ?? 0;
+      const slot = left[index] as number;
+      const value = measure[codes === undefined ? slot : (codes[slot] as number)] as number;
       if (value > best) continue;
       if (value < best) {
         best = value;
@@ -169,7 +183,7 @@ export class PlacementIndex {
   }
 
   /** By slot, or for a spread by the code of the slot's value; undefined where all are alike. */
-  #measure({ type, field }: PlacementStrategyState, group: string): Int32Array | Float64Array | undefined {
+  #measure({ type, field }: PlacementStrategyState, group: string): Int32Array | undefined {
     if (type === 'random') return undefined;
     if (type === 'binpack') return field?.toLowerCase() === 'cpu' ? this.#cpu : this.#memory;
     const counts = this.#groups.get(group);
@@ -248,9 +262,9 @@ export class PlacementIndex {
   #layOut(instances: InstanceSnapshot[]): void {
     this.#instances = instances;
     this.#slots = new Map(instances.map((instance, slot) => [instance.id, slot]));
-    this.#cpu = Float64Array.from(instances, ({ remaining }) => remaining.cpu);
-    this.#memory = Float64Array.from(instances, ({ remaining }) => remaining.memoryMiB);
-    this.#open = Uint8Array.from(instances, (instance) => (isOpen(instance) ? 1 : 0));
+    this.#cpu = Int32Array.from(instances, ({ remaining }) => remaining.cpu);
+    this.#memory = Int32Array.from(instances, ({ remaining }) => remaining.memoryMiB);
+    this.#free = Int32Array.from(instances, (instance) => (isOpen(instance) ? instance.remaining.cpu : -1));
     this.#tasks = Int32Array.from(instances, ({ taskCount }) => taskCount);
     this.#ports = instances.map(({ remaining }) => new Set(portKeys(remaining)));
     this.#left = new Int32Array(instances.length);
