@@ -6,4 +6,4 @@ export NODE_OPTIONS='--experimental-vm-modules --no-warnings'
 echo 'check: types';  npx --no-install tsc
 echo 'check: lint';   npx --no-install oxlint --type-aware --quiet
 echo 'check: format'; npx --no-install prettier --check --log-level warn .
-echo 'check: order';  npx --no-install jest --silent --reporters=summary test/import-order.test.ts
+echo 'check: order';  npx --no-install jest test/import-order.test.ts --silent
