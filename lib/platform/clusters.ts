@@ -67,16 +67,23 @@ export class Clusters {
    * @throws AppError CLUSTER_NOT_FOUND, CLUSTER_NOT_EMPTY
    */
   async remove(name: string, options: { readonly force?: boolean } = {}): Promise<{ readonly gone: boolean }> {
-    const key = keys.cluster(name);
-    const record = await this.deps.records.get<ClusterRecord>(key);
-    if (record === undefined) throw clusterNotFound(name);
     if (options.force !== true) await this.refuseUnlessEmpty(name);
-    const writes = [
-      { op: 'put', key, value: { ...record.value, status: 'deleting' }, expect: { version: record.version } },
-      { op: 'put', key: keys.work('cluster', name), value: { cluster: name } },
-    ] as const;
-    if ((await this.deps.records.transact(writes)).outcome === 'lost') throw lostRace(`cluster ${name}`);
+    await this.markDeleting(name);
     return { gone: await this.advanceRemoval(name) };
+  }
+
+  private async markDeleting(name: string): Promise<void> {
+    const key = keys.cluster(name);
+    for (let race = 0; race < RACES; race += 1) {
+      const record = await this.deps.records.get<ClusterRecord>(key);
+      if (record === undefined) throw clusterNotFound(name);
+      const result = await this.deps.records.transact([
+        { op: 'put', key, value: { ...record.value, status: 'deleting' }, expect: { version: record.version } },
+        { op: 'put', key: keys.work('cluster', name), value: { cluster: name } },
+      ]);
+      if (result.outcome === 'written') return;
+    }
+    throw lostRace(`cluster ${name}`);
   }
 
   /** One more step of a removal; true when the cluster is gone. Safe to repeat. */

@@ -125,20 +125,28 @@ export class Services {
 
   /** Stops all tasks and forgets the service; its release numbers are not used again. */
   async remove(cluster: string, name: string): Promise<void> {
-    const record = await this.requireService(cluster, name);
-    const value: ServiceRecord = { ...record.value, status: 'deleting', updatedMs: this.deps.clock.nowMs() };
-    const message = `service ${name} is being deleted`;
-    const result = await this.deps.records.transact([
-      { op: 'put', key: keys.service(cluster, name), value, expect: { version: record.version } },
-      { op: 'put', key: keys.work('service', cluster, name), value: { cluster, service: name } },
-      { op: 'delete', key: keys.work('deployment', cluster, name) },
-      ...(record.value.status === 'deleting'
-        ? []
-        : this.deps.events.writes({ cluster, service: name, type: 'service-deleted', message })),
-    ]);
-    if (result.outcome === 'lost') throw lostRace(`service ${name}`);
+    await this.markDeleting(cluster, name);
     await this.deps.ecs.deleteService(cluster, name);
     await this.advanceRemoval(cluster, name);
+  }
+
+  /** A deployment that settles at the same time changes the record too: then it is read again. */
+  private async markDeleting(cluster: string, name: string): Promise<void> {
+    for (let race = 0; race < RACES; race += 1) {
+      const record = await this.requireService(cluster, name);
+      const value: ServiceRecord = { ...record.value, status: 'deleting', updatedMs: this.deps.clock.nowMs() };
+      const message = `service ${name} is being deleted`;
+      const result = await this.deps.records.transact([
+        { op: 'put', key: keys.service(cluster, name), value, expect: { version: record.version } },
+        { op: 'put', key: keys.work('service', cluster, name), value: { cluster, service: name } },
+        { op: 'delete', key: keys.work('deployment', cluster, name) },
+        ...(record.value.status === 'deleting'
+          ? []
+          : this.deps.events.writes({ cluster, service: name, type: 'service-deleted', message })),
+      ]);
+      if (result.outcome === 'written') return;
+    }
+    throw lostRace(`service ${name}`);
   }
 
   /** One more step of a deletion; true when nothing of the service runs any more. Safe to repeat. */
