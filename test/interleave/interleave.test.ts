@@ -6,11 +6,11 @@ import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { build } from 'esbuild';
-import { manualClock } from '../fakes/manual-clock.js';
 import { openCloudStore, openEmbeddedStore } from '../protocol/registry/stores.js';
+import { datedBy } from './dated-blobs.js';
 import type { RunReport } from './run.js';
 import { SABOTAGES } from './sabotages.js';
-import { runSchedule } from './schedule.js';
+import { runSchedule, startClock } from './schedule.js';
 
 const SCHEDULES = Number(process.env['WHARF_TEST_SCHEDULES'] ?? 2000);
 const SEED = Number(process.env['WHARF_TEST_SEED'] ?? randomInt(2 ** 31));
@@ -57,11 +57,10 @@ describe('any interleaving of clients and the collector', () => {
     'keeps every promise on %s',
     async (_name, open, schedules) => {
       for (let i = 0; i < schedules; i++) {
-        // Ahead of the machine's clock, by which these stores date their bytes.
-        const clock = manualClock(Date.now() + 60_000);
+        const clock = startClock();
         const store = await open({ clock });
         try {
-          const stores = { records: store.records, blobs: store.content.blobs };
+          const stores = { records: store.records, blobs: datedBy(clock, store.content.blobs) };
           const outcome = await runSchedule(SEED + i, { clock, ids: store.ids, stores }, { phases: 2 });
           expect({ seed: SEED + i, wrong: outcome.wrong }).toEqual({ seed: SEED + i, wrong: [] });
         } finally {
