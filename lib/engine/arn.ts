@@ -58,6 +58,9 @@ export class Arns {
   }
 }
 
+/** What may name something at all; whether it names anything is for others to say. */
+const SHORT_NAME = /^[^\p{Control}\p{Surrogate}\u{10FFFF}]{1,255}$/u;
+
 const ARN = /^arn:[a-z0-9-]+:ecs:[a-z0-9-]*:\d*:([a-z-]+)\/(.+)$/;
 
 /** Undefined when the text is no ECS ARN. */
@@ -70,13 +73,19 @@ export function parseArn(text: string): ParsedArn | undefined {
 /**
  * The last part of an ARN, or the text itself when it is a short name already.
  * @param cluster when given, an ARN that names another cluster is refused
+ * @throws InvalidParameterException also for an empty name, which no record has
  */
 export function shortName(kind: ResourceKind, text: string, cluster?: string): string {
-  if (!text.startsWith('arn:')) return text;
+  if (!text.startsWith('arn:')) return checked(kind, text);
   const arn = parseArn(text);
   if (arn?.kind !== kind) throw invalidParameter(`Invalid identifier: "${text}" is not the ARN of a ${kind}.`);
   if (cluster !== undefined && arn.path.length > 1 && arn.path[0] !== cluster) {
     throw invalidParameter(`Identifier is for ${arn.path[0] ?? ''}. Your cluster is ${cluster}`);
   }
-  return arn.path.at(-1) ?? '';
+  return checked(kind, arn.path.at(-1) ?? '');
+}
+
+function checked(kind: ResourceKind, name: string): string {
+  if (SHORT_NAME.test(name)) return name;
+  throw invalidParameter(`Invalid identifier for a ${kind}: 1 to 255 characters are wanted, got ${name.length}.`);
 }

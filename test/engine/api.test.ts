@@ -145,6 +145,15 @@ describe('the wire', () => {
 });
 
 describe('identifiers', () => {
+  test.each(['', 'a\0b', 'x'.repeat(256), 'arn:aws:ecs:x:1:container-instance/default/'])(
+    'that cannot name anything are refused: %j',
+    async (name) => {
+      await expect(fixture.ecs('DescribeContainerInstances', { containerInstances: [name] })).rejects.toThrow(
+        'InvalidParameterException',
+      );
+    },
+  );
+
   test('may be names or ARNs, but not of another cluster or kind', async () => {
     await fixture.instance();
     const definition = await fixture.definition('web');
