@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { EmbeddedOptions, Terminal } from '../lib/cli/index.js';
 import { streamOutput } from '../lib/cli/output.js';
-import { runCli } from '../lib/cli/program.js';
+import { runCli } from '../lib/cli/program/index.js';
 import { systemClock } from '../lib/store/clock-system.js';
 import { jsonLogger } from '../lib/store/logger-json-system.js';
 

@@ -4,4 +4,4 @@ export { ExitCode } from './exit-code.js';
 export { type Output, streamOutput } from './output.js';
 export { buildProgress, type BuildProgress, type ProgressMode } from './build-progress.js';
 export { packContext, type PackedContext } from './pack-context.js';
-export { program, runCli } from './program.js';
+export { program, runCli } from './program/index.js';

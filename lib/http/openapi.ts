@@ -1,7 +1,7 @@
 /** The OpenAPI 3.1 document, written from the route table and its schemas; nothing in it is kept by hand. */
 import * as z from 'zod';
 import type { Answer, Route } from './route.js';
-import { ProblemSchema } from './schemas.js';
+import { ProblemSchema } from './schemas/index.js';
 
 type JsonObject = { [key: string]: unknown };
 

@@ -7,7 +7,7 @@ import { defined } from '../../platform/index.js';
 import type { ApiDeps, ApiOptions } from '../api-deps.js';
 import { boundedBody, mediaTypeOf, parseWith, queryObject, readJson, wantsText } from '../input.js';
 import { type Call, type Reply, route, type Route } from '../route.js';
-import { Build as BuildSchema, BuildQuery, BuildRequest, Context, isSet, listOf, page } from '../schemas.js';
+import { Build as BuildSchema, BuildQuery, BuildRequest, Context, isSet, listOf, page } from '../schemas/index.js';
 import { sseResponse, type StreamOptions, textResponse } from '../sse.js';
 import { BuildText } from '../text/index.js';
 

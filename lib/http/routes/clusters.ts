@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { AppError } from '../../errors/index.js';
 import type { ApiDeps } from '../api-deps.js';
 import { route, type Route } from '../route.js';
-import { Cluster, clusterName, ClusterSpec, flag, Instance, isSet, listOf, page, Placement } from '../schemas.js';
+import { Cluster, clusterName, ClusterSpec, flag, Instance, isSet, listOf, page, Placement } from '../schemas/index.js';
 
 export function clusterRoutes({ platform: { clusters, placements } }: ApiDeps): readonly Route[] {
   const tag = 'Clusters';

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import type { ApiDeps } from '../api-deps.js';
 import { route, type Route } from '../route.js';
-import { clusterName, listOf, page, PlatformEvent, serviceName } from '../schemas.js';
+import { clusterName, listOf, page, PlatformEvent, serviceName } from '../schemas/index.js';
 
 export function eventRoutes({ platform: { events } }: ApiDeps): readonly Route[] {
   return [

@@ -15,7 +15,7 @@ import {
 import type { StoredManifest } from '../../registry/index.js';
 import type { ApiDeps } from '../api-deps.js';
 import { route, type Route } from '../route.js';
-import { Image, listOf, page, Tag } from '../schemas.js';
+import { Image, listOf, page, Tag } from '../schemas/index.js';
 
 export function imageRoutes(deps: ApiDeps): readonly Route[] {
   const tag = 'Images';

@@ -15,7 +15,7 @@ import {
   Service,
   serviceName,
   ServiceSpec,
-} from '../schemas.js';
+} from '../schemas/index.js';
 
 export function serviceRoutes({ platform: { services, placements } }: ApiDeps): readonly Route[] {
   const tag = 'Services';

@@ -7,7 +7,7 @@ import { EXEC_PROTOCOL } from '../exec/index.js';
 import { joinExec, terminalSize } from '../exec-connection.js';
 import { parseWith, wantsText } from '../input.js';
 import { type Call, route, type Route } from '../route.js';
-import { clusterName, flag, isSet, listOf, page, Task, TaskSpec } from '../schemas.js';
+import { clusterName, flag, isSet, listOf, page, Task, TaskSpec } from '../schemas/index.js';
 import { sseResponse, textResponse } from '../sse.js';
 import { streamOptions } from './builds.js';
 

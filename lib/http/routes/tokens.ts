@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { AppError } from '../../errors/index.js';
 import type { ApiDeps } from '../api-deps.js';
 import { route, type Route } from '../route.js';
-import { CreatedToken, listOf, Token, TokenRequest } from '../schemas.js';
+import { CreatedToken, listOf, Token, TokenRequest } from '../schemas/index.js';
 
 export function tokenRoutes({ tokens }: ApiDeps): readonly Route[] {
   const tag = 'Tokens';

@@ -1,0 +1,73 @@
+/** `wharf build`. */
+import { type Command, Option } from 'commander';
+import { defined } from '../../platform/values/index.js';
+import type { ProgressMode } from '../build-progress.js';
+import type { CliDeps } from '../deps.js';
+import { collect, filled, pairs } from './option-values.js';
+import { connected, type Shared, talking } from './shared-options.js';
+
+interface BuildOptions extends Shared {
+  readonly tag: readonly string[];
+  readonly file?: string;
+  readonly target?: string;
+  readonly buildArg: readonly string[];
+  readonly label: readonly string[];
+  readonly platform: readonly string[];
+  readonly cache: boolean;
+  readonly cacheFilter: readonly string[];
+  readonly compression?: string;
+  readonly annotation: readonly string[];
+  readonly check?: boolean;
+  readonly plan?: boolean;
+  readonly outline?: boolean;
+  readonly targets?: boolean;
+  readonly progress: ProgressMode;
+}
+
+export function addBuild(wharf: Command, deps: CliDeps): void {
+  talking(wharf.command('build'))
+    .description('build an image from a folder with a Dockerfile')
+    .argument('[context]', 'the folder', '.')
+    .option('-t, --tag <name>', 'name of the image, repository[:tag]; repeatable', collect, [])
+    .option('-f, --file <path>', 'the Dockerfile')
+    .option('--target <stage>', 'stage to build')
+    .option('--build-arg <name=value>', 'value of an ARG; repeatable', collect, [])
+    .option('--label <name=value>', 'label of the image; repeatable', collect, [])
+    .option(
+      '--platform <os/arch>',
+      'platform to build for; several, by commas or repeated, become an index',
+      collect,
+      [],
+    )
+    .option('--no-cache', 'run every step')
+    .option('--no-cache-filter <stage>', 'run every step of this stage; repeatable', collect, [])
+    .option('--compression <type[:level]>', 'of new layers: gzip, zstd or none')
+    .option(
+      '--annotation <[where:]name=value>',
+      'of the manifest, or index:, manifest-descriptor:; repeatable',
+      collect,
+      [],
+    )
+    .option('--check', 'build nothing: say what the lint rules find')
+    .option('--plan', 'build nothing: say which steps are cached, which are not, and why')
+    .option('--outline', 'build nothing: say what the target takes')
+    .option('--targets', 'build nothing: say which targets there are')
+    .addOption(
+      new Option('--progress <mode>', 'how to show it').choices(['auto', 'plain', 'tty', 'quiet']).default('auto'),
+    )
+    .action(async (context: string, options: BuildOptions) => {
+      const { tag, file, target, cache, progress, json, compression } = options;
+      const args = pairs(options.buildArg, deps.env);
+      const labels = pairs(options.label, {});
+      const noCache = cache ? undefined : true;
+      const platforms = filled(options.platform.flatMap((each) => each.split(',')));
+      const noCacheFilter = filled(options.cacheFilter.flatMap((each) => each.split(',')));
+      const annotations = filled(options.annotation);
+      const instead = (['check', 'plan', 'outline', 'targets'] as const).find((each) => options[each] === true);
+      const wanted = { context, tags: tag, args, labels, progress, file, target, platforms, json, noCache };
+      const input = defined({ ...wanted, noCacheFilter, compression, annotations, instead });
+      // Loaded only here: tar and Dockerfile code would slow every other command down.
+      const { build } = await import('../commands/build.js');
+      await build(input, await connected(deps, options));
+    });
+}

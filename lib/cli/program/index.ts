@@ -1,0 +1,52 @@
+/** The command line: commander reads it, each command gets plain input. Usage errors leave with 2. */
+import { Command, CommanderError } from 'commander';
+import { dockerfileCommand } from '../commands/dockerfile.js';
+import type { CliDeps } from '../deps.js';
+import { EXIT_CODES_HELP, ExitCode, exitCodeOf, PassedOnExit, sayError } from '../exit-code.js';
+import { addBuild } from './build.js';
+import { addClusters } from './clusters.js';
+import { addDeploy } from './deploy.js';
+import { addImages } from './images.js';
+import { addRegistry } from './registry.js';
+import { addLooking, addStopping } from './tasks.js';
+import { addUp } from './up.js';
+
+/** Runs one command line. @param args without `node` and the program @returns the exit code */
+export async function runCli(args: readonly string[], deps: CliDeps): Promise<number> {
+  try {
+    await program(deps).parseAsync([...args], { from: 'user' });
+    return ExitCode.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    if (error instanceof PassedOnExit) return error.exitCode;
+    if (deps.interrupted.aborted) return ExitCode.failure;
+    sayError(deps.output, error);
+    return exitCodeOf(error);
+  }
+}
+
+export function program(deps: CliDeps): Command {
+  const wharf = new Command('wharf')
+    .description('A Dockerfile becomes a running container.')
+    .version(deps.version)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => deps.output.result(text), writeErr: (text) => deps.output.say(text) })
+    .showHelpAfterError('(wharf --help shows how)')
+    .addHelpText('after', `\n${EXIT_CODES_HELP}\nEnvironment: WHARF_URL, WHARF_TOKEN, WHARF_CLUSTER, NO_COLOR.`);
+  addUp(wharf, deps);
+  addBuild(wharf, deps);
+  addDeploy(wharf, deps);
+  addLooking(wharf, deps);
+  addImages(wharf, deps);
+  addStopping(wharf, deps);
+  addClusters(wharf, deps);
+  addRegistry(wharf, deps);
+  wharf.addCommand(inherited(dockerfileCommand(deps), wharf));
+  return wharf;
+}
+
+/** A command that was made elsewhere ends and speaks as the program does. */
+function inherited(command: Command, parent: Command): Command {
+  for (const each of [command, ...command.commands]) each.copyInheritedSettings(parent);
+  return command;
+}

@@ -1,0 +1,40 @@
+/** How the values of options are read; a wrong one is a usage error that says what is wanted. */
+import { InvalidArgumentError } from 'commander';
+
+export function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+export function filled(values: readonly string[]): readonly string[] | undefined {
+  return values.length === 0 ? undefined : values;
+}
+
+export function collectOptional(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+export function whole(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('a whole number is wanted');
+}
+
+export function duration(text: string): number {
+  const [, digits, unit = ''] = /^(\d+)(s|m|h)$/.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('30s, 10m or 2h is wanted');
+  return Number(digits) * ({ s: 1000, m: 60_000, h: 3_600_000 }[unit] ?? 0);
+}
+
+/** `NAME=value`; a bare `NAME` takes its value from the environment, as docker does. */
+export function pairs(
+  texts: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    texts.flatMap((text) => {
+      const equals = text.indexOf('=');
+      if (equals > 0) return [[text.slice(0, equals), text.slice(equals + 1)]];
+      const value = env[text];
+      return value === undefined ? [] : [[text, value]];
+    }),
+  );
+}

@@ -1,0 +1,113 @@
+/** Builds: the request in its two forms, and what became of it. */
+import * as z from 'zod';
+import { descriptor, digest, flag, timeMs } from './common.js';
+
+const tag = z.string().min(1).max(400).meta({ description: '`repository[:tag]` in this registry.' });
+
+const words = z.record(z.string().min(1), z.string());
+
+export const BuildCompression = z
+  .strictObject({
+    type: z.enum(['gzip', 'zstd', 'none']),
+    level: z.number().int().min(0).max(22).exactOptional().meta({ description: '0 to 9 for gzip, 1 to 22 for zstd.' }),
+  })
+  .meta({ id: 'BuildCompression' });
+
+export const BuildRequest = z
+  .strictObject({
+    context: digest.meta({ description: 'Of a context that was uploaded to /v1/contexts.' }),
+    dockerfile: z.string().min(1).exactOptional(),
+    tags: z.array(tag).max(50),
+    target: z.string().min(1).exactOptional(),
+    args: z.record(z.string(), z.string()).exactOptional(),
+    labels: z.record(z.string(), z.string()).exactOptional(),
+    platform: z.string().exactOptional(),
+    platforms: z
+      .array(z.string())
+      .min(1)
+      .max(20)
+      .exactOptional()
+      .meta({ description: 'Several platforms: the result is an image index.' }),
+    noCache: z.boolean().exactOptional(),
+    noCacheFilter: z.array(z.string().min(1)).max(100).exactOptional().meta({ description: 'Stages to make anew.' }),
+    compression: BuildCompression.exactOptional(),
+    annotations: z
+      .strictObject({
+        manifest: words.exactOptional(),
+        index: words.exactOptional(),
+        manifestDescriptor: words.exactOptional(),
+      })
+      .exactOptional(),
+    check: z.boolean().exactOptional().meta({ description: 'Build nothing: parse, plan and lint.' }),
+    plan: z.boolean().exactOptional().meta({ description: 'Build nothing: expected hits, misses, steps and bytes.' }),
+    outline: z.boolean().exactOptional().meta({ description: 'Build nothing: what the target takes.' }),
+    targets: z.boolean().exactOptional().meta({ description: 'Build nothing: the stages that may be targets.' }),
+  })
+  .meta({ id: 'BuildRequest' });
+
+/** The same as a query, for a build whose body is the tar itself. */
+export const BuildQuery = z.strictObject({
+  tag: z.array(tag).max(50).exactOptional(),
+  target: z.string().min(1).exactOptional(),
+  dockerfile: z.string().min(1).exactOptional(),
+  arg: z.array(z.string().regex(/^[^=]+=/, { error: 'is not NAME=value' })).exactOptional(),
+  label: z.array(z.string().regex(/^[^=]+=/, { error: 'is not name=value' })).exactOptional(),
+  platform: z.array(z.string()).max(20).exactOptional(),
+  'no-cache': flag.exactOptional(),
+  'no-cache-filter': z.array(z.string().min(1)).max(100).exactOptional(),
+  compression: z
+    .string()
+    .regex(/^(gzip|zstd|none)(:\d{1,2})?$/, { error: 'is not gzip, zstd or none with an optional :<level>' })
+    .exactOptional(),
+  annotation: z
+    .array(
+      z.string().regex(/^((manifest|index|manifest-descriptor):)?[^=]+=/, { error: 'is not [<where>:]name=value' }),
+    )
+    .exactOptional(),
+  check: flag.exactOptional(),
+  plan: flag.exactOptional(),
+  outline: flag.exactOptional(),
+  targets: flag.exactOptional(),
+});
+
+export const Build = z
+  .object({
+    id: z.string(),
+    status: z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled']),
+    request: BuildRequest,
+    createdMs: timeMs,
+    startedMs: timeMs.exactOptional(),
+    finishedMs: timeMs.exactOptional(),
+    result: z
+      .object({
+        digest,
+        imageId: digest,
+        tags: z.array(z.string()),
+        layers: z.array(descriptor),
+        steps: z.array(
+          z.object({
+            name: z.string(),
+            instruction: z.string(),
+            cached: z.boolean(),
+            reason: z.string().exactOptional().meta({ description: 'Why it was not in the cache.' }),
+            milliseconds: z.number(),
+            layerBytes: z.number().exactOptional(),
+            layerDigest: digest.exactOptional(),
+          }),
+        ),
+        stepsCached: z.number(),
+        platforms: z
+          .array(z.object({ platform: z.string(), digest, imageId: digest, layers: z.array(descriptor) }))
+          .exactOptional()
+          .meta({ description: 'Of an index.' }),
+      })
+      .exactOptional(),
+    report: z
+      .looseObject({ kind: z.enum(['check', 'plan', 'outline', 'targets']) })
+      .exactOptional()
+      .meta({ description: 'Of a request that builds nothing.' }),
+    error: z.looseObject({ code: z.string(), message: z.string() }).exactOptional(),
+  })
+  .meta({ id: 'Build' });
+
+export const Context = z.object({ digest, sizeBytes: z.number() }).meta({ id: 'Context' });
