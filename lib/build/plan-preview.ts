@@ -1,6 +1,6 @@
 /** What a build would do: which steps are in the cache, which will be made and why, and how many bytes that moves. */
 import type { Plan, StagePlan } from './plan.js';
-import type { ExpectedStep } from './report.js';
+import type { ExpectedStep, PlanReport } from './report.js';
 import type { CachedStep } from './step-cache.js';
 import type { Layer, SourceRef, Step } from './steps.js';
 
@@ -23,6 +23,24 @@ export async function previewPlan(input: PreviewInput): Promise<Preview> {
   preview.needStage(input.plan.target);
   const steps = await Promise.all(input.plan.steps.map((step) => preview.expected(step)));
   return { steps, layers: [...preview.layers] };
+}
+
+/** What the previews of all platforms say together. @param toFetch bytes of layers that other registries have */
+export function planReport(previews: readonly Preview[], toFetch: number): PlanReport {
+  const steps = previews.flatMap((preview) => preview.steps);
+  const sum = (of: (step: ExpectedStep) => number | undefined): number =>
+    steps.reduce((total, step) => total + (of(step) ?? 0), 0);
+  return {
+    kind: 'plan',
+    steps,
+    hits: sum(({ expected }) => Number(expected === 'hit')),
+    misses: sum(({ expected }) => Number(expected === 'miss' || expected === 'maybe')),
+    bytes: {
+      context: sum((step) => step.contextBytes),
+      cached: sum((step) => step.layerBytes),
+      fetch: toFetch,
+    },
+  };
 }
 
 class PlanPreview {
