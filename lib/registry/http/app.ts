@@ -15,7 +15,7 @@ import { deleteManifest, putManifest, readManifest } from './manifests.js';
 import { json } from './replies.js';
 import { matchRoute, type RouteMatch, type RouteName } from './routes.js';
 import { serveToken } from './token.js';
-import type { Handler, RegistryAppDeps, RegistryAppOptions } from './types.js';
+import type { Call, Handler, RegistryAppDeps, RegistryAppOptions } from './types.js';
 import { appendUpload, cancelUpload, commitUpload, startUpload, uploadStatus } from './uploads.js';
 
 const HANDLERS: Readonly<Record<RouteName, Handler>> = {
@@ -80,17 +80,32 @@ async function serveV2(
   const startedMs = deps.clock.nowMs();
   const url = new URL(request.url);
   const match = matchRoute(request.method, url.pathname);
-  const gate = new Gate({ base: options.publicUrl ?? url.origin, service: deps.registryTokens.service, isPublic });
+  const gate = new Gate({
+    base: options.publicUrl ?? url.origin,
+    service: deps.registryTokens.service,
+    mountFrom: url.searchParams.has('mount') ? url.searchParams.get('from') : null,
+    isPublic,
+  });
+  const callOf = (known: Caller, found: RouteMatch & { outcome: 'found' }): Call => ({
+    ...found,
+    deps,
+    options,
+    request,
+    body,
+    query: url.searchParams,
+    caller: known,
+    isPublic,
+    mountChallenge: (from) => gate.mountChallenge(known, found, from),
+  });
   let caller: Caller | undefined;
   let response: Response;
   try {
     caller = await identify(request.headers.get('authorization'), deps);
-    const query = url.searchParams;
     response =
       gate.refusal(caller, match) ??
       (caller === undefined || match.outcome !== 'found'
         ? noRoute(request.method, url.pathname, match)
-        : await HANDLERS[match.route.name]({ ...match, deps, options, request, body, query, caller, isPublic }));
+        : await HANDLERS[match.route.name](callOf(caller, match)));
   } catch (error) {
     logFailure(deps, error, match.outcome === 'found' ? match.route.name : 'none');
     response = errorResponse(error);

@@ -19,6 +19,8 @@ export interface Caller {
   readonly principal: Principal | undefined;
   readonly shown: 'nothing' | 'api-token' | 'registry-token';
   may(action: Action, resource: Resource): boolean;
+  /** Not with what was shown, but a token that was asked for it would say so. */
+  couldAskFor(action: Action, resource: Resource): boolean;
 }
 
 export interface Credentials {
@@ -56,6 +58,7 @@ export const anonymous: Caller = {
   principal: undefined,
   shown: 'nothing',
   may: (action, resource) => authorize(undefined, action, resource),
+  couldAskFor: () => false,
 };
 
 export function callerOf(principal: Principal): Caller {
@@ -64,6 +67,7 @@ export function callerOf(principal: Principal): Caller {
     principal,
     shown: 'api-token',
     may: (action, resource) => authorize(principal, action, resource),
+    couldAskFor: () => false,
   };
 }
 
@@ -73,6 +77,7 @@ function grantedCaller(principal: Principal | undefined, access: readonly Access
     principal,
     shown: 'registry-token',
     may: (action, resource) => covers(access, action, resource) && authorize(principal, action, resource),
+    couldAskFor: (action, resource) => !covers(access, action, resource) && authorize(principal, action, resource),
   };
 }
 

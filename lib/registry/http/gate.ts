@@ -14,6 +14,8 @@ export interface GateOptions {
   /** Where the token end-point is, without its path. */
   readonly base: string;
   readonly service: string;
+  /** The repository a mount names as its source: a client should ask for the right to pull from there as well. */
+  readonly mountFrom: string | null;
   isPublic(repository: string): boolean;
 }
 
@@ -42,6 +44,14 @@ export class Gate {
     return errorResponse(new AppError('DENIED', message, { kind: 'forbidden', hint: 'a token of another role' }));
   }
 
+  /** The challenge for a caller whose token covers the route, but not the repository that a mount is to read. */
+  mountChallenge(caller: Caller, match: RouteMatch, from: string): Response {
+    const route = match.outcome === 'found' ? match.route : undefined;
+    const repository = match.outcome === 'found' ? match.repository : '';
+    const message = `${caller.name} shows a token that does not say pull from ${from}`;
+    return this.challenge(message, route, repository, 'insufficient_scope', from);
+  }
+
   /** Undefined: the route is open to whoever is known. */
   private resourceOf(route: Route | undefined, name: string): Resource | undefined {
     if (route === undefined || route.needs === 'login') return undefined;
@@ -49,8 +59,14 @@ export class Gate {
     return { kind: 'repository', name, isPublic: this.options.isPublic(name) };
   }
 
-  private challenge(message: string, route: Route | undefined, repository: string, error?: string): Response {
-    const scope = scopeOf(route, repository);
+  private challenge(
+    message: string,
+    route: Route | undefined,
+    repository: string,
+    error?: string,
+    from: string | null = this.options.mountFrom,
+  ): Response {
+    const scope = scopeOf(route, repository, from);
     const parts = [
       `realm="${this.options.base}/token"`,
       `service="${this.options.service}"`,
@@ -63,11 +79,15 @@ export class Gate {
   }
 }
 
+/** Only a well-formed name goes into a header. */
+const SAFE_NAME = /^[a-z0-9._/-]{1,255}$/;
+
 /** What a client should ask the token end-point for. */
-function scopeOf(route: Route | undefined, repository: string): string | undefined {
+function scopeOf(route: Route | undefined, repository: string, from: string | null): string | undefined {
   if (route === undefined || route.needs === 'login') return undefined;
   if (route.needs === 'catalog') return 'registry:catalog:*';
-  // Only a well-formed name goes into a header.
-  if (!/^[a-z0-9._/-]{1,255}$/.test(repository)) return undefined;
-  return `repository:${repository}:${route.needs === 'push' ? 'pull,push' : route.needs}`;
+  if (!SAFE_NAME.test(repository)) return undefined;
+  const scope = `repository:${repository}:${route.needs === 'push' ? 'pull,push' : route.needs}`;
+  const isMount = route.name === 'upload-start' && from !== null && from !== repository && SAFE_NAME.test(from);
+  return isMount ? `${scope} repository:${from}:pull` : scope;
 }

@@ -36,6 +36,8 @@ export interface Call {
   readonly repository: string;
   /** The last part of the path, decoded: a digest, a tag or an upload; not checked yet. */
   readonly reference: string;
+  /** The answer to a token that would do if it also said `pull` for the repository a mount is to read. */
+  mountChallenge(from: string): Response;
   /** Whether the repository may be pulled by anyone. */
   isPublic(repository: string): boolean;
 }

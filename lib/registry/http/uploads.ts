@@ -13,7 +13,8 @@ export async function startUpload(call: Call): Promise<Response> {
   const mount = call.query.get('mount');
   if (mount !== null) {
     const digest = parseDigest(mount);
-    if (await mounted(call, digest)) return created(call, digest);
+    const answer = await mounted(call, digest);
+    if (answer !== undefined) return answer;
   }
   const whole = call.query.get('digest');
   if (whole !== null && mount === null) {
@@ -98,17 +99,24 @@ async function append(call: Call, options: AppendOptions = {}): Promise<Response
   );
 }
 
-/** Rights first: what may not be pulled from there is treated exactly like what is not there. */
-async function mounted(call: Call, digest: Digest): Promise<boolean> {
+/**
+ * Rights first: what may not be pulled from there is treated exactly like what is not there. A token that was asked for
+ * too little is told what to ask for.
+ */
+async function mounted(call: Call, digest: Digest): Promise<Response | undefined> {
   const { blobs } = call.deps.registry;
   const from = call.query.get('from');
   const sources = from === null || from === '' ? await blobs.holdersOf(digest) : [from];
+  let askable: string | undefined;
   for (const name of sources) {
     if (!isRepositoryName(name)) continue;
     const source = { kind: 'repository', name, isPublic: call.isPublic(name) } as const;
-    if (call.caller.may('pull', source) && (await blobs.mount(name, call.repository, digest))) return true;
+    if (call.caller.couldAskFor('pull', source)) askable ??= name;
+    if (call.caller.may('pull', source) && (await blobs.mount(name, call.repository, digest))) {
+      return created(call, digest);
+    }
   }
-  return false;
+  return askable === undefined ? undefined : call.mountChallenge(askable);
 }
 
 function created(call: Call, digest: Digest): Response {

@@ -160,15 +160,36 @@ describe('the token flow', () => {
     expect(JSON.parse(answer.bytes.toString())).toMatchObject({ keys: [{ kty: 'EC', crv: 'P-256', alg: 'ES256' }] });
   });
 
-  test('a mount needs the right to read its source: without it, it is as if the blob were not there', async () => {
+  test('a mount needs the right to read its source: a token that does not say so is told to ask for it', async () => {
     const secret = Buffer.from('only in other/app');
     await wire.push('other/app', secret);
-    const authorization = `Bearer ${await tokenFor(['repository:own/app:pull,push'], basic(registry.tokens.deploy))}`;
+    const owner = basic(registry.tokens.deploy);
+    const own = ['repository:own/app:pull,push'];
+    const authorization = `Bearer ${await tokenFor(own, owner)}`;
+    const scopes = [...own, 'repository:other/app:pull'];
     for (const from of ['&from=other/app', '']) {
       const path = `/v2/own/app/blobs/uploads/?mount=${digestOf(secret)}${from}`;
-      expect((await wire.send('POST', path, { authorization })).status).toBe(202);
+      const refused = await wire.send('POST', path, { authorization });
+      expect(refused.status).toBe(401);
+      expect(refused.headers.get('www-authenticate')).toContain(
+        `scope="${scopes.join(' ')}",error="insufficient_scope"`,
+      );
+      expect((await wire.send('HEAD', `/v2/own/app/blobs/${digestOf(secret)}`)).status).toBe(404);
+      const asked = `Bearer ${await tokenFor(scopes, owner)}`;
+      expect((await wire.send('POST', path, { authorization: asked })).status).toBe(201);
+      expect((await wire.send('DELETE', `/v2/own/app/blobs/${digestOf(secret)}`)).status).toBe(202);
     }
-    expect((await wire.send('HEAD', `/v2/own/app/blobs/${digestOf(secret)}`)).status).toBe(404);
+  });
+
+  test('whoever mounts without credentials is told of both repositories', async () => {
+    const path = `/v2/own/app/blobs/uploads/?mount=${digestOf(Buffer.from('x'))}&from=`;
+    const scopeOf = async (from: string): Promise<string> =>
+      /scope="([^"]*)"/.exec(
+        (await wire.send('POST', path + from, { authorization: null })).headers.get('www-authenticate') ?? '',
+      )?.[1] ?? '';
+    expect(await scopeOf('other/app')).toBe('repository:own/app:pull,push repository:other/app:pull');
+    expect(await scopeOf('own/app')).toBe('repository:own/app:pull,push');
+    expect(await scopeOf(encodeURIComponent('A" b'))).toBe('repository:own/app:pull,push');
   });
 });
 
