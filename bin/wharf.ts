@@ -1,14 +1,11 @@
 /** The `wharf` command: the process around `lib/cli`. The embedded platform is loaded only when it is started. */
-import { readFileSync } from 'node:fs';
 import type { EmbeddedOptions, Terminal } from '../lib/cli/index.js';
 import { streamOutput } from '../lib/cli/output.js';
 import { runCli } from '../lib/cli/program/index.js';
+import { VERSION } from '../lib/host/version.js';
 import { systemClock } from '../lib/store/clock-system.js';
 import { jsonLogger } from '../lib/store/logger-json-system.js';
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   // A second Ctrl-C ends the process at once.
@@ -23,7 +20,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
   ...(process.stdin.isTTY ? { terminal: processTerminal() } : {}),
   clock: systemClock,
   interrupted: interruption.signal,
-  version,
+  version: VERSION,
   startEmbedded: async (options: EmbeddedOptions) => {
     const { startEmbedded } = await import('../lib/host/embedded.js');
     const logger = jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { Server } from '../process.js';
 import type { Session } from '../session.js';
 
-export const WHARF = resolve(import.meta.dirname, '../../bin/wharf.mjs');
+export const WHARF = resolve(import.meta.dirname, '../../bin/wharf.cjs');
 
 export interface WharfAddress {
   readonly url: string;

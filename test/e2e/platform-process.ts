@@ -20,7 +20,7 @@ export interface CommandOutcome {
   readonly stderr: string;
 }
 
-const PROGRAM = resolve('bin/wharf.mjs');
+const PROGRAM = resolve('bin/wharf.cjs');
 const LONGEST_COMMAND_MS = 120_000;
 
 export class PlatformProcess {

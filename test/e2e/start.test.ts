@@ -1,0 +1,50 @@
+/** `bin/wharf.cjs` runs what the sources say, whether or not a bundle of an earlier state lies there. */
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+
+let checkout: string;
+let cache: string;
+
+beforeEach(async () => {
+  checkout = await mkdtemp(join(tmpdir(), 'wharf-start-'));
+  cache = join(checkout, 'node_modules/.cache/wharf');
+  for (const part of ['bin', 'lib', 'package.json', 'package-lock.json', 'tsconfig.json']) {
+    await cp(resolve(part), join(checkout, part), { recursive: true });
+  }
+  await mkdir(join(checkout, 'node_modules'));
+  for (const name of await readdir(resolve('node_modules'))) {
+    if (!name.startsWith('.')) await symlink(resolve('node_modules', name), join(checkout, 'node_modules', name));
+  }
+});
+afterEach(() => rm(checkout, { recursive: true, force: true }));
+
+async function version(): Promise<string> {
+  const env = { ...process.env, NODE_OPTIONS: '' };
+  const ran = await promisify(execFile)(process.execPath, [join(checkout, 'bin/wharf.cjs'), '--version'], { env });
+  return ran.stdout.trim();
+}
+
+const become = (text: string) =>
+  writeFile(join(checkout, 'lib/host/version.ts'), `export const VERSION = '${text}';\n`);
+
+test('several starts at once make one bundle, and a change of the sources another', async () => {
+  await become('1.0.0-first');
+  expect(await Promise.all([version(), version(), version()])).toEqual(Array(3).fill('1.0.0-first'));
+  expect(await readdir(cache)).toHaveLength(1);
+
+  await become('1.0.0-second');
+  expect(await version()).toBe('1.0.0-second');
+  expect(await readdir(cache)).toHaveLength(2);
+}, 120_000);
+
+test('the sources are run as they are where no bundle can be written', async () => {
+  await become('1.0.0-here');
+  await mkdir(join(checkout, 'node_modules/.cache'));
+  await writeFile(cache, 'a file where the folder should be');
+
+  expect(await version()).toBe('1.0.0-here');
+}, 120_000);
