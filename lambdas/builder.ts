@@ -7,7 +7,7 @@ import { openAwsRegistry } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
 import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
-const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl', 'platform');
+const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl', 'platform', 'dockerHub');
 const store = await openAwsStore(config);
 const client = sqsClient({ region: config.region });
 const queue = new SqsQueue({ ...store, client }, { queueUrl: config.buildQueueUrl });

@@ -21,6 +21,8 @@ export interface ImageBuilderProps {
   readonly maxConcurrency?: number;
   /** What images are built for unless a build asks otherwise. @default linux/arm64 */
   readonly platform?: string;
+  /** Whether `FROM node:22`, when Wharf's own registry does not have it, means Docker Hub. @default false */
+  readonly dockerHub?: boolean;
 }
 
 export class ImageBuilder extends Construct {
@@ -57,6 +59,7 @@ export class ImageBuilder extends Construct {
         WHARF_BUILD_QUEUE_URL: this.queue.queueUrl,
         WHARF_SEALING_KEY_ARN: props.store.sealingKey.secretArn,
         WHARF_PLATFORM: props.platform ?? 'linux/arm64',
+        WHARF_DOCKER_HUB: props.dockerHub === true ? 'yes' : 'no',
       },
     });
     props.store.grantReadWrite(this.function.role);

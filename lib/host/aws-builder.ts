@@ -2,7 +2,7 @@
  * Builds on Lambda: one message, one build, within the time the function has. Shortly before it runs out the build is
  * handed back with its finished steps kept; at the last delivery it fails instead, and says so.
  */
-import { BuildService, BuildWorker, ImageBuilder } from '../build/index.js';
+import { BuildService, BuildWorker, ImageBuilder, RegistryLogins, RemoteImages } from '../build/index.js';
 import { AppError } from '../errors/index.js';
 import { parsePlatform } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
@@ -24,14 +24,19 @@ export interface AwsBuilderDeps {
 export class AwsBuilder {
   private readonly builder: ImageBuilder;
 
-  /** @param options.platform what images are built for unless asked otherwise */
+  /**
+   * @param options.platform what images are built for unless asked otherwise
+   * @param options.dockerHub `yes` when a base name without a host may mean Docker Hub
+   */
   constructor(
     private readonly deps: AwsBuilderDeps,
-    options: { readonly platform: string },
+    options: { readonly platform: string; readonly dockerHub: string },
   ) {
     // No sandbox: a RUN that is not in the cache fails with BUILD_RUN_UNAVAILABLE.
     const platform = parsePlatform(options.platform);
-    this.builder = new ImageBuilder({ ...deps.store, images: deps.registry }, { platform });
+    const allowDockerHub = options.dockerHub === 'yes';
+    const remote = new RemoteImages({ ...deps.store, credentials: new RegistryLogins(deps.store.secrets) });
+    this.builder = new ImageBuilder({ ...deps.store, images: deps.registry, remote }, { platform, allowDockerHub });
   }
 
   /** @returns false when the message is to come again */

@@ -13,6 +13,8 @@ const VARIABLES = {
   adminTokenArn: 'WHARF_ADMIN_TOKEN_ARN',
   /** Of the container instances, as `linux/arm64`. */
   platform: 'WHARF_PLATFORM',
+  /** `yes` when a base name without a host may mean Docker Hub, else `no`. */
+  dockerHub: 'WHARF_DOCKER_HUB',
   cluster: 'WHARF_CLUSTER',
   /** Instances the cluster may have at most. */
   maxInstances: 'WHARF_MAX_INSTANCES',
