@@ -10,6 +10,7 @@ import { hostDecompress } from './host-decompressor.js';
 import { FIELD } from './tar-format.js';
 import { decodeHeader, isZeroBlock } from './tar-header.js';
 import { unzstd } from './zstd.js';
+import { writeZstd } from './zstd-writer.js';
 
 /** What can be read; `bzip2` and `xz` only where the host has the program. */
 export type ReadableCompression = Compression | 'bzip2' | 'xz';
@@ -24,31 +25,30 @@ export interface DecompressLimits {
 }
 
 const DEFAULT_LEVEL = 6;
+const DEFAULT_ZSTD_LEVEL = 3;
 const PIECE_BYTES = 16 * 1024;
 
 /**
  * A transform to one kind of compression; the same bytes and level always give the same result on one version of Node.
  * @param level 0 (stored) to 9 for gzip, 1 to 22 for zstd
- * @throws AppError COMPRESSION_UNSUPPORTED for zstd on a Node that cannot write it
+ * @throws AppError COMPRESSION_LEVEL
  */
 export function compress(kind: Compression, level?: number): ByteTransform {
   if (kind === 'none') return (source) => source;
   if (kind === 'gzip') {
-    const gzipLevel = level ?? DEFAULT_LEVEL;
-    if (!Number.isInteger(gzipLevel) || gzipLevel < 0 || gzipLevel > 9) {
-      throw new AppError('COMPRESSION_LEVEL', `gzip has no level ${gzipLevel}`, { hint: '0 to 9' });
-    }
-    return (source) => gzip(source, gzipLevel);
+    checkLevel(kind, level ?? DEFAULT_LEVEL, 0, 9);
+    return (source) => gzip(source, level ?? DEFAULT_LEVEL);
   }
+  const zstdLevel = level ?? DEFAULT_ZSTD_LEVEL;
+  checkLevel(kind, zstdLevel, 1, 22);
   const create = nodeZstd()?.createZstdCompress;
-  if (create === undefined) {
-    throw new AppError('COMPRESSION_UNSUPPORTED', `Node ${process.version} cannot write zstd`, {
-      kind: 'unsupported',
-      hint: 'gzip, or Node 22.15 or newer',
-    });
-  }
-  const options = level === undefined ? {} : { params: { [ZSTD_COMPRESSION_LEVEL]: level } };
-  return (source) => through(source, create(options));
+  if (create === undefined) return (source) => writeZstd(source, zstdLevel);
+  return (source) => through(source, create({ params: { [ZSTD_COMPRESSION_LEVEL]: zstdLevel } }));
+}
+
+function checkLevel(kind: Compression, level: number, least: number, most: number): void {
+  if (Number.isInteger(level) && level >= least && level <= most) return;
+  throw new AppError('COMPRESSION_LEVEL', `${kind} has no level ${level}`, { hint: `${least} to ${most}` });
 }
 
 /**

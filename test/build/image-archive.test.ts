@@ -1,6 +1,7 @@
 /** Images as tars: what is in them, and what skopeo and docker's own format make of them. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { createWriteStream } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -133,5 +134,23 @@ requireTools('skopeo').describe('skopeo', () => {
     const copy = join(folder, 'copy');
     await run('skopeo', ['copy', '--insecure-policy', `${transport}:${path}`, `dir:${copy}`]);
     expect((await stat(join(copy, 'manifest.json'))).size).toBeGreaterThan(0);
+  });
+
+  test('unpacks layers of several zstd frames to what their diff ids say', async () => {
+    const big = randomBytes(9_000_000).toString('latin1');
+    const { result } = await f.build({ ...files, a: big }, { compression: { type: 'zstd', level: 3 } });
+    const path = await saved('app', 'oci');
+    const plain = join(folder, 'plain');
+    await run('skopeo', ['copy', '--insecure-policy', '--dest-decompress', `oci-archive:${path}`, `dir:${plain}`]);
+    const hashes: string[] = [];
+    for (const name of await readdir(plain)) {
+      hashes.push(
+        `sha256:${createHash('sha256')
+          .update(await readFile(join(plain, name)))
+          .digest('hex')}`,
+      );
+    }
+    const { diff_ids: ids } = (await f.config(result.imageId)).rootfs;
+    expect(hashes).toEqual(expect.arrayContaining([...ids]));
   });
 });

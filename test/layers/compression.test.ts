@@ -105,14 +105,36 @@ requireTools('zstd').describe('zstd', () => {
     });
   });
 
-  test('writing says that this Node cannot, or writes what zstd reads', async () => {
-    const write = async (): Promise<Buffer> => collect(compress('zstd')(bytesOf(text)));
-    const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-    if (major > 22 || (major === 22 && minor >= 15)) {
-      expect(execFileSync('zstd', ['-dc'], { input: await write() }).equals(text)).toBe(true);
-    } else {
-      await expect(write()).rejects.toMatchObject({ code: 'COMPRESSION_UNSUPPORTED', kind: 'unsupported' });
-    }
+  test.each([
+    ['nothing', Buffer.alloc(0), undefined],
+    ['one byte', Buffer.from('x'), 3],
+    ['text', text, 19],
+    ['more than one block holds', randomBytes(9_000_000), 1],
+  ])('%s is written as zstd and we ourselves read it', async (_name, bytes, level) => {
+    const blob = await collect(compress('zstd', level)(bytesOf(bytes)));
+    expect(execFileSync('zstd', ['-dc'], { input: blob, maxBuffer: 2 ** 26 }).equals(bytes)).toBe(true);
+    expect((await collect(decompress(bytesOf(blob), 'sniff'))).equals(bytes)).toBe(true);
+  });
+
+  test('what is written does not depend on how the bytes arrive, and a higher level is smaller', async () => {
+    const bytes = Buffer.concat(Array.from({ length: 12 }, () => text));
+    const pieces: Buffer[] = [];
+    for (let at = 0; at < bytes.length; at += 70_001) pieces.push(bytes.subarray(at, at + 70_001));
+    const whole = await collect(compress('zstd', 3)(bytesOf(bytes)));
+    expect((await collect(compress('zstd', 3)(bytesOf(...pieces)))).equals(whole)).toBe(true);
+    expect((await collect(compress('zstd', 15)(bytesOf(bytes)))).length).toBeLessThan(whole.length);
+  });
+
+  test('an error of the source passes as it is', async () => {
+    const failing = async function* (): AsyncGenerator<Uint8Array> {
+      yield Buffer.alloc(5_000_000);
+      throw new Error('the disk is gone');
+    };
+    await expect(collect(compress('zstd')(failing()))).rejects.toThrow('the disk is gone');
+  });
+
+  test.each([0, 23, 1.5])('level %d is refused', (level) => {
+    expect(() => compress('zstd', level)).toThrow(expect.objectContaining({ code: 'COMPRESSION_LEVEL' }));
   });
 });
 
