@@ -1,11 +1,12 @@
 /**
  * Reads an uploaded build context: a tar from a stranger. Stricter than docker, which re-roots what climbs and builds
- * with the rest: here every name must be clean, nothing may point out of the context, and there are only files,
- * folders and links.
+ * with the rest: here every name must be clean, no entry may lie behind a link, and there are only files, folders and
+ * links. Where a symbolic link points is data, as with docker: it is copied as it is, and whoever follows it does so
+ * in an ImageTree, which has nothing above its root.
  */
 import type { ByteSource } from '../store/index.js';
 import { decompress, type DecompressLimits } from './compression.js';
-import { ancestors, parentPath, quoteName } from './path-name.js';
+import { ancestors, quoteName } from './path-name.js';
 import { tarError, type TarPlace } from './tar-errors.js';
 import { CONTEXT_LIMITS, type TarLimits } from './tar-limits.js';
 import { type PlacedMember, readTar } from './tar-reader.js';
@@ -17,8 +18,6 @@ export interface ContextOptions {
   readonly limits?: Partial<TarLimits>;
   /** Uncompressed bytes for each compressed one, counted from 10 MiB on; 100 when absent. */
   readonly maxRatio?: number;
-  /** Symbolic links with an absolute target; refused when absent. Kept ones are data, never followed out of a root. */
-  readonly absoluteSymlinks?: 'refuse' | 'keep';
 }
 
 /** Names on Linux end here. */
@@ -40,7 +39,7 @@ export async function* readContext(
     const { entry, offset } = member;
     const place = { offset, name: entry.path };
     checkName(entry, place);
-    checkTarget(entry, place, options.absoluteSymlinks === 'keep', seen);
+    checkTarget(entry, place, seen);
     checkPlace(entry, place, seen);
     yield member;
   }
@@ -86,36 +85,16 @@ function checkPlace(entry: LayerEntry, place: TarPlace, { types, folders }: Seen
   types.set(entry.path, entry.type);
 }
 
-function checkTarget(entry: LayerEntry, place: TarPlace, keepAbsolute: boolean, { types }: Seen): void {
+function checkTarget(entry: LayerEntry, place: TarPlace, { types }: Seen): void {
   const target = entry.linkTarget;
   if (target === undefined) return;
   if (CONTROL.test(target)) throw tarError('TAR_UNSAFE_PATH', place, 'its link target has a control character');
-  if (entry.type === 'hardlink') {
-    const type = types.get(target);
-    if (type === 'file' || type === 'hardlink') return;
-    const what = type === undefined ? 'no entry before it' : `a ${type}`;
-    throw tarError('TAR_UNSAFE_ENTRY', place, `a hard link to ${quoteName(target)}, which is ${what}`);
-  }
-  if (target.startsWith('/')) {
-    if (keepAbsolute) return;
-    throw tarError('TAR_UNSAFE_PATH', place, `its link target ${quoteName(target)} is absolute`, INSIDE);
-  }
-  if (climbsOut(parentPath(entry.path), target)) {
-    throw tarError('TAR_UNSAFE_PATH', place, `its link target ${quoteName(target)} leads out of the context`, INSIDE);
-  }
-}
-
-/** Whether a relative target, taken by its letters, leaves the root on the way. */
-function climbsOut(directory: string, target: string): boolean {
-  let depth = directory === '' ? 0 : directory.split('/').length;
-  for (const part of target.split('/')) {
-    if (part === '' || part === '.') continue;
-    depth += part === '..' ? -1 : 1;
-    if (depth < 0) return true;
-  }
-  return false;
+  if (entry.type !== 'hardlink') return;
+  const type = types.get(target);
+  if (type === 'file' || type === 'hardlink') return;
+  const what = type === undefined ? 'no entry before it' : `a ${type}`;
+  throw tarError('TAR_UNSAFE_ENTRY', place, `a hard link to ${quoteName(target)}, which is ${what}`);
 }
 
 const CONTROL = /\p{Cc}/u;
 const ALLOWED = 'files, folders, hard links and symbolic links';
-const INSIDE = 'a relative target inside the context, or an entry in .dockerignore for the link';

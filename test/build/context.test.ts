@@ -62,12 +62,60 @@ describe('a build context', () => {
   test.each<[string, Files, RegExp]>([
     ['climbs', { '../evil': 'x' }, /evil/],
     ['is absolute', { '/etc/passwd': 'x' }, /passwd/],
-    ['leads out by a link', { l: { symlink: '../../etc/passwd' } }, /"l"/],
+    ['lies behind a link that leads out', { l: { symlink: '../..' }, 'l/etc/passwd': 'x' }, /etc\/passwd/],
     ['lies behind a link', { d: { symlink: 'e' }, 'd/x': 'x' }, /d\/x/],
   ])('is refused with the entry that %s', async (_, files, name) => {
     const error = await failure(open(files));
     expect(error.code).toMatch(/^TAR_UNSAFE/);
     expect(error.message).toMatch(name);
+  });
+
+  describe('with links that point out of it', () => {
+    const links: Files = {
+      'etc/': {},
+      'etc/hostname': 'of the context',
+      absolute: { symlink: '/etc/hostname' },
+      climbing: { symlink: '../../../../etc/hostname' },
+      folder: { symlink: '/../..' },
+      dangling: { symlink: '/proc/self/environ' },
+      loop: { symlink: 'loop' },
+    };
+    const copied = async (instruction: string): Promise<string[]> => {
+      const { result } = await f.build({ ...links, Dockerfile: `FROM scratch\n${instruction}` });
+      const tree = await f.tree(result.digest);
+      const seen: string[] = [];
+      for (const { path, type, linkTarget } of tree.walk()) {
+        seen.push(type === 'file' ? `${path}: ${await textOf(tree, path)}` : `${path} ${linkTarget ?? type}`);
+      }
+      return seen;
+    };
+
+    test('copies them as they are', async () => {
+      const Dockerfile = { Dockerfile: 'FROM scratch\nCOPY . /', '.dockerignore': 'Dockerfile\n.dockerignore\netc' };
+      const { result } = await f.build({ ...links, ...Dockerfile });
+      const found = [...(await f.tree(result.digest)).walk()].map(({ path, linkTarget }) => `${path} -> ${linkTarget}`);
+      expect(found).toEqual([
+        'absolute -> /etc/hostname',
+        'climbing -> ../../../../etc/hostname',
+        'dangling -> /proc/self/environ',
+        'folder -> /../..',
+        'loop -> loop',
+      ]);
+    });
+
+    test('follows them inside the context only', async () => {
+      expect(await copied('COPY absolute /a')).toEqual(['a: of the context']);
+      expect(await copied('COPY climbing /a')).toEqual(['a: of the context']);
+      expect(await copied('COPY folder/etc/hostname /a')).toEqual(['a: of the context']);
+    });
+
+    test.each([
+      ['dangling', 'BUILD_COPY_SOURCE_MISSING'],
+      ['loop', 'SYMLINK_LOOP'],
+    ])('finds nothing behind %s', async (name, code) => {
+      const error = await failure(f.build({ ...links, Dockerfile: `FROM scratch\nCOPY ${name} /a` }));
+      expect([error.code, error.details?.['line']]).toEqual([code, 2]);
+    });
   });
 
   test('must be there, be a tar, and have the Dockerfile', async () => {

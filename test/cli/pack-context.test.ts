@@ -24,7 +24,7 @@ async function file(path: string, text = path, mode = 0o644): Promise<void> {
 async function packed(dockerfile?: string): Promise<Record<string, string>> {
   const { tar } = await packContext(folder, '.', dockerfile);
   const found: Record<string, string> = {};
-  for await (const { entry, body } of readContext(tar, { absoluteSymlinks: 'keep' })) {
+  for await (const { entry, body } of readContext(tar)) {
     const chunks: Uint8Array[] = [];
     for await (const chunk of body) chunks.push(chunk);
     const content = entry.type === 'file' ? Buffer.concat(chunks).toString() : (entry.linkTarget ?? '');

@@ -139,24 +139,6 @@ const UNSAFE: readonly (readonly [string, Buffer, string, RegExp])[] = [
   ['an absolute GNU long name', archive(gnuLong('L', '/evil'), good), 'TAR_UNSAFE_PATH', /absolute/],
   ['".." in the ustar prefix', archive(entry({ name: 'evil', prefix: '../..' })), 'TAR_UNSAFE_PATH', /component/],
   [
-    'a link to an absolute path',
-    archive(entry({ name: 'l', type: '2', link: '/etc/passwd' })),
-    'TAR_UNSAFE_PATH',
-    /"\/etc\/passwd" is absolute/,
-  ],
-  [
-    'a link that climbs out',
-    archive(entry({ name: 'd/l', type: '2', link: '../../etc' })),
-    'TAR_UNSAFE_PATH',
-    /leads out of the context/,
-  ],
-  [
-    'a link that goes out and in again',
-    archive(entry({ name: 'l', type: '2', link: 'a/../../b' })),
-    'TAR_UNSAFE_PATH',
-    /leads out/,
-  ],
-  [
     'an entry through a link',
     archive(entry({ name: 'l', type: '2', link: 'd' }), entry({ name: 'l/x' })),
     'TAR_UNSAFE_PATH',
@@ -325,10 +307,10 @@ describe('unsafe build contexts', () => {
     expect((await readAll(readContext(gzipped))).map(({ entry: read }) => read.path)).toEqual(paths);
   });
 
-  test('absolute links are kept as data when that is asked for', async () => {
-    const tar = archive(entry({ name: 'l', type: '2', link: '/usr/bin/x' }));
-    const [link] = await readAll(readContext(bytesOf(tar), { absoluteSymlinks: 'keep' }));
-    expect(link?.entry.linkTarget).toBe('/usr/bin/x');
+  test.each(['/usr/bin/x', '../../etc/shadow', 'a/../../b', '..'])('a symbolic link to %s is data', async (target) => {
+    const tar = archive(entry({ name: 'l', type: '2', link: target }));
+    const [link] = await readAll(readContext(bytesOf(tar)));
+    expect(link?.entry.linkTarget).toBe(target);
   });
 });
 
