@@ -77,7 +77,7 @@ class CompressingThread {
   compress(block: Uint8Array): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject });
-      this.worker.postMessage(block);
+      this.worker.postMessage(block, []);
     });
   }
 
