@@ -39,8 +39,6 @@ host.describe('the README', () => {
       .replace(/^npx wharf (.*?)( -f)?$/, `node ${resolve('bin/wharf.cjs')} $1 --data ${data}`);
     const environment = {
       TOKEN: ready?.token ?? '',
-      AWS_ACCESS_KEY_ID: 'any',
-      AWS_SECRET_ACCESS_KEY: 'any',
       REGISTRY_AUTH_FILE: join(platform.folder, 'auth.json'),
     };
     const outcome = await runCommand('sh', ['-ec', command], environment);
@@ -60,6 +58,9 @@ host.describe('the README', () => {
 
   test('shows clients that work unchanged', async () => {
     const lines = shellBlock('skopeo').filter((line) => !line.startsWith('docker'));
-    for (const line of lines) expect(await run(line)).not.toBe('');
+    const exports = lines.filter((line) => line.startsWith('export '));
+    for (const line of lines.filter((each) => !exports.includes(each))) {
+      expect(await run([...exports, line].join('\n'))).not.toBe('');
+    }
   }, 120_000);
 });
