@@ -214,54 +214,64 @@ describe(`mutated traffic, seed ${SEED}`, () => {
     ]);
   });
 
-  test(`none of ${MUTANTS} changed requests makes the registry fail`, async () => {
-    const random = new Random(SEED);
-    const failures: unknown[] = [];
-    const statuses = new Map<number, number>();
-    let tried = 0;
-    for (let round = 0; tried < MUTANTS; round++) {
-      const answers: Response[] = [];
-      for (const step of traffic(round)) {
-        const genuine = step(answers);
-        for (const sent of Array.from({ length: 4 }, () => mutate(genuine, random))) {
-          const request = requestOf(sent);
-          if (request === undefined) continue;
-          const answer = await registry.fetch(request);
-          await answer.arrayBuffer();
-          tried += 1;
-          statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
-          if (answer.status >= 500)
-            failures.push({ ...sent, body: sent.body?.toString('latin1').slice(0, 200), status: answer.status });
+  test(
+    `none of ${MUTANTS} changed requests makes the registry fail`,
+    async () => {
+      const random = new Random(SEED);
+      const failures: unknown[] = [];
+      const statuses = new Map<number, number>();
+      let tried = 0;
+      for (let round = 0; tried < MUTANTS; round++) {
+        const answers: Response[] = [];
+        for (const step of traffic(round)) {
+          const genuine = step(answers);
+          for (const sent of Array.from({ length: 4 }, () => mutate(genuine, random))) {
+            const request = requestOf(sent);
+            if (request === undefined) continue;
+            const answer = await registry.fetch(request);
+            await answer.arrayBuffer();
+            tried += 1;
+            statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
+            if (answer.status >= 500)
+              failures.push({ ...sent, body: sent.body?.toString('latin1').slice(0, 200), status: answer.status });
+          }
+          const request = requestOf(genuine);
+          if (request !== undefined) answers.push(await registry.fetch(request));
         }
-        const request = requestOf(genuine);
-        if (request !== undefined) answers.push(await registry.fetch(request));
       }
-    }
-    expect(failures).toEqual([]);
-    // The changes must reach every part: successes, and refusals of many kinds. Of 416 there are six in a thousand.
-    const rare = MUTANTS < 5_000 ? [] : [416];
-    expect([...statuses.keys()]).toEqual(expect.arrayContaining([200, 201, 202, 400, 401, 404, 405, ...rare]));
-    console.info(`mutation.test.ts: ${tried} requests, answered ${JSON.stringify(Object.fromEntries(statuses))}`);
-  }, 30_000 + MUTANTS * MS_EACH);
+      expect(failures).toEqual([]);
+      // The changes must reach every part: successes, and refusals of many kinds. Of 416 there are six in a thousand.
+      const rare = MUTANTS < 5_000 ? [] : [416];
+      expect([...statuses.keys()]).toEqual(expect.arrayContaining([200, 201, 202, 400, 401, 404, 405, ...rare]));
+      console.info(`mutation.test.ts: ${tried} requests, answered ${JSON.stringify(Object.fromEntries(statuses))}`);
+    },
+    30_000 + MUTANTS * MS_EACH,
+  );
 
-  test(`none of ${RAW_MUTANTS} broken HTTP messages makes the server fail or fall`, async () => {
-    const random = new Random(SEED + 1);
-    const steps = traffic(0);
-    const failures: string[] = [];
-    for (let i = 0; i < RAW_MUTANTS; i++) {
-      const text = rawText(random.pick(steps)([]), registry.host, registry.tokens.admin);
-      const at = random.below(text.length);
-      const broken =
-        text.slice(0, at) +
-        random.pick([...PIECES, '\r\n', '\r\n\r\n', '\0', '\x7f']) +
-        text.slice(at + random.below(3));
-      const answer = await exchange(registry.host, broken);
-      if (answer.startsWith('HTTP/1.1 5')) failures.push(`${JSON.stringify(broken)} → ${answer.slice(0, 200)}`);
-    }
-    expect(failures).toEqual([]);
-    const alive = await fetch(`${registry.url}/v2/`, { headers: { authorization: `Bearer ${registry.tokens.admin}` } });
-    expect(alive.status).toBe(200);
-  }, 30_000 + RAW_MUTANTS * MS_EACH);
+  test(
+    `none of ${RAW_MUTANTS} broken HTTP messages makes the server fail or fall`,
+    async () => {
+      const random = new Random(SEED + 1);
+      const steps = traffic(0);
+      const failures: string[] = [];
+      for (let i = 0; i < RAW_MUTANTS; i++) {
+        const text = rawText(random.pick(steps)([]), registry.host, registry.tokens.admin);
+        const at = random.below(text.length);
+        const broken =
+          text.slice(0, at) +
+          random.pick([...PIECES, '\r\n', '\r\n\r\n', '\0', '\x7f']) +
+          text.slice(at + random.below(3));
+        const answer = await exchange(registry.host, broken);
+        if (answer.startsWith('HTTP/1.1 5')) failures.push(`${JSON.stringify(broken)} → ${answer.slice(0, 200)}`);
+      }
+      expect(failures).toEqual([]);
+      const alive = await fetch(`${registry.url}/v2/`, {
+        headers: { authorization: `Bearer ${registry.tokens.admin}` },
+      });
+      expect(alive.status).toBe(200);
+    },
+    30_000 + RAW_MUTANTS * MS_EACH,
+  );
 });
 
 function rawText(sent: Sent, host: string, token: string): string {
