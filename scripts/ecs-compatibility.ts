@@ -10,13 +10,14 @@ export const PAGE = new URL('../docs/ecs-compatibility.md', import.meta.url);
 
 /** What of a served operation is not as in Amazon ECS. */
 const LIMITS: Readonly<Record<string, string>> = {
-  CreateCapacityProvider: 'Auto Scaling groups only; no managed instances',
+  CreateCapacityProvider:
+    'the Auto Scaling group is a stand-in on this machine, its size told by tags `wharf:minimum`, `wharf:maximum`, …; no managed instances',
   CreateService: 'deployment controller ECS, strategy ROLLING; no Service Connect, Cloud Map, VPC Lattice, EBS volumes',
   DeleteTaskDefinitions: 'they stay DELETE_IN_PROGRESS',
   RegisterContainerInstance: 'logical instances of one machine; no GPUs',
   RegisterTaskDefinition:
     'members that the runtime does not do are refused by name (lib/engine/api/runtime-support.ts)',
-  RunTask: 'launch type EC2; no EBS volumes',
+  RunTask: 'launch type EC2 or capacity providers, no Fargate; no EBS volumes',
   StartTask: 'no EBS volumes',
   StopServiceDeployment: 'stop type ROLLBACK only',
   UpdateService: 'as CreateService',

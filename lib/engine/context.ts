@@ -44,6 +44,13 @@ export interface EngineOptions {
   readonly pollMs?: number;
   /** How long stopped tasks stay describable. Default one hour. */
   readonly stoppedTaskTtlMs?: number;
+  /**
+   * What an instance of a capacity provider's group has when the provider's tags do not say: CPU units (1,024 are one
+   * core) and MiB. Default 1,024 and 2,048.
+   */
+  readonly instanceSize?: { readonly cpu: number; readonly memoryMiB: number };
+  /** How long an instance must have been too many before its group gives it up. Default 15 minutes, about as in ECS. */
+  readonly scaleInAfterMs?: number;
   /** For the placement strategy `random`; 0 to below 1. */
   readonly random?: () => number;
 }
@@ -65,5 +72,7 @@ export const DEFAULT_OPTIONS = {
   relaunchDelayMs: 1000,
   pollMs: 250,
   stoppedTaskTtlMs: 3_600_000,
+  instanceSize: { cpu: 1024, memoryMiB: 2048 },
+  scaleInAfterMs: 15 * 60_000,
   random: Math.random,
 } as const satisfies Omit<Required<EngineOptions>, 'region' | 'accountId'>;

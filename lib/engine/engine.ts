@@ -1,6 +1,7 @@
 /** The engine put together: state, API, task lifecycle and service scheduler over the ports it is given. */
 import { serve } from './api/wire.js';
 import { Arns, shortName, parseArn } from './arn.js';
+import { CapacityLoop } from './capacity/capacity-loop.js';
 import { DEFAULT_OPTIONS, type Context, type EngineDeps, type EngineOptions } from './context.js';
 import { EventBus } from './events.js';
 import { KeyedMutex } from './keyed-mutex.js';
@@ -26,16 +27,23 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
   };
   const lifecycle = new TaskLifecycle(context, (task) => taskEndWrites(context, task));
   const scheduler = new ServiceScheduler(context, lifecycle);
-  const api = { context, lifecycle, scheduler };
+  const capacity = new CapacityLoop(context, lifecycle, (cluster) => clusterChanged(cluster));
+  const clusterChanged = async (cluster: string): Promise<void> => {
+    capacity.wake(cluster);
+    await scheduler.wakeCluster(cluster);
+  };
+  const api = { context, lifecycle, scheduler, clusterChanged };
   return {
     fetch: (request) => serve(api, request),
     async start() {
       await lifecycle.resume();
       await finishLosses(context, lifecycle);
       await scheduler.start();
+      await capacity.start();
     },
     async stop(stopping = {}) {
       await scheduler.close();
+      await capacity.close();
       if (stopping.stopTasks === true) await lifecycle.stopAll('The engine is shutting down.');
       await lifecycle.close();
       await deps.agent.close();
@@ -45,7 +53,7 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
     async loseInstance(instanceArn) {
       const cluster = parseArn(instanceArn)?.path[0] ?? '';
       const isLost = await loseInstance(context, lifecycle, cluster, shortName('container-instance', instanceArn));
-      if (isLost) await scheduler.wakeCluster(cluster);
+      if (isLost) await clusterChanged(cluster);
       return isLost;
     },
     unplaced: (cluster) => allUnplaced(context, cluster),

@@ -32,6 +32,7 @@ function instanceCore(instance: InstanceState): object {
   return {
     containerInstanceArn: instance.arn,
     ec2InstanceId: instance.ec2InstanceId,
+    capacityProviderName: instance.capacityProviderName,
     version: instance.version,
     versionInfo: instance.versionInfo,
     remainingResources: resourceList(instance.remaining),

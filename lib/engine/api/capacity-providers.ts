@@ -1,13 +1,15 @@
 /**
- * Capacity providers are kept and associated with clusters so that tools that set them up work. Nothing scales by them:
- * a launch that asks for one is refused by name (see `launch-input.ts`).
+ * Capacity providers: create, describe, change, delete. What they do, and the group behind them that exists only here,
+ * is `../capacity`.
  */
 import * as z from 'zod';
 import { shortName } from '../arn.js';
+import { groupOf } from '../capacity/group.js';
+import { changedSettings, settingsOf } from '../capacity/provider.js';
 import { EcsError, invalidParameter } from '../ecs-error.js';
 import type { CapacityProviderState } from '../state/side-model.js';
 import { cluster, maxResults, nextToken, resourceName, strings, tags, text } from './input.js';
-import { operation, type Failure, type Operation } from './operation.js';
+import { operation, type Api, type Failure, type Operation } from './operation.js';
 import { pageOf } from './page.js';
 
 const managedScaling = z.object({
@@ -44,6 +46,15 @@ const createCapacityProvider = operation(
       autoScalingGroupProvider: input.autoScalingGroupProvider,
       tags: input.tags ?? [],
     };
+    checkProvider(api, state);
+    const arn = input.autoScalingGroupProvider.autoScalingGroupArn;
+    const all = await api.context.state.providers.all('');
+    const user = all.find((each) => each.autoScalingGroupProvider.autoScalingGroupArn === arn);
+    if (user !== undefined && user.name !== input.name) {
+      throw invalidParameter(
+        `The specified Auto Scaling group ARN is already being used by another capacity provider, ${user.name}. Specify a unique Auto Scaling group ARN and try again.`,
+      );
+    }
     if (!(await api.context.state.providers.create('', input.name, state))) {
       throw invalidParameter(`A capacity provider with the name ${input.name} exists already.`);
     }
@@ -86,11 +97,14 @@ const updateCapacityProvider = operation(
   z.object({ name: text, autoScalingGroupProvider: providerUpdate.optional(), cluster }),
   async (api, input) => {
     const name = shortName('capacity-provider', input.name);
-    const after = await api.context.state.providers.update('', name, (now) => ({
-      ...now,
-      autoScalingGroupProvider: { ...now.autoScalingGroupProvider, ...input.autoScalingGroupProvider },
-    }));
+    const after = await api.context.state.providers.update('', name, (now) => {
+      const settings = changedSettings(now.autoScalingGroupProvider, input.autoScalingGroupProvider ?? {});
+      const next = { ...now, autoScalingGroupProvider: settings };
+      checkProvider(api, next);
+      return next;
+    });
     if (after === undefined) throw invalidParameter(`The specified capacity provider '${name}' was not found.`);
+    await providerChanged(api, name);
     return { capacityProvider: view(after, true) };
   },
 );
@@ -111,12 +125,32 @@ const deleteCapacityProvider = operation(z.object({ capacityProvider: text, clus
   return { capacityProvider: { ...view(item, true), status: 'INACTIVE', updateStatus: 'DELETE_COMPLETE' } };
 });
 
+/** @throws InvalidParameterException for settings, or tags of its group, that cannot be */
+export function checkProvider(api: Api, state: CapacityProviderState): void {
+  groupOf(state.tags, api.context.options);
+  const { managedScaling: scaling, managedTerminationProtection } = settingsOf(state);
+  if (managedTerminationProtection === 'ENABLED' && scaling.status === 'DISABLED') {
+    throw invalidParameter('The managed termination protection setting needs managed scaling to be enabled.');
+  }
+  if (scaling.minimumScalingStepSize > scaling.maximumScalingStepSize) {
+    throw invalidParameter('minimumScalingStepSize must not be above maximumScalingStepSize.');
+  }
+}
+
+/** The clusters that use it look at their capacity again. */
+export async function providerChanged(api: Api, name: string): Promise<void> {
+  for (const user of await api.context.state.clusters.all('')) {
+    if (user.capacityProviders.includes(name)) await api.clusterChanged(user.name);
+  }
+}
+
 function view(item: CapacityProviderState, withTags: boolean): object {
   return {
     capacityProviderArn: item.arn,
     name: item.name,
     status: item.status,
-    autoScalingGroupProvider: item.autoScalingGroupProvider,
+    type: 'EC2_AUTOSCALING',
+    autoScalingGroupProvider: settingsOf(item),
     tags: withTags ? item.tags : [],
   };
 }

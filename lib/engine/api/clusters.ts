@@ -1,6 +1,8 @@
 /** Clusters: create, describe, list, change, delete. */
+import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { shortName } from '../arn.js';
+import { checkStrategy, refuseFargate } from '../capacity/strategy.js';
 import { EcsError, clusterNotFound, invalidParameter } from '../ecs-error.js';
 import type { ClusterState } from '../state/model.js';
 import { capacityProviderStrategy, maxResults, nextToken, resourceName, strings, tags, text } from './input.js';
@@ -59,11 +61,16 @@ const createCluster = operation(
       tags: input.tags ?? [],
     };
     await requireProviders(api, cluster.capacityProviders);
+    checkStrategy(cluster.defaultCapacityProviderStrategy, cluster);
     // Creating what exists gives what exists; a deleted cluster's name is free again.
-    if (await state.clusters.create('', name, cluster)) return { cluster: await clusterView(api, cluster, ALL) };
+    if (await state.clusters.create('', name, cluster)) {
+      await api.clusterChanged(name);
+      return { cluster: await clusterView(api, cluster, ALL) };
+    }
     const existing = await state.clusters.get('', name);
     if (existing?.status === 'ACTIVE') return { cluster: await clusterView(api, existing, ALL) };
     await state.clusters.put('', name, cluster);
+    await api.clusterChanged(name);
     return { cluster: await clusterView(api, cluster, ALL) };
   },
 );
@@ -163,24 +170,39 @@ const putClusterCapacityProviders = operation(
   }),
   async (api, input) => {
     await requireProviders(api, input.capacityProviders);
-    const stranger = input.defaultCapacityProviderStrategy.find(
-      (item) => !input.capacityProviders.includes(item.capacityProvider),
-    );
-    if (stranger !== undefined) {
-      throw invalidParameter(
-        `The capacity provider ${stranger.capacityProvider} is not associated with cluster ${input.cluster}.`,
-      );
-    }
-    return changeCluster(api, input.cluster, (cluster) => ({
+    const before = await requireCluster(api, input.cluster);
+    checkStrategy(input.defaultCapacityProviderStrategy, { ...before, capacityProviders: input.capacityProviders });
+    await refuseInUse(api, before, input.capacityProviders);
+    const view = await changeCluster(api, input.cluster, (cluster) => ({
       ...cluster,
       capacityProviders: input.capacityProviders,
       defaultCapacityProviderStrategy: input.defaultCapacityProviderStrategy,
     }));
+    await api.clusterChanged(before.name);
+    return view;
   },
 );
 
+/** A provider stays while tasks or services of the cluster use it. @throws ResourceInUseException */
+async function refuseInUse(api: Api, cluster: ClusterState, kept: readonly string[]): Promise<void> {
+  const { state } = api.context;
+  const dropped = cluster.capacityProviders.filter((name) => !kept.includes(name));
+  if (dropped.length === 0) return;
+  const tasks = (await state.tasks.all(cluster.name)).flatMap((task) => task.capacityProviderName ?? []);
+  const services = (await state.services.all(cluster.name))
+    .filter(({ status }) => status === 'ACTIVE')
+    .flatMap((service) => service.capacityProviderStrategy?.map((item) => item.capacityProvider) ?? []);
+  const used = dropped.find((name) => tasks.includes(name) || services.includes(name));
+  if (used === undefined) return;
+  throw new EcsError(
+    'ResourceInUseException',
+    `The specified capacity provider is in use and cannot be removed: ${used} is used by tasks or services of ${cluster.name}.`,
+  );
+}
+
 async function requireProviders(api: Api, names: readonly string[]): Promise<void> {
   for (const name of names) {
+    refuseFargate(name);
     if ((await api.context.state.providers.get('', name))?.status !== 'ACTIVE') {
       throw invalidParameter(`The specified capacity provider '${name}' was not found.`);
     }
@@ -197,7 +219,7 @@ async function clusterView(api: Api, cluster: ClusterState, include: ReadonlySet
     state.services.all(cluster.name),
   ]);
   const running = tasks.filter((task) => task.lastStatus === 'RUNNING').length;
-  const pending = tasks.filter((task) => task.lastStatus === 'PENDING' || task.lastStatus === 'ACTIVATING').length;
+  const pending = tasks.filter((task) => ['PROVISIONING', 'PENDING', 'ACTIVATING'].includes(task.lastStatus)).length;
   const active = services.filter((service) => service.status === 'ACTIVE').length;
   return {
     clusterArn: cluster.arn,
@@ -226,8 +248,30 @@ async function clusterView(api: Api, cluster: ClusterState, include: ReadonlySet
     configuration: include.has('CONFIGURATIONS') ? cluster.configuration : undefined,
     capacityProviders: cluster.capacityProviders,
     defaultCapacityProviderStrategy: cluster.defaultCapacityProviderStrategy,
+    attachments: include.has('ATTACHMENTS') ? scalingAttachments(cluster) : [],
+    attachmentsStatus:
+      include.has('ATTACHMENTS') && cluster.capacityProviders.length > 0 ? 'UPDATE_COMPLETE' : undefined,
     serviceConnectDefaults: cluster.serviceConnectDefaults,
   };
+}
+
+/** The scaling policy that ECS makes for each provider. */
+function scalingAttachments(cluster: ClusterState): object[] {
+  return cluster.capacityProviders.map((name) => ({
+    id: uuidOf(`${cluster.name}/${name}`),
+    type: 'as_policy',
+    status: 'CREATED',
+    details: [
+      { name: 'capacityProviderName', value: name },
+      { name: 'scalingPolicyName', value: `ECSManagedAutoScalingPolicy-${uuidOf(name)}` },
+    ],
+  }));
+}
+
+/** In the form of a UUID, always the same for a name. */
+function uuidOf(name: string): string {
+  const hex = createHash('sha256').update(name).digest('hex').slice(0, 32);
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
 export const clusterOperations: Readonly<Record<string, Operation>> = {

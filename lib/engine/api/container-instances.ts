@@ -2,20 +2,19 @@
 import * as z from 'zod';
 import { shortName } from '../arn.js';
 import { EcsError, invalidParameter } from '../ecs-error.js';
-import { emitInstanceEvent, instanceView } from '../instance-events.js';
+import { instanceView } from '../instance-events.js';
+import { addInstance, RESERVED_TCP } from '../instances/add-instance.js';
+import { mergeAttributes, registrationAttributes } from '../instances/attributes.js';
+import { changeInstance } from '../instances/change-instance.js';
 import { evaluate } from '../placement/evaluate.js';
 import { parseQuery } from '../placement/query.js';
 import { instanceSnapshot } from '../placement/snapshot.js';
 import type { InstanceState, Resources } from '../state/model.js';
 import { attribute, cluster, maxResults, nextToken, strings, tags, text } from './input.js';
-import { mergeAttributes, registrationAttributes } from './instance-attributes.js';
 import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
 import { pageOf } from './page.js';
 
-/** Ports that the agent and SSH hold on an instance of ECS. */
-const RESERVED_TCP = [22, 2375, 2376, 51678, 51679, 51680];
 const INACTIVE_KEPT_MS = 3_600_000;
-const MOST_INSTANCES = 5000;
 
 const resource = z.object({
   name: text,
@@ -41,7 +40,7 @@ const registerContainerInstance = operation(
     tags: tags.optional(),
   }),
   async (api, input) => {
-    const { state, arns, deps } = api.context;
+    const { state, deps } = api.context;
     const { name } = await requireCluster(api, input.cluster);
     if (input.platformDevices !== undefined && input.platformDevices.length > 0) {
       throw new EcsError('ClientException', 'platformDevices: GPUs are not supported by this engine.');
@@ -57,35 +56,25 @@ const registerContainerInstance = operation(
     if (existing !== undefined && existing.status !== 'INACTIVE') {
       return { containerInstance: await reRegister(api, existing, attributes) };
     }
-    if ((await state.instances.all(name)).length >= MOST_INSTANCES) {
-      throw new EcsError('ClientException', `A cluster has at most ${String(MOST_INSTANCES)} container instances.`);
-    }
-    const instance: InstanceState = {
+    const instance = await addInstance(api.context, {
+      cluster: name,
       id,
-      arn: arns.instance(name, id),
-      clusterName: name,
-      ec2InstanceId: identity['instanceId'] ?? `i-${id.slice(0, 17)}`,
-      status: 'ACTIVE',
-      version: 1,
-      registeredAtMs: deps.clock.nowMs(),
+      ec2InstanceId: identity['instanceId'],
       attributes,
       registered,
-      remaining: registered,
       versionInfo: Object.fromEntries(
         Object.entries(input.versionInfo ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined),
       ),
       tags: input.tags ?? [],
-    };
-    await state.instances.put(name, id, instance);
-    emitInstanceEvent(api.context, instance);
-    await api.scheduler.wakeCluster(name);
+    });
+    await api.clusterChanged(name);
     return { containerInstance: instanceView(instance, [], { tags: true }) };
   },
 );
 
 /** An agent that comes back keeps its tasks and takes its new attributes. */
 async function reRegister(api: Api, existing: InstanceState, attributes: InstanceState['attributes']): Promise<object> {
-  const after = await changeInstance(api, existing.clusterName, existing.id, (now) => ({
+  const after = await changedInstance(api, existing.clusterName, existing.id, (now) => ({
     ...now,
     attributes: mergeAttributes(now.attributes, attributes),
   }));
@@ -104,7 +93,7 @@ const deregisterContainerInstance = operation(
     if (tasks.some((task) => task.desiredStatus === 'RUNNING') && input.force !== true) {
       throw invalidParameter('Found running tasks on the instance.');
     }
-    const after = await changeInstance(
+    const after = await changedInstance(
       api,
       name,
       id,
@@ -117,7 +106,7 @@ const deregisterContainerInstance = operation(
         reason: 'Container instance deregistered forcibly by user',
       });
     }
-    await api.scheduler.wakeCluster(name);
+    await api.clusterChanged(name);
     return { containerInstance: instanceView(after, []) };
   },
 );
@@ -139,10 +128,10 @@ const updateContainerInstancesState = operation(
         });
         continue;
       }
-      const after = await changeInstance(api, name, id, (now) => ({ ...now, status: input.status }));
+      const after = await changedInstance(api, name, id, (now) => ({ ...now, status: input.status }));
       containerInstances.push(instanceView(after, await state.tasks.all(name)));
     }
-    await api.scheduler.wakeCluster(name);
+    await api.clusterChanged(name);
     return { containerInstances, failures };
   },
 );
@@ -195,21 +184,15 @@ const listContainerInstances = operation(
   },
 );
 
-async function changeInstance(
+async function changedInstance(
   api: Api,
   cluster: string,
   id: string,
   change: (instance: InstanceState) => InstanceState,
   expiresAtMs?: number,
 ): Promise<InstanceState> {
-  const after = await api.context.state.instances.update(
-    cluster,
-    id,
-    (now) => ({ ...change(now), version: now.version + 1 }),
-    expiresAtMs,
-  );
+  const after = await changeInstance(api.context, cluster, id, change, expiresAtMs);
   if (after === undefined) throw noInstance();
-  emitInstanceEvent(api.context, after);
   return after;
 }
 

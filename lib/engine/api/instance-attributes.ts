@@ -2,35 +2,13 @@
 import * as z from 'zod';
 import { shortName } from '../arn.js';
 import { EcsError, invalidParameter } from '../ecs-error.js';
-import type { EngineOptions } from '../context.js';
-import type { Attribute, InstanceState } from '../state/model.js';
+import { mergeAttributes } from '../instances/attributes.js';
+import type { InstanceState } from '../state/model.js';
 import { attribute, cluster, maxResults, nextToken, text } from './input.js';
 import { operation, requireCluster, type Api, type Operation } from './operation.js';
 import { pageOf } from './page.js';
 
 const MOST_CUSTOM = 10;
-
-/** The attributes of a fresh instance; what the caller states wins over what is known of the machine. */
-export function registrationAttributes(
-  identity: Readonly<Record<string, string>>,
-  options: Pick<EngineOptions, 'region' | 'architecture'>,
-  stated: readonly Attribute[],
-): Attribute[] {
-  const known: Attribute[] = [
-    { name: 'ecs.os-type', value: 'linux' },
-    { name: 'ecs.os-family', value: 'LINUX' },
-    { name: 'ecs.cpu-architecture', value: identity['architecture'] ?? options.architecture ?? 'x86_64' },
-    { name: 'ecs.availability-zone', value: identity['availabilityZone'] ?? `${options.region}a` },
-    { name: 'ecs.instance-type', value: identity['instanceType'] ?? 'local' },
-  ];
-  return mergeAttributes(known, stated);
-}
-
-/** Sorted by name; the later value of a name wins. */
-export function mergeAttributes(before: readonly Attribute[], after: readonly Attribute[]): Attribute[] {
-  const merged = new Map([...before, ...after].map((item) => [item.name, item]));
-  return [...merged.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-}
 
 const targeted = attribute.extend({ targetType: z.enum(['container-instance']).optional(), targetId: text.optional() });
 
@@ -55,7 +33,7 @@ const putAttributes = operation(
         return { ...instance, attributes: merged, version: instance.version + 1 };
       });
     }
-    await api.scheduler.wakeCluster(name);
+    await api.clusterChanged(name);
     return { attributes: views(api, name, byTarget) };
   },
 );

@@ -1,8 +1,11 @@
 /** What RunTask, StartTask and CreateService ask for in common, and what of it this engine refuses by name. */
+import { checkStrategy } from '../capacity/strategy.js';
 import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { parseQuery } from '../placement/query.js';
 import { checkStrategies } from '../placement/strategy.js';
 import type {
+  CapacityProviderStrategyItem,
+  ClusterState,
   NetworkConfiguration,
   PlacementConstraintState,
   PlacementStrategyState,
@@ -26,18 +29,28 @@ export function refuseLaunch(ask: LaunchAsk): void {
   if (ask.launchType !== undefined && ask.launchType !== 'EC2') {
     throw new EcsError('UnsupportedFeatureException', `launchType ${ask.launchType} is not supported: only EC2 is.`);
   }
-  if (ask.capacityProviderStrategy !== undefined && ask.capacityProviderStrategy.length > 0) {
-    throw new EcsError(
-      'UnsupportedFeatureException',
-      'capacityProviderStrategy is not supported: nothing scales here; leave it out, or use launchType EC2.',
-    );
-  }
   if (ask.volumeConfigurations !== undefined && ask.volumeConfigurations.length > 0) {
     throw new EcsError('UnsupportedFeatureException', 'volumeConfigurations: EBS volumes are not supported.');
   }
   if (ask.platformVersion !== undefined)
     throw invalidParameter('The platform version must be null for launch type EC2.');
 }
+
+/**
+ * The strategy a launch follows: its own, or the cluster's default unless it names a launch type; empty for EC2.
+ * @throws InvalidParameterException, UnsupportedFeatureException for FARGATE
+ */
+export function strategyFor(
+  ask: { readonly launchType?: string | undefined; readonly capacityProviderStrategy?: Strategy | undefined },
+  cluster: ClusterState,
+): Strategy {
+  const asked = ask.capacityProviderStrategy ?? [];
+  checkStrategy(asked, cluster);
+  if (asked.length > 0 || ask.launchType !== undefined) return asked;
+  return cluster.defaultCapacityProviderStrategy;
+}
+
+type Strategy = readonly CapacityProviderStrategyItem[];
 
 /**
  * What awsvpc tasks carry, and no others. Subnets and groups are kept and shown; the machine has one network.

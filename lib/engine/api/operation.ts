@@ -12,6 +12,8 @@ export interface Api {
   readonly context: Context;
   readonly lifecycle: TaskLifecycle;
   readonly scheduler: ServiceScheduler;
+  /** After a change of the cluster's instances or capacity providers: who waits for room looks again. */
+  clusterChanged(cluster: string): Promise<void>;
 }
 
 /** Takes the parsed JSON of a request, gives the JSON of the response. Times are epoch seconds. */

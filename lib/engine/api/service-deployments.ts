@@ -11,7 +11,7 @@ import type { ServiceDeploymentState } from '../state/side-model.js';
 import { cluster, maxResults, nextToken, strings, text } from './input.js';
 import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
 import { pageOf } from './page.js';
-import { counts, deploymentConfigurationView } from './service-view.js';
+import { counts, deploymentConfigurationView, launchView } from './service-view.js';
 import { epochSeconds } from './task-view.js';
 import { requireTaskDefinition } from './task-definitions.js';
 
@@ -161,7 +161,7 @@ async function revisionView(api: Api, row: ServiceDeploymentState): Promise<obje
     serviceArn: row.serviceArn,
     clusterArn: row.clusterArn,
     taskDefinition: row.taskDefinitionArn,
-    launchType: 'EC2',
+    ...launchView(row.capacityProviderStrategy),
     loadBalancers: row.loadBalancers,
     serviceRegistries: [],
     containerImages: definition.definition.containerDefinitions.map((container) => ({

@@ -22,7 +22,7 @@ export async function serviceView(context: Context, service: ServiceState, withT
     status: service.status,
     desiredCount: service.desiredCount,
     ...counts(tasks),
-    launchType: 'EC2',
+    ...launchView(service.capacityProviderStrategy),
     taskDefinition: service.taskDefinitionArn,
     deploymentConfiguration: deploymentConfigurationView(service),
     deployments: service.deployments.map((deployment) => deploymentView(deployment, service, tasks)),
@@ -56,6 +56,11 @@ export async function serviceView(context: Context, service: ServiceState, withT
     enableExecuteCommand: service.enableExecuteCommand,
     availabilityZoneRebalancing: 'DISABLED',
   };
+}
+
+/** A launch type, or the strategy that stands for it. */
+export function launchView(strategy: ServiceState['capacityProviderStrategy'] = []): object {
+  return strategy.length === 0 ? { launchType: 'EC2' } : { capacityProviderStrategy: strategy };
 }
 
 /** The configuration in the shape of the API, for services and for their deployments. */
@@ -99,7 +104,7 @@ function deploymentView(deployment: DeploymentState, service: ServiceState, task
     failedTasks: deployment.failedTasks,
     createdAt: epochSeconds(deployment.createdAtMs),
     updatedAt: epochSeconds(deployment.updatedAtMs),
-    launchType: 'EC2',
+    ...launchView(deployment.capacityProviderStrategy),
     rolloutState: deployment.rolloutState,
     rolloutStateReason: deployment.rolloutStateReason,
   };

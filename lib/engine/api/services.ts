@@ -8,7 +8,7 @@ import { deploymentEvent, type News } from '../services/news.js';
 import { changeService, writeService } from '../services/service-changes.js';
 import type { LoadBalancer, ServiceState, TaskDefinitionState } from '../state/model.js';
 import { cluster, maxResults, nextToken, strings, text } from './input.js';
-import { checkNetworkConfiguration, checkPlacement, refuseLaunch } from './launch-input.js';
+import { checkNetworkConfiguration, checkPlacement, refuseLaunch, strategyFor } from './launch-input.js';
 import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
 import { pageOf } from './page.js';
 import {
@@ -42,10 +42,16 @@ const createService = operation(createServiceInput, async (api, input) => {
   if (daemon && (input.placementStrategy?.length ?? 0) > 0) {
     throw invalidParameter('The daemon scheduling strategy does not support placement strategies.');
   }
+  if (daemon && (input.capacityProviderStrategy?.length ?? 0) > 0) {
+    throw invalidParameter(
+      'Specifying a capacity provider strategy is not supported when you create a service using the DAEMON scheduling strategy.',
+    );
+  }
   checkPlacement(input.placementConstraints ?? [], input.placementStrategy ?? []);
   const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
   const loadBalancers = requireLoadBalancers(api, input.loadBalancers ?? [], definition);
   const network = checkNetworkConfiguration(definition, input.networkConfiguration);
+  const capacityProviderStrategy = daemon ? [] : strategyFor(input, owner);
   const creationHash = hashOf(input);
   const nowMs = deps.clock.nowMs();
   const bare: ServiceState = {
@@ -80,7 +86,7 @@ const createService = operation(createServiceInput, async (api, input) => {
   const deployment = newDeployment(
     deps.ids,
     nowMs,
-    { taskDefinitionArn: definition.arn, loadBalancers },
+    { taskDefinitionArn: definition.arn, loadBalancers, capacityProviderStrategy },
     configured.desiredCount,
   );
   const service = withPrimary(configured, deployment, nowMs);
@@ -118,13 +124,20 @@ const updateService = operation(updateServiceInput, async (api, input) => {
   if (before.status !== 'ACTIVE') throw notActive();
   refuseLaunch(input);
   refuseServiceFeatures(input);
+  if (before.schedulingStrategy === 'DAEMON' && (input.capacityProviderStrategy?.length ?? 0) > 0) {
+    throw invalidParameter('The daemon scheduling strategy does not support capacity provider strategies.');
+  }
   if (before.schedulingStrategy === 'DAEMON' && input.desiredCount !== undefined) {
     throw invalidParameter('The daemon scheduling strategy does not support a desired count for services.');
   }
   checkPlacement(input.placementConstraints ?? [], input.placementStrategy ?? []);
   const definition = await definitionFor(api, before, input);
   const loadBalancers = requireLoadBalancers(api, input.loadBalancers ?? before.loadBalancers, definition);
-  const target = { taskDefinitionArn: definition.arn, loadBalancers };
+  const capacityProviderStrategy =
+    input.capacityProviderStrategy === undefined
+      ? (before.capacityProviderStrategy ?? [])
+      : strategyFor({ ...input, launchType: 'EC2' }, owner);
+  const target = { taskDefinitionArn: definition.arn, loadBalancers, capacityProviderStrategy };
   // One that is left from an earlier, awsvpc definition says nothing about another.
   const kept = definition.definition.networkMode === 'awsvpc' ? before.networkConfiguration : undefined;
   const network = checkNetworkConfiguration(definition, input.networkConfiguration ?? kept);
@@ -139,6 +152,7 @@ const updateService = operation(updateServiceInput, async (api, input) => {
       input.forceNewDeployment === true ||
       primary?.taskDefinitionArn !== target.taskDefinitionArn ||
       JSON.stringify(primary.loadBalancers) !== JSON.stringify(target.loadBalancers) ||
+      JSON.stringify(primary.capacityProviderStrategy ?? []) !== JSON.stringify(target.capacityProviderStrategy) ||
       JSON.stringify(networkBefore) !== JSON.stringify(network);
     if (!rolls) return { service: configured, news: [] };
     const superseded = primary?.rolloutState === 'IN_PROGRESS' ? primary : undefined;

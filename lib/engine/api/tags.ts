@@ -1,10 +1,12 @@
 /** Tags of anything that has an ARN of its own: they live in the record of what they tag. */
 import * as z from 'zod';
 import { parseArn, type ParsedArn } from '../arn.js';
+import { groupOf } from '../capacity/group.js';
 import { EcsError, invalidParameter } from '../ecs-error.js';
 import { revisionKey } from '../state/engine-state.js';
 import type { Tag } from '../state/model.js';
 import type { Table } from '../state/table.js';
+import { providerChanged } from './capacity-providers.js';
 import { strings, tags, text } from './input.js';
 import { operation, type Api, type Operation } from './operation.js';
 import { parseDefinitionName } from './task-definitions.js';
@@ -26,11 +28,13 @@ const tagResource = operation(z.object({ resourceArn: text.min(1), tags }), asyn
     if (merged.length > MOST_TAGS) throw invalidParameter(`A resource has at most ${String(MOST_TAGS)} tags.`);
     return merged;
   });
+  await tagsChanged(api, input.resourceArn);
   return {};
 });
 
 const untagResource = operation(z.object({ resourceArn: text.min(1), tagKeys: strings }), async (api, input) => {
   await changeTags(api, input.resourceArn, (before) => before.filter((tag) => !input.tagKeys.includes(tag.key)));
+  await tagsChanged(api, input.resourceArn);
   return {};
 });
 
@@ -45,10 +49,21 @@ async function changeTags(
   if (place === undefined)
     throw invalidParameter(`Invalid identifier: "${arn}" is not the ARN of a resource with tags.`);
   for (const table of place.tables) {
-    const after = await update(table, place.scope, place.sort, change);
+    const checked = (before: readonly Tag[]): readonly Tag[] | undefined => {
+      const next = change(before);
+      // They tell the shape of the provider's group.
+      if (next !== undefined && parsed?.kind === 'capacity-provider') groupOf(next, api.context.options);
+      return next;
+    };
+    const after = await update(table, place.scope, place.sort, checked);
     if (after !== undefined) return after;
   }
   throw new EcsError('ResourceNotFoundException', 'The specified resource was not found.');
+}
+
+async function tagsChanged(api: Api, arn: string): Promise<void> {
+  const parsed = parseArn(arn);
+  if (parsed?.kind === 'capacity-provider') await providerChanged(api, parsed.path[0] ?? '');
 }
 
 async function update<T extends Tagged>(

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { shortName } from '../arn.js';
 import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { explain, type Rejection } from '../placement/place.js';
+import { MOST_WAITING } from '../tasks/launch.js';
 import {
   cluster,
   networkConfiguration,
@@ -14,12 +15,20 @@ import {
   tags,
   text,
 } from './input.js';
-import { checkNetworkConfiguration, checkOverrides, checkPlacement, refuseLaunch, taskTags } from './launch-input.js';
+import {
+  checkNetworkConfiguration,
+  checkOverrides,
+  checkPlacement,
+  refuseLaunch,
+  strategyFor,
+  taskTags,
+} from './launch-input.js';
 import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
 import { taskOverride } from './task-definition-input.js';
 import { requireActiveTaskDefinition } from './task-definitions.js';
 import { taskView } from './task-view.js';
 
+const TOO_MANY_WAITING = `You have reached the limit of tasks in the PROVISIONING state: ${String(MOST_WAITING)} in a cluster.`;
 const TOKEN_KEPT_MS = 24 * 3_600_000;
 
 const common = {
@@ -69,8 +78,9 @@ const runTask = operation(
     const overrides = input.overrides ?? {};
     checkOverrides(definition, overrides);
     const network = checkNetworkConfiguration(definition, input.networkConfiguration);
+    const strategy = strategyFor(input, owner);
     const taskIds = await idempotentIds(api, owner.name, input.clientToken, input.count, input);
-    if ((await liveInstances(api, owner.name)) === 0) {
+    if (strategy.length === 0 && (await liveInstances(api, owner.name)) === 0) {
       throw invalidParameter('No Container Instances were found in your cluster.');
     }
     const result = await api.lifecycle.launch({
@@ -81,17 +91,32 @@ const runTask = operation(
       startedBy: input.startedBy,
       constraints: input.placementConstraints,
       strategies: input.placementStrategy,
+      ...(strategy.length === 0 ? {} : { capacity: { strategy, counts: new Map() } }),
       tags: taskTags(definition, input.tags ?? [], input.propagateTags),
       enableExecuteCommand: input.enableExecuteCommand ?? false,
       networkConfiguration: network,
       taskIds,
     });
+    if (result.tasks.length === 0 && result.tooManyWaiting > 0) throw clientError(TOO_MANY_WAITING);
     return {
       tasks: result.tasks.map((task) => taskView(task, true)),
-      failures: placementFailures(result.unplaced),
+      failures: [
+        ...(strategy.length > 0 && result.unplaced[0]?.length === 0
+          ? emptyProviders(api, strategy)
+          : placementFailures(result.unplaced)),
+        ...(result.tooManyWaiting > 0 ? [{ arn: owner.arn, reason: 'LIMIT', detail: TOO_MANY_WAITING }] : []),
+      ],
     };
   },
 );
+
+/** Providers without managed scaling, and without an instance. */
+function emptyProviders(api: Api, strategy: readonly { readonly capacityProvider: string }[]): Failure[] {
+  return strategy.map(({ capacityProvider }) => ({
+    arn: api.context.arns.capacityProvider(capacityProvider),
+    reason: 'EMPTY CAPACITY PROVIDER',
+  }));
+}
 
 const startTask = operation(z.object({ ...common, containerInstances: strings.min(1).max(10) }), async (api, input) => {
   const owner = await requireCluster(api, input.cluster);

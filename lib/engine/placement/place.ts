@@ -16,6 +16,8 @@ export interface Requirement {
   readonly group: string;
   /** Only these instances, for StartTask and for daemons. */
   readonly only?: ReadonlySet<string>;
+  /** Only instances of this capacity provider. */
+  readonly provider?: string;
 }
 
 export type RejectionReason =
@@ -54,6 +56,7 @@ export function place(snapshot: Snapshot, requirement: Requirement, random: () =
   const fitting: InstanceSnapshot[] = [];
   for (const instance of snapshot.instances) {
     if (requirement.only !== undefined && !requirement.only.has(instance.id)) continue;
+    if (requirement.provider !== undefined && instance.capacityProviderName !== requirement.provider) continue;
     const findings = check(instance, snapshot.hostPorts, requirement, constraints);
     if (findings.length === 0) fitting.push(instance);
     else rejections.push({ instanceId: instance.id, instanceArn: instance.arn, findings });

@@ -114,7 +114,7 @@ export class PlacementIndex {
 
   /** Fills `#left` with the slots that fit and are best by the measure; returns how many. */
   #fitting(
-    { needs, constraints, group, only }: Requirement,
+    { needs, constraints, group, only, provider }: Requirement,
     hostPorts: ReadonlySet<string>,
     measure: Int32Array | undefined,
     codes: Int32Array | undefined,
@@ -124,6 +124,7 @@ export class PlacementIndex {
     const also = [
       ...(ports.length === 0 ? [] : [(slot: number) => !ports.some((port) => this.#ports[slot]?.has(port) === true)]),
       ...(only === undefined ? [] : [(slot: number) => only.has(this.#instances[slot]?.id ?? '')]),
+      ...(provider === undefined ? [] : [(slot: number) => this.#instances[slot]?.capacityProviderName === provider]),
       ...constraints.map((constraint) =>
         constraint.type === 'distinctInstance' ? this.#alone(group) : this.#meets(constraint.expression ?? ''),
       ),

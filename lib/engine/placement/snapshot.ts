@@ -11,6 +11,7 @@ export interface InstanceSnapshot {
   readonly status: string;
   readonly agentConnected: boolean;
   readonly agentVersion: string | undefined;
+  readonly capacityProviderName?: string | undefined;
   readonly registeredAtMs: number;
   readonly attributes: ReadonlyMap<string, string | undefined>;
   /** Free CPU units and MiB; the ports are those in use. */
@@ -46,6 +47,7 @@ export function instanceSnapshot(
     status: instance.status,
     agentConnected,
     agentVersion: instance.versionInfo['agentVersion'],
+    capacityProviderName: instance.capacityProviderName,
     registeredAtMs: instance.registeredAtMs,
     attributes: new Map(instance.attributes.map((attribute) => [attribute.name, attribute.value])),
     remaining: instance.remaining,

@@ -9,6 +9,8 @@ export interface Unplaced extends Explanation {
   readonly cluster: string;
   /** Of a service that waits; absent for an attempt that is over. */
   readonly service?: string;
+  /** Of tasks that wait, PROVISIONING, for this capacity provider to have room. */
+  readonly capacityProvider?: string;
   /** `service:web`, `family:job` or a client's own. */
   readonly group: string;
   readonly taskDefinitionArn: string;
@@ -28,6 +30,27 @@ export async function noteWaiting(context: Context, unplaced: Unplaced & { reado
   await table.put(unplaced.cluster, serviceKey(unplaced.service), unplaced);
 }
 
+const waitingKey = (provider: string, group: string): string => `waiting#${provider}#${group}`;
+
+/**
+ * What waits for each capacity provider now; what stood there before and waits no more goes. Writes only news.
+ */
+export async function noteProvisioning(
+  context: Context,
+  cluster: string,
+  waiting: readonly (Unplaced & { readonly capacityProvider: string })[],
+): Promise<void> {
+  const { unplaced: table } = context.state;
+  const keys = new Map(waiting.map((each) => [waitingKey(each.capacityProvider, each.group), each]));
+  for (const before of await table.all(cluster, 'waiting#')) {
+    const key = waitingKey(before.capacityProvider ?? '', before.group);
+    const now = keys.get(key);
+    if (now === undefined) await table.delete(cluster, key);
+    else if (sameReason(before, now)) keys.delete(key);
+  }
+  for (const [key, each] of keys) await table.put(cluster, key, each);
+}
+
 export async function noteRoom(context: Context, cluster: string, service: string): Promise<void> {
   const { unplaced: table } = context.state;
   if ((await table.get(cluster, serviceKey(service))) === undefined) return;
@@ -44,14 +67,22 @@ export async function noteAttempt(context: Context, unplaced: Unplaced): Promise
   );
 }
 
-/** Services that wait first, then attempts, oldest first. */
+/** Services that wait first, then tasks that wait for capacity, then attempts, oldest first. */
 export async function allUnplaced(context: Context, cluster: string): Promise<readonly Unplaced[]> {
   const { unplaced: table } = context.state;
-  return [...(await table.all(cluster, 'service#')), ...(await table.all(cluster, 'attempt#'))];
+  const kinds = ['service#', 'waiting#', 'attempt#'].map((prefix) => table.all(cluster, prefix));
+  return (await Promise.all(kinds)).flat();
 }
 
-export function unplacedService(context: Context, cluster: string, service: string): Promise<Unplaced | undefined> {
-  return context.state.unplaced.get(cluster, serviceKey(service));
+export async function unplacedService(
+  context: Context,
+  cluster: string,
+  service: string,
+): Promise<Unplaced | undefined> {
+  const { unplaced: table } = context.state;
+  const own = await table.get(cluster, serviceKey(service));
+  if (own !== undefined) return own;
+  return (await table.all(cluster, 'waiting#')).find(({ group }) => group === `service:${service}`);
 }
 
 function sameReason(a: Unplaced, b: Unplaced): boolean {

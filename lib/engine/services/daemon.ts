@@ -41,7 +41,7 @@ export function planDaemon(sight: ServiceSight, wanted: readonly string[]): Daem
   let spare = meant.filter(({ health }) => health.verdict === 'healthy').length - lower;
   const stops: Stop[] = [];
   for (const { task, health } of meant) {
-    const astray = !wanted.includes(task.instanceId);
+    const astray = !wanted.includes(task.instanceId ?? '');
     const ill = health.verdict === 'unhealthy';
     const old = task.deploymentId !== primary.id && !failed;
     if (!astray && !ill && !old) continue;

@@ -1,10 +1,12 @@
 /** The making of deployments: a new PRIMARY beside what was there, or an earlier one brought back. Pure functions. */
 import type { Ids } from '../../store/index.js';
-import type { DeploymentState, LoadBalancer, ServiceState } from '../state/model.js';
+import type { CapacityProviderStrategyItem, DeploymentState, LoadBalancer, ServiceState } from '../state/model.js';
 
 export interface DeploymentTarget {
   readonly taskDefinitionArn: string;
   readonly loadBalancers: readonly LoadBalancer[];
+  /** Empty or absent for launch type EC2. */
+  readonly capacityProviderStrategy?: readonly CapacityProviderStrategyItem[] | undefined;
 }
 
 /** @param id `ecs-svc/` and 19 digits; its parts are drawn from `ids` */
@@ -21,6 +23,7 @@ export function newDeployment(
     status: 'PRIMARY',
     taskDefinitionArn: target.taskDefinitionArn,
     loadBalancers: target.loadBalancers,
+    capacityProviderStrategy: target.capacityProviderStrategy ?? [],
     desiredCount,
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
@@ -45,6 +48,7 @@ export function withPrimary(service: ServiceState, primary: DeploymentState, now
     ...service,
     taskDefinitionArn: primary.taskDefinitionArn,
     loadBalancers: primary.loadBalancers,
+    capacityProviderStrategy: primary.capacityProviderStrategy ?? [],
     deployments: [{ ...primary, status: 'PRIMARY' }, ...others],
     launchFailures: 0,
     launchNotBeforeMs: 0,

@@ -4,7 +4,8 @@ import type { Explanation } from '../placement/explanation.js';
 import { explain, type Rejection } from '../placement/place.js';
 import { SERVICE_DEFAULT_STRATEGY } from '../placement/strategy.js';
 import { parseArn } from '../arn.js';
-import type { ClusterState, ServiceState, Tag, TaskDefinitionState } from '../state/model.js';
+import type { ClusterState, ServiceState, Tag, TaskDefinitionState, TaskState } from '../state/model.js';
+import { MOST_WAITING } from '../tasks/launch.js';
 import type { TaskLifecycle } from '../tasks/lifecycle.js';
 import { primaryOf } from './deployments.js';
 import { serviceAction, type News } from './news.js';
@@ -34,7 +35,11 @@ export async function startTasks(
     'count' in where
       ? Array.from({ length: Math.min(where.count, ROUND) }, () => undefined)
       : where.instances.slice(0, ROUND).map((id) => new Set([id]));
+  const strategy = primary.capacityProviderStrategy ?? [];
+  const own = (await context.state.live.of(service.clusterName)).tasksOfService(service.name);
+  const counts = providerCounts(own.filter(({ desiredStatus }) => desiredStatus === 'RUNNING'));
   const started: string[] = [];
+  let tooManyWaiting = 0;
   let rejections: readonly Rejection[] | undefined;
   let explanation: Explanation | undefined;
   for (const only of targets) {
@@ -47,6 +52,7 @@ export async function startTasks(
       constraints: service.placementConstraints,
       strategies: only === undefined ? strategiesOf(service) : [],
       ...(only === undefined ? {} : { only }),
+      ...(strategy.length === 0 || only !== undefined ? {} : { capacity: { strategy, counts } }),
       tags: serviceTaskTags(service, definition),
       enableExecuteCommand: service.enableExecuteCommand,
       networkConfiguration: service.networkConfiguration,
@@ -54,6 +60,10 @@ export async function startTasks(
       taskIds: [context.deps.ids.hex(16)],
     });
     started.push(...result.tasks.map((task) => task.id));
+    for (const [provider, count] of providerCounts(result.tasks))
+      counts.set(provider, (counts.get(provider) ?? 0) + count);
+    tooManyWaiting += result.tooManyWaiting;
+    if (tooManyWaiting > 0) break;
     rejections = result.unplaced[0];
     explanation = result.explanation;
     if (rejections !== undefined && only === undefined) break;
@@ -70,7 +80,18 @@ export async function startTasks(
     started: started.length,
     news,
     ...(rejections === undefined ? {} : { trouble: troubleOf(rejections, explanation) }),
+    ...(tooManyWaiting === 0 ? {} : { trouble: { text: TOO_MANY_WAITING, news: { message: TOO_MANY_WAITING } } }),
   };
+}
+
+const TOO_MANY_WAITING = `was unable to place a task. Reason: ${String(MOST_WAITING)} tasks of the cluster are in the PROVISIONING state already.`;
+
+function providerCounts(tasks: readonly TaskState[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { capacityProviderName: name } of tasks) {
+    if (name !== undefined) counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
 }
 
 export async function stopTasks(

@@ -118,6 +118,7 @@ function firstRow(context: Context, service: ServiceState, begun: NonNullable<Ne
       : { sourceRevisionArn: arns.serviceRevision(cluster, name, sourceRevisionId) }),
     taskDefinitionArn: deployment.taskDefinitionArn,
     loadBalancers: deployment.loadBalancers,
+    capacityProviderStrategy: deployment.capacityProviderStrategy ?? [],
     requestedTaskCount: service.desiredCount,
     minimumHealthyPercent: service.minimumHealthyPercent,
     maximumPercent: service.maximumPercent,

@@ -89,7 +89,7 @@ function whyOutdated(
   leaving: ReadonlySet<string>,
 ): Seen['outdated'] {
   if (health.verdict === 'unhealthy') return 'unhealthy';
-  if (leaving.has(task.instanceId)) return 'draining';
+  if (task.instanceId !== undefined && leaving.has(task.instanceId)) return 'draining';
   return task.deploymentId === primaryId ? undefined : 'deployment';
 }
 

@@ -15,12 +15,12 @@ export function scaleInOrder<T extends Candidate>(candidates: readonly T[], nowM
   const order: T[] = [];
   while (left.length > 0) {
     const zones = counted(left, ({ task }) => task.availabilityZone ?? '');
-    const instances = counted(left, ({ task }) => task.instanceId);
+    const instances = counted(left, ({ task }) => task.instanceId ?? '');
     left.sort(
       (a, b) =>
         rank(a) - rank(b) ||
         (zones.get(b.task.availabilityZone ?? '') ?? 0) - (zones.get(a.task.availabilityZone ?? '') ?? 0) ||
-        (instances.get(b.task.instanceId) ?? 0) - (instances.get(a.task.instanceId) ?? 0) ||
+        (instances.get(b.task.instanceId ?? '') ?? 0) - (instances.get(a.task.instanceId ?? '') ?? 0) ||
         b.task.createdAtMs - a.task.createdAtMs ||
         (a.task.id < b.task.id ? -1 : 1),
     );

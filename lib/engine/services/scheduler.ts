@@ -17,7 +17,7 @@ import { planService, type ServiceSight, type Stop } from './plan.js';
 import { changeService, writeService } from './service-changes.js';
 import { settle } from './settle.js';
 import { afterTaskHealthy, withFailure } from './task-end.js';
-import { WakeList } from './wake-list.js';
+import { WakeList } from '../wake-list.js';
 
 const PLACEMENT_RETRY_MS = 5000;
 const STEADY_POLLS = 4;
@@ -154,7 +154,9 @@ export class ServiceScheduler {
       service,
       tasks: tasks.map((task) => ({ task, health: judge(task, service, rules) })),
       leaving: new Set(
-        tasks.map((task) => task.instanceId).filter((id) => cluster.instances.get(id)?.status !== 'ACTIVE'),
+        tasks.flatMap(({ instanceId: id }) =>
+          id === undefined || cluster.instances.get(id)?.status === 'ACTIVE' ? [] : [id],
+        ),
       ),
       nowMs,
       cluster,

@@ -65,6 +65,7 @@ function completed(service: ServiceState, nowMs: number, news: News[]): ServiceS
       revisionId: primary.revisionId,
       taskDefinitionArn: primary.taskDefinitionArn,
       loadBalancers: primary.loadBalancers,
+      capacityProviderStrategy: primary.capacityProviderStrategy ?? [],
     },
   };
 }

@@ -9,7 +9,7 @@
  * | unfinished task, stopped task (expires after an hour) | `ECS#C#<cluster>#TASKS`, `…#STOPPED` / id |
  * | service, its events, its deployments | `ECS#C#<cluster>#SERVICES` / name, `ECS#S#<cluster>/<name>#EVENTS`, `…#DEPLOYMENTS` / ULID |
  * | task definition | `ECS#FAMILIES` / family, `ECS#F#<family>` / revision, six digits |
- * | why tasks found no place | `ECS#C#<cluster>#UNPLACED` / `service#<name>`, `attempt#<ULID>` (expires after an hour) |
+ * | why tasks found no place | `ECS#C#<cluster>#UNPLACED` / `service#<name>`, `waiting#<provider>#<group>`, `attempt#<ULID>` (expires after an hour) |
  * | host port in use on this machine | `ECS#HOSTPORTS` / `tcp#8080` |
  * | account setting, capacity provider, idempotency key | `ECS#SETTINGS`, `ECS#PROVIDERS`, `ECS#IDEM#<operation>` |
  */

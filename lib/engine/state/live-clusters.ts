@@ -22,6 +22,7 @@ export class LiveCluster {
   readonly #tasks = new Map<string, TaskState>();
   readonly #byService = new Map<string, Map<string, TaskState>>();
   readonly #byInstance = new Map<string, Map<string, TaskState>>();
+  readonly #waiting = new Map<string, TaskState>();
   /** Tasks that hold a host port, by port; on one machine they are all different. */
   readonly hostPorts = new Map<string, string>();
 
@@ -39,6 +40,15 @@ export class LiveCluster {
 
   tasksOfInstance(instance: string): readonly TaskState[] {
     return byId(this.#byInstance.get(instance));
+  }
+
+  /** Those that wait for an instance, the oldest first. */
+  waitingTasks(): readonly TaskState[] {
+    return [...this.#waiting.values()].sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.size;
   }
 
   apply(change: Change): void {
@@ -72,6 +82,10 @@ export class LiveCluster {
   #file(task: TaskState): void {
     this.#tasks.set(task.id, task);
     if (task.serviceName !== undefined) put(this.#byService, task.serviceName, task);
+    if (task.instanceId === undefined) {
+      this.#waiting.set(task.id, task);
+      return;
+    }
     put(this.#byInstance, task.instanceId, task);
     for (const port of portKeys(task.reserved)) this.hostPorts.set(port, task.id);
   }
@@ -79,6 +93,8 @@ export class LiveCluster {
   #forget(task: TaskState): void {
     this.#tasks.delete(task.id);
     if (task.serviceName !== undefined) drop(this.#byService, task.serviceName, task);
+    this.#waiting.delete(task.id);
+    if (task.instanceId === undefined) return;
     drop(this.#byInstance, task.instanceId, task);
     for (const port of portKeys(task.reserved)) if (this.hostPorts.get(port) === task.id) this.hostPorts.delete(port);
   }

@@ -59,6 +59,10 @@ export interface InstanceState {
   /** `tcpPorts` and `udpPorts` are those in use, as ECS shows them. */
   readonly remaining: Resources;
   readonly versionInfo: Readonly<Record<string, string>>;
+  /** Whose Auto Scaling group it belongs to. */
+  readonly capacityProviderName?: string;
+  /** Its group gives it up: it goes once it is empty. */
+  readonly isLeaving?: boolean;
   readonly tags: readonly Tag[];
 }
 
@@ -137,9 +141,13 @@ export interface TaskState {
   readonly arn: string;
   readonly clusterName: string;
   readonly clusterArn: string;
-  readonly instanceId: string;
-  readonly instanceArn: string;
+  /** Absent while the task is PROVISIONING, and for good when it never got a place. */
+  readonly instanceId?: string;
+  readonly instanceArn?: string;
   readonly availabilityZone?: string;
+  readonly capacityProviderName?: string;
+  /** How its place is chosen; kept until it has one. */
+  readonly placement?: TaskPlacement;
   readonly taskDefinitionArn: string;
   readonly family: string;
   readonly revision: number;
@@ -163,6 +171,8 @@ export interface TaskState {
   readonly networkConfiguration?: NetworkConfiguration;
   readonly tags: readonly Tag[];
   readonly createdAtMs: number;
+  /** When a task that waited for capacity got its instance. */
+  readonly connectedAtMs?: number;
   readonly pullStartedAtMs?: number;
   readonly pullStoppedAtMs?: number;
   readonly startedAtMs?: number;
@@ -186,6 +196,12 @@ export interface PlacementStrategyState {
   readonly field?: string | undefined;
 }
 
+export interface TaskPlacement {
+  /** Those of the definition and of the request. */
+  readonly constraints: readonly PlacementConstraintState[];
+  readonly strategies: readonly PlacementStrategyState[];
+}
+
 export interface CircuitBreaker {
   readonly enable: boolean;
   readonly rollback: boolean;
@@ -200,6 +216,8 @@ export interface DeploymentState {
   readonly status: 'PRIMARY' | 'ACTIVE';
   readonly taskDefinitionArn: string;
   readonly loadBalancers: readonly LoadBalancer[];
+  /** Empty for launch type EC2. */
+  readonly capacityProviderStrategy?: readonly CapacityProviderStrategyItem[];
   readonly desiredCount: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
@@ -224,6 +242,7 @@ export interface ServiceState {
   readonly desiredCount: number;
   readonly taskDefinitionArn: string;
   readonly loadBalancers: readonly LoadBalancer[];
+  readonly capacityProviderStrategy?: readonly CapacityProviderStrategyItem[];
   readonly networkConfiguration?: NetworkConfiguration;
   readonly minimumHealthyPercent: number;
   readonly maximumPercent: number;
@@ -244,6 +263,7 @@ export interface ServiceState {
     readonly revisionId: string;
     readonly taskDefinitionArn: string;
     readonly loadBalancers: readonly LoadBalancer[];
+    readonly capacityProviderStrategy?: readonly CapacityProviderStrategyItem[];
   };
   /** Repeated launches that never reached RUNNING, and when the next launch may be. */
   readonly launchFailures: number;

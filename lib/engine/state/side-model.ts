@@ -1,5 +1,5 @@
 /** Values of the smaller records: settings, capacity providers, idempotency keys, the history of deployments. */
-import type { CircuitBreaker, LoadBalancer, Tag } from './model.js';
+import type { CapacityProviderStrategyItem, CircuitBreaker, LoadBalancer, Tag } from './model.js';
 
 export interface SettingState {
   readonly name: string;
@@ -8,11 +8,36 @@ export interface SettingState {
   readonly principal: string;
 }
 
+export interface ManagedScaling {
+  readonly status: 'ENABLED' | 'DISABLED';
+  /** Percent. */
+  readonly targetCapacity: number;
+  readonly minimumScalingStepSize: number;
+  readonly maximumScalingStepSize: number;
+  /** Seconds. */
+  readonly instanceWarmupPeriod: number;
+}
+
+export interface AutoScalingGroupProvider {
+  readonly autoScalingGroupArn: string;
+  readonly managedScaling: ManagedScaling;
+  readonly managedTerminationProtection: 'ENABLED' | 'DISABLED';
+  readonly managedDraining: 'ENABLED' | 'DISABLED';
+}
+
+/** As a client stated it. */
+export interface StatedGroupProvider {
+  readonly autoScalingGroupArn: string;
+  readonly managedScaling?: { readonly [K in keyof ManagedScaling]?: ManagedScaling[K] | undefined } | undefined;
+  readonly managedTerminationProtection?: 'ENABLED' | 'DISABLED' | undefined;
+  readonly managedDraining?: 'ENABLED' | 'DISABLED' | undefined;
+}
+
 export interface CapacityProviderState {
   readonly name: string;
   readonly arn: string;
   readonly status: 'ACTIVE' | 'INACTIVE';
-  readonly autoScalingGroupProvider: object;
+  readonly autoScalingGroupProvider: StatedGroupProvider;
   readonly tags: readonly Tag[];
 }
 
@@ -49,6 +74,7 @@ export interface ServiceDeploymentState {
   readonly sourceRevisionArn?: string;
   readonly taskDefinitionArn: string;
   readonly loadBalancers: readonly LoadBalancer[];
+  readonly capacityProviderStrategy?: readonly CapacityProviderStrategyItem[];
   readonly requestedTaskCount: number;
   readonly minimumHealthyPercent: number;
   readonly maximumPercent: number;

@@ -46,6 +46,7 @@ function advanced(task: TaskState, timeMs: number): TaskState {
 /** The status in which a task's end begins: its targets are drained first, and what never ran just ends. */
 export function onTheWayDown(task: TaskState): TaskStatus {
   if (task.targets.length > 0) return 'DEACTIVATING';
+  if (task.lastStatus === 'PROVISIONING') return 'DEPROVISIONING';
   return task.lastStatus === 'PENDING' ? 'PENDING' : 'STOPPING';
 }
 

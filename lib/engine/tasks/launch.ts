@@ -1,16 +1,17 @@
 /**
  * From "run this definition" to task records with a claimed place, handed to the agent. One launch at a time looks at
  * the cluster and claims; the claim itself is a conditional transaction, so a second engine would only make it retry.
+ * A task of a capacity provider that scales waits as PROVISIONING when there is no room.
  */
 import type { Context } from '../context.js';
-import { explainPlacement, type Explanation } from '../placement/explanation.js';
-import { place, type Rejection, type Requirement } from '../placement/place.js';
+import { settingsOf } from '../capacity/provider.js';
+import { nextProvider } from '../capacity/strategy.js';
+import type { Explanation } from '../placement/explanation.js';
+import type { Rejection, Requirement } from '../placement/place.js';
 import { noteAttempt } from '../placement/unplaced.js';
-import { instanceSnapshot, portKeys, type Snapshot } from '../placement/snapshot.js';
 import type {
+  CapacityProviderStrategyItem,
   ClusterState,
-  ContainerState,
-  InstanceState,
   LoadBalancer,
   NetworkConfiguration,
   PlacementConstraintState,
@@ -20,8 +21,10 @@ import type {
   TaskState,
 } from '../state/model.js';
 import type { TaskOverrideInput } from '../api/task-definition-input.js';
-import { containerSize, overrideOf, taskNeeds } from './sizes.js';
-import { createTask } from './task-changes.js';
+import { findPlace, seenPlace, type PlaceOutcome } from './find-place.js';
+import { newTask, placedOn } from './new-task.js';
+import { taskNeeds } from './sizes.js';
+import { claimPlace, createWaitingTask } from './task-changes.js';
 
 export interface LaunchRequest {
   readonly cluster: ClusterState;
@@ -33,6 +36,11 @@ export interface LaunchRequest {
   readonly strategies: readonly PlacementStrategyState[];
   /** Only these instances. */
   readonly only?: ReadonlySet<string>;
+  /** Which capacity providers share the tasks, and how many of the same kind each has already. */
+  readonly capacity?: {
+    readonly strategy: readonly CapacityProviderStrategyItem[];
+    readonly counts: ReadonlyMap<string, number>;
+  };
   readonly tags: readonly Tag[];
   readonly enableExecuteCommand: boolean;
   /** Of awsvpc tasks. */
@@ -52,11 +60,12 @@ export interface LaunchResult {
   readonly unplaced: readonly (readonly Rejection[])[];
   /** The same with the smallest fix, of the first of them. */
   readonly explanation?: Explanation;
+  /** Tasks that were not even made, since so many of the cluster wait for capacity already. */
+  readonly tooManyWaiting: number;
 }
 
-const TRIES = 20;
-const FORGET_AFTER = 3;
-const NO_PORTS: ReadonlySet<string> = new Set();
+/** Tasks of a cluster that may be PROVISIONING at once. */
+export const MOST_WAITING = 300;
 
 /** @param start told of every new task once its record stands */
 export function launchTasks(
@@ -67,11 +76,17 @@ export function launchTasks(
   return context.mutex.run('placement', async () => {
     const tasks: TaskState[] = [];
     const unplaced: (readonly Rejection[])[] = [];
+    const counts = new Map(request.capacity?.counts);
+    let tooManyWaiting = 0;
     let explanation: Explanation | undefined;
     for (const id of request.taskIds) {
+      const provider = request.capacity && nextProvider(request.capacity.strategy, counts);
       const existing = await context.state.task(request.cluster.name, id);
-      const outcome = existing ?? (await launchOne(context, request, id, start));
-      if ('id' in outcome) tasks.push(outcome);
+      const outcome = existing ? { placed: existing } : await launchOne(context, request, id, provider, start);
+      if ('placed' in outcome) {
+        tasks.push(outcome.placed);
+        if (provider !== undefined) counts.set(provider, (counts.get(provider) ?? 0) + 1);
+      } else if ('tooManyWaiting' in outcome) tooManyWaiting += 1;
       else {
         unplaced.push(outcome.rejections);
         explanation ??= outcome.explanation;
@@ -87,7 +102,7 @@ export function launchTasks(
         atMs: context.deps.clock.nowMs(),
       });
     }
-    return { tasks, unplaced, ...(explanation === undefined ? {} : { explanation }) };
+    return { tasks, unplaced, tooManyWaiting, ...(explanation === undefined ? {} : { explanation }) };
   });
 }
 
@@ -95,115 +110,48 @@ async function launchOne(
   context: Context,
   request: LaunchRequest,
   id: string,
+  provider: string | undefined,
   start: (task: TaskState) => void,
-): Promise<TaskState | { readonly rejections: readonly Rejection[]; readonly explanation?: Explanation }> {
+): Promise<PlaceOutcome<TaskState> | { readonly tooManyWaiting: true }> {
   const requirement: Requirement = {
     needs: taskNeeds(request.definition.definition, request.overrides),
     constraints: [...request.definition.definition.placementConstraints, ...request.constraints],
     strategies: request.strategies,
     group: request.group,
     ...(request.only === undefined ? {} : { only: request.only }),
+    ...(provider === undefined ? {} : { provider }),
   };
-  let rejections: readonly Rejection[] = [];
-  for (let attempt = 0; attempt < TRIES; attempt += 1) {
-    // What is in memory follows every write of this engine; if it is not to be trusted, the records are read anew.
-    if (attempt >= FORGET_AFTER) context.state.live.forget(request.cluster.name);
-    const live = await context.state.live.of(request.cluster.name);
-    const chosen = live.index.choose(requirement, await hostPortsFor(context, requirement), context.options.random);
-    if (chosen === undefined) {
-      const snapshot = await readSnapshot(context, request.cluster.name);
-      const placement = place(snapshot, requirement, context.options.random);
-      if (placement.placed) continue;
-      const explanation = explainPlacement(snapshot, requirement, placement.rejections);
-      return { rejections: placement.rejections, explanation };
-    }
-    const instance = live.instances.get(chosen.id);
-    if (instance === undefined) continue;
-    const task = newTask(context, request, requirement, instance, id);
-    if (await createTask(context, task, instance.version)) {
-      start(task);
-      return task;
-    }
-    rejections = [{ instanceId: instance.id, instanceArn: instance.arn, findings: [{ reason: 'AGENT' }] }];
+  const task = newTask(context, request, requirement, id, provider);
+  const cluster = request.cluster.name;
+  const scaling = provider !== undefined && (await scales(context, provider));
+  // Who waits for capacity anyway is looked at again by its loop: the records need not be read for it.
+  if (scaling && (await seenPlace(context, cluster, requirement)) === undefined) {
+    return wait(context, cluster, task, start);
   }
-  return { rejections };
+  const outcome = await findPlace(context, cluster, requirement, async (instance) => {
+    const placed = placedOn(task, instance);
+    return (await claimPlace(context, placed, instance.version)) ? placed : undefined;
+  });
+  if ('placed' in outcome) {
+    start(outcome.placed);
+    return outcome;
+  }
+  return scaling ? wait(context, cluster, task, start) : outcome;
 }
 
-/** The cluster as the records have it now. */
-async function readSnapshot(context: Context, cluster: string): Promise<Snapshot> {
-  const [instances, tasks] = [await context.state.instances.all(cluster), await context.state.tasks.all(cluster)];
-  const byInstance = new Map<string, TaskState[]>();
-  for (const task of tasks) byInstance.set(task.instanceId, [...(byInstance.get(task.instanceId) ?? []), task]);
-  const live = instances.filter((instance) => instance.status !== 'INACTIVE');
-  return {
-    instances: live.map((instance) => instanceSnapshot(instance, byInstance.get(instance.id) ?? [])),
-    hostPorts: new Set(await takenHostPorts(context)),
-  };
-}
-
-/** Those that are taken on the machine all instances share, where the task asks for any. */
-async function hostPortsFor(context: Context, { needs }: Requirement): Promise<ReadonlySet<string>> {
-  if (context.options.hostPortScope === 'instance' || portKeys(needs).length === 0) return NO_PORTS;
-  const { state } = context;
-  const clusters = await state.clusters.all('');
-  const live = await Promise.all(clusters.map(({ name }) => state.live.of(name)));
-  return new Set(live.flatMap(({ hostPorts }) => [...hostPorts.keys()]));
-}
-
-async function takenHostPorts(context: Context): Promise<readonly string[]> {
-  if (context.options.hostPortScope === 'instance') return [];
-  const clusters = await context.state.clusters.all('');
-  const tasks = await Promise.all(clusters.map((cluster) => context.state.tasks.all(cluster.name)));
-  return tasks.flat().flatMap((task) => portKeys(task.reserved));
-}
-
-function newTask(
+async function wait(
   context: Context,
-  request: LaunchRequest,
-  requirement: Requirement,
-  instance: InstanceState,
-  id: string,
-): TaskState {
-  const { arns, deps } = context;
-  const { cluster, definition, service } = request;
-  const zone = instance.attributes.find((attribute) => attribute.name === 'ecs.availability-zone')?.value;
-  return {
-    id,
-    arn: arns.task(cluster.name, id),
-    clusterName: cluster.name,
-    clusterArn: cluster.arn,
-    instanceId: instance.id,
-    instanceArn: instance.arn,
-    ...(zone === undefined ? {} : { availabilityZone: zone }),
-    taskDefinitionArn: definition.arn,
-    family: definition.family,
-    revision: definition.revision,
-    group: request.group,
-    ...(request.startedBy === undefined ? {} : { startedBy: request.startedBy }),
-    ...(service === undefined ? {} : { serviceName: service.name, deploymentId: service.deploymentId }),
-    version: 1,
-    desiredStatus: 'RUNNING',
-    lastStatus: 'PENDING',
-    containers: definition.definition.containerDefinitions.map((container): ContainerState => ({
-      arn: arns.container(cluster.name, id, deps.ids.hex(16)),
-      name: container.name ?? '',
-      image: container.image ?? '',
-      essential: container.essential,
-      hasHealthCheck: container.healthCheck !== undefined && container.healthCheck.command[0] !== 'NONE',
-      ...containerSize(container, overrideOf(request.overrides, container.name ?? '')),
-      lastStatus: 'PENDING',
-      healthStatus: 'UNKNOWN',
-      networkBindings: [],
-    })),
-    overrides: request.overrides,
-    cpu: requirement.needs.cpu,
-    memoryMiB: requirement.needs.memoryMiB,
-    reserved: requirement.needs,
-    loadBalancers: service?.loadBalancers ?? [],
-    targets: [],
-    enableExecuteCommand: request.enableExecuteCommand,
-    ...(request.networkConfiguration === undefined ? {} : { networkConfiguration: request.networkConfiguration }),
-    tags: request.tags,
-    createdAtMs: deps.clock.nowMs(),
-  };
+  cluster: string,
+  task: TaskState,
+  start: (task: TaskState) => void,
+): Promise<PlaceOutcome<TaskState> | { readonly tooManyWaiting: true }> {
+  if ((await context.state.live.of(cluster)).waitingCount >= MOST_WAITING) return { tooManyWaiting: true };
+  // Of its id there may be one by now: that is the task then.
+  if (await createWaitingTask(context, task)) start(task);
+  return { placed: (await context.state.task(cluster, task.id)) ?? task };
+}
+
+async function scales(context: Context, provider: string): Promise<boolean> {
+  const known = await context.state.providers.get('', provider);
+  return known !== undefined && settingsOf(known).managedScaling.status === 'ENABLED';
 }

@@ -5,12 +5,14 @@
  */
 import type { AgentEvent } from '../agent/types.js';
 import type { Context } from '../context.js';
-import type { RegisteredTarget, StopCode, TaskState } from '../state/model.js';
+import type { StopCode, TaskDefinitionState, TaskState } from '../state/model.js';
 import { applyContainerEvent, applyHealth, finished, onTheWayDown } from './agent-events.js';
+import { seenPlace } from './find-place.js';
 import { launchTasks, type LaunchRequest, type LaunchResult } from './launch.js';
+import { placedOn, requirementOf } from './new-task.js';
 import { taskPayload } from './payload.js';
-import { changeTask, finishTask, type Accompany } from './task-changes.js';
-import { targetsOf } from './targets.js';
+import { changeTask, claimPlace, finishTask, hasPlace, type Accompany } from './task-changes.js';
+import { deregisterTargets, registerTargets, targetsOf } from './targets.js';
 
 export interface StopRequest {
   readonly stopCode: Extract<StopCode, 'UserInitiated' | 'ServiceSchedulerInitiated' | 'TerminationNotice'>;
@@ -62,12 +64,37 @@ export class TaskLifecycle {
 
   /** Places and starts tasks, see `launchTasks`. */
   launch(request: LaunchRequest): Promise<LaunchResult> {
-    return launchTasks(this.context, request, (task) => {
-      // Known before the agent is told, so that no event of it is lost.
-      this.#clusterOf.set(task.id, task.clusterName);
-      this.context.deps.agent.run(taskPayload(task, request.definition.definition));
-      this.#tell(task);
+    return launchTasks(this.context, request, (task) => this.#start(task, request.definition));
+  }
+
+  /**
+   * Gives a task that waits for capacity its place, if there is one now.
+   * @returns false when it waits on
+   */
+  async place(waiting: TaskState): Promise<boolean> {
+    const { state } = this.context;
+    const definition = await state.taskDefinition(waiting.family, waiting.revision);
+    if (definition === undefined) return false;
+    const instance = await seenPlace(this.context, waiting.clusterName, requirementOf(waiting));
+    if (instance === undefined) return false;
+    // With the mutex of its changes: a stop that comes now finds it started.
+    return this.context.mutex.run(`task:${waiting.id}`, async () => {
+      const stored = await state.tasks.stored(waiting.clusterName, waiting.id);
+      if (stored?.value.lastStatus !== 'PROVISIONING' || stored.value.desiredStatus !== 'RUNNING') return false;
+      const now = stored.value;
+      const connectedAtMs = this.context.deps.clock.nowMs();
+      const placed = { ...placedOn(now, instance), version: now.version + 1, connectedAtMs };
+      if (!(await claimPlace(this.context, placed, instance.version, stored.version))) return false;
+      this.#start(placed, definition);
+      return true;
     });
+  }
+
+  #start(task: TaskState, definition: TaskDefinitionState): void {
+    // Known before the agent is told, so that no event of it is lost.
+    this.#clusterOf.set(task.id, task.clusterName);
+    if (hasPlace(task)) this.context.deps.agent.run(taskPayload(task, definition.definition));
+    this.#tell(task);
   }
 
   /** Asks a task to end: targets are drained before the first signal. Idempotent. */
@@ -85,9 +112,24 @@ export class TaskLifecycle {
       };
     });
     if (change === undefined) return undefined;
-    this.#stopOnAgent(change.after);
+    if (hasPlace(change.after)) this.#stopOnAgent(change.after);
     this.#tell(change.after);
+    if (!hasPlace(change.after)) await this.#endUnplaced(change.after);
     return change.after;
+  }
+
+  /** The end of a task that no agent knows. */
+  async #endUnplaced(task: TaskState): Promise<void> {
+    const timeMs = this.context.deps.clock.nowMs();
+    const { stopCode } = task;
+    const event = {
+      type: 'task-stopped',
+      taskId: task.id,
+      timeMs,
+      stopCode: stopCode === 'ServiceSchedulerInitiated' ? stopCode : 'UserInitiated',
+      reason: task.stoppedReason ?? '',
+    } as const;
+    await this.#apply(task.clusterName, event);
   }
 
   /** Ends every task without touching what services want, and waits until they have ended. */
@@ -112,11 +154,15 @@ export class TaskLifecycle {
       deps.logger.error('a task has lost its definition', { taskId: task.id, family: task.family });
       return;
     }
+    if (!hasPlace(task)) {
+      if (task.desiredStatus === 'STOPPED') await this.#endUnplaced(task);
+      return;
+    }
     deps.agent.run(taskPayload(task, definition.definition));
     if (task.desiredStatus === 'STOPPED') this.#stopOnAgent(task);
     else if (task.lastStatus === 'ACTIVATING') void this.#onTheSide(this.#activate(task));
     // The load balancer may have started afresh as well.
-    else if (task.targets.length > 0) void this.#onTheSide(this.#register(task));
+    else if (task.targets.length > 0) void this.#onTheSide(registerTargets(this.context, task));
   }
 
   async #handle(event: AgentEvent): Promise<void> {
@@ -144,7 +190,7 @@ export class TaskLifecycle {
         this.#clusterOf.delete(event.taskId);
         if (task === undefined) return;
         // Its containers are gone: nothing to wait for.
-        void this.#onTheSide(this.#deregister(task.targets));
+        void this.#onTheSide(deregisterTargets(this.context, task.targets));
         this.#tell(task);
       }
     }
@@ -188,7 +234,7 @@ export class TaskLifecycle {
     );
     if (stored?.after.lastStatus !== 'ACTIVATING' || stored.after.desiredStatus !== 'RUNNING') return;
     try {
-      await this.#register(stored.after);
+      await registerTargets(this.context, stored.after);
     } catch (error) {
       deps.logger.error('targets could not be registered', { taskId: task.id, error: String(error) });
       await this.stop(task.clusterName, task.id, {
@@ -202,7 +248,7 @@ export class TaskLifecycle {
         ? { ...now, lastStatus: 'RUNNING', startedAtMs: deps.clock.nowMs() }
         : undefined,
     );
-    if (result?.after.lastStatus !== 'RUNNING') await this.#deregister(targets);
+    if (result?.after.lastStatus !== 'RUNNING') await deregisterTargets(this.context, targets);
     if (result !== undefined) this.#tell(result.after);
   }
 
@@ -217,30 +263,11 @@ export class TaskLifecycle {
 
   /** DEACTIVATING: out of the target groups, requests under way ended, then STOPPING. */
   async #drain(task: TaskState): Promise<void> {
-    await this.#deregister(task.targets);
+    await deregisterTargets(this.context, task.targets);
     const result = await changeTask(this.context, task.clusterName, task.id, (now) =>
       now.lastStatus === 'DEACTIVATING' ? { ...now, lastStatus: 'STOPPING' } : undefined,
     );
     if (result !== undefined) this.#tell(result.after);
-  }
-
-  async #register(task: TaskState): Promise<void> {
-    for (const { targetGroupArn, host, port } of task.targets) {
-      await this.context.deps.targetGroups?.register(targetGroupArn, { host, port });
-    }
-  }
-
-  async #deregister(targets: readonly RegisteredTarget[]): Promise<void> {
-    const results = await Promise.allSettled(
-      targets.map(async ({ targetGroupArn, host, port }) => {
-        await this.context.deps.targetGroups?.deregister(targetGroupArn, { host, port });
-      }),
-    );
-    for (const result of results) {
-      if (result.status === 'rejected') {
-        this.context.deps.logger.warn('a target could not be deregistered', { error: String(result.reason) });
-      }
-    }
   }
 
   #tell(task: TaskState): void {

@@ -3,12 +3,13 @@ import type { ContainerDefinitionInput } from '../api/container-definition-input
 import type { TaskDefinitionInput } from '../api/task-definition-input.js';
 import type { ContainerPayload, TaskPayload, VolumePayload } from '../agent/types.js';
 import type { TaskState } from '../state/model.js';
+import type { PlacedTask } from './task-changes.js';
 import { containerSize, overrideOf } from './sizes.js';
 
 const MIB = 1024 * 1024;
 const DEFAULT_RESTART_SECONDS = 300;
 
-export function taskPayload(task: TaskState, definition: TaskDefinitionInput): TaskPayload {
+export function taskPayload(task: PlacedTask, definition: TaskDefinitionInput): TaskPayload {
   const networkMode = definition.networkMode ?? 'bridge';
   return {
     taskId: task.id,

@@ -11,11 +11,19 @@ import { adjusted, portKeys } from '../placement/snapshot.js';
 import type { InstanceState, TaskState } from '../state/model.js';
 import { transactUntilWon } from '../state/table.js';
 
+/** A task that has its place. */
+export type PlacedTask = TaskState & { readonly instanceId: string };
+
+export function hasPlace(task: TaskState): task is PlacedTask {
+  return task.instanceId !== undefined;
+}
+
 /**
  * @param seen the version of the instance that placement saw
- * @returns false when the instance changed since, a port was taken, or the task exists: look again and retry
+ * @param waiting the version of the record of a task that has waited for this place; a new task when absent
+ * @returns false when the instance changed since, a port was taken, or the task is not as expected: look again and retry
  */
-export async function createTask(context: Context, task: TaskState, seen: number): Promise<boolean> {
+export async function claimPlace(context: Context, task: PlacedTask, seen: number, waiting?: number): Promise<boolean> {
   const { state } = context;
   const stored = await state.instances.stored(task.clusterName, task.instanceId);
   if (stored?.value.status !== 'ACTIVE' || stored.value.version !== seen || !fits(stored.value, task)) return false;
@@ -27,7 +35,12 @@ export async function createTask(context: Context, task: TaskState, seen: number
       value: instance,
       expect: { version: stored.version },
     },
-    { op: 'put', key: state.tasks.key(task.clusterName, task.id), value: task, expect: 'absent' },
+    {
+      op: 'put',
+      key: state.tasks.key(task.clusterName, task.id),
+      value: task,
+      expect: waiting === undefined ? 'absent' : { version: waiting },
+    },
     { op: 'check', key: state.stoppedTasks.key(task.clusterName, task.id), expect: 'absent' },
     ...hostPortKeys(context, task).map((key): RecordWrite => ({
       op: 'put',
@@ -40,6 +53,17 @@ export async function createTask(context: Context, task: TaskState, seen: number
   emitTaskEvent(context, task);
   emitInstanceEvent(context, instance);
   return true;
+}
+
+/** A task that waits for capacity. @returns false when there is one of its id already */
+export async function createWaitingTask(context: Context, task: TaskState): Promise<boolean> {
+  const { state } = context;
+  const outcome = await state.records.transact([
+    { op: 'put', key: state.tasks.key(task.clusterName, task.id), value: task, expect: 'absent' },
+    { op: 'check', key: state.stoppedTasks.key(task.clusterName, task.id), expect: 'absent' },
+  ]);
+  if (outcome.outcome === 'written') emitTaskEvent(context, task);
+  return outcome.outcome === 'written';
 }
 
 /**
@@ -89,7 +113,8 @@ export function finishTask(
       const stored = await state.tasks.stored(cluster, id);
       if (stored === undefined) return undefined;
       const task: TaskState = { ...change(stored.value), version: stored.value.version + 1 };
-      const instance = await state.instances.stored(cluster, task.instanceId);
+      const { instanceId } = task;
+      const instance = instanceId === undefined ? undefined : await state.instances.stored(cluster, instanceId);
       const after = instance && claimed(instance.value, task, 1);
       const writes: RecordWrite[] = [
         { op: 'delete', key: state.tasks.key(cluster, id), expect: { version: stored.version } },
@@ -104,7 +129,7 @@ export function finishTask(
       if (instance !== undefined && after !== undefined) {
         writes.push({
           op: 'put',
-          key: state.instances.key(cluster, task.instanceId),
+          key: state.instances.key(cluster, instance.value.id),
           value: after,
           expect: { version: instance.version },
           ...(instance.expiresAtMs === undefined ? {} : { expiresAtMs: instance.expiresAtMs }),
@@ -139,7 +164,8 @@ function claimed(instance: InstanceState, task: TaskState, sign: 1 | -1): Instan
 }
 
 function hostPortKeys(context: Context, task: TaskState): { partition: string; sort: string }[] {
-  if (context.options.hostPortScope === 'instance') return [];
+  // A task without a place holds none.
+  if (context.options.hostPortScope === 'instance' || task.instanceId === undefined) return [];
   return portKeys(task.reserved).map((key) => context.state.hostPorts.key('', key));
 }
 
@@ -148,7 +174,7 @@ function withoutHealth(value: object): object {
   return Object.fromEntries(Object.entries(value).filter(([name]) => name !== 'healthStatus'));
 }
 
-function emitTaskEvent(context: Context, task: TaskState): void {
+export function emitTaskEvent(context: Context, task: TaskState): void {
   const detail = withIsoTimes(withoutHealth(taskView(task)));
   context.events.emit('ECS Task State Change', [task.arn], {
     ...detail,

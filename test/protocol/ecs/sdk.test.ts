@@ -285,7 +285,7 @@ describe('the SDK', () => {
     await expect(client.send(new DeleteClusterCommand({ cluster: 'main' }))).rejects.toMatchObject({
       name: 'ClusterContainsContainerInstancesException',
     });
-    const token = { cluster: 'main', taskDefinition: 'web', clientToken: 'same' };
+    const token = { cluster: 'main', taskDefinition: 'web', launchType: 'EC2', clientToken: 'same' } as const;
     const { tasks } = await client.send(new RunTaskCommand(token));
     const clash = client.send(new RunTaskCommand({ ...token, count: 2 }));
     await expect(clash).rejects.toThrow(ConflictException);

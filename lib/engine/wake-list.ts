@@ -1,8 +1,8 @@
 /**
- * Which services want a look, and when. A key is worked on by one round at a time; a wake during its round makes one
+ * Which services, or clusters, want a look, and when. A key is worked on by one round at a time; a wake during its round makes one
  * more round. Timers come from the clock, one per key.
  */
-import type { Clock, Logger } from '../../store/index.js';
+import type { Clock, Logger } from '../store/index.js';
 
 interface Entry {
   due: boolean;
@@ -61,7 +61,7 @@ export class WakeList {
         nextMs = await this.round(key);
         if (nextMs !== undefined && nextMs <= this.deps.clock.nowMs()) entry.due = true;
       } catch (error) {
-        this.deps.logger.error('a service could not be looked after', { service: key, error: String(error) });
+        this.deps.logger.error('a round could not be done', { key, error: String(error) });
         nextMs = this.deps.clock.nowMs() + RETRY_MS;
       }
     }
