@@ -52,15 +52,27 @@ export class EcrMirror {
    * @throws AppError IMAGE_MIRROR_UNFINISHED, which is retryable, and what ECR refuses with
    */
   async nameImage(repository: string, digest: Digest): Promise<string> {
+    return this.copyTo(`${this.options.prefix}/${repository}`, repository, digest, { create: true });
+  }
+
+  /**
+   * The same for a repository of ECR by its name.
+   * @param options.create whether it may have to be made; otherwise it is somebody else's, and there
+   */
+  async copyTo(
+    remote: string,
+    repository: string,
+    digest: Digest,
+    options: { readonly create: boolean } = { create: false },
+  ): Promise<string> {
     const login = await this.signIn();
-    const remote = `${this.options.prefix}/${repository}`;
     const client = new RegistryClient(this.deps, {
       registry: login.host,
       insecure: login.isInsecure,
       credentials: { username: 'AWS', password: login.password },
     });
     if ((await client.headManifest(remote, digest)) === undefined) {
-      await this.createRepository(remote);
+      if (options.create) await this.createRepository(remote);
       await this.copy(client, repository, digest, remote);
     }
     return `${login.host}/${remote}@${digest}`;

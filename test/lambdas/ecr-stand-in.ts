@@ -22,6 +22,15 @@ export async function startEcrStandIn(): Promise<EcrStandIn> {
       return { status: 200, body: JSON.stringify({ authorizationData: [data] }) };
     }
     const name = String(input['repositoryName']);
+    if (operation === 'BatchDeleteImage') {
+      if (!repositories.has(name)) return jsonFailure(400, 'RepositoryNotFoundException', `${name} does not exist`);
+      const [{ imageDigest = '' } = {}] = input['imageIds'] as { imageDigest?: string }[];
+      const headers = { authorization: `Bearer ${registry.tokens.admin}` };
+      const url = `${registry.url}/v2/${name}/manifests/${imageDigest}`;
+      const { ok } = await fetch(url, { method: 'DELETE', headers });
+      const failures = ok ? [] : [{ imageId: { imageDigest }, failureCode: 'ImageNotFound' }];
+      return { status: 200, body: JSON.stringify({ imageIds: ok ? [{ imageDigest }] : [], failures }) };
+    }
     if (operation !== 'CreateRepository') return jsonFailure(400, 'UnknownOperationException', operation);
     if (repositories.has(name)) return jsonFailure(400, 'RepositoryAlreadyExistsException', `${name} exists`);
     repositories.add(name);

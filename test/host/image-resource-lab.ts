@@ -1,0 +1,132 @@
+/**
+ * What the image-resource function works with in an account: the adapters of AWS over fakes of S3, DynamoDB and SQS, a
+ * stand-in for ECR, and the real builder taking messages from the queue. Assets lie in a bucket of their own.
+ */
+import { mkdtemp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
+import { ECRClient } from '@aws-sdk/client-ecr';
+import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { CreateQueueCommand } from '@aws-sdk/client-sqs';
+import { BuildService } from '../../lib/build/index.js';
+import { AwsBuilder } from '../../lib/host/aws-builder.js';
+import { ImageResource } from '../../lib/host/aws-image-resource.js';
+import type { BegunImage, ImageProgress } from '../../lib/host/aws-image-resource.js';
+import type { ImageEvent } from '../../lib/host/aws-image-request.js';
+import { EcrMirror } from '../../lib/host/aws-mirror.js';
+import { openContextFolder } from '../../lib/layers/context-folder-fs.js';
+import { writeContextTar } from '../../lib/layers/context-tar-fs.js';
+import { Registry } from '../../lib/registry/index.js';
+import { S3BlobStore } from '../../lib/store/blob-store-s3.js';
+import { s3Client } from '../../lib/store/bucket-s3.js';
+import { systemClock } from '../../lib/store/clock-system.js';
+import { systemIds } from '../../lib/store/ids-system.js';
+import { ContentStore, type QueueMessage, silentLogger } from '../../lib/store/index.js';
+import { sqsClient, SqsQueue } from '../../lib/store/queue-sqs.js';
+import { dynamoDbClient, DynamoDbRecordStore } from '../../lib/store/record-store-dynamodb.js';
+import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { startDynamoDbFake } from '../fakes/dynamodb/index.js';
+import { fakeCredentials, startS3Fake } from '../fakes/s3/index.js';
+import { startSqsFake } from '../fakes/sqs/index.js';
+import { type EcrStandIn, startEcrStandIn } from '../lambdas/ecr-stand-in.js';
+
+export interface ImageResourceLab {
+  readonly resource: ImageResource;
+  readonly registry: Registry;
+  readonly builds: BuildService;
+  readonly ecr: EcrStandIn;
+  /** Puts a folder of these files among the assets. @returns the key */
+  asset(files: Readonly<Record<string, string>>): Promise<string>;
+  /** Hands every message that waits to the builder function's code. @returns how many there were */
+  build(): Promise<number>;
+  /** One life of the resource in CloudFormation, from event to answer, with the builder at work. */
+  run(event: ImageEvent): Promise<{ readonly begun: BegunImage; readonly progress: ImageProgress }>;
+  close(): Promise<void>;
+}
+
+const common = { region: 'eu-central-1', credentials: fakeCredentials };
+
+export async function openImageResourceLab(): Promise<ImageResourceLab> {
+  const [s3Fake, dynamoDb, sqs, ecr] = await Promise.all([
+    startS3Fake(),
+    startDynamoDbFake(),
+    startSqsFake(),
+    startEcrStandIn(),
+  ]);
+  const s3 = s3Client({ ...common, endpoint: s3Fake.endpoint, forcePathStyle: true });
+  for (const Bucket of ['blobs', 'assets']) await s3.send(new CreateBucketCommand({ Bucket }));
+  const tables = dynamoDbClient({ ...common, endpoint: dynamoDb.endpoint });
+  await makeTable(tables);
+  const queues = sqsClient({ ...common, endpoint: sqs.endpoint });
+  const { QueueUrl: queueUrl = '' } = await queues.send(new CreateQueueCommand({ QueueName: 'builds' }));
+  const ecrClient = new ECRClient({ ...common, endpoint: ecr.endpoint });
+
+  const parts = { clock: systemClock, ids: systemIds, logger: silentLogger };
+  const records = new DynamoDbRecordStore({ client: tables, ...parts }, { table: 'records' });
+  const content = new ContentStore(
+    new S3BlobStore({ client: s3, records, ...parts }, { bucket: 'blobs' }),
+    records,
+    systemClock,
+  );
+  const secrets = new RecordsSecretStore(records, { key: Buffer.alloc(32, 5) });
+  const store = { ...parts, records, content, secrets };
+  const registry = new Registry(store);
+  const queue = new SqsQueue({ ...store, client: queues }, { queueUrl });
+  const builds = new BuildService({ ...store, queue });
+  const mirror = new EcrMirror({ ...store, ecr: ecrClient, images: registry }, { prefix: '', budgetMs: 60_000 });
+  const resource = new ImageResource({ ...store, registry, builds, mirror, ecr: ecrClient, s3 });
+  const builder = new AwsBuilder({ store, registry, queue }, { platform: 'linux/arm64', dockerHub: 'no' });
+  const work = await mkdtemp(join(tmpdir(), 'wharf-image-resource-'));
+  let made = 0;
+
+  const build = async (): Promise<number> => {
+    const messages: readonly QueueMessage[] = await queue.receive({ max: 10, visibilitySeconds: 60 });
+    for (const message of messages) {
+      if (await builder.handle(message, 600_000)) await queue.acknowledge(message.receipt);
+    }
+    return messages.length;
+  };
+  return {
+    resource,
+    registry,
+    builds,
+    ecr,
+    build,
+    async asset(files) {
+      const folder = join(work, String(made++));
+      for (const [path, text] of Object.entries(files)) {
+        await mkdir(dirname(join(folder, path)), { recursive: true });
+        await writeFile(join(folder, path), text);
+      }
+      const hash = writeContextTar(openContextFolder(work, folder).members, `${folder}.tar`);
+      const Key = `${hash}.tar`;
+      await s3.send(new PutObjectCommand({ Bucket: 'assets', Key, Body: await readFile(`${folder}.tar`) }));
+      return Key;
+    },
+    async run(event) {
+      const begun = await resource.onEvent(event);
+      await build();
+      return { begun, progress: await resource.isComplete({ ...event, ...begun }) };
+    },
+    async close() {
+      for (const client of [s3, tables, queues, ecrClient]) client.destroy();
+      await Promise.all([s3Fake, dynamoDb, sqs, ecr].map((part) => part.close()));
+      await rm(work, { recursive: true, force: true });
+    },
+  };
+}
+
+async function makeTable(client: ReturnType<typeof dynamoDbClient>): Promise<void> {
+  await client.send(
+    new CreateTableCommand({
+      TableName: 'records',
+      BillingMode: 'PAY_PER_REQUEST',
+      AttributeDefinitions: ['pk', 'sk'].map((AttributeName) => ({ AttributeName, AttributeType: 'S' })),
+      KeySchema: [
+        { AttributeName: 'pk', KeyType: 'HASH' },
+        { AttributeName: 'sk', KeyType: 'RANGE' },
+      ],
+    }),
+  );
+}
