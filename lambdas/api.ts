@@ -11,12 +11,15 @@ import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS, 'adminTokenArn', 'buildQueueUrl');
 const store = await openAwsStore(config);
-const { apiTokens: tokens } = await openAwsTokens(store, config);
-const images = openAwsRegistry(store);
+const { apiTokens: tokens, robots, identities } = await openAwsTokens(store, config);
+const registry = openAwsRegistry(store);
 const client = sqsClient({ region: config.region });
 const queue = new SqsQueue({ ...store, client }, { queueUrl: config.buildQueueUrl });
 const builds = new BuildService({ ...store, queue });
 // The gateway waits 30 seconds; a copy that takes longer is finished by the reconciler.
-const platform = openAwsPlatform(store, images, config, { mirrorMs: 20_000 });
+const platform = openAwsPlatform(store, registry, config, { mirrorMs: 20_000 });
 
-export const handler = httpHandler(createApiApp({ ...store, platform, builds, images, tokens }, { version: VERSION }));
+const access = { registry, identities, tokens, robots };
+const app = createApiApp({ ...store, ...access, platform, builds, images: registry }, { version: VERSION });
+
+export const handler = httpHandler(app);

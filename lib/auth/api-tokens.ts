@@ -3,10 +3,10 @@
  * SHA-256 is stored (`TOKEN#<hash>`), which is enough because a token carries 192 random bits. A second record
  * (`TOKENS` / id) in the same transaction makes tokens listable and revocable without knowing them.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { AppError } from '../errors/index.js';
 import type { Clock, Ids, RecordKey, RecordStore } from '../store/index.js';
-import type { Principal, Role } from './principal.js';
+import type { Account, Role } from './principal.js';
+import { hashOf, sameText } from './secret-text.js';
 
 /** What may be known of a token after it was made. */
 export interface ApiTokenInfo {
@@ -87,7 +87,7 @@ export class ApiTokens {
   }
 
   /** Who shows this token; undefined when it is unknown, revoked or expired. */
-  async verify(token: string): Promise<Principal | undefined> {
+  async verify(token: string): Promise<Account | undefined> {
     if (token === '' || token.length > LONGEST_TOKEN) return undefined;
     const hash = hashOf(token);
     const record = (await this.deps.records.get<TokenRecord>(tokenKey(hash)))?.value;
@@ -137,18 +137,7 @@ function tokenKey(hash: string): RecordKey {
   return { partition: `TOKEN#${hash}`, sort: '-' };
 }
 
-function hashOf(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
-}
-
 function infoOf(record: TokenRecord): ApiTokenInfo {
   const { hash: _, ...info } = record;
   return info;
-}
-
-/** Equal without telling by time how much was equal. */
-export function sameText(a: string, b: string): boolean {
-  const left = Buffer.from(a);
-  const right = Buffer.from(b);
-  return left.length === right.length && timingSafeEqual(left, right);
 }

@@ -2,7 +2,8 @@
  * The one authorisation function. Registry, API and ECS endpoint all ask here, with the parsed object that will be
  * acted on; nothing else in the house decides who may do what. Pure: same question, same answer.
  */
-import type { Principal, Role } from './principal.js';
+import type { GrantHolder, Principal, Role } from './principal.js';
+import { matchesRepository } from './repository-pattern.js';
 
 /** Ordered by right: registry actions first, then the API's. */
 export type Action = 'pull' | 'push' | 'delete' | 'catalog' | 'read' | 'deploy' | 'administer';
@@ -20,7 +21,7 @@ export type Resource =
   | { readonly kind: 'api' };
 
 /** What each role may do, by kind of resource. */
-const GRANTS: Readonly<Record<Role, Readonly<Record<Resource['kind'], readonly Action[]>>>> = {
+const ROLE_RIGHTS: Readonly<Record<Role, Readonly<Record<Resource['kind'], readonly Action[]>>>> = {
   admin: {
     repository: ['pull', 'push', 'delete'],
     catalog: ['catalog'],
@@ -45,5 +46,19 @@ const GRANTS: Readonly<Record<Role, Readonly<Record<Resource['kind'], readonly A
 export function authorize(principal: Principal | undefined, action: Action, resource: Resource): boolean {
   if (resource.kind === 'repository' && resource.isPublic === true && action === 'pull') return true;
   if (principal === undefined) return false;
-  return GRANTS[principal.role][resource.kind].includes(action);
+  if ('grants' in principal) return isGranted(principal, action, resource);
+  return ROLE_RIGHTS[principal.role][resource.kind].includes(action);
+}
+
+/** Grants reach repositories only. To list them all takes the right to pull them all, or to have been told so. */
+function isGranted({ grants, mayList }: GrantHolder, action: Action, resource: Resource): boolean {
+  if (resource.kind === 'api') return false;
+  if (resource.kind === 'catalog') {
+    if (action !== 'catalog') return false;
+    return mayList ?? grants.some(({ repositories, actions }) => repositories === '*' && actions.includes('pull'));
+  }
+  return grants.some(
+    ({ repositories, actions }) =>
+      (actions as readonly Action[]).includes(action) && matchesRepository(repositories, resource.name),
+  );
 }

@@ -1,7 +1,11 @@
-export { ApiTokens, sameText, type ApiTokenInfo, type ApiTokensDeps, type CreatedApiToken } from './api-tokens.js';
+export { ApiTokens, type ApiTokenInfo, type ApiTokensDeps, type CreatedApiToken } from './api-tokens.js';
 export * from './authorize.js';
+export { identitiesOf } from './identities.js';
 export * from './principal.js';
 export * from './registry-scope.js';
 export * from './registry-tokens.js';
+export * from './repository-pattern.js';
+export { type NewRobotSecret, type RobotInfo, Robots, type RobotSpec, type RobotsDeps } from './robots.js';
+export { sameText } from './secret-text.js';
 export * from './sigv4.js';
 export { TokenKeys, type TokenKeysDeps } from './token-keys.js';

@@ -15,7 +15,7 @@ export interface Access {
   readonly actions: readonly string[];
 }
 
-const REPOSITORY_ACTIONS: readonly RepositoryAction[] = ['pull', 'push', 'delete'];
+export const REPOSITORY_ACTIONS: readonly RepositoryAction[] = ['pull', 'push', 'delete'];
 
 /**
  * Reads the scopes of a token request; each text may hold several, parted by blanks. Entries for the same

@@ -5,8 +5,8 @@
 import { errors, jwtVerify, SignJWT } from 'jose';
 import { AppError } from '../errors/index.js';
 import type { Clock, Ids } from '../store/index.js';
-import { isRole, type Principal } from './principal.js';
-import type { Access } from './registry-scope.js';
+import { type GrantHolder, isRole, type Principal } from './principal.js';
+import { type Access, REPOSITORY_ACTIONS } from './registry-scope.js';
 import type { TokenKeys } from './token-keys.js';
 
 export interface RegistryTokensDeps {
@@ -26,13 +26,6 @@ export interface IssuedRegistryToken {
   readonly token: string;
   readonly expiresInSeconds: number;
   readonly issuedAtMs: number;
-}
-
-/** What a verified token says. */
-export interface RegistryGrant {
-  /** Undefined: handed out to someone without credentials. */
-  readonly principal: Principal | undefined;
-  readonly access: readonly Access[];
 }
 
 const DEFAULT_TTL_SECONDS = 300;
@@ -56,17 +49,20 @@ export class RegistryTokens {
     }
   }
 
-  /** A token for what was granted, not for what was asked: the caller has intersected the two. */
-  async issue(principal: Principal | undefined, access: readonly Access[]): Promise<IssuedRegistryToken> {
+  /**
+   * A token for what was granted, not for what was asked: the caller has intersected the two.
+   * @param owner undefined: handed out to someone without credentials
+   */
+  async issue(owner: Principal | undefined, access: readonly Access[]): Promise<IssuedRegistryToken> {
     const key = await this.deps.keys.current();
     const issuedAtMs = this.deps.clock.nowMs();
     const issuedAt = Math.floor(issuedAtMs / 1000);
-    const who = principal === undefined ? {} : { name: principal.name, role: principal.role };
-    const token = await new SignJWT({ access, ...who })
+    const role = owner !== undefined && 'role' in owner ? { role: owner.role } : {};
+    const token = await new SignJWT({ access, ...(owner === undefined ? {} : { name: owner.name }), ...role })
       .setProtectedHeader({ alg: 'ES256', kid: key.kid, typ: 'JWT' })
       .setIssuer(this.service)
       .setAudience(this.service)
-      .setSubject(principal?.id ?? '')
+      .setSubject(owner?.id ?? '')
       .setIssuedAt(issuedAt)
       .setNotBefore(issuedAt)
       .setExpirationTime(issuedAt + this.ttlSeconds)
@@ -75,8 +71,11 @@ export class RegistryTokens {
     return { token, expiresInSeconds: this.ttlSeconds, issuedAtMs };
   }
 
-  /** What the token grants; undefined when it is forged, expired, for another service, or no token at all. */
-  async verify(token: string): Promise<RegistryGrant | undefined> {
+  /**
+   * Who holds the token and what it grants, which is all of their rights; undefined when it is forged, expired, for
+   * another service, or no token at all. Reads no record.
+   */
+  async verify(token: string): Promise<GrantHolder | undefined> {
     try {
       const { payload } = await jwtVerify(
         token,
@@ -94,7 +93,7 @@ export class RegistryTokens {
           requiredClaims: ['exp', 'sub'],
         },
       );
-      return { principal: principalOf(payload), access: payload['access'] as readonly Access[] };
+      return holderOf(payload);
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof TypeError || error instanceof SyntaxError)
         return undefined;
@@ -107,8 +106,23 @@ export class RegistryTokens {
   }
 }
 
-function principalOf(claims: Readonly<Record<string, unknown>>): Principal | undefined {
+function holderOf(claims: Readonly<Record<string, unknown>>): GrantHolder {
   const { sub, name, role } = claims;
-  if (typeof sub !== 'string' || sub === '' || typeof name !== 'string') return undefined;
-  return typeof role === 'string' && isRole(role) ? { id: sub, name, role } : undefined;
+  const id = typeof sub === 'string' ? sub : '';
+  const called = typeof name === 'string' ? name : 'anonymous';
+  const access = claims['access'] as readonly Access[];
+  return {
+    id,
+    name: called,
+    grants: access
+      .filter(({ type }) => type === 'repository')
+      .map((entry) => ({
+        repositories: entry.name,
+        actions: REPOSITORY_ACTIONS.filter((action) => entry.actions.includes(action)),
+      })),
+    mayList: access.some(
+      ({ type, name: of, actions }) => type === 'registry' && of === 'catalog' && actions.includes('*'),
+    ),
+    ...(typeof role === 'string' && isRole(role) ? { owner: { id, name: called, role } } : {}),
+  };
 }

@@ -3,7 +3,7 @@
  * which prove who they are by signing (header form). Refusals carry the exception names those clients know.
  */
 import type { Clock } from '../store/index.js';
-import { sameText } from './api-tokens.js';
+import { sameText } from './secret-text.js';
 import { canonicalRequest, signature, type SignedRequest, stringToSign } from './sigv4-canonical.js';
 
 export type { SignedRequest } from './sigv4-canonical.js';

@@ -18,9 +18,9 @@ import type {
   TaskLogLine,
   TaskSpec,
 } from '../platform/index.js';
-import type { RegistryStats, VerifyEvent } from '../registry/index.js';
-import { follow, parseEvents } from './event-stream.js';
+import { follow } from './event-stream.js';
 import { type ExecCall, openExec, type RemoteExec } from './exec-session.js';
+import { RegistryCalls } from './registry-calls.js';
 import { Transport, type TransportOptions } from './transport.js';
 
 export interface PageQuery {
@@ -69,10 +69,12 @@ interface CallSettings {
 }
 
 export class WharfClient {
+  readonly registry: RegistryCalls;
   private readonly transport: Transport;
 
   constructor(private readonly options: TransportOptions) {
     this.transport = new Transport(options);
+    this.registry = new RegistryCalls(this.transport);
   }
 
   readonly builds = {
@@ -128,12 +130,6 @@ export class WharfClient {
       const response = await this.transport.send('GET', path, { query: { ...query }, ...settings });
       return (response.body ?? new ReadableStream<Uint8Array>()) as AsyncIterable<Uint8Array>;
     },
-  };
-
-  readonly registry = {
-    stats: (): Promise<RegistryStats> => this.transport.call('GET', '/v1/registry/stats'),
-    /** Reads everything back; the last event is `finished`. */
-    verify: (settings: CallSettings = {}): AsyncIterable<VerifyEvent> => this.verifyRegistry(settings),
   };
 
   readonly clusters = {
@@ -227,14 +223,6 @@ export class WharfClient {
       (await this.transport.call<{ tokens: readonly ApiTokenInfo[] }>('GET', '/v1/tokens')).tokens,
     revoke: (id: string): Promise<void> => this.transport.call('DELETE', `/v1/tokens/${segment(id)}`),
   };
-
-  private async *verifyRegistry(settings: CallSettings): AsyncIterable<VerifyEvent> {
-    const headers = { accept: 'text/event-stream' };
-    const response = await this.transport.send('POST', '/v1/registry/verify', { headers, ...settings });
-    for await (const event of parseEvents((response.body ?? []) as AsyncIterable<Uint8Array>)) {
-      yield JSON.parse(event.data) as VerifyEvent;
-    }
-  }
 
   private async *followBuild(id: string, settings: CallSettings): AsyncIterable<LoggedBuildEvent> {
     const events = follow(this.transport, `/v1/builds/${segment(id)}/log`, {

@@ -1,5 +1,5 @@
 /** The registry and those who may use it, over the store on AWS. */
-import { ApiTokens, RegistryTokens, TokenKeys } from '../auth/index.js';
+import { ApiTokens, type Identities, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../auth/index.js';
 import { Registry } from '../registry/index.js';
 import { readSecret } from './aws-secret.js';
 import type { AwsConfig } from './aws-config.js';
@@ -16,9 +16,20 @@ export function openAwsRegistry(store: AwsStore): Registry {
 export async function openAwsTokens(
   store: AwsStore,
   config: AwsConfig<'adminTokenArn' | 'region'>,
-): Promise<{ readonly apiTokens: ApiTokens; readonly registryTokens: RegistryTokens }> {
+): Promise<{
+  readonly apiTokens: ApiTokens;
+  readonly robots: Robots;
+  readonly identities: Identities;
+  readonly registryTokens: RegistryTokens;
+}> {
   const apiTokens = new ApiTokens(store);
   const first = await readSecret(config.adminTokenArn, config.region);
   await apiTokens.ensureToken(first, 'admin', 'first administrator');
-  return { apiTokens, registryTokens: new RegistryTokens({ ...store, keys: new TokenKeys(store) }) };
+  const robots = new Robots(store);
+  return {
+    apiTokens,
+    robots,
+    identities: identitiesOf(apiTokens, robots),
+    registryTokens: new RegistryTokens({ ...store, keys: new TokenKeys(store) }),
+  };
 }

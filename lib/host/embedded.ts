@@ -4,7 +4,7 @@
  */
 import { cpus, totalmem } from 'node:os';
 import { ECSClient } from '@aws-sdk/client-ecs';
-import { ApiTokens, RegistryTokens, TokenKeys } from '../auth/index.js';
+import { ApiTokens, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../auth/index.js';
 import { BuildService, BuildWorker, ImageBuilder, RegistryLogins, RemoteImages } from '../build/index.js';
 import { createApiApp, createConsole, createFront, serve } from '../http/index.js';
 import { platformOfArch } from '../oci/index.js';
@@ -83,7 +83,9 @@ async function compose(
   const token = await administratorToken(folder, tokens, options.token);
   const registryTokens = new RegistryTokens({ keys: new TokenKeys({ secrets, clock, ids }), clock, ids });
   const registry = new Registry({ records, content, secrets, clock, ids });
-  const registryApp = createRegistryApp({ registry, apiTokens: tokens, registryTokens, clock, logger });
+  const robots = new Robots({ records, clock, ids });
+  const identities = identitiesOf(tokens, robots);
+  const registryApp = createRegistryApp({ registry, identities, registryTokens, clock, logger });
 
   const front = createFront({ clock, logger: logger.child({ part: 'front' }) });
   const { engine, sandbox, scope, layers, tidy } = await openEmbeddedEngine(
@@ -153,7 +155,8 @@ async function compose(
   });
 
   const closing = new AbortController();
-  const apiDeps = { platform, builds, images: registry, content, tokens, records, clock, ids, logger };
+  const access = { registry, identities, tokens, robots };
+  const apiDeps = { platform, builds, images: registry, content, ...access, records, clock, ids, logger };
   const server = await serve({
     listen: options.listen,
     api: createApiApp(apiDeps, { version: VERSION, closing: closing.signal }),

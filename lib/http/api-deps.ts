@@ -1,8 +1,8 @@
 /** What the API stands on. */
-import type { ApiTokens } from '../auth/index.js';
+import type { ApiTokens, Identities, Robots } from '../auth/index.js';
 import type { Builds } from '../build/index.js';
 import type { Platform } from '../platform/index.js';
-import type { Images } from '../registry/index.js';
+import type { Images, Registry } from '../registry/index.js';
 import type { Clock, ContentStore, Ids, Logger, RecordStore } from '../store/index.js';
 
 export interface ApiDeps {
@@ -10,7 +10,11 @@ export interface ApiDeps {
   readonly builds: Builds;
   readonly images: Images;
   readonly content: ContentStore;
-  readonly tokens: Pick<ApiTokens, 'verify' | 'create' | 'list' | 'revoke'>;
+  readonly registry: Pick<Registry, 'publicRepositories'>;
+  /** Whose secrets are taken as bearer tokens. */
+  readonly identities: Identities;
+  readonly tokens: Pick<ApiTokens, 'create' | 'list' | 'revoke'>;
+  readonly robots: Robots;
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly ids: Ids;

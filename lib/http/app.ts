@@ -84,7 +84,7 @@ export function createApiApp(deps: ApiDeps, options: ApiOptions): ApiApp {
   /** @throws AppError UNAUTHENTICATED, FORBIDDEN */
   async function admit(request: Request, access: Exclude<Access, 'open'>): Promise<Principal> {
     const [, token] = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.get('authorization') ?? '') ?? [];
-    const principal = token === undefined ? undefined : await deps.tokens.verify(token);
+    const principal = token === undefined ? undefined : await deps.identities.verify(token);
     if (principal === undefined) {
       throw new AppError('UNAUTHENTICATED', token === undefined ? 'no token was shown' : 'the token is not valid', {
         kind: 'unauthenticated',
@@ -92,7 +92,8 @@ export function createApiApp(deps: ApiDeps, options: ApiOptions): ApiApp {
       });
     }
     if (authorize(principal, ACTION[access], { kind: 'api' })) return principal;
-    throw new AppError('FORBIDDEN', `token ${principal.name} has role ${principal.role}, which does not allow this`, {
+    const has = 'role' in principal ? `has role ${principal.role}` : 'has rights at the registry only';
+    throw new AppError('FORBIDDEN', `token ${principal.name} ${has}, which does not allow this`, {
       kind: 'forbidden',
       hint: `a token with the right to ${access === 'admin' ? 'administer' : access}`,
     });

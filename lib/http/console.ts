@@ -21,7 +21,7 @@ const SHOWN = 50;
 const POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-export type ConsoleDeps = Pick<ApiDeps, 'platform' | 'builds' | 'images' | 'tokens' | 'clock' | 'logger'>;
+export type ConsoleDeps = Pick<ApiDeps, 'platform' | 'builds' | 'images' | 'identities' | 'clock' | 'logger'>;
 
 export function createConsole(deps: ConsoleDeps): FetchApp {
   const app = new Hono();
@@ -59,7 +59,7 @@ export function createConsole(deps: ConsoleDeps): FetchApp {
 }
 
 async function mayRead(deps: ConsoleDeps, token: string | undefined): Promise<boolean> {
-  const principal = token === undefined ? undefined : await deps.tokens.verify(token);
+  const principal = token === undefined ? undefined : await deps.identities.verify(token);
   return authorize(principal, 'read', { kind: 'api' });
 }
 

@@ -6,6 +6,7 @@ import { Blobs } from './blobs.js';
 import { checkRepositoryName, manifestUnknown, nameUnknown } from './errors.js';
 import { Manifests, type ManifestsOptions } from './manifests.js';
 import { Referrers } from './referrers.js';
+import { PublicRepositories } from './public-repositories.js';
 import { Repositories } from './repositories.js';
 import { Tags } from './tags.js';
 import type { Images, StoredManifest, TagEntry } from './types.js';
@@ -28,6 +29,7 @@ export class Registry implements Images {
   readonly tagList: Tags;
   readonly manifests: Manifests;
   readonly referrers: Referrers;
+  readonly publicRepositories: PublicRepositories;
 
   constructor(deps: RegistryDeps, options: ManifestsOptions = {}) {
     this.catalog = new Repositories(deps);
@@ -39,6 +41,7 @@ export class Registry implements Images {
       options,
     );
     this.referrers = new Referrers({ ...deps, manifests: this.manifests });
+    this.publicRepositories = new PublicRepositories(deps);
   }
 
   async manifest(

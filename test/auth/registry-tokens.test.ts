@@ -15,6 +15,14 @@ import { manualClock } from '../fakes/manual-clock.js';
 const clock = manualClock();
 const principal: Principal = { id: '01J', name: 'ci', role: 'deploy' };
 const access: readonly Access[] = [{ type: 'repository', name: 'team/app', actions: ['pull', 'push'] }];
+/** What a token of those grants: nothing of its owner's role. */
+const holder = {
+  id: '01J',
+  name: 'ci',
+  grants: [{ repositories: 'team/app', actions: ['pull', 'push'] }],
+  mayList: false,
+  owner: principal,
+};
 let store: TestStore;
 let secrets: RecordsSecretStore;
 let tokens: RegistryTokens;
@@ -34,12 +42,12 @@ describe('registry tokens', () => {
     expect(expiresInSeconds).toBe(300);
     expect(decodeProtectedHeader(token)).toMatchObject({ alg: 'ES256', kid: expect.any(String) });
     expect(decodeJwt(token)).toMatchObject({ aud: 'wharf', iss: 'wharf', sub: '01J', access });
-    expect(await tokens.verify(token)).toEqual({ principal, access });
+    expect(await tokens.verify(token)).toEqual(holder);
   });
 
   test('a token without an owner verifies as nobody', async () => {
     const { token } = await tokens.issue(undefined, []);
-    expect(await tokens.verify(token)).toEqual({ principal: undefined, access: [] });
+    expect(await tokens.verify(token)).toEqual({ id: '', name: 'anonymous', grants: [], mayList: false });
   });
 
   test('a token is worth nothing after its time and the tolerance between clocks', async () => {
@@ -53,7 +61,7 @@ describe('registry tokens', () => {
   test('another process of the installation signs and verifies with the same key', async () => {
     const other = new RegistryTokens({ ...store, keys: keys() });
     const { token } = await other.issue(principal, access);
-    expect(await tokens.verify(token)).toEqual({ principal, access });
+    expect(await tokens.verify(token)).toEqual(holder);
   });
 
   test('the published key set verifies tokens and holds no private part', async () => {

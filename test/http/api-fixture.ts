@@ -1,7 +1,9 @@
 /** The API app over the real control plane, engine and store; builds are told by the test. */
-import { ApiTokens, type Role } from '../../lib/auth/index.js';
+import { ApiTokens, identitiesOf, Robots, type Role } from '../../lib/auth/index.js';
 import { type ApiApp, createApiApp, type ApiOptions } from '../../lib/http/index.js';
+import { Registry } from '../../lib/registry/index.js';
 import { silentLogger } from '../../lib/store/index.js';
+import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
 import { createToldBuilds, type ToldBuilds } from '../fakes/builds.js';
 import { createPlatformFixture, type PlatformFixture } from '../platform/platform-fixture.js';
 
@@ -11,6 +13,8 @@ export interface ApiFixture {
   readonly base: PlatformFixture;
   readonly tokens: Readonly<Record<Role, string>>;
   readonly apiTokens: ApiTokens;
+  readonly robots: Robots;
+  readonly registry: Registry;
   /** As an admin, JSON in and out. */
   readonly call: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
   readonly close: () => Promise<void>;
@@ -31,6 +35,9 @@ export async function createApiFixture(options: Partial<ApiOptions> = {}): Promi
     deploy: (await apiTokens.create('deploy', 'deploy')).token,
     read: (await apiTokens.create('read', 'read')).token,
   };
+  const robots = new Robots({ records, clock, ids });
+  const secrets = new RecordsSecretStore(records, { key: Buffer.alloc(32, 7) });
+  const registry = new Registry({ records, clock, ids, content, secrets });
   const builds = createToldBuilds({ clock, ids });
   const deps = {
     platform: base.platform,
@@ -38,6 +45,9 @@ export async function createApiFixture(options: Partial<ApiOptions> = {}): Promi
     images: base.images,
     content,
     tokens: apiTokens,
+    robots,
+    registry,
+    identities: identitiesOf(apiTokens, robots),
     records,
     clock,
     ids,
@@ -49,6 +59,8 @@ export async function createApiFixture(options: Partial<ApiOptions> = {}): Promi
     base,
     tokens,
     apiTokens,
+    robots,
+    registry,
     async call(method, path, body, headers = {}) {
       const response = await app.fetch(
         new Request(`http://wharf.test${path}`, {

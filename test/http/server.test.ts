@@ -92,7 +92,7 @@ describe('the console', () => {
       platform: api.base.platform,
       builds: api.builds,
       images: api.base.images,
-      tokens: api.apiTokens,
+      identities: api.apiTokens,
       clock: systemClock,
       logger: silentLogger,
     });

@@ -24,6 +24,13 @@ export function duration(text: string): number {
   return Number(digits) * ({ s: 1000, m: 60_000, h: 3_600_000 }[unit] ?? 0);
 }
 
+/** Seconds of a life that is told in days as often as in hours. */
+export function lifetimeSeconds(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,6})(m|h|d)$/.exec(text) ?? [];
+  if (digits === undefined || Number(digits) === 0) throw new InvalidArgumentError('30m, 12h or 90d is wanted');
+  return Number(digits) * ({ m: 60, h: 3600, d: 86_400 }[unit] ?? 0);
+}
+
 /** `NAME=value`; a bare `NAME` takes its value from the environment, as docker does. */
 export function pairs(
   texts: readonly string[],

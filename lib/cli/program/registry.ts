@@ -3,14 +3,16 @@ import type { Command } from 'commander';
 import { defined } from '../../platform/values/index.js';
 import { registryStats, verifyRegistry } from '../commands/registry.js';
 import type { CliDeps } from '../deps.js';
+import { addRegistryAccess } from './registry-access.js';
 import { connected, type Shared, talking } from './shared-options.js';
 
 export function addRegistry(wharf: Command, deps: CliDeps): void {
-  const registry = wharf.command('registry').description('what the registry stores');
+  const registry = wharf.command('registry').description('what the registry stores, and who may use it');
   talking(registry.command('stats'))
     .description('how much it holds, and what it saves by keeping every blob once')
     .action(async (options: Shared) => registryStats(defined({ json: options.json }), await connected(deps, options)));
   talking(registry.command('verify'))
     .description('read everything back and hash it again; fails when something is damaged')
     .action(async (options: Shared) => verifyRegistry(defined({ json: options.json }), await connected(deps, options)));
+  addRegistryAccess(registry, deps);
 }

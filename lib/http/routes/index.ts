@@ -5,6 +5,7 @@ import { buildRoutes } from './builds.js';
 import { clusterRoutes } from './clusters.js';
 import { eventRoutes } from './events.js';
 import { imageRoutes } from './images.js';
+import { registryAccessRoutes } from './registry-access.js';
 import { registryRoutes } from './registry.js';
 import { serviceRoutes } from './services.js';
 import { taskRoutes } from './tasks.js';
@@ -15,6 +16,7 @@ export function apiRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] 
     ...buildRoutes(deps, options),
     ...imageRoutes(deps),
     ...registryRoutes(deps, options),
+    ...registryAccessRoutes(deps),
     ...clusterRoutes(deps),
     ...serviceRoutes(deps),
     ...taskRoutes(deps, options),

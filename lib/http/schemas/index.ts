@@ -5,6 +5,7 @@ export * from './common.js';
 export * from './containers.js';
 export * from './images.js';
 export * from './problem.js';
+export * from './registry.js';
 export * from './services.js';
 export * from './tasks.js';
 export * from './tokens.js';

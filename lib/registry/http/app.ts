@@ -7,7 +7,7 @@ import { type Context, Hono, type Next } from 'hono';
 import { toAppError } from '../../errors/index.js';
 import { deleteBlob, readBlob } from './blobs.js';
 import { requestBody, type RequestBody } from './body.js';
-import { type Caller, identify } from './caller.js';
+import { type Caller, identify, type IsPublic } from './caller.js';
 import { errorResponse, errorsResponse } from './errors.js';
 import { Gate } from './gate.js';
 import { listCatalog, listReferrers, listTags } from './listings.js';
@@ -43,7 +43,7 @@ export const registryServerOptions = { requestTimeout: 0, headersTimeout: 60_000
  * @example serve({ fetch: createRegistryApp(deps).fetch, port, serverOptions: registryServerOptions })
  */
 export function createRegistryApp(deps: RegistryAppDeps, options: RegistryAppOptions = {}): Hono {
-  const isPublic = publicMatcher(options.publicRepositories ?? []);
+  const isPublic: IsPublic = (repository) => deps.registry.publicRepositories.isPublic(repository);
   const app = new Hono();
   app.use('/v2/*', checkHost);
   app.use('/token/*', checkHost);
@@ -75,7 +75,7 @@ async function serveV2(
   body: RequestBody,
   deps: RegistryAppDeps,
   options: RegistryAppOptions,
-  isPublic: (repository: string) => boolean,
+  isPublic: IsPublic,
 ): Promise<Response> {
   const startedMs = deps.clock.nowMs();
   const url = new URL(request.url);
@@ -94,7 +94,6 @@ async function serveV2(
     body,
     query: url.searchParams,
     caller: known,
-    isPublic,
     mountChallenge: (from) => gate.mountChallenge(known, found, from),
   });
   let caller: Caller | undefined;
@@ -102,7 +101,7 @@ async function serveV2(
   try {
     caller = await identify(request.headers.get('authorization'), deps);
     response =
-      gate.refusal(caller, match) ??
+      (await gate.refusal(caller, match)) ??
       (caller === undefined || match.outcome !== 'found'
         ? noRoute(request.method, url.pathname, match)
         : await HANDLERS[match.route.name](callOf(caller, match)));
@@ -150,11 +149,4 @@ function logFailure(deps: RegistryAppDeps, thrown: unknown, route: string): void
   const error = toAppError(thrown);
   if (error.kind !== 'internal' && error.kind !== 'unavailable' && error.kind !== 'failed') return;
   deps.logger.error('registry request failed', { route, code: error.code, error: error.message, stack: error.stack });
-}
-
-function publicMatcher(patterns: readonly string[]): (repository: string) => boolean {
-  return (repository) =>
-    patterns.some((pattern) =>
-      pattern.endsWith('*') ? repository.startsWith(pattern.slice(0, -1)) : pattern === repository,
-    );
 }

@@ -1,32 +1,24 @@
 /**
- * Who calls, and what they may do here. Three kinds of credentials lead to the same question to `authorize`: an API
- * token as Basic password or raw bearer, a registry token from the token flow, or none. A registry token narrows what
- * its owner may do to what it was issued for; it never widens it.
+ * Who calls. Three kinds of credentials are taken, on every call: an API token or a robot's secret as Basic password or
+ * raw bearer, a registry token from the token flow, or none. A registry token holds the rights it was issued for and no
+ * others.
  */
-import {
-  type Access,
-  type Action,
-  type ApiTokens,
-  authorize,
-  type Principal,
-  type RegistryTokens,
-  type Resource,
-} from '../../auth/index.js';
+import { type Action, authorize, type Identities, type Principal, type RegistryTokens } from '../../auth/index.js';
 
 export interface Caller {
   /** For logs. */
   readonly name: string;
   readonly principal: Principal | undefined;
-  readonly shown: 'nothing' | 'api-token' | 'registry-token';
-  may(action: Action, resource: Resource): boolean;
-  /** Not with what was shown, but a token that was asked for it would say so. */
-  couldAskFor(action: Action, resource: Resource): boolean;
+  readonly shown: 'nothing' | 'secret' | 'registry-token';
 }
 
 export interface Credentials {
-  readonly apiTokens: ApiTokens;
+  readonly identities: Identities;
   readonly registryTokens: RegistryTokens;
 }
+
+/** Tells whether anyone may pull a repository; asked only when it matters, since that is a read. */
+export type IsPublic = (repository: string) => Promise<boolean>;
 
 /** @returns undefined when credentials were shown and are wrong */
 export async function identify(header: string | null, credentials: Credentials): Promise<Caller | undefined> {
@@ -34,10 +26,10 @@ export async function identify(header: string | null, credentials: Credentials):
   const shown = parseAuthorization(header);
   if (shown === undefined) return undefined;
   if (shown.scheme === 'bearer' && shown.secret.split('.').length === 3) {
-    const grant = await credentials.registryTokens.verify(shown.secret);
-    if (grant !== undefined) return grantedCaller(grant.principal, grant.access);
+    const holder = await credentials.registryTokens.verify(shown.secret);
+    if (holder !== undefined) return { name: holder.name, principal: holder, shown: 'registry-token' };
   }
-  const principal = await credentials.apiTokens.verify(shown.secret);
+  const principal = await credentials.identities.verify(shown.secret);
   return principal === undefined ? undefined : callerOf(principal);
 }
 
@@ -53,39 +45,26 @@ export function parseAuthorization(header: string): { scheme: 'basic' | 'bearer'
   return colon < 0 ? undefined : { scheme: 'basic', secret: decoded.slice(colon + 1) };
 }
 
-export const anonymous: Caller = {
-  name: 'anonymous',
-  principal: undefined,
-  shown: 'nothing',
-  may: (action, resource) => authorize(undefined, action, resource),
-  couldAskFor: () => false,
-};
+export const anonymous: Caller = { name: 'anonymous', principal: undefined, shown: 'nothing' };
 
 export function callerOf(principal: Principal): Caller {
-  return {
-    name: principal.name,
-    principal,
-    shown: 'api-token',
-    may: (action, resource) => authorize(principal, action, resource),
-    couldAskFor: () => false,
-  };
+  return { name: principal.name, principal, shown: 'secret' };
 }
 
-function grantedCaller(principal: Principal | undefined, access: readonly Access[]): Caller {
-  return {
-    name: principal?.name ?? 'anonymous',
-    principal,
-    shown: 'registry-token',
-    may: (action, resource) => covers(access, action, resource) && authorize(principal, action, resource),
-    couldAskFor: (action, resource) => !covers(access, action, resource) && authorize(principal, action, resource),
-  };
+/** `authorize` for a repository, which learns whether it is public only when everything else says no. */
+export async function mayAct(
+  { principal }: Caller,
+  action: Action,
+  repository: string,
+  isPublic: IsPublic,
+): Promise<boolean> {
+  const resource = { kind: 'repository', name: repository } as const;
+  if (authorize(principal, action, resource)) return true;
+  return action === 'pull' && authorize(principal, action, { ...resource, isPublic: await isPublic(repository) });
 }
 
-function covers(access: readonly Access[], action: Action, resource: Resource): boolean {
-  if (resource.kind === 'api') return false;
-  const [wantedType, wantedName, wantedAction] =
-    resource.kind === 'repository' ? ['repository', resource.name, action] : ['registry', 'catalog', '*'];
-  return access.some(
-    ({ type, name, actions }) => type === wantedType && name === wantedName && actions.includes(wantedAction),
-  );
+/** Not with what was shown, but a token that was asked for it would say so. Known of accounts' tokens only. */
+export function couldAskFor({ principal }: Caller, action: Action, repository: string): boolean {
+  if (principal === undefined || !('grants' in principal)) return false;
+  return authorize(principal.owner, action, { kind: 'repository', name: repository });
 }

@@ -3,10 +3,10 @@
  * the challenge that starts the token flow (RFC 6750, section 3). The answer never depends on whether something
  * exists, so what is foreign and what is absent look the same.
  */
-import type { Action, Resource } from '../../auth/index.js';
+import { authorize } from '../../auth/index.js';
 import { AppError } from '../../errors/index.js';
 import { checkRepositoryName } from '../index.js';
-import type { Caller } from './caller.js';
+import { type Caller, type IsPublic, mayAct } from './caller.js';
 import { errorResponse, errorsResponse } from './errors.js';
 import type { Route, RouteMatch } from './routes.js';
 
@@ -16,7 +16,7 @@ export interface GateOptions {
   readonly service: string;
   /** The repository a mount names as its source: a client should ask for the right to pull from there as well. */
   readonly mountFrom: string | null;
-  isPublic(repository: string): boolean;
+  readonly isPublic: IsPublic;
 }
 
 export class Gate {
@@ -26,22 +26,25 @@ export class Gate {
    * The response for a caller who may not pass; undefined when they may. Undefined as a caller: wrong credentials.
    * @throws AppError NAME_INVALID, but only to those who may see names at all
    */
-  refusal(caller: Caller | undefined, match: RouteMatch): Response | undefined {
+  async refusal(caller: Caller | undefined, match: RouteMatch): Promise<Response | undefined> {
     const route = match.outcome === 'found' ? match.route : undefined;
     const repository = match.outcome === 'found' ? match.repository : '';
     if (caller === undefined) {
       return this.challenge('the credentials are wrong or have expired', route, repository, 'invalid_token');
     }
     const isStranger = caller.shown === 'nothing';
-    const resource = this.resourceOf(route, repository);
-    const mayPass =
-      route === undefined || resource === undefined ? !isStranger : caller.may(route.needs as Action, resource);
+    const mayPass = await this.mayPass(caller, route, repository);
     if (!mayPass && isStranger) return this.challenge('authentication required', route, repository);
-    if (resource?.kind === 'repository') checkRepositoryName(repository);
+    if (route !== undefined && isOfRepository(route)) checkRepositoryName(repository);
     if (mayPass) return undefined;
     const message = `${caller.name} may not ${route?.needs} here`;
     if (caller.shown === 'registry-token') return this.challenge(message, route, repository, 'insufficient_scope');
-    return errorResponse(new AppError('DENIED', message, { kind: 'forbidden', hint: 'a token of another role' }));
+    return errorResponse(
+      new AppError('DENIED', message, {
+        kind: 'forbidden',
+        hint: 'a token of another role, or a robot with a grant for this repository',
+      }),
+    );
   }
 
   /** The challenge for a caller whose token covers the route, but not the repository that a mount is to read. */
@@ -52,11 +55,10 @@ export class Gate {
     return this.challenge(message, route, repository, 'insufficient_scope', from);
   }
 
-  /** Undefined: the route is open to whoever is known. */
-  private resourceOf(route: Route | undefined, name: string): Resource | undefined {
-    if (route === undefined || route.needs === 'login') return undefined;
-    if (route.needs === 'catalog') return { kind: 'catalog' };
-    return { kind: 'repository', name, isPublic: this.options.isPublic(name) };
+  private async mayPass(caller: Caller, route: Route | undefined, name: string): Promise<boolean> {
+    if (route === undefined || route.needs === 'login') return caller.shown !== 'nothing';
+    if (route.needs === 'catalog') return authorize(caller.principal, 'catalog', { kind: 'catalog' });
+    return mayAct(caller, route.needs, name, this.options.isPublic);
   }
 
   private challenge(
@@ -77,6 +79,10 @@ export class Gate {
       'www-authenticate': `Bearer ${parts.join(',')}`,
     });
   }
+}
+
+function isOfRepository(route: Route): boolean {
+  return route.needs !== 'login' && route.needs !== 'catalog';
 }
 
 /** Only a well-formed name goes into a header. */

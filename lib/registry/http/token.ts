@@ -1,18 +1,18 @@
 /**
  * The token end-point of the docker token flow: GET with Basic credentials and repeated scopes (distribution,
  * docs/spec/auth/token.md), POST with a form (oauth.md). What is granted is the intersection of what was asked and
- * what the caller may; only wrong credentials are an error. The refresh token is the API token itself: as long-lived,
- * and as revocable.
+ * what the caller may; only wrong credentials are an error. The refresh token is the secret shown: as long-lived, and
+ * as revocable.
  */
-import { type Access, type Action, formatScope, parseScopes } from '../../auth/index.js';
+import { type Access, type Action, authorize, formatScope, parseScopes } from '../../auth/index.js';
 import { AppError } from '../../errors/index.js';
 import { readBody, type RequestBody } from './body.js';
-import { anonymous, type Caller, callerOf, parseAuthorization } from './caller.js';
+import { anonymous, type Caller, callerOf, type IsPublic, mayAct, parseAuthorization } from './caller.js';
 import { json } from './replies.js';
 import type { RegistryAppDeps } from './types.js';
 
 interface TokenRequest {
-  /** The API token shown; undefined: no credentials. */
+  /** The API token or robot's secret shown; undefined: no credentials. */
   readonly secret: string | undefined;
   readonly scopes: readonly string[];
   readonly wantsRefreshToken: boolean;
@@ -27,7 +27,7 @@ export async function serveToken(
   request: Request,
   body: RequestBody,
   deps: RegistryAppDeps,
-  isPublic: (repository: string) => boolean,
+  isPublic: IsPublic,
 ): Promise<Response> {
   const asked = request.method === 'POST' ? await readForm(body) : readQuery(request);
   const caller = await callerFor(asked.secret, deps);
@@ -37,7 +37,8 @@ export async function serveToken(
       hint: `at most ${MAX_SCOPES}`,
     });
   }
-  const access = wanted.map((entry) => granted(entry, caller, isPublic)).filter(({ actions }) => actions.length > 0);
+  const granting = wanted.map((entry) => granted(entry, caller, isPublic));
+  const access = (await Promise.all(granting)).filter(({ actions }) => actions.length > 0);
   const issued = await deps.registryTokens.issue(caller.principal, access);
   return json(
     {
@@ -52,17 +53,19 @@ export async function serveToken(
   );
 }
 
-function granted(entry: Access, caller: Caller, isPublic: (repository: string) => boolean): Access {
+async function granted(entry: Access, caller: Caller, isPublic: IsPublic): Promise<Access> {
   if (entry.type === 'registry') {
-    return caller.may('catalog', { kind: 'catalog' }) ? entry : { ...entry, actions: [] };
+    return authorize(caller.principal, 'catalog', { kind: 'catalog' }) ? entry : { ...entry, actions: [] };
   }
-  const resource = { kind: 'repository', name: entry.name, isPublic: isPublic(entry.name) } as const;
-  return { ...entry, actions: entry.actions.filter((action) => caller.may(action as Action, resource)) };
+  const allowed = await Promise.all(
+    entry.actions.map((action) => mayAct(caller, action as Action, entry.name, isPublic)),
+  );
+  return { ...entry, actions: entry.actions.filter((_, i) => allowed[i] === true) };
 }
 
 async function callerFor(secret: string | undefined, deps: RegistryAppDeps): Promise<Caller> {
   if (secret === undefined) return anonymous;
-  const principal = await deps.apiTokens.verify(secret);
+  const principal = await deps.identities.verify(secret);
   if (principal === undefined) throw wrongCredentials();
   return callerOf(principal);
 }
@@ -95,6 +98,6 @@ async function readForm(body: RequestBody): Promise<TokenRequest> {
 function wrongCredentials(): AppError {
   return new AppError('UNAUTHORIZED', 'the user name or token is wrong', {
     kind: 'unauthenticated',
-    hint: 'any user name, and a Wharf API token that was not revoked as the password',
+    hint: "any user name, and as the password a Wharf API token or a robot's secret that was not revoked",
   });
 }

@@ -1,5 +1,5 @@
 /** What the registry's HTTP front is made of: the parts it is given, and one call on its way through it. */
-import type { ApiTokens, RegistryTokens } from '../../auth/index.js';
+import type { Identities, RegistryTokens } from '../../auth/index.js';
 import type { Clock, Logger } from '../../store/index.js';
 import type { Registry } from '../index.js';
 import type { RequestBody } from './body.js';
@@ -7,7 +7,8 @@ import type { Caller } from './caller.js';
 
 export interface RegistryAppDeps {
   readonly registry: Registry;
-  readonly apiTokens: ApiTokens;
+  /** Whose secrets are taken as passwords and raw bearer tokens. */
+  readonly identities: Identities;
   readonly registryTokens: RegistryTokens;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -16,8 +17,6 @@ export interface RegistryAppDeps {
 export interface RegistryAppOptions {
   /** Where clients reach us, as in `https://registry.example.org`. Absent: what the request's Host says. */
   readonly publicUrl?: string;
-  /** Repositories anyone may pull: names, `prefix/*`, or `*`. None by default. */
-  readonly publicRepositories?: readonly string[];
   /** Blobs of more bytes are answered with a redirect where the store has URLs. Absent: always streamed. */
   readonly redirectAboveBytes?: number;
   /** How long such a URL works; 1,200 s when absent, since pulls are slow. */
@@ -38,8 +37,6 @@ export interface Call {
   readonly reference: string;
   /** The answer to a token that would do if it also said `pull` for the repository a mount is to read. */
   mountChallenge(from: string): Response;
-  /** Whether the repository may be pulled by anyone. */
-  isPublic(repository: string): boolean;
 }
 
 export type Handler = (call: Call) => Promise<Response>;

@@ -3,6 +3,7 @@ import { AppError } from '../../errors/index.js';
 import { type Digest, isDigestAlgorithm, isRepositoryName, parseDigest } from '../../oci/index.js';
 import type { AppendOptions } from '../../store/index.js';
 import { exactly } from './body.js';
+import { couldAskFor, mayAct } from './caller.js';
 import { errorResponse } from './errors.js';
 import { parseContentRange, uploadRange } from './ranges.js';
 import { blobPath, empty, type Headers } from './replies.js';
@@ -104,17 +105,18 @@ async function append(call: Call, options: AppendOptions = {}): Promise<Response
  * too little is told what to ask for.
  */
 async function mounted(call: Call, digest: Digest): Promise<Response | undefined> {
-  const { blobs } = call.deps.registry;
+  const { blobs, publicRepositories } = call.deps.registry;
   const from = call.query.get('from');
   const sources = from === null || from === '' ? await blobs.holdersOf(digest) : [from];
+  const isPublic = (name: string): Promise<boolean> => publicRepositories.isPublic(name);
   let askable: string | undefined;
   for (const name of sources) {
     if (!isRepositoryName(name)) continue;
-    const source = { kind: 'repository', name, isPublic: call.isPublic(name) } as const;
-    if (call.caller.couldAskFor('pull', source)) askable ??= name;
-    if (call.caller.may('pull', source) && (await blobs.mount(name, call.repository, digest))) {
-      return created(call, digest);
+    if (!(await mayAct(call.caller, 'pull', name, isPublic))) {
+      if (couldAskFor(call.caller, 'pull', name)) askable ??= name;
+      continue;
     }
+    if (await blobs.mount(name, call.repository, digest)) return created(call, digest);
   }
   return askable === undefined ? undefined : call.mountChallenge(askable);
 }

@@ -10,6 +10,7 @@ const callers = [
   'revoked token',
   'expired token',
   'basic',
+  'robot',
   'read',
   'deploy',
   'admin',
@@ -30,6 +31,9 @@ beforeAll(async () => {
   credentials.set('revoked token', bearer(revoked.token));
   credentials.set('expired token', bearer(expired.token));
   credentials.set('basic', { authorization: `Basic ${Buffer.from(`x:${tokens.admin}`).toString('base64')}` });
+  // Rights to every repository are none to the API.
+  const grants = [{ repositories: '*', actions: ['pull', 'push', 'delete'] }] as const;
+  credentials.set('robot', bearer((await fixture.robots.create('foreign', { grants })).secret));
   for (const role of ['read', 'deploy', 'admin'] as const) credentials.set(role, bearer(tokens[role]));
 });
 
@@ -61,7 +65,7 @@ describe('the authorisation matrix', () => {
           }),
         );
         await response.text();
-        const isKnown = (['read', 'deploy', 'admin'] as readonly Caller[]).includes(caller);
+        const isKnown = (['robot', 'read', 'deploy', 'admin'] as readonly Caller[]).includes(caller);
         const expected = LETS_IN[route.access].includes(caller) ? 'in' : isKnown ? 403 : 401;
         const got = response.status === 401 || response.status === 403 ? response.status : 'in';
         cells += 1;

@@ -61,11 +61,13 @@ describe('the OpenAPI document', () => {
     await api.call('PUT', '/v1/clusters/main/services/web', { image: 'hello:1', count: 1, ports: [{ container: 80 }] });
     await api.call('POST', '/v1/builds?tag=a', 'x', { 'content-type': 'application/x-tar' });
     const { id } = (await api.call('POST', '/v1/clusters/main/tasks', { image: 'hello:1' })).body;
+    await api.robots.create('ci', { grants: [{ repositories: 'team/*', actions: ['pull'] }] });
     const gets: Record<string, string> = {
       getTask: `/v1/clusters/main/tasks/${String(id)}`,
       getImage: '/v1/images/hello:1',
       listTags: '/v1/repositories/hello/tags',
       getCluster: '/v1/clusters/main',
+      getRobot: '/v1/registry/robots/ci',
       getService: '/v1/clusters/main/services/web',
     };
     const streams = ['followBuild', 'getTaskLogs', 'getBuild', 'exportImage'];

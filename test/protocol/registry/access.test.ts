@@ -1,16 +1,14 @@
-/** Who gets in: the token flow as clients walk it, and every route against every kind of caller. */
+/** Who gets in: the token flow as clients walk it, robots with rights to some repositories, and what is public. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { digestOf } from '../../../lib/oci/index.js';
-import { ROUTES } from '../../../lib/registry/http/index.js';
 import { manualClock, type ManualClock } from '../../fakes/manual-clock.js';
 import { imageSet } from './images.js';
 import { type RunningRegistry, startTestRegistry } from './registry-server.js';
 import { openEmbeddedStore, type OpenStore } from './stores.js';
-import { Wire, type WireRequest, type WireResponse } from './wire.js';
+import { Wire, type WireResponse } from './wire.js';
 
 const ten = Buffer.from('0123456789');
-const digest = digestOf(ten);
 const [index] = imageSet('an empty index').manifests;
 if (index === undefined) throw new Error('the set has no manifest');
 
@@ -193,89 +191,65 @@ describe('the token flow', () => {
   });
 });
 
-describe('every route against every caller', () => {
-  const uploads = '/v2/{name}/blobs/uploads/';
-  const PATHS: Readonly<Record<string, string>> = {
-    ping: '/v2/',
-    catalog: '/v2/_catalog',
-    tags: '/v2/{name}/tags/list',
-    referrers: `/v2/{name}/referrers/${digest}`,
-    'manifest-read': '/v2/{name}/manifests/latest',
-    'manifest-put': '/v2/{name}/manifests/latest',
-    'manifest-delete': '/v2/{name}/manifests/absent',
-    'blob-read': `/v2/{name}/blobs/${digest}`,
-    'blob-delete': `/v2/{name}/blobs/${digestOf('absent')}`,
-    'upload-start': uploads,
-    'upload-status': `${uploads}none.none`,
-    'upload-append': `${uploads}none.none`,
-    'upload-commit': `${uploads}none.none?digest=${digest}`,
-    'upload-cancel': `${uploads}none.none`,
-  };
-  /** What each caller may, besides being let in. A token for another repository may nothing here. */
-  const CALLERS: Readonly<Record<string, readonly string[]>> = {
-    nobody: [],
-    'a wrong token': [],
-    'an expired token': [],
-    'a token for another repository': ['login'],
-    'a pull token': ['login', 'pull'],
-    'a push token': ['login', 'pull', 'push'],
-    'the read role': ['login', 'pull', 'catalog'],
-    'the deploy role': ['login', 'pull', 'push', 'catalog'],
-    'the admin role': ['login', 'pull', 'push', 'delete', 'catalog'],
-    'an admin token of the flow': ['login', 'pull', 'push', 'delete', 'catalog'],
-  };
-  const credentials = new Map<string, string | null>();
+describe('robots', () => {
+  const status = async (authorization: string | null, method: string, path: string): Promise<number> =>
+    (await wire.send(method, path, { authorization })).status;
 
-  beforeAll(async () => {
-    const { admin, deploy, read } = registry.tokens;
-    const bearer = async (scopes: readonly string[]): Promise<string> =>
-      `Bearer ${await tokenFor(scopes, basic(admin))}`;
-    const both = (actions: string): string[] =>
-      ['own/app', 'absent/app'].map((name) => `repository:${name}:${actions}`);
-    const expired = await bearer(both('*'));
-    clock.advance(600_000);
-    credentials.set('nobody', null);
-    credentials.set('a wrong token', 'Bearer wharf_wrong');
-    credentials.set('an expired token', expired);
-    credentials.set('a token for another repository', await bearer(['repository:other/app:*']));
-    credentials.set('a pull token', await bearer(both('pull')));
-    credentials.set('a push token', await bearer(both('pull,push')));
-    credentials.set('the read role', basic(read));
-    credentials.set('the deploy role', `Bearer ${deploy}`);
-    credentials.set('the admin role', basic(admin));
-    credentials.set('an admin token of the flow', await bearer([...both('*'), 'registry:catalog:*']));
+  test('a robot may what its grants say, by Basic, as bearer and through the token flow', async () => {
+    const { secret } = await registry.robots.create('ways', { grants: [{ repositories: 'own/*', actions: ['pull'] }] });
+    const flow = await tokenFor(['repository:own/app:pull,push', 'repository:other/app:pull'], basic(secret, 'ways'));
+    expect(decodeJwt(flow)).toMatchObject({
+      name: 'robot ways',
+      access: [{ type: 'repository', name: 'own/app', actions: ['pull'] }],
+    });
+    for (const authorization of [basic(secret), `Bearer ${secret}`, `Bearer ${flow}`]) {
+      expect(await status(authorization, 'GET', '/v2/own/app/manifests/latest')).toBe(200);
+      const refused = authorization.includes(flow) ? 401 : 403;
+      expect(await status(authorization, 'GET', '/v2/other/app/manifests/latest')).toBe(refused);
+      expect(await status(authorization, 'POST', '/v2/own/app/blobs/uploads/')).toBe(refused);
+      expect(await status(authorization, 'GET', '/v2/_catalog')).toBe(refused);
+    }
   });
 
-  const cells = Object.entries(CALLERS).flatMap(([caller, rights]) =>
-    ROUTES.flatMap((route) => route.methods.map((method) => ({ caller, rights, route, method, name: route.name }))),
-  );
+  test('its new secret works beside the old one, and the old one until it is revoked', async () => {
+    const first = await registry.robots.create('rotated', { grants: [{ repositories: '*', actions: ['pull'] }] });
+    const second = await registry.robots.addSecret('rotated');
+    const ping = (secret: string): Promise<number> => status(basic(secret), 'GET', '/v2/own/app/tags/list');
+    expect([await ping(first.secret), await ping(second.secret)]).toEqual([200, 200]);
+    await registry.robots.revokeSecret('rotated', first.secretId);
+    expect([await ping(first.secret), await ping(second.secret)]).toEqual([401, 200]);
+    await registry.robots.remove('rotated');
+    expect(await ping(second.secret)).toBe(401);
+  });
 
-  const ask = (caller: string, method: string, path: string): Promise<WireResponse> => {
-    const request: WireRequest = { authorization: credentials.get(caller) ?? null };
-    const isPut = method === 'PUT' && path.includes('/manifests/');
-    return wire.send(
-      method,
-      path,
-      isPut ? { ...request, body: index.bytes, headers: { 'content-type': index.mediaType } } : request,
-    );
-  };
+  test('a mount takes from where the robot may pull, and from nowhere else', async () => {
+    const bytes = Buffer.from('to be mounted by a robot');
+    await wire.push('other/app', bytes);
+    const mount = `/v2/robot/app/blobs/uploads/?mount=${digestOf(bytes)}&from=other/app`;
+    const grants = [{ repositories: 'robot/*', actions: ['pull', 'push'] }] as const;
+    const { secret } = await registry.robots.create('mounting', { grants });
+    expect(await status(basic(secret), 'POST', mount)).toBe(202);
+    await registry.robots.change('mounting', {
+      grants: [...grants, { repositories: 'other/*', actions: ['pull'] }],
+    });
+    expect(await status(basic(secret), 'POST', mount)).toBe(201);
+  });
+});
 
-  test.each(cells)('$method $name by $caller', async ({ caller, rights, route, method }) => {
-    const path = PATHS[route.name] ?? '';
-    const own = await ask(caller, method, path.replace('{name}', 'own/app'));
-    const absent = await ask(caller, method, path.replace('{name}', 'absent/app'));
-    if (rights.includes(route.needs)) {
-      expect([200, 201, 202, 204, 404]).toContain(own.status);
-      expect([401, 403]).not.toContain(absent.status);
-      return;
-    }
-    expect(own.status).toBe(credentials.get(caller)?.startsWith('Bearer ey') || !caller.includes('role') ? 401 : 403);
-    // What is there and what is not must look the same to who may not see it.
-    const shape = (answer: WireResponse): unknown => [
-      answer.status,
-      answer.bytes.toString(),
-      answer.headers.get('www-authenticate')?.replaceAll(/(own|absent)\/app/g, '{name}'),
-    ];
-    expect(shape(own)).toEqual(shape(absent));
+describe('what is public', () => {
+  test('is pulled without credentials from when it is published until it is unpublished', async () => {
+    const pull = async (): Promise<number> =>
+      (await wire.send('GET', '/v2/other/app/manifests/latest', { authorization: null })).status;
+    expect(await pull()).toBe(401);
+    await registry.registry.publicRepositories.publish('other/app');
+    expect(await pull()).toBe(200);
+    const { secret } = await registry.robots.create('elsewhere', {
+      grants: [{ repositories: 'none', actions: ['pull'] }],
+    });
+    const robot = await wire.send('GET', '/v2/other/app/tags/list', { authorization: basic(secret) });
+    expect(robot.status).toBe(200);
+    expect(await registry.registry.publicRepositories.unpublish('other/app')).toBe(true);
+    expect(await registry.registry.publicRepositories.unpublish('other/app')).toBe(false);
+    expect(await pull()).toBe(401);
   });
 });

@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
-import { ApiTokens, RegistryTokens, TokenKeys } from '../../../lib/auth/index.js';
+import { ApiTokens, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../../../lib/auth/index.js';
 import { createRegistryApp, registryServerOptions, type RegistryAppOptions } from '../../../lib/registry/http/index.js';
 import { Registry, type ManifestsOptions } from '../../../lib/registry/index.js';
 import {
@@ -28,6 +28,7 @@ export interface TestRegistry {
   readonly registry: Registry;
   readonly apiTokens: ApiTokens;
   readonly registryTokens: RegistryTokens;
+  readonly robots: Robots;
   readonly fetch: Fetch;
   readonly tokens: { readonly admin: string; readonly deploy: string; readonly read: string };
 }
@@ -43,6 +44,8 @@ export interface RunningRegistry extends TestRegistry {
 export interface TestRegistryOptions extends RegistryAppOptions {
   readonly logger?: Logger;
   readonly manifests?: ManifestsOptions;
+  /** Patterns of repositories that anyone may pull. */
+  readonly publicRepositories?: readonly string[];
 }
 
 /** The key that seals secrets in tests. */
@@ -56,7 +59,10 @@ export async function createTestRegistry(
   const registry = new Registry({ ...parts, secrets }, options.manifests);
   const apiTokens = new ApiTokens(parts);
   const registryTokens = new RegistryTokens({ ...parts, keys: new TokenKeys({ ...parts, secrets }) });
-  const deps = { registry, apiTokens, registryTokens, clock: parts.clock, logger: options.logger ?? silentLogger };
+  const robots = new Robots(parts);
+  const identities = identitiesOf(apiTokens, robots);
+  for (const pattern of options.publicRepositories ?? []) await registry.publicRepositories.publish(pattern);
+  const deps = { registry, identities, registryTokens, clock: parts.clock, logger: options.logger ?? silentLogger };
   const app = createRegistryApp(deps, options);
   const [admin, deploy, read] = await Promise.all(
     (['admin', 'deploy', 'read'] as const).map((role) => apiTokens.create(`test ${role}`, role)),
@@ -65,6 +71,7 @@ export async function createTestRegistry(
     registry,
     apiTokens,
     registryTokens,
+    robots,
     fetch: (request, env) => app.fetch(request, env),
     tokens: { admin: admin?.token ?? '', deploy: deploy?.token ?? '', read: read?.token ?? '' },
   };

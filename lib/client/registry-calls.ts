@@ -1,0 +1,58 @@
+/** The part of the API that is about the registry itself: what it holds, and who may use it. */
+import type { NewRobotSecret, RobotInfo, RobotSpec } from '../auth/index.js';
+import type { RegistryStats, VerifyEvent } from '../registry/index.js';
+import { parseEvents } from './event-stream.js';
+import type { Transport } from './transport.js';
+
+interface CallSettings {
+  readonly signal?: AbortSignal;
+}
+
+export class RegistryCalls {
+  constructor(private readonly transport: Transport) {}
+
+  stats(): Promise<RegistryStats> {
+    return this.transport.call('GET', '/v1/registry/stats');
+  }
+
+  /** Reads everything back; the last event is `finished`. */
+  async *verify(settings: CallSettings = {}): AsyncIterable<VerifyEvent> {
+    const headers = { accept: 'text/event-stream' };
+    const response = await this.transport.send('POST', '/v1/registry/verify', { headers, ...settings });
+    for await (const event of parseEvents((response.body ?? []) as AsyncIterable<Uint8Array>)) {
+      yield JSON.parse(event.data) as VerifyEvent;
+    }
+  }
+
+  readonly robots = {
+    create: (name: string, spec: RobotSpec): Promise<RobotInfo & NewRobotSecret> =>
+      this.transport.call('POST', '/v1/registry/robots', { json: { name, ...spec } }),
+    list: async (): Promise<readonly RobotInfo[]> =>
+      (await this.transport.call<{ robots: readonly RobotInfo[] }>('GET', '/v1/registry/robots')).robots,
+    get: (name: string): Promise<RobotInfo> => this.transport.call('GET', robotPath(name)),
+    /** Secrets stay. */
+    change: (name: string, spec: RobotSpec): Promise<RobotInfo> =>
+      this.transport.call('PUT', robotPath(name), { json: spec }),
+    remove: (name: string): Promise<void> => this.transport.call('DELETE', robotPath(name)),
+    addSecret: (name: string): Promise<RobotInfo & NewRobotSecret> =>
+      this.transport.call('POST', `${robotPath(name)}/secrets`),
+    revokeSecret: (name: string, secretId: string): Promise<RobotInfo> =>
+      this.transport.call('DELETE', `${robotPath(name)}/secrets/${encodeURIComponent(secretId)}`),
+  };
+
+  /** Repositories that anyone may pull, as patterns. */
+  readonly published = {
+    list: async (): Promise<readonly string[]> =>
+      (await this.transport.call<{ repositories: readonly string[] }>('GET', '/v1/registry/public')).repositories,
+    add: (pattern: string): Promise<void> => this.transport.call('PUT', publicPath(pattern)),
+    remove: (pattern: string): Promise<void> => this.transport.call('DELETE', publicPath(pattern)),
+  };
+}
+
+function robotPath(name: string): string {
+  return `/v1/registry/robots/${encodeURIComponent(name)}`;
+}
+
+function publicPath(pattern: string): string {
+  return `/v1/registry/public/${encodeURIComponent(pattern)}`;
+}

@@ -1,0 +1,128 @@
+/** Who may use which repositories: robots with their secrets, and repositories that anyone may pull. */
+import * as z from 'zod';
+import { AppError } from '../../errors/index.js';
+import type { ApiDeps } from '../api-deps.js';
+import { route, type Route } from '../route.js';
+import {
+  listOf,
+  repositoryPattern,
+  Robot,
+  RobotChange,
+  robotName,
+  RobotRequest,
+  RobotWithSecret,
+} from '../schemas/index.js';
+
+const common = { tag: 'Registry', access: 'admin' } as const;
+
+export function registryAccessRoutes(deps: ApiDeps): readonly Route[] {
+  return [...robotRoutes(deps), ...publicRoutes(deps)];
+}
+
+function robotRoutes({ robots }: ApiDeps): readonly Route[] {
+  const params = z.strictObject({ robot: robotName });
+  return [
+    route('POST', '/v1/registry/robots', {
+      ...common,
+      id: 'createRobot',
+      summary: 'Makes a caller of the registry with rights to named repositories; its secret is in this answer only',
+      body: RobotRequest,
+      answers: [{ status: 201, description: 'The robot', schema: RobotWithSecret }],
+      // A replay would have to keep the secret.
+      isReplayable: false,
+      handler: async ({ body: { name, ...spec } }) => ({ status: 201, body: await robots.create(name, spec) }),
+    }),
+    route('GET', '/v1/registry/robots', {
+      ...common,
+      id: 'listRobots',
+      summary: 'Robots by name, without their secrets; those that have expired too',
+      answers: [{ status: 200, description: 'All robots', schema: listOf('robots', Robot) }],
+      handler: async () => ({ body: { robots: await robots.list() } }),
+    }),
+    route('GET', '/v1/registry/robots/{robot}', {
+      ...common,
+      id: 'getRobot',
+      summary: 'A robot, without its secrets',
+      params,
+      answers: [{ status: 200, description: 'The robot', schema: Robot }],
+      handler: async ({ params: { robot } }) => ({ body: await robots.get(robot) }),
+    }),
+    route('PUT', '/v1/registry/robots/{robot}', {
+      ...common,
+      id: 'changeRobot',
+      summary: 'Sets its rights, description and expiry anew; its secrets stay',
+      params,
+      body: RobotChange,
+      answers: [{ status: 200, description: 'The robot', schema: Robot }],
+      handler: async ({ params: { robot }, body }) => ({ body: await robots.change(robot, body) }),
+    }),
+    route('DELETE', '/v1/registry/robots/{robot}', {
+      ...common,
+      id: 'removeRobot',
+      summary: 'Removes a robot; its secrets stop working at once',
+      params,
+      answers: [{ status: 204, description: 'It is gone' }],
+      handler: async ({ params: { robot } }) => {
+        if (await robots.remove(robot)) return { status: 204 };
+        throw new AppError('ROBOT_NOT_FOUND', `there is no robot ${robot}`, { kind: 'not-found' });
+      },
+    }),
+    route('POST', '/v1/registry/robots/{robot}/secrets', {
+      ...common,
+      id: 'addRobotSecret',
+      summary: 'Makes a second secret, in this answer only; the first works until it is revoked',
+      params,
+      isReplayable: false,
+      answers: [{ status: 201, description: 'The robot with the new secret', schema: RobotWithSecret }],
+      handler: async ({ params: { robot } }) => ({ status: 201, body: await robots.addSecret(robot) }),
+    }),
+    route('DELETE', '/v1/registry/robots/{robot}/secrets/{secret}', {
+      ...common,
+      id: 'revokeRobotSecret',
+      summary: 'Revokes one of its secrets, named by its id',
+      params: params.extend({ secret: z.string().min(1) }),
+      answers: [{ status: 200, description: 'The robot', schema: Robot }],
+      handler: async ({ params: { robot, secret } }) => ({ body: await robots.revokeSecret(robot, secret) }),
+    }),
+  ];
+}
+
+function publicRoutes({ registry: { publicRepositories } }: ApiDeps): readonly Route[] {
+  const params = z.strictObject({ repositories: repositoryPattern });
+  return [
+    route('GET', '/v1/registry/public', {
+      ...common,
+      id: 'listPublicRepositories',
+      summary: 'What anyone may pull, without credentials',
+      access: 'read',
+      answers: [{ status: 200, description: 'Patterns, sorted', schema: listOf('repositories', z.string()) }],
+      handler: async () => ({ body: { repositories: await publicRepositories.list() } }),
+    }),
+    route('PUT', '/v1/registry/public/{repositories+}', {
+      ...common,
+      id: 'publishRepositories',
+      summary: 'Lets anyone pull these repositories; they need not exist yet',
+      params,
+      answers: [{ status: 204, description: 'They are public' }],
+      handler: async ({ params: { repositories } }) => {
+        await publicRepositories.publish(repositories);
+        return { status: 204 };
+      },
+    }),
+    route('DELETE', '/v1/registry/public/{repositories+}', {
+      ...common,
+      id: 'unpublishRepositories',
+      summary: 'Takes back exactly what was published under this pattern',
+      params,
+      answers: [{ status: 204, description: 'It is not public by this pattern any more' }],
+      handler: async ({ params: { repositories } }) => {
+        if (await publicRepositories.unpublish(repositories)) return { status: 204 };
+        const known = await publicRepositories.list();
+        throw new AppError('NOT_PUBLIC', `${repositories} was not published`, {
+          kind: 'not-found',
+          hint: known.length === 0 ? 'nothing is public' : `one of ${known.slice(0, 20).join(', ')}`,
+        });
+      },
+    }),
+  ];
+}

@@ -1,0 +1,46 @@
+/** Rights at the registry: robots, and what is public. */
+import * as z from 'zod';
+import { isRepositoryPattern, REPOSITORY_ACTIONS } from '../../auth/index.js';
+import { timeMs } from './common.js';
+
+export const repositoryPattern = z
+  .string()
+  .refine(isRepositoryPattern, {
+    error: 'is not a repository, everything below a name (team/*), or * for everything',
+  })
+  .meta({ description: 'A repository, `<name>/*` for everything below a name, or `*`.' });
+
+const Grant = z
+  .strictObject({
+    repositories: repositoryPattern,
+    actions: z.array(z.enum(REPOSITORY_ACTIONS)).min(1),
+  })
+  .meta({ id: 'Grant' });
+
+export const robotName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, {
+  error: 'is not a lower-case letter or digit, then up to 62 of those and . _ -',
+});
+
+const robotSettings = {
+  description: z.string().max(200).exactOptional(),
+  grants: z.array(Grant).min(1).max(100),
+  expiresInSeconds: z.number().int().min(1).exactOptional().meta({ description: 'From now; no end when absent.' }),
+};
+
+export const RobotRequest = z.strictObject({ name: robotName, ...robotSettings }).meta({ id: 'RobotRequest' });
+export const RobotChange = z.strictObject(robotSettings).meta({ id: 'RobotChange' });
+
+const robotMembers = {
+  name: z.string(),
+  description: z.string().exactOptional(),
+  grants: z.array(Grant),
+  createdMs: timeMs,
+  expiresAtMs: timeMs.exactOptional(),
+  secrets: z
+    .array(z.object({ id: z.string(), createdMs: timeMs }))
+    .meta({ description: 'Those that work; at most two.' }),
+};
+export const Robot = z.object(robotMembers).meta({ id: 'Robot' });
+export const RobotWithSecret = z
+  .object({ ...robotMembers, secretId: z.string(), secret: z.string().meta({ description: 'Shown this once.' }) })
+  .meta({ id: 'RobotWithSecret' });
