@@ -1,6 +1,7 @@
 /** Clusters: a name, the number of instances wanted, and what ECS says of it now. */
 import { AppError } from '../errors/index.js';
 import type { Clock, RecordStore } from '../store/index.js';
+import type { ClusterRecord } from './cluster-record.js';
 import { defined } from './values/index.js';
 import type { Ecs, EcsCluster, EcsInstance } from './ecs/index.js';
 import { isEcsError } from './ecs/index.js';
@@ -8,14 +9,6 @@ import type { Events } from './events.js';
 import { checkName, CLUSTERS, clusterNotFound, keys, lostRace } from './keys.js';
 import type { Services } from './services.js';
 import type { Capacity, Cluster, ClusterSpec, Instance, Page, PageOptions } from './types.js';
-
-export interface ClusterRecord {
-  readonly name: string;
-  readonly arn: string;
-  readonly instances: number;
-  readonly status: 'active' | 'deleting';
-  readonly createdMs: number;
-}
 
 export interface ClustersDeps {
   readonly ecs: Ecs;

@@ -10,25 +10,12 @@ import { type Ecs, type EcsService, type EcsTask, isEcsError } from './ecs/index
 import type { Events } from './events.js';
 import { keys, serviceNotFound } from './keys.js';
 import { routeRequest } from './route-request.js';
+import type { ServiceRecord } from './service-records.js';
 import type { TaskDefinitions } from './task-definition.js';
 import type { TaskPlacement } from './task-placement.js';
 import { describeStop, projectTask } from './task-view.js';
 import { Turns } from './turns.js';
 import type { Deployment, DeploymentStatus, Release, Routing } from './types.js';
-
-export interface ServiceRecord {
-  readonly cluster: string;
-  readonly name: string;
-  readonly status: 'active' | 'deleting' | 'deleted';
-  /** The newest release. */
-  readonly release: number;
-  /** The last release that was deployed completely. */
-  readonly currentRelease?: number;
-  /** The newest deployment. */
-  readonly deployment: string;
-  readonly createdMs: number;
-  readonly updatedMs: number;
-}
 
 export interface DeploymentsDeps {
   readonly ecs: Ecs;

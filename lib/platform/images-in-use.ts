@@ -4,7 +4,7 @@
  */
 import type { Digest } from '../oci/index.js';
 import type { RecordStore } from '../store/index.js';
-import type { ServiceRecord } from './deployments.js';
+import type { ServiceRecord } from './service-records.js';
 import { CLUSTERS, keys, servicePartition } from './keys.js';
 import type { Release } from './types.js';
 

@@ -9,6 +9,9 @@ import { Ecs, type ECSClient } from './ecs/index.js';
 import { Events } from './events.js';
 import { Placements } from './placements.js';
 import { Reconciler } from './reconciler.js';
+import { Releases } from './releases.js';
+import { ServiceRecords } from './service-records.js';
+import { ServiceRemoval } from './service-removal.js';
 import { Services } from './services.js';
 import { type ImageNaming, type TaskDefaults, TaskDefinitions } from './task-definition.js';
 import { Tasks } from './tasks.js';
@@ -84,7 +87,14 @@ export function createPlatform(deps: PlatformDeps, options: PlatformOptions): Pl
       ...(options.deploymentDeadlineMs === undefined ? {} : { deadlineMs: options.deploymentDeadlineMs }),
     },
   );
-  const services = new Services({ ecs, records, images, content, clock, ids, events, deployments, routing }, check);
+  const serviceRecords = new ServiceRecords(records);
+  const shared = { records, serviceRecords, clock, events };
+  const releases = new Releases({ ...shared, ids, deployments });
+  const removal = new ServiceRemoval({ ...shared, ecs, routing });
+  const services = new Services(
+    { ecs, records, images, content, routing, serviceRecords, releases, deployments, removal },
+    check,
+  );
   const clusters = new Clusters({ ecs, records, capacity, clock, events, services });
   const tasks = new Tasks(
     {

@@ -3,7 +3,8 @@
  * goes on with unfinished business (open deployments, deletions) from wherever it stands, also after a crash.
  */
 import type { Clock, Logger, RecordStore, StoredRecord } from '../store/index.js';
-import type { ClusterRecord, Clusters } from './clusters.js';
+import type { ClusterRecord } from './cluster-record.js';
+import type { Clusters } from './clusters.js';
 import type { Deployments } from './deployments.js';
 import type { Ecs } from './ecs/index.js';
 import type { Events } from './events.js';
