@@ -9,7 +9,8 @@ import { AppError, errnoCode } from '../errors/index.js';
 import { CniChain, type CniPlugin, type CniResult, findPluginFolder, PLUGINS } from './cni.js';
 import { mustRun, runCommand } from './host-command.js';
 import { bridgeName, netnsName, networkName, scopePaths } from './host-scope.js';
-import { ensureRule, removeRules, type RuleOwner } from './packet-rules.js';
+import { ensureBridgeRules, routeToLoopback } from './link-local.js';
+import { removeRules, type RuleOwner } from './packet-rules.js';
 import { claimSubnet, releaseSubnet, type Subnet } from './subnet.js';
 import type { HostScope, PortMapping } from './types.js';
 
@@ -18,6 +19,8 @@ export interface NetworkAttachment {
   readonly netnsPath: string;
   readonly address: string;
   readonly gateway: string;
+  /** Of the container's end. */
+  readonly macAddress?: string;
 }
 
 interface AttachmentRecord {
@@ -26,9 +29,6 @@ interface AttachmentRecord {
   /** Absent while the plugins are at work: after a crash such a record is undone, not believed. */
   readonly result?: CniResult;
 }
-
-/** Where a cloud machine hands out its own credentials. */
-const INSTANCE_METADATA = '169.254.169.254/32';
 
 export class BridgeNetwork {
   private readonly directory: string;
@@ -74,10 +74,11 @@ export class BridgeNetwork {
       const record: AttachmentRecord = { id, ports: options.ports ?? [] };
       await writeAtomically(this.file(id), record);
       try {
-        await this.guard();
+        await ensureBridgeRules(this.scope);
         await mustRun('ip', ['netns', 'add', netnsName(this.scope, id)]);
         await mustRun('ip', ['-n', netnsName(this.scope, id), 'link', 'set', 'lo', 'up']);
         const result = await this.chain(record.ports).add({ containerId: id, netns: path, interfaceName: 'eth0' });
+        await routeToLoopback(this.scope);
         const attached = attachment(path, result);
         await writeAtomically(this.file(id), { ...record, result });
         return attached;
@@ -156,25 +157,6 @@ export class BridgeNetwork {
     return new CniChain(this.pluginFolder, networkName(this.scope), plugins);
   }
 
-  /**
-   * Publishing on 127.0.0.1 makes the kernel route loopback addresses on the bridge; a container must not reach the
-   * host's loopback services by that (CVE-2020-8558), nor the machine's credentials.
-   */
-  private async guard(): Promise<void> {
-    for (const destination of ['127.0.0.0/8', INSTANCE_METADATA]) {
-      const comment = ['-m', 'comment', '--comment', networkName(this.scope)];
-      await ensureRule('raw', 'PREROUTING', [
-        '-d',
-        destination,
-        '-i',
-        bridgeName(this.scope),
-        ...comment,
-        '-j',
-        'DROP',
-      ]);
-    }
-  }
-
   private async record(id: string): Promise<AttachmentRecord | undefined> {
     const text = await readFile(this.file(id), 'utf8').catch((error: unknown) => {
       if (errnoCode(error) === 'ENOENT') return undefined;
@@ -230,7 +212,13 @@ function attachment(netnsPath: string, result: CniResult): NetworkAttachment {
   if (ip === undefined) {
     throw new AppError('NETWORK_ATTACH_FAILED', 'the network plugins gave no address', { kind: 'failed' });
   }
-  return { netnsPath, address: ip.address.replace(/\/.*$/, ''), gateway: ip.gateway ?? '' };
+  const macAddress = result.interfaces?.find(({ sandbox = '' }) => sandbox !== '')?.mac;
+  return {
+    netnsPath,
+    address: ip.address.replace(/\/.*$/, ''),
+    gateway: ip.gateway ?? '',
+    ...(macAddress === undefined ? {} : { macAddress }),
+  };
 }
 
 /** The bridge must not send larger packets than the way out takes. */

@@ -16,6 +16,8 @@ export const PLUGINS = ['bridge', 'host-local', 'portmap', 'firewall'];
 
 export interface CniResult {
   readonly ips?: readonly { readonly address: string; readonly gateway?: string }[];
+  /** `sandbox` is there for those inside a namespace. */
+  readonly interfaces?: readonly { readonly name: string; readonly mac?: string; readonly sandbox?: string }[];
   readonly [key: string]: unknown;
 }
 

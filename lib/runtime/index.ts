@@ -26,13 +26,18 @@ export { BridgeNetwork, type NetworkAttachment } from './bridge-network.js';
 export { type ContainerLogLine, parseLogEntry, readContainerLog, type ReadLogOptions } from './container-log.js';
 export { type ExecEnd, type ExecOptions, type ExecSession, type TerminalSize } from './exec-session.js';
 export { type ContainerExit } from './exit-watch.js';
-export {
-  type ContainerState,
-  type ExecResult,
-  SupervisedContainers,
-  type SupervisedOptions,
-} from './supervised-containers.js';
+export { type ContainerState, type ExecResult, SupervisedContainers } from './supervised-containers.js';
+export { type Manner, type SupervisorOptions } from './supervisor.js';
+export { type ContainerUsage, containerUsage, type InterfaceCounters } from './container-usage.js';
 export { initProgram, missingTools } from './host-programs.js';
+export {
+  RESOLVER_ADDRESS,
+  RESOLVER_PORT,
+  serviceAddress,
+  signResolver,
+  TASK_ENDPOINT_ADDRESS,
+  TASK_ENDPOINT_PORT,
+} from './link-local.js';
 export { isNamespacedSysctl } from './sysctls.js';
 export { hostResidue, sweepHost, sweepStray } from './host-sweep.js';
 export { publishedPorts } from './packet-rules.js';

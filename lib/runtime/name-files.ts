@@ -23,6 +23,12 @@ export async function hostResolvConf(): Promise<string> {
   return behind === '' ? text : behind;
 }
 
+/** Addresses of the name servers of this host that answer from beyond its loopback. */
+export async function hostNameServers(): Promise<readonly string[]> {
+  const text = containerResolvConf(await hostResolvConf());
+  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map(([, address = '']) => address);
+}
+
 /**
  * The resolver file with the container's own name servers and search domains in place of the host's.
  * @throws AppError NAME_INVALID for what would become another line of the file

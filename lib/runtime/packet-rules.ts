@@ -17,7 +17,7 @@ export interface RuleOwner {
 export interface OwnRules {
   /** `<table> -A …` for each rule, as iptables-save writes it. */
   readonly rules: readonly { readonly table: string; readonly rule: string }[];
-  /** Chains made for single containers. */
+  /** Chains made for single containers, and the platform's own. */
   readonly chains: readonly { readonly table: string; readonly chain: string }[];
 }
 
@@ -42,7 +42,7 @@ export function findOwnRules(saved: string, owner: RuleOwner): OwnRules {
     if (!line.startsWith('-A ') || !isOwn(line, owner)) continue;
     rules.push({ table, rule: line });
     for (const name of [/^-A (\S+)/.exec(line)?.[1], /-j (\S+)$/.exec(line)?.[1]]) {
-      if (name !== undefined && /^CNI-(DN-|SN-)?[0-9a-f]{20,}$/.test(name)) {
+      if (name !== undefined && (name === owner.networkName || /^CNI-(DN-|SN-)?[0-9a-f]{20,}$/.test(name))) {
         chains.set(`${table} ${name}`, { table, chain: name });
       }
     }
@@ -124,22 +124,19 @@ async function removeEmptySharedChains(): Promise<void> {
   }
 }
 
-/** Adds a rule at the top of a chain unless it is there. */
-export async function ensureRule(table: string, chain: string, rule: readonly string[]): Promise<void> {
-  const check = await runCommand('iptables', ['-w', '10', '-t', table, '-C', chain, ...rule]);
-  if (check.exitCode !== 0) await mustRun('iptables', ['-w', '10', '-t', table, '-I', chain, '1', ...rule]);
-}
-
 /** All of the lines or none. */
 async function restore(lines: readonly string[]): Promise<void> {
   await mustRun('iptables-restore', ['-w', '10', '--noflush'], { input: lines.join('\n') });
 }
 
-/** Host ports that packet rules send elsewhere, as `8080/tcp`: published by any engine, and not to be seen by bind. */
+/**
+ * Host ports that packet rules send elsewhere, as `8080/tcp`: published by any engine, and not to be seen by bind. What
+ * containers ask at link-local addresses takes no port of the host.
+ */
 export async function publishedPorts(): Promise<ReadonlySet<string>> {
   const { stdout } = await runCommand('iptables-save', ['-t', 'nat']);
   const ports = new Set<string>();
-  for (const match of stdout.matchAll(/^-A .*-p (tcp|udp) .*--dports? ([\d,]+) .*-j (?:CNI-DN-|DNAT)/gm)) {
+  for (const match of stdout.matchAll(/^-A (?!wharf-).*-p (tcp|udp) .*--dports? ([\d,]+) .*-j (?:CNI-DN-|DNAT)/gm)) {
     for (const port of (match[2] ?? '').split(',')) ports.add(`${port}/${match[1] ?? ''}`);
   }
   return ports;

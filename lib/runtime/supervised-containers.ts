@@ -2,8 +2,7 @@
  * SupervisedContainers: containers that outlive this process. Each has a conmon of its own, which holds its output,
  * writes its log and records its exit code; we may be killed and started again and find everything where it was.
  */
-import { spawn } from 'node:child_process';
-import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors/index.js';
 import type { Clock } from '../store/index.js';
@@ -12,11 +11,12 @@ import { destroyCgroup, oomKills } from './cgroup.js';
 import { type ContainerLogLine, readContainerLog, type ReadLogOptions } from './container-log.js';
 import { type ExecOptions, type ExecSession, openExecSession } from './exec-session.js';
 import { type ContainerExit, ExitWatch } from './exit-watch.js';
-import { type CommandResult, HOST_PATH, mustRun, parseSignal, runCommand } from './host-command.js';
+import { type CommandResult, parseSignal, runCommand } from './host-command.js';
 import { type HostProcess, killProcess, scopeProcesses } from './host-processes.js';
 import { scopePaths } from './host-scope.js';
-import { runcError, startFailure } from './runc.js';
+import { startFailure } from './runc.js';
 import { configText, type OciRuntimeConfig } from './runtime-config.js';
+import { type Manner, Supervisor, type SupervisorOptions } from './supervisor.js';
 import type { ContainerSpec, HostScope } from './types.js';
 
 export type ContainerState =
@@ -31,34 +31,20 @@ export interface ExecResult extends CommandResult {
   readonly output: string;
 }
 
-/** How a container is held by its supervisor. */
-export interface Manner {
-  readonly terminal: boolean;
-  /** Whether standard input stays open. */
-  readonly stdin: boolean;
-}
-
-export interface SupervisedOptions {
-  /** A log that grows beyond this many bytes is begun anew; 64 MiB when absent. */
-  readonly maxLogBytes?: number;
-}
-
 /** How often a container is looked at whose exit no file has told: conmon itself may have been killed. */
 const LOOK_MS = 1000;
 const MAX_EXEC_OUTPUT = 4096;
-const DEFAULT_LOG_BYTES = 64 * 1024 * 1024;
-/** How long the runtime may take to set a container up, and how often that is looked at. */
-const CREATE_MS = 60_000;
-const POLL_MS = 5;
 
 export class SupervisedContainers {
   private readonly exits: ExitWatch;
+  private readonly supervisor: Supervisor;
 
   constructor(
     private readonly deps: { readonly scope: HostScope; readonly clock: Clock },
-    private readonly options: SupervisedOptions = {},
+    options: SupervisorOptions = {},
   ) {
     this.exits = new ExitWatch(deps.scope);
+    this.supervisor = new Supervisor(deps, options);
   }
 
   /**
@@ -75,7 +61,7 @@ export class SupervisedContainers {
     await mkdir(join(scopePaths.log(scope, spec.id), '..'), { recursive: true, mode: 0o700 });
     await this.exits.forget(spec.id);
     try {
-      return { pid: await this.supervise(spec.id, bundle.directory, mannerOf(spec)) };
+      return { pid: await this.supervisor.launch(spec.id, bundle.directory, mannerOf(spec)) };
     } catch (error) {
       await this.delete(spec.id);
       await this.forget(spec.id);
@@ -94,7 +80,7 @@ export class SupervisedContainers {
     for (const name of ['pid', 'conmon.pid', 'runc.log', 'conmon.log']) await rm(join(bundle, name), { force: true });
     await rm(join(scopePaths.sockets(this.deps.scope), id), { recursive: true, force: true });
     await this.exits.forget(id);
-    return { pid: await this.supervise(id, bundle, manner) };
+    return { pid: await this.supervisor.launch(id, bundle, manner) };
   }
 
   /** Runs the process of a created container. @throws AppError CONTAINER_START_FAILED */
@@ -110,7 +96,7 @@ export class SupervisedContainers {
     const result = await this.runc('state', id);
     if (result.exitCode !== 0) return { status: 'absent' };
     const state = JSON.parse(result.stdout) as { status: string; pid: number };
-    const supervised = await this.hasSupervisor(id);
+    const supervised = await this.supervisor.has(id);
     // Without a supervisor nobody would see its end: what never ran is better made again.
     if (state.status === 'created') return supervised ? { status: 'created', pid: state.pid } : { status: 'absent' };
     // When it has stopped, its supervisor is about to say how: `waitExit` knows it in a moment.
@@ -132,7 +118,7 @@ export class SupervisedContainers {
         wake = new AbortController();
         const exit = await this.exits.read(id);
         if (exit !== undefined) return exit;
-        if (!(await this.hasSupervisor(id))) {
+        if (!(await this.supervisor.has(id))) {
           // Looked again: the file may have appeared just before the supervisor went.
           const late = await this.exits.read(id);
           if (late !== undefined) return late;
@@ -173,7 +159,7 @@ export class SupervisedContainers {
     const { clock } = this.deps;
     await this.remove(id);
     // It ends by itself once it has written the exit code; one that does not is of no more use.
-    for (let i = 0; i < 50 && (await this.hasSupervisor(id)); i += 1) await clock.sleep(20);
+    for (let i = 0; i < 50 && (await this.supervisor.has(id)); i += 1) await clock.sleep(20);
     for (let makers = await this.processesOf(id); makers.length > 0; makers = await this.processesOf(id)) {
       for (const { pid } of makers) killProcess(pid);
       await clock.sleep(10);
@@ -252,58 +238,6 @@ export class SupervisedContainers {
     return runCommand('runc', ['--root', scopePaths.runcRoot(this.deps.scope), ...args], { timeoutMs });
   }
 
-  /**
-   * Starts conmon, which daemonises, and waits until the container stands. Nothing connects the two of us but files:
-   * conmon gives up when a pipe to its maker breaks, and its maker may be killed at any moment.
-   */
-  private async supervise(id: string, bundle: string, manner: Manner): Promise<number> {
-    const pidFile = join(bundle, 'pid');
-    const errors = join(bundle, 'conmon.log');
-    const flags = await this.conmonFlags(id, bundle);
-    if (manner.terminal) flags.push('-t');
-    if (manner.stdin) flags.push('-i', '--leave-stdin-open');
-    await this.launch(flags, bundle, errors);
-    const readPid = async (): Promise<number> => Number(await readFile(pidFile, 'utf8').catch(() => '0'));
-    for (let waitedMs = 0; waitedMs < CREATE_MS; waitedMs += POLL_MS) {
-      const alive = await this.hasSupervisor(id);
-      const pid = await readPid();
-      if (pid > 0) return pid;
-      if (!alive) break;
-      await this.deps.clock.sleep(POLL_MS);
-    }
-    const said = (await readFile(errors, 'utf8').catch(() => '')).trim();
-    const reason = (await runcError(join(bundle, 'runc.log'))) ?? said;
-    throw startFailure(id, reason === '' ? `the supervisor made no container within ${CREATE_MS / 1000} s` : reason);
-  }
-
-  private async conmonFlags(id: string, bundle: string): Promise<string[]> {
-    const { scope } = this.deps;
-    const flags = ['--api-version', '1', '-c', id, '-u', id, '-r', await programPath('runc'), '-b', bundle];
-    flags.push('-p', join(bundle, 'pid'), '-P', join(bundle, 'conmon.pid'));
-    flags.push('-l', `k8s-file:${scopePaths.log(scope, id)}`, '--log-level', 'error');
-    flags.push('--log-size-max', String(this.options.maxLogBytes ?? DEFAULT_LOG_BYTES));
-    flags.push('--exit-dir', scopePaths.exits(scope), '--persist-dir', bundle);
-    flags.push('--socket-dir-path', scopePaths.sockets(scope));
-    const runcLog = ['--log', join(bundle, 'runc.log'), '--log-format', 'json'];
-    for (const flag of ['--root', scopePaths.runcRoot(scope), ...runcLog]) flags.push('--runtime-arg', flag);
-    return flags;
-  }
-
-  /** Resolves when conmon has gone into the background. */
-  private async launch(flags: readonly string[], bundle: string, errors: string): Promise<void> {
-    const file = await open(errors, 'a', 0o600);
-    try {
-      await new Promise<void>((resolve, reject) => {
-        const options = { cwd: bundle, env: { PATH: HOST_PATH } };
-        const child = spawn('conmon', flags, { ...options, stdio: ['ignore', 'ignore', file.fd] });
-        child.once('error', reject);
-        child.once('exit', () => resolve());
-      });
-    } finally {
-      await file.close();
-    }
-  }
-
   private async remove(id: string): Promise<void> {
     await this.runc('delete', '--force', id);
     if (await destroyCgroup(this.deps.scope, id, this.deps.clock)) return;
@@ -314,19 +248,6 @@ export class SupervisedContainers {
   private async processesOf(id: string): Promise<readonly HostProcess[]> {
     return (await scopeProcesses(this.deps.scope)).filter(({ args }) => args.includes(id));
   }
-
-  private async hasSupervisor(id: string): Promise<boolean> {
-    return (await this.supervisorPid(id)) !== undefined;
-  }
-
-  /** Of conmon, if it lives: a zombie and a stranger with the same number do not count. */
-  private async supervisorPid(id: string): Promise<number | undefined> {
-    const file = join(scopePaths.bundle(this.deps.scope, id), 'conmon.pid');
-    const pid = Number(await readFile(file, 'utf8').catch(() => '0'));
-    if (pid <= 0) return undefined;
-    const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    return commandLine.includes('conmon') && commandLine.split('\0').includes(id) ? pid : undefined;
-  }
 }
 
 function mannerOf(spec: ContainerSpec): Manner {
@@ -334,13 +255,3 @@ function mannerOf(spec: ContainerSpec): Manner {
 }
 
 let execCount = 0;
-const programs = new Map<string, string>();
-
-/** conmon wants the runtime's absolute path. */
-async function programPath(name: string): Promise<string> {
-  const known = programs.get(name);
-  if (known !== undefined) return known;
-  const path = (await mustRun('sh', ['-c', 'command -v -- "$0"', name])).stdout.trim();
-  programs.set(name, path);
-  return path;
-}
