@@ -1,5 +1,5 @@
 /** The engine put together: state, API, task lifecycle and service scheduler over the ports it is given. */
-import { serve } from './api/wire.js';
+import { call, serve } from './api/wire.js';
 import { Arns, shortName, parseArn } from './arn.js';
 import { CapacityLoop } from './capacity/capacity-loop.js';
 import { DEFAULT_OPTIONS, type Context, type EngineDeps, type EngineOptions } from './context.js';
@@ -33,6 +33,7 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
     await scheduler.wakeCluster(cluster);
   };
   const api = { context, lifecycle, scheduler, clusterChanged };
+  deps.agent.connect?.((operation, input) => call(api, operation, input));
   return {
     fetch: (request) => serve(api, request),
     async start() {

@@ -28,6 +28,8 @@ export class DataFolder {
     readonly sealingKey: string;
     readonly layers: string;
     readonly runtime: string;
+    /** Written by the operator. */
+    readonly taskRoles: string;
   };
 
   private constructor(directory: string) {
@@ -38,6 +40,7 @@ export class DataFolder {
       sealingKey: join(directory, 'keys', 'sealing.key'),
       layers: join(directory, 'layers'),
       runtime: join(directory, 'runtime'),
+      taskRoles: join(directory, 'task-roles.json'),
     };
   }
 

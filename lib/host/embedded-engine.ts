@@ -20,6 +20,7 @@ import {
 import type { Logger } from '../store/index.js';
 import type { DataFolder } from './data-folder.js';
 import type { EmbeddedStore } from './embedded-store.js';
+import { TaskRoles } from './task-roles.js';
 
 export interface EmbeddedEngine {
   readonly engine: Engine;
@@ -45,7 +46,7 @@ export interface EmbeddedEngineOptions {
   readonly isOwnRegistry: (host: string) => boolean;
 }
 
-/** @throws AppError HOST_NOT_READY, RUNC_TOO_OLD */
+/** @throws AppError HOST_NOT_READY, RUNC_TOO_OLD, TASK_ROLES_INVALID */
 export async function openEmbeddedEngine(
   deps: EmbeddedEngineDeps,
   options: EmbeddedEngineOptions,
@@ -67,6 +68,7 @@ export async function openEmbeddedEngine(
       containers,
       network,
       secrets: storedSecrets(store.secrets),
+      credentials: await TaskRoles.open(folder.paths.taskRoles, clock),
       clock,
       logger: logger.child({ part: 'agent' }),
     },

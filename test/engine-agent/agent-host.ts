@@ -7,6 +7,7 @@ import {
   type AgentOptions,
   createAgent,
   type SecretSource,
+  type TaskCredentialsSource,
   type TaskPayload,
 } from '../../lib/engine/agent/index.js';
 import { type LayerEntry, type TarMember, UnpackedLayers, writeLayer } from '../../lib/layers/index.js';
@@ -39,9 +40,14 @@ const noSecrets: SecretStore = {
   list: async () => [],
 };
 
+export interface AgentHostOptions extends Partial<AgentOptions> {
+  readonly secrets?: SecretSource;
+  readonly credentials?: TaskCredentialsSource;
+}
+
 export async function openAgentHost(
   directory: string,
-  { secrets, ...options }: Partial<AgentOptions> & { readonly secrets?: SecretSource } = {},
+  { secrets, credentials, ...options }: AgentHostOptions = {},
 ): Promise<AgentHost> {
   await mkdir(directory, { recursive: true });
   const clock = systemClock;
@@ -64,6 +70,7 @@ export async function openAgentHost(
       clock,
       logger: silentLogger,
       ...(secrets === undefined ? {} : { secrets }),
+      ...(credentials === undefined ? {} : { credentials }),
     },
     { platform: platformOfArch(process.arch), ...options },
   );

@@ -21,11 +21,13 @@ import {
 import type { Clock, ContentStore, Logger } from '../../store/index.js';
 import { RUNTIME_ID, runtimeIdOf } from './container-process.js';
 import type { LayerFolders } from './container-run.js';
+import type { TaskCredentialsSource } from './endpoint/task-credentials.js';
+import { TaskEndpoint } from './endpoint/task-endpoint.js';
 import { HostPorts } from './host-ports.js';
 import { TaskRecords } from './task-records.js';
 import { TaskRun } from './task-run.js';
 import type { SecretSource } from './secret-source.js';
-import type { Agent, AgentAbilities, AgentEvent, TaskPayload } from './types.js';
+import type { Agent, AgentAbilities, AgentEvent, EcsCall, TaskPayload } from './types.js';
 
 export interface AgentDeps {
   readonly content: Pick<ContentStore, 'read'>;
@@ -36,6 +38,8 @@ export interface AgentDeps {
   readonly network: BridgeNetwork;
   /** Values for `secrets` of task definitions; absent, such definitions are refused. */
   readonly secrets?: SecretSource;
+  /** Credentials of task roles; absent, none has any. */
+  readonly credentials?: TaskCredentialsSource;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -70,6 +74,8 @@ class HostAgent implements Agent {
   private readonly listeners = new Set<(event: AgentEvent) => void>();
   private readonly closing = new AbortController();
   private readonly cleaning: Promise<void>;
+  private readonly endpoint: TaskEndpoint;
+  private ecs: EcsCall | undefined;
 
   constructor(
     private readonly deps: AgentDeps,
@@ -85,6 +91,20 @@ class HostAgent implements Agent {
     this.records = new TaskRecords(deps.scope);
     this.ports = new HostPorts(options.bindIp ?? '127.0.0.1', options.random ?? Math.random);
     this.cleaning = this.cleanUp();
+    this.endpoint = new TaskEndpoint({
+      ...deps,
+      tasks: () => [...this.runs.values()].map((run) => run.snapshot()),
+      ecs: () => this.ecs,
+    });
+    void this.endpoint.listen();
+  }
+
+  connect(ecs: EcsCall): void {
+    this.ecs = ecs;
+  }
+
+  clusterAt(address: string): string | undefined {
+    return [...this.runs.values()].find((run) => run.hasAddress(address))?.payload.clusterName;
   }
 
   run(payload: TaskPayload): void {
@@ -158,6 +178,7 @@ class HostAgent implements Agent {
     this.closing.abort(new AppError('AGENT_CLOSED', 'the agent was closed', { kind: 'unavailable' }));
     await Promise.all([...this.runs.values()].map(({ done }) => done));
     await this.cleaning;
+    await this.endpoint.close();
   }
 
   private tell(event: AgentEvent): void {

@@ -2,29 +2,20 @@
  * One container of a task, from its record to its end. Every step is written down before it is taken, and looked up
  * before it is repeated; what the host says counts more than what the record says.
  */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type ContainerExit,
-  mountOverlay,
-  type NetworkMode,
-  parseSignal,
-  type SupervisedContainers,
-  unmountOverlay,
-} from '../../runtime/index.js';
+import { type ContainerExit, type SupervisedContainers, unmountOverlay } from '../../runtime/index.js';
+import { createContainer } from './container-creation.js';
 import { ContainerFailure, failingAs } from './container-failure.js';
 import { runtimeIdOf } from './container-process.js';
-import { containerSpec } from './container-spec.js';
+import { ContainerStop } from './container-stop.js';
 import type { ContainerRunDeps, ContainerSurroundings } from './container-surroundings.js';
 import type { ContainerStatus } from './dependencies.js';
 import { healthCommand, monitorHealth } from './health-monitor.js';
 import type { ResolvedImage } from './image-source.js';
 import { Observed } from './observed.js';
 import { mayRestart } from './restart-policy.js';
-import { secretEnvironment } from './secret-source.js';
 import type { ContainerRecord } from './task-records.js';
-import type { AgentEvent, ContainerPayload, NetworkBinding } from './types.js';
-import type { VolumeMount } from './volumes.js';
+import type { AgentEvent, ContainerPayload } from './types.js';
 
 export type {
   ContainerEvent,
@@ -40,6 +31,7 @@ export class ContainerRun {
   readonly runtimeId: string;
   readonly status = new Observed<ContainerStatus>({ phase: 'pending', health: 'UNKNOWN', started: false });
   private readonly rootfs: string;
+  private readonly stopper: ContainerStop;
 
   constructor(
     private readonly deps: ContainerRunDeps,
@@ -47,6 +39,7 @@ export class ContainerRun {
     readonly payload: ContainerPayload,
   ) {
     this.runtimeId = runtimeIdOf(task.payload.taskId, payload.name);
+    this.stopper = new ContainerStop(deps);
     this.rootfs = join(task.folder, this.runtimeId, 'rootfs');
   }
 
@@ -91,36 +84,9 @@ export class ContainerRun {
   async create(image: ResolvedImage, layers: readonly string[], signal: AbortSignal): Promise<void> {
     // What an earlier attempt left half made.
     await this.release();
-    await rm(join(this.task.folder, this.runtimeId), { recursive: true, force: true });
-    const config = image.config.config;
-    let record: ContainerRecord = {
-      runtimeId: this.runtimeId,
-      phase: 'preparing',
-      imageDigest: image.digest,
-      bindings: [],
-      ...(config?.StopSignal === undefined ? {} : { stopSignal: config.StopSignal }),
-      ...(config?.Shell === undefined ? {} : { shell: config.Shell }),
-    };
-    await this.task.write(record);
-    const bindings = await this.chooseBindings();
-    record = { ...record, bindings };
-    await this.task.write(record);
-    const secrets = await secretEnvironment(this.deps.secrets, this.payload);
-    const network = await failingAs('CannotStartContainerError', signal, () => this.attach(bindings));
-    await failingAs('CannotCreateContainerError', signal, () => this.mount(layers));
-    const volumes = await failingAs('CannotCreateContainerError', signal, () =>
-      this.task.volumes.prepare(this.payload, this.rootfs, Object.keys(config?.Volumes ?? {}), this.inherited()),
-    );
-    record = { ...record, mounts: volumes };
-    await this.task.write(record);
-    this.status.set({ ...this.status.value, prepared: true });
-    signal.throwIfAborted();
-    const { runtimeId: id, rootfs } = this;
-    const found = { id, rootfs, network: network.mode, volumes, secrets, linked: this.linked() };
-    const spec = containerSpec(this.payload, image, found);
-    await failingAs('CannotStartContainerError', signal, () => this.deps.containers.create(spec, network.address));
-    const { address } = network;
-    await this.task.write({ ...record, phase: 'created', ...(address === undefined ? {} : { address }) });
+    const { runtimeId, rootfs, payload } = this;
+    const prepared = (): void => this.status.set({ ...this.status.value, prepared: true });
+    await createContainer(this.deps, this.task, { runtimeId, rootfs, payload, image, layers, prepared }, signal);
     this.task.emit({ ...this.event('PENDING'), ...this.facts() });
   }
 
@@ -140,27 +106,9 @@ export class ContainerRun {
     const { closing } = this.task;
     const { phase } = await this.status.until((status) => status.phase !== 'pending', closing);
     if (phase === 'stopped') return;
-    await this.signal(this.stopSignal());
-    const waiting = new AbortController();
     const ended = this.status.until((status) => status.phase === 'stopped', closing);
     const timeoutMs = (this.payload.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS) * 1000;
-    const patience = this.deps.clock.sleep(timeoutMs, AbortSignal.any([waiting.signal, closing])).then(
-      () => true,
-      () => false,
-    );
-    const first = await Promise.race([ended.then(() => false), patience]).finally(() => waiting.abort());
-    if (first) await this.signal('SIGKILL');
-    await ended;
-  }
-
-  /** A container that cannot be signalled is taken down whole; its exit is seen like any other. */
-  private async signal(signal: number | string): Promise<void> {
-    try {
-      await this.deps.containers.kill(this.runtimeId, signal);
-    } catch (error) {
-      this.deps.logger.warn('a container could not be signalled', { id: this.runtimeId, error: String(error) });
-      await this.deps.containers.delete(this.runtimeId);
-    }
+    await this.stopper.stop(this.runtimeId, { signal: this.task.record()?.stopSignal, timeoutMs, ended, closing });
   }
 
   /** It ends before it ran, or could not be started. */
@@ -237,7 +185,8 @@ export class ContainerRun {
       this.task.emit({ type: 'health', container: this.payload.name, health: 'UNKNOWN' });
     }
     await this.running(started, false);
-    if (this.task.isEnding()) await this.signal(this.stopSignal());
+    if (this.task.isEnding())
+      await this.stopper.signal(this.runtimeId, this.stopper.stopSignal(this.runtimeId, record.stopSignal));
   }
 
   /** Written first: whatever is killed now, the exit is known. On a full disk the supervisor's own note must do. */
@@ -270,77 +219,9 @@ export class ContainerRun {
     };
     await monitorHealth({ clock: this.deps.clock, probe }, check, { ...options, command }, (health) => {
       if (this.status.value.phase !== 'running') return;
-      this.status.set({ ...this.status.value, health });
+      this.status.set({ ...this.status.value, health, healthSinceMs: this.deps.clock.nowMs() });
       this.task.emit({ type: 'health', container: this.payload.name, health });
     });
-  }
-
-  private async chooseBindings(): Promise<readonly NetworkBinding[]> {
-    const { networkMode } = this.task.payload;
-    const mappings = this.payload.portMappings;
-    if (networkMode === 'bridge' && this.payload.disableNetworking !== true) {
-      return this.deps.ports.choose(this.runtimeId, mappings);
-    }
-    // Reached at the task's own address: nothing of the host is taken.
-    if (networkMode === 'awsvpc') return [];
-    if (networkMode === 'none' || this.payload.disableNetworking === true) return [];
-    return mappings.map(({ containerPort, protocol }) => ({
-      bindIP: '0.0.0.0',
-      containerPort,
-      hostPort: containerPort,
-      protocol,
-    }));
-  }
-
-  private async attach(bindings: readonly NetworkBinding[]): Promise<{ mode: NetworkMode; address?: string }> {
-    const { networkMode } = this.task.payload;
-    if (this.payload.disableNetworking === true) return { mode: { mode: 'none' } };
-    if (networkMode === 'awsvpc') {
-      const { netnsPath, address } = await this.task.sharedNetwork();
-      return { mode: { mode: 'namespace', path: netnsPath }, address };
-    }
-    if (networkMode !== 'bridge') return { mode: { mode: networkMode } };
-    const ports = bindings.map(({ bindIP, ...binding }) => ({ ...binding, hostIp: bindIP }));
-    const { netnsPath, address } = await this.deps.network.attach(this.runtimeId, { ports });
-    return { mode: { mode: 'namespace', path: netnsPath }, address };
-  }
-
-  private async mount(layers: readonly string[]): Promise<void> {
-    const own = join(this.task.folder, this.runtimeId);
-    await mountOverlay({
-      directory: this.deps.layers.directory,
-      lowers: [...layers].reverse(),
-      upper: join(own, 'upper'),
-      work: join(own, 'work'),
-      target: this.rootfs,
-    });
-  }
-
-  /** What `volumesFrom` brings: read-only where that is asked for, or where it was so there. */
-  private inherited(): readonly VolumeMount[] {
-    return (this.payload.volumesFrom ?? []).flatMap(({ container, readonly }) =>
-      (this.task.recordOf(container)?.mounts ?? []).map((mount) => ({
-        ...mount,
-        readonly: mount.readonly || readonly,
-      })),
-    );
-  }
-
-  private linked(): { readonly name: string; readonly address: string }[] {
-    return (this.payload.links ?? []).flatMap(({ container, alias }) => {
-      const address = this.task.recordOf(container)?.address;
-      return address === undefined ? [] : [...new Set([alias, container])].map((name) => ({ name, address }));
-    });
-  }
-
-  private stopSignal(): number {
-    const named = this.task.record()?.stopSignal ?? '';
-    try {
-      return parseSignal(named === '' ? 'SIGTERM' : named);
-    } catch {
-      this.deps.logger.warn('the image names no known stop signal; SIGTERM is sent', { id: this.runtimeId, named });
-      return parseSignal('SIGTERM');
-    }
   }
 
   private mustRecord(): ContainerRecord {

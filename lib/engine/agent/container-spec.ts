@@ -1,6 +1,6 @@
 /** What the runtime is told about a container: the payload and the image's config, in the runtime's terms. */
 import type { ContainerNames, ContainerSpec, NetworkMode, RuntimeMount } from '../../runtime/index.js';
-import { containerProcess } from './container-process.js';
+import { containerProcess, mergeEnvironment } from './container-process.js';
 import type { ResolvedImage } from './image-source.js';
 import type { ContainerPayload } from './types.js';
 import { runtimeMount, type VolumeMount } from './volumes.js';
@@ -12,6 +12,10 @@ export interface ContainerSurroundingsFound {
   readonly volumes: readonly VolumeMount[];
   /** `NAME=value`, fetched for this one purpose. */
   readonly secrets: readonly string[];
+  /** `NAME=value` that the agent itself sets, given what the container has else. */
+  readonly ownEnvironment: (env: readonly string[]) => readonly string[];
+  /** Asked for names, where the definition names no server and the container is on the bridge. */
+  readonly resolver?: string;
   /** Of other containers of the task. */
   readonly linked: NonNullable<ContainerNames['hosts']>;
 }
@@ -28,14 +32,17 @@ export function containerSpec(
     rootfs: found.rootfs,
     process: {
       ...command,
-      env: withSecrets(command.env, found.secrets),
+      env: mergeEnvironment(command.env, [
+        ...found.secrets,
+        ...found.ownEnvironment([...command.env, ...found.secrets]),
+      ]),
       ...(payload.terminal === undefined ? {} : { terminal: payload.terminal }),
     },
     hostname,
     mounts: [...found.volumes.map(runtimeMount), ...tmpfsMounts(payload)],
     network: found.network,
     limits: limits(payload),
-    names: names(payload, found.linked),
+    names: names(payload, found),
     ...(payload.readonlyRootFilesystem === undefined ? {} : { readonlyRootfs: payload.readonlyRootFilesystem }),
     ...(payload.privileged === undefined ? {} : { privileged: payload.privileged }),
     ...(payload.capabilities === undefined ? {} : { capabilities: payload.capabilities }),
@@ -47,12 +54,6 @@ export function containerSpec(
       ? {}
       : { ulimits: payload.ulimits.map((one) => ({ name: one.name, soft: one.softLimit, hard: one.hardLimit })) }),
   };
-}
-
-/** A secret wins over a variable of the same name, as it is the one that was fetched on purpose. */
-function withSecrets(env: readonly string[], secrets: readonly string[]): readonly string[] {
-  const names = new Set(secrets.map((entry) => entry.slice(0, entry.indexOf('='))));
-  return [...env.filter((entry) => !names.has(entry.split('=')[0] ?? '')), ...secrets];
 }
 
 function tmpfsMounts(payload: ContainerPayload): RuntimeMount[] {
@@ -73,11 +74,12 @@ function limits({ memoryBytes, memoryReservationBytes, cpuUnits }: ContainerPayl
   };
 }
 
-function names(payload: ContainerPayload, linked: NonNullable<ContainerNames['hosts']>): ContainerNames {
-  const { dnsServers, dnsSearchDomains, extraHosts = [] } = payload;
+function names(payload: ContainerPayload, { linked, resolver }: ContainerSurroundingsFound): ContainerNames {
+  const { dnsServers = [], dnsSearchDomains, extraHosts = [] } = payload;
+  const servers = dnsServers.length === 0 && resolver !== undefined ? [resolver] : dnsServers;
   return {
     hosts: [...linked, ...extraHosts],
-    ...(dnsServers === undefined ? {} : { dnsServers }),
+    ...(servers.length === 0 ? {} : { dnsServers: servers }),
     ...(dnsSearchDomains === undefined ? {} : { dnsSearchDomains }),
   };
 }

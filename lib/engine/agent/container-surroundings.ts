@@ -4,7 +4,7 @@ import type { Clock, Logger } from '../../store/index.js';
 import type { HostPorts } from './host-ports.js';
 import type { ImageLayer } from './image-source.js';
 import type { SecretSource } from './secret-source.js';
-import type { ContainerRecord } from './task-records.js';
+import type { ContainerRecord, EndpointIds } from './task-records.js';
 import type { AgentEvent, TaskPayload } from './types.js';
 import type { TaskVolumes } from './volumes.js';
 
@@ -39,6 +39,8 @@ export interface ContainerSurroundings {
   readonly recordOf: (container: string) => ContainerRecord | undefined;
   /** The network that all containers of the task share, made when it is first asked for. */
   readonly sharedNetwork: () => Promise<{ readonly netnsPath: string; readonly address: string }>;
+  /** Of the task, once the first container is made. */
+  readonly endpointIds: () => EndpointIds | undefined;
   /** Whether the task is to stop. */
   readonly isEnding: () => boolean;
   /** On disk when it resolves. */

@@ -6,6 +6,8 @@ export interface ContainerStatus {
   readonly exitCode?: number;
   readonly reason?: string;
   readonly health: HealthStatus;
+  /** Since when it is that. */
+  readonly healthSinceMs?: number;
   /** Whether its process ever ran. */
   readonly started: boolean;
   /** Whether what it mounts is ready for others. */

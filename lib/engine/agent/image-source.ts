@@ -30,6 +30,8 @@ export interface ImageLayer {
 export interface ResolvedImage {
   /** What the name led to: of the index, where the image has several platforms. */
   readonly digest: Digest;
+  /** Digest of its config: what docker calls the image's id. */
+  readonly configDigest: Digest;
   readonly config: ImageConfig;
   /** The bottom layer first. */
   readonly layers: readonly ImageLayer[];
@@ -64,7 +66,12 @@ export async function resolveImage(
   const bytes = await deps.content.read(manifest.config.digest);
   if (bytes === undefined) throw pullFailure(`config ${manifest.config.digest} of ${image} is not in the store`);
   const config = parseImageConfig(bytes);
-  return { digest: named.digest, config, layers: pairLayers(manifest, config, image) };
+  return {
+    digest: named.digest,
+    configDigest: manifest.config.digest,
+    config,
+    layers: pairLayers(manifest, config, image),
+  };
 }
 
 async function findManifest(deps: ImageSourceDeps, reference: Reference): Promise<StoredManifest | undefined> {

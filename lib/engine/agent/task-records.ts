@@ -20,15 +20,19 @@ export interface ContainerRecord {
    */
   readonly phase: 'preparing' | 'created' | 'starting' | 'started' | 'restarting' | 'stopped';
   readonly imageDigest?: Digest;
+  /** Digest of the image's config. */
+  readonly imageId?: Digest;
   /** Of the image, as written there. */
   readonly stopSignal?: string;
   /** Of the image, for health checks of the form CMD-SHELL. */
   readonly shell?: readonly string[];
   readonly bindings: readonly NetworkBinding[];
   readonly address?: string;
+  readonly macAddress?: string;
   /** What it mounts, once that is ready: for others' `volumesFrom`. */
   readonly mounts?: readonly VolumeMount[];
   readonly restarts?: number;
+  readonly createdMs?: number;
   /** Of the last start. */
   readonly startedMs?: number;
   readonly stoppedMs?: number;
@@ -38,8 +42,20 @@ export interface ContainerRecord {
 
 export type TaskEnding = Pick<Extract<AgentEvent, { type: 'task-stopped' }>, 'stopCode' | 'reason'>;
 
+/** What containers of a task are known by at the task endpoint: nobody guesses one. */
+export interface EndpointIds {
+  /** By the container's name. */
+  readonly containers: Readonly<Record<string, string>>;
+  /** Where the task's role has credentials. */
+  readonly credentials?: string;
+}
+
 export interface TaskRecord {
   readonly taskId: string;
+  /** Made before the first container, and then never changed: they stand in the containers' environments. */
+  readonly endpoints?: EndpointIds;
+  readonly pullStartedMs?: number;
+  readonly pullStoppedMs?: number;
   readonly containers: Readonly<Record<string, ContainerRecord>>;
   /** Why the task ends, once that is decided. */
   readonly ending?: TaskEnding;

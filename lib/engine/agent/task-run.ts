@@ -3,19 +3,25 @@
  * essential one ends or a stop is asked for, and clears everything away. Started again after a kill it goes on where
  * the host and the task's record say it was.
  */
+import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { type ContainerEvent, ContainerRun, type ContainerRunDeps } from './container-run.js';
 import { runtimeIdOf } from './container-process.js';
 import { ContainerFailure, failingAs } from './container-failure.js';
-import { type ContainerStatus, dependencyProblem, dependents, readiness } from './dependencies.js';
+import { dependencyProblem } from './dependencies.js';
+import type { TaskSnapshot } from './endpoint/metadata-view.js';
+import type { TaskCredentialsSource } from './endpoint/task-credentials.js';
 import { type ImageSourceDeps, type ImageSourceOptions, type ResolvedImage, resolveImage } from './image-source.js';
 import { Observed } from './observed.js';
-import type { ContainerRecord, TaskEnding, TaskRecord, TaskRecords } from './task-records.js';
+import { stopInOrder, TaskDependencies } from './task-dependencies.js';
+import type { ContainerRecord, EndpointIds, TaskEnding, TaskRecord, TaskRecords } from './task-records.js';
 import type { AgentEvent, ContainerPayload, TaskPayload } from './types.js';
 import { TaskVolumes, type VolumesOptions } from './volumes.js';
 
 export interface TaskRunDeps extends ContainerRunDeps, ImageSourceDeps {
   readonly records: TaskRecords;
+  /** Absent: no task role has credentials. */
+  readonly credentials?: TaskCredentialsSource;
 }
 
 interface PulledImage {
@@ -32,6 +38,7 @@ export class TaskRun {
   private saving: Promise<void> = Promise.resolve();
   private readonly containers: readonly ContainerRun[];
   private readonly volumes: TaskVolumes;
+  private readonly waits: TaskDependencies;
   private network: Promise<{ readonly netnsPath: string; readonly address: string }> | undefined;
   /** Aborts when no further container is to be started. */
   private readonly ending = new AbortController();
@@ -52,6 +59,11 @@ export class TaskRun {
     });
     this.volumes = new TaskVolumes(deps.scope, deps.records.folder(payload.taskId), payload, options);
     this.containers = payload.containers.map((container) => this.containerRun(container));
+    this.waits = new TaskDependencies(deps.clock, {
+      containers: this.containers,
+      startedMs: (container) => this.record.containers[container]?.startedMs,
+      ending: this.ending.signal,
+    });
     this.done = this.run().catch((error: unknown) => {
       if (closing.aborted) return;
       deps.logger.error('a task broke', { taskId: payload.taskId, error: String(error) });
@@ -76,6 +88,34 @@ export class TaskRun {
     return this.containers.find(({ payload }) => payload.name === container)?.status.value.phase === 'stopped';
   }
 
+  snapshot(): TaskSnapshot {
+    const { deps, payload, record } = this;
+    const of = (name: string): ContainerRun | undefined => this.containers.find((one) => one.payload.name === name);
+    return {
+      payload,
+      record,
+      statusOf: (name) => of(name)?.status.value ?? { phase: 'pending', health: 'UNKNOWN', started: false },
+      runtimeIdOf: (name) => runtimeIdOf(payload.taskId, name),
+      isEnding: this.ending.signal.aborted,
+      subnet: deps.network.subnet,
+      scope: deps.scope,
+    };
+  }
+
+  /** Whether a container of the task has this address. */
+  hasAddress(address: string): boolean {
+    return Object.values(this.record.containers).some((container) => container.address === address);
+  }
+
+  private async newEndpointIds(): Promise<EndpointIds> {
+    const { taskRoleArn, containers } = this.payload;
+    const known = taskRoleArn !== undefined && (await this.deps.credentials?.has(taskRoleArn)) === true;
+    return {
+      containers: Object.fromEntries(containers.map(({ name }) => [name, randomUUID()])),
+      ...(known ? { credentials: randomUUID() } : {}),
+    };
+  }
+
   private containerRun(container: ContainerPayload): ContainerRun {
     const { taskId } = this.payload;
     const surroundings = {
@@ -85,6 +125,7 @@ export class TaskRun {
       record: () => this.record.containers[container.name],
       recordOf: (name: string) => this.record.containers[name],
       sharedNetwork: () => (this.network ??= this.deps.network.attach(this.networkId)),
+      endpointIds: () => this.record.endpoints,
       isEnding: () => this.ending.signal.aborted,
       write: (record: ContainerRecord) =>
         this.save({ containers: { ...this.record.containers, [container.name]: record } }),
@@ -104,6 +145,9 @@ export class TaskRun {
     await this.loaded;
     // Decided before a kill: whoever asks again gets the same answer.
     if (this.record.ending !== undefined) this.stop(this.record.ending);
+    // On disk with the first record of a container, before any of them knows its ids.
+    const endpoints = this.record.endpoints ?? (await this.newEndpointIds());
+    this.record = { ...this.record, endpoints };
     const problem = dependencyProblem(this.payload.containers);
     await Promise.all(this.containers.map((container) => this.live(container, problem)));
     await this.stopping;
@@ -145,18 +189,18 @@ export class TaskRun {
     throwIfAborted(either, signal, this.closing);
     if (found === 'fresh') {
       const pulled = await this.pull(container.payload, either);
-      await this.dependenciesOf(container.payload);
+      await this.waits.until(container.payload, AbortSignal.any([signal, this.closing]));
       throwIfAborted(either, signal, this.closing);
       await container.create(pulled.image, pulled.layers, signal);
     } else {
-      await this.dependenciesOf(container.payload);
+      await this.waits.until(container.payload, AbortSignal.any([signal, this.closing]));
     }
     throwIfAborted(either, signal, this.closing);
     await container.start(signal);
   }
 
   private async pull(container: ContainerPayload, signal: AbortSignal): Promise<PulledImage> {
-    if (this.pulls.value.begun === 0) this.emit({ type: 'pull-started' });
+    if (this.pulls.value.begun === 0) this.pulled('pull-started');
     this.pulls.set({ ...this.pulls.value, begun: this.pulls.value.begun + 1 });
     try {
       return await failingAs('CannotPullContainerError', signal, async () => {
@@ -168,76 +212,15 @@ export class TaskRun {
     } finally {
       const { begun, ended } = this.pulls.value;
       this.pulls.set({ begun, ended: ended + 1 });
-      if (ended + 1 === begun && !this.closing.aborted) this.emit({ type: 'pull-stopped' });
+      if (ended + 1 === begun && !this.closing.aborted) this.pulled('pull-stopped');
     }
   }
 
-  /** Waits until the container may start. @throws ContainerFailure TaskDependencyError */
-  private async dependenciesOf(container: ContainerPayload): Promise<void> {
-    const until = AbortSignal.any([this.ending.signal, this.closing]);
-    await this.neededBy(container, until);
-    for (const { containerName, condition } of container.dependsOn ?? []) {
-      const other = this.containers.find(({ payload }) => payload.name === containerName);
-      if (other === undefined) continue;
-      const timeout = new AbortController();
-      const seconds = other.payload.startTimeoutSeconds;
-      if (seconds !== undefined && condition !== 'START') void this.abortLate(other, seconds, timeout, until);
-      const waiting = AbortSignal.any([until, timeout.signal]);
-      try {
-        const status = await other.status.until((now) => readiness(condition, now) !== 'waiting', waiting);
-        if (readiness(condition, status) === 'met') continue;
-        const how = status.exitCode === undefined ? 'never ran' : `exited with ${status.exitCode}`;
-        throw new ContainerFailure(
-          'TaskDependencyError',
-          `${container.name} waits for ${containerName} to reach ${condition}, but it ${how}`,
-        );
-      } catch (error) {
-        if (!timeout.signal.aborted || until.aborted)
-          throw this.ending.signal.aborted ? this.ending.signal.reason : error;
-        throw new ContainerFailure(
-          'TaskDependencyError',
-          `${containerName} did not reach ${condition} within its start time-out of ${seconds} s, and ${container.name} waits for it`,
-        );
-      } finally {
-        timeout.abort();
-      }
-    }
-  }
-
-  /** Those whose volumes or names the container takes: made, or started. @throws ContainerFailure TaskDependencyError */
-  private async neededBy(container: ContainerPayload, until: AbortSignal): Promise<void> {
-    const { volumesFrom = [], links = [] } = container;
-    const wants = [
-      ...volumesFrom.map((from) => ({ name: from.container, what: 'the volumes' as const })),
-      ...links.map((link) => ({ name: link.container, what: 'the address' as const })),
-    ];
-    for (const { name, what } of wants) {
-      const other = this.containers.find(({ payload }) => payload.name === name);
-      if (other === undefined) continue;
-      const has = ({ prepared, started }: ContainerStatus): boolean =>
-        what === 'the volumes' ? prepared === true : started;
-      const status = await other.status.until((now) => has(now) || now.phase === 'stopped', until);
-      if (has(status)) continue;
-      throw new ContainerFailure('TaskDependencyError', `${container.name} needs ${what} of ${name}, which never ran`);
-    }
-  }
-
-  /** The time runs from the start of the container that is waited for, as in ECS. */
-  private async abortLate(
-    other: ContainerRun,
-    seconds: number,
-    timeout: AbortController,
-    until: AbortSignal,
-  ): Promise<void> {
-    const signal = AbortSignal.any([until, timeout.signal]);
-    try {
-      await other.status.until(({ started }) => started, signal);
-      const startedMs = this.record.containers[other.payload.name]?.startedMs ?? this.deps.clock.nowMs();
-      await this.deps.clock.sleep(Math.max(0, startedMs + seconds * 1000 - this.deps.clock.nowMs()), signal);
-      timeout.abort();
-    } catch {
-      // What was waited for came first.
-    }
+  /** Written down with the next step that is. */
+  private pulled(type: 'pull-started' | 'pull-stopped'): void {
+    const timeMs = this.deps.clock.nowMs();
+    this.record = { ...this.record, [type === 'pull-started' ? 'pullStartedMs' : 'pullStoppedMs']: timeMs };
+    this.emit({ type, timeMs });
   }
 
   private endingBy(container: ContainerRun): TaskEnding {
@@ -257,21 +240,7 @@ export class TaskRun {
         error: String(error),
       });
     });
-    const stopped = new Map<string, Promise<void>>();
-    const stopOne = (container: ContainerRun): Promise<void> => {
-      const { name } = container.payload;
-      const known = stopped.get(name);
-      if (known !== undefined) return known;
-      const before = this.containers.filter(({ payload }) =>
-        dependents(name, this.payload.containers).includes(payload.name),
-      );
-      const stopping = Promise.all(before.map(stopOne)).then(() => container.stop());
-      stopped.set(name, stopping);
-      return stopping;
-    };
-    // Containers that wait for one another never ran: there is no order to keep, and none to find.
-    const ordered = dependencyProblem(this.payload.containers) === undefined;
-    await Promise.all(this.containers.map((container) => (ordered ? stopOne(container) : container.stop())));
+    await stopInOrder(this.containers);
   }
 
   /** One write after the other; each holds all that was known when it began. */

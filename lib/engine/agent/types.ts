@@ -9,6 +9,9 @@ import type { ExecOptions, ExecSession } from '../../runtime/index.js';
 
 export interface ContainerPayload {
   readonly name: string;
+  readonly arn?: string;
+  /** `dockerLabels` of the definition. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** `repository[:tag][@digest]` of the local registry, as in the task definition. */
   readonly image: string;
   readonly essential: boolean;
@@ -74,6 +77,9 @@ export interface ContainerPayload {
   readonly mountPoints?: readonly { readonly volume: string; readonly path: string; readonly readonly: boolean }[];
   /** All that another container mounts. It is made first. */
   readonly volumesFrom?: readonly { readonly container: string; readonly readonly: boolean }[];
+  /** As in the definition; the lines are kept here whatever it says. */
+  readonly logDriver?: string;
+  readonly logOptions?: Readonly<Record<string, string>>;
   /** Environment variables whose values are fetched when the container is made, and stand in no record. */
   readonly secrets?: readonly { readonly name: string; readonly valueFrom: string }[];
 }
@@ -91,7 +97,16 @@ export interface TaskPayload {
   readonly taskId: string;
   readonly taskArn: string;
   readonly clusterName: string;
+  readonly clusterArn?: string;
   readonly containerInstanceId: string;
+  readonly containerInstanceArn?: string;
+  readonly availabilityZone?: string;
+  /** `service:…` or `family:…`. */
+  readonly group?: string;
+  readonly serviceName?: string;
+  readonly taskRoleArn?: string;
+  /** Of the task as a whole, where its definition sets any. */
+  readonly limits?: { readonly cpuUnits: number; readonly memoryBytes: number };
   readonly family: string;
   readonly revision: number;
   /** `awsvpc`: one network namespace with an address of its own, shared by the task's containers. */
@@ -146,9 +161,14 @@ export interface AgentAbilities {
   readonly hostPaths: readonly string[];
 }
 
+/** An operation of the ECS API, by its name. @throws EcsError */
+export type EcsCall = (operation: string, input: object) => Promise<object>;
+
 export interface Agent {
   /** Nothing of it when absent. */
   readonly abilities?: AgentAbilities;
+  /** Hands over the way to what only the scheduler knows: tags and protection of tasks. Called once, before `run`. */
+  connect?(ecs: EcsCall): void;
   /** Runs the payload's containers, or adopts those that run already. Returns at once; events tell the rest. Idempotent. */
   run(payload: TaskPayload): void;
   /**
@@ -165,6 +185,8 @@ export interface Agent {
    * Undefined when the task or container is not here, or does not run.
    */
   exec?(taskId: string, containerName: string, options: ExecOptions): Promise<ExecSession | undefined>;
+  /** The cluster of the task whose containers have this address; undefined for any other. */
+  clusterAt?(address: string): string | undefined;
   onEvent(listener: (event: AgentEvent) => void): () => void;
   /** Removes what containers of no known payload left behind. Called once after a start, with the ids of all unfinished tasks. */
   sweep(knownTaskIds: ReadonlySet<string>): Promise<void>;

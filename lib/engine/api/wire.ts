@@ -12,6 +12,13 @@ const JSON_TYPE = 'application/x-amz-json-1.1';
 /** Well above the largest request of the API, a task definition of 64 KiB. */
 const LARGEST_BODY_BYTES = 1024 * 1024;
 
+/** One operation without the wire, for the engine's own parts. @throws EcsError */
+export function call(api: Api, name: string, input: object): Promise<object> {
+  const operation = OPERATIONS.get(name);
+  if (operation === undefined) throw new EcsError('UnknownOperationException', `${name} is no operation of ECS.`);
+  return operation(api, input);
+}
+
 /** Never rejects: every failure becomes a response. */
 export async function serve(api: Api, request: Request): Promise<Response> {
   const hex = api.context.deps.ids.hex(16);

@@ -15,13 +15,27 @@ export function taskPayload(task: PlacedTask, definition: TaskDefinitionInput): 
     taskId: task.id,
     taskArn: task.arn,
     clusterName: task.clusterName,
+    clusterArn: task.clusterArn,
     containerInstanceId: task.instanceId,
+    containerInstanceArn: task.instanceArn,
+    group: task.group,
     family: task.family,
     revision: task.revision,
     networkMode,
     containers: definition.containerDefinitions.map((container) => containerPayload(container, task)),
     volumes: definition.volumes.map(volumePayload),
+    ...dropUndefined({
+      availabilityZone: task.availabilityZone,
+      serviceName: task.serviceName,
+      taskRoleArn: task.overrides.taskRoleArn ?? definition.taskRoleArn,
+      limits: taskLimits(task, definition),
+    }),
   };
+}
+
+function taskLimits(task: TaskState, definition: TaskDefinitionInput): TaskPayload['limits'] {
+  const isSet = [definition.cpu, definition.memory, task.overrides.cpu, task.overrides.memory].some(Boolean);
+  return isSet ? { cpuUnits: task.cpu, memoryBytes: task.memoryMiB * MIB } : undefined;
 }
 
 function volumePayload(volume: TaskDefinitionInput['volumes'][number]): VolumePayload {
@@ -40,6 +54,10 @@ function containerPayload(container: ContainerDefinitionInput, task: TaskState):
   const capabilities = linux?.capabilities;
   return dropUndefined({
     name,
+    arn: task.containers.find((one) => one.name === name)?.arn,
+    labels: container.dockerLabels,
+    logDriver: container.logConfiguration?.logDriver,
+    logOptions: container.logConfiguration?.options,
     image: container.image ?? '',
     essential: container.essential,
     entryPoint: container.entryPoint,

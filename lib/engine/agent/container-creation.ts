@@ -1,0 +1,106 @@
+/**
+ * Makes a container out of its image, ready to start: ports, secrets, network, root, volumes, the process set up. The
+ * record runs ahead of every step, so that whatever a kill leaves half made is found and taken away.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { mountOverlay } from '../../runtime/index.js';
+import { failingAs } from './container-failure.js';
+import { attachNetwork, chooseBindings, linkedNames } from './container-network.js';
+import { containerSpec } from './container-spec.js';
+import type { ContainerRunDeps, ContainerSurroundings } from './container-surroundings.js';
+import { endpointEnvironment } from './endpoint/endpoint-environment.js';
+import type { ResolvedImage } from './image-source.js';
+import { secretEnvironment } from './secret-source.js';
+import type { ContainerRecord } from './task-records.js';
+import type { ContainerPayload } from './types.js';
+import type { VolumeMount } from './volumes.js';
+
+export interface ContainerPlan {
+  readonly runtimeId: string;
+  /** Where its root is mounted. */
+  readonly rootfs: string;
+  readonly payload: ContainerPayload;
+  readonly image: ResolvedImage;
+  /** Short names of the image's unpacked layers, the bottom one first. */
+  readonly layers: readonly string[];
+  /** Told when what the container mounts is ready for others. */
+  readonly prepared: () => void;
+}
+
+/** @throws ContainerFailure */
+export async function createContainer(
+  deps: ContainerRunDeps,
+  task: ContainerSurroundings,
+  plan: ContainerPlan,
+  signal: AbortSignal,
+): Promise<void> {
+  const { runtimeId, rootfs, payload, image } = plan;
+  await rm(join(task.folder, runtimeId), { recursive: true, force: true });
+  let record = firstRecord(plan, deps.clock.nowMs());
+  await task.write(record);
+  const bindings = await chooseBindings(deps, task, payload, runtimeId);
+  record = { ...record, bindings };
+  await task.write(record);
+  const secrets = await secretEnvironment(deps.secrets, payload);
+  const network = await failingAs('CannotStartContainerError', signal, () =>
+    attachNetwork(deps, task, payload, { runtimeId, bindings }),
+  );
+  await failingAs('CannotCreateContainerError', signal, () => mountRoot(deps, task, plan));
+  const volumes = await failingAs('CannotCreateContainerError', signal, () =>
+    task.volumes.prepare(payload, rootfs, Object.keys(image.config.config?.Volumes ?? {}), inherited(task, payload)),
+  );
+  record = { ...record, mounts: volumes };
+  await task.write(record);
+  plan.prepared();
+  signal.throwIfAborted();
+  const spec = containerSpec(payload, image, {
+    id: runtimeId,
+    rootfs,
+    network: network.mode,
+    volumes,
+    secrets,
+    ownEnvironment: (env) => endpointEnvironment(deps.scope, task.payload, payload, task.endpointIds(), env),
+    linked: linkedNames(task, payload),
+  });
+  await failingAs('CannotStartContainerError', signal, () => deps.containers.create(spec, network.address));
+  const { address, macAddress } = network;
+  await task.write({
+    ...record,
+    phase: 'created',
+    ...(address === undefined ? {} : { address }),
+    ...(macAddress === undefined ? {} : { macAddress }),
+  });
+}
+
+function firstRecord({ runtimeId, image }: ContainerPlan, nowMs: number): ContainerRecord {
+  const config = image.config.config;
+  return {
+    runtimeId,
+    phase: 'preparing',
+    imageDigest: image.digest,
+    imageId: image.configDigest,
+    bindings: [],
+    createdMs: nowMs,
+    ...(config?.StopSignal === undefined ? {} : { stopSignal: config.StopSignal }),
+    ...(config?.Shell === undefined ? {} : { shell: config.Shell }),
+  };
+}
+
+async function mountRoot(deps: ContainerRunDeps, task: ContainerSurroundings, plan: ContainerPlan): Promise<void> {
+  const own = join(task.folder, plan.runtimeId);
+  await mountOverlay({
+    directory: deps.layers.directory,
+    lowers: [...plan.layers].reverse(),
+    upper: join(own, 'upper'),
+    work: join(own, 'work'),
+    target: plan.rootfs,
+  });
+}
+
+/** What `volumesFrom` brings: read-only where that is asked for, or where it was so there. */
+function inherited(task: ContainerSurroundings, { volumesFrom = [] }: ContainerPayload): readonly VolumeMount[] {
+  return volumesFrom.flatMap(({ container, readonly }) =>
+    (task.recordOf(container)?.mounts ?? []).map((mount) => ({ ...mount, readonly: mount.readonly || readonly })),
+  );
+}
