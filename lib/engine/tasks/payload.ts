@@ -17,7 +17,6 @@ export function taskPayload(task: PlacedTask, definition: TaskDefinitionInput): 
     clusterName: task.clusterName,
     clusterArn: task.clusterArn,
     containerInstanceId: task.instanceId,
-    containerInstanceArn: task.instanceArn,
     group: task.group,
     family: task.family,
     revision: task.revision,
@@ -25,6 +24,7 @@ export function taskPayload(task: PlacedTask, definition: TaskDefinitionInput): 
     containers: definition.containerDefinitions.map((container) => containerPayload(container, task)),
     volumes: definition.volumes.map(volumePayload),
     ...dropUndefined({
+      containerInstanceArn: task.instanceArn,
       availabilityZone: task.availabilityZone,
       serviceName: task.serviceName,
       taskRoleArn: task.overrides.taskRoleArn ?? definition.taskRoleArn,
