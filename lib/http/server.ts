@@ -16,11 +16,16 @@ export interface FetchApp {
   fetch(request: Request, env?: HttpBindings | { readonly upgrade: Upgrade }): Response | Promise<Response>;
 }
 
+/** Writes its answer itself. */
+export interface NodeApp {
+  handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void>;
+}
+
 export interface ServeOptions {
   readonly listen: { readonly host: string; readonly port: number };
   readonly api: FetchApp;
   /** /v2/ and /token. */
-  readonly registry: FetchApp;
+  readonly registry: NodeApp | FetchApp;
   /** `POST /` with an ECS X-Amz-Target. */
   readonly ecs?: FetchApp;
   /** GET / and /console. */
@@ -101,7 +106,8 @@ function dispatcher(options: ServeOptions): Listener {
   };
 }
 
-function listenerOf(app: FetchApp): Listener {
+function listenerOf(app: NodeApp | FetchApp): Listener {
+  if ('handle' in app) return (incoming, outgoing) => app.handle(incoming, outgoing);
   return getRequestListener((request, env) => app.fetch(request, env as HttpBindings), {
     overrideGlobalObjects: false,
   });

@@ -1,9 +1,8 @@
 /**
- * The registry over HTTP: /v2/* and /token on one Hono app. One request goes: credentials → route → name → right →
+ * The registry over HTTP: /v2/* and /token, on node:http and as a Web fetch handler. One request goes: credentials → route → name → right →
  * handler, and whatever is thrown on the way becomes the specification's error document.
  */
-import type { IncomingMessage } from 'node:http';
-import { type Context, Hono, type Next } from 'hono';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toAppError } from '../../errors/index.js';
 import { deleteBlob, readBlob } from './blobs.js';
 import { requestBody, type RequestBody } from './body.js';
@@ -12,11 +11,13 @@ import { errorResponse, errorsResponse } from './errors.js';
 import { Gate } from './gate.js';
 import { listCatalog, listReferrers, listTags } from './listings.js';
 import { deleteManifest, putManifest, readManifest } from './manifests.js';
-import { json } from './replies.js';
+import { nodeRequest, writeReply } from './node-transport.js';
+import { json, type Reply } from './replies.js';
 import { matchRoute, type RouteMatch, type RouteName } from './routes.js';
 import { serveToken } from './token.js';
-import type { Call, Handler, RegistryAppDeps, RegistryAppOptions } from './types.js';
+import type { Call, Handler, RegistryAppDeps, RegistryAppOptions, RegistryRequest } from './types.js';
 import { appendUpload, cancelUpload, commitUpload, startUpload, uploadStatus } from './uploads.js';
+import { toResponse } from './web-transport.js';
 
 const HANDLERS: Readonly<Record<RouteName, Handler>> = {
   ping: () => Promise.resolve(json({})),
@@ -38,47 +39,79 @@ const HANDLERS: Readonly<Record<RouteName, Handler>> = {
 /** Settings an http.Server needs for pushes of hours and for clients that keep connections. Milliseconds. */
 export const registryServerOptions = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 120_000 } as const;
 
-/**
- * Mount it so that the Node server's `env` comes through (`app.route`, or `fetch(request, env)`): bodies are read from it.
- * @example serve({ fetch: createRegistryApp(deps).fetch, port, serverOptions: registryServerOptions })
- */
-export function createRegistryApp(deps: RegistryAppDeps, options: RegistryAppOptions = {}): Hono {
+/** The registry on both transports. */
+export interface RegistryApp {
+  /** Writes the answer to the connection; resolves when it is handed over. Never rejects. */
+  handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void>;
+  /** For functions: the body of the request comes whole. */
+  fetch(request: Request): Promise<Response>;
+}
+
+/** @example const app = createRegistryApp(deps); createServer(registryServerOptions, app.handle).listen(port) */
+export function createRegistryApp(deps: RegistryAppDeps, options: RegistryAppOptions = {}): RegistryApp {
   const isPublic: IsPublic = (repository) => deps.registry.publicRepositories.isPublic(repository);
-  const app = new Hono();
-  app.use('/v2/*', checkHost);
-  app.use('/token/*', checkHost);
-  app.on(['GET', 'POST'], '/token', async (c) => {
-    try {
-      return await serveToken(c.req.raw, requestBody(c.req.raw, incomingOf(c)), deps, isPublic);
-    } catch (error) {
-      logFailure(deps, error, 'token');
-      const challenge = {
-        'www-authenticate': `Basic realm="${deps.registryTokens.service}"`,
-        'cache-control': 'no-store',
-      };
-      return errorResponse(error, toAppError(error).code === 'UNAUTHORIZED' ? challenge : {});
+  const answer = async (request: RegistryRequest, body: RequestBody): Promise<Reply> => {
+    const url = new URL(request.url);
+    const { pathname } = url;
+    if (pathname === '/v2' || pathname.startsWith('/v2/')) {
+      const reply = await serveV2(request, url, body, deps, options, isPublic);
+      return { ...reply, headers: { ...reply.headers, 'docker-distribution-api-version': 'registry/2.0' } };
     }
-  });
-  app.get('/token/jwks.json', async () => json(await deps.registryTokens.jwks(), { 'cache-control': 'max-age=300' }));
-  const serve = async (c: Context): Promise<Response> => {
-    const response = await serveV2(c.req.raw, requestBody(c.req.raw, incomingOf(c)), deps, options, isPublic);
-    response.headers.set('docker-distribution-api-version', 'registry/2.0');
-    return response;
+    return serveTokenPaths(request, pathname, body, deps, isPublic);
   };
-  app.all('/v2', serve);
-  app.all('/v2/*', serve);
-  return app;
+  return {
+    async handle(incoming, outgoing) {
+      try {
+        const request = nodeRequest(incoming);
+        const reply = request === undefined ? badHost() : await answer(request, requestBody(request, incoming));
+        await writeReply(reply, incoming, outgoing);
+      } catch (error) {
+        logFailure(deps, error, 'answer');
+        outgoing.destroy();
+      }
+    },
+    async fetch(request) {
+      const isHost = URL.canParse(request.url) && /^[A-Za-z0-9._[\]:-]+$/.test(new URL(request.url).host);
+      return toResponse(isHost ? await answer(request, requestBody(request, request.body)) : badHost(), request.method);
+    },
+  };
+}
+
+async function serveTokenPaths(
+  request: RegistryRequest,
+  path: string,
+  body: RequestBody,
+  deps: RegistryAppDeps,
+  isPublic: IsPublic,
+): Promise<Reply> {
+  const { method } = request;
+  try {
+    if (path === '/token' && (method === 'GET' || method === 'POST')) {
+      return await serveToken(request, body, deps, isPublic);
+    }
+    if (path === '/token/jwks.json' && method === 'GET') {
+      return json(await deps.registryTokens.jwks(), { 'cache-control': 'max-age=300' });
+    }
+    return noRoute(method, path, { outcome: 'absent' });
+  } catch (error) {
+    logFailure(deps, error, 'token');
+    const challenge = {
+      'www-authenticate': `Basic realm="${deps.registryTokens.service}"`,
+      'cache-control': 'no-store',
+    };
+    return errorResponse(error, toAppError(error).code === 'UNAUTHORIZED' ? challenge : {});
+  }
 }
 
 async function serveV2(
-  request: Request,
+  request: RegistryRequest,
+  url: URL,
   body: RequestBody,
   deps: RegistryAppDeps,
   options: RegistryAppOptions,
   isPublic: IsPublic,
-): Promise<Response> {
+): Promise<Reply> {
   const startedMs = deps.clock.nowMs();
-  const url = new URL(request.url);
   const match = matchRoute(request.method, url.pathname);
   const gate = new Gate({
     base: options.publicUrl ?? url.origin,
@@ -97,7 +130,7 @@ async function serveV2(
     mountChallenge: (from) => gate.mountChallenge(known, found, from),
   });
   let caller: Caller | undefined;
-  let response: Response;
+  let response: Reply;
   try {
     caller = await identify(request.headers.get('authorization'), deps);
     response =
@@ -121,26 +154,18 @@ async function serveV2(
   return response;
 }
 
-/** The connection's own request, which the Node server of Hono hands over as `env`. */
-function incomingOf(c: Context): IncomingMessage | undefined {
-  return (c.env as { readonly incoming?: IncomingMessage } | undefined)?.incoming;
-}
-
 /** What the Host says becomes part of addresses we give out. */
-function checkHost(c: Context, next: Next): Promise<Response | void> {
-  const { url } = c.req.raw;
-  if (URL.canParse(url) && /^[A-Za-z0-9._[\]:-]+$/.test(new URL(url).host)) return next();
-  const message = 'the Host header is not a host name and port';
-  return Promise.resolve(errorsResponse(400, [{ code: 'UNSUPPORTED', message }]));
+function badHost(): Reply {
+  return unsupported(400, 'the Host header is not a host name and port, or the path does not begin with /');
 }
 
-function noRoute(method: string, path: string, match: RouteMatch): Response {
+function noRoute(method: string, path: string, match: RouteMatch): Reply {
   return match.outcome === 'wrong-method'
     ? unsupported(405, `${method} is not offered here`, { allow: match.allowed.join(', ') })
     : unsupported(404, `${path.slice(0, 200)} is not an end-point of a registry`);
 }
 
-function unsupported(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Response {
+function unsupported(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Reply {
   return errorsResponse(status, [{ code: 'UNSUPPORTED', message }], headers);
 }
 

@@ -1,26 +1,22 @@
 /** Blobs over HTTP: end-2 and end-10. Parts, conditions and, for large ones, a redirect to where the bytes lie. */
-import type { Readable } from 'node:stream';
 import { parseDigest } from '../../oci/index.js';
 import type { ByteRange } from '../../store/index.js';
 import { blobUnknown, type ReadableBlob } from '../index.js';
 import { errorsResponse } from './errors.js';
 import { parseRange } from './ranges.js';
-import { empty, etag, type Headers, isKnownToClient } from './replies.js';
+import { empty, etag, type Headers, isKnownToClient, type Reply } from './replies.js';
 import type { Call } from './types.js';
 
 const REDIRECT_SECONDS = 1200;
 
-export async function readBlob(call: Call): Promise<Response> {
+export async function readBlob(call: Call): Promise<Reply> {
   const digest = parseDigest(call.reference);
   const { blobs } = call.deps.registry;
   if (call.request.method === 'HEAD') {
     // Clients leave out an upload on the strength of this answer: it is a promise.
     const info = await blobs.stat(call.repository, digest);
     if (info === undefined) throw blobUnknown(call.repository, digest);
-    return new Response(null, {
-      status: 200,
-      headers: { ...blobHeaders(info), 'content-length': String(info.sizeBytes) },
-    });
+    return { status: 200, headers: { ...blobHeaders(info), 'content-length': String(info.sizeBytes) } };
   }
   const blob = await blobs.get(call.repository, digest);
   if (blob === undefined) throw blobUnknown(call.repository, digest);
@@ -38,13 +34,13 @@ export async function readBlob(call: Call): Promise<Response> {
   return send(call, blob, range);
 }
 
-export async function deleteBlob(call: Call): Promise<Response> {
+export async function deleteBlob(call: Call): Promise<Reply> {
   const digest = parseDigest(call.reference);
   if (!(await call.deps.registry.blobs.unlink(call.repository, digest))) throw blobUnknown(call.repository, digest);
   return empty(202);
 }
 
-async function send(call: Call, blob: ReadableBlob, range: ByteRange | undefined): Promise<Response> {
+async function send(call: Call, blob: ReadableBlob, range: ByteRange | undefined): Promise<Reply> {
   const stream = await blob.open(range);
   if (stream === undefined) throw blobUnknown(call.repository, blob.digest);
   const part: Headers =
@@ -54,13 +50,10 @@ async function send(call: Call, blob: ReadableBlob, range: ByteRange | undefined
           'content-length': String(range.end - range.start + 1),
           'content-range': `bytes ${range.start}-${range.end}/${blob.sizeBytes}`,
         };
-  return new Response(webStream(stream), {
-    status: range === undefined ? 200 : 206,
-    headers: { ...blobHeaders(blob), ...part },
-  });
+  return { status: range === undefined ? 200 : 206, headers: { ...blobHeaders(blob), ...part }, body: stream };
 }
 
-async function redirect(call: Call, blob: ReadableBlob): Promise<Response | undefined> {
+async function redirect(call: Call, blob: ReadableBlob): Promise<Reply | undefined> {
   const { redirectAboveBytes, redirectSeconds } = call.options;
   if (redirectAboveBytes === undefined || blob.sizeBytes <= redirectAboveBytes) return undefined;
   const url = await blob.readUrl(redirectSeconds ?? REDIRECT_SECONDS);
@@ -83,22 +76,4 @@ function blobHeaders(blob: Pick<ReadableBlob, 'digest'>): Headers {
     'accept-ranges': 'bytes',
     etag: etag(blob.digest),
   };
-}
-
-/** Chunk by chunk as the client takes them; Readable.toWeb would count chunks as bytes and read far ahead. */
-function webStream(stream: Readable): ReadableStream<Uint8Array> {
-  const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const next = await chunks.next();
-        if (next.done === true) controller.close();
-        else controller.enqueue(next.value);
-      },
-      cancel() {
-        stream.destroy();
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }

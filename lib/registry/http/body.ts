@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../errors/index.js';
 import type { ByteSource } from '../../store/index.js';
+import type { RegistryRequest } from './types.js';
 
 export interface RequestBody {
   /** Bytes announced by Content-Length; undefined when there is none. */
@@ -18,17 +19,21 @@ export interface RequestBody {
   chunks(): ByteSource;
 }
 
-/** @param incoming the connection's own request, where there is one */
-export function requestBody(request: Request, incoming: IncomingMessage | undefined): RequestBody {
-  const header = request.headers.get('content-length') ?? '';
+/** @param source the connection's own request, or the body of a Web one */
+export function requestBody(
+  { headers }: Pick<RegistryRequest, 'headers'>,
+  source: IncomingMessage | ReadableStream<Uint8Array> | null,
+): RequestBody {
+  const header = headers.get('content-length') ?? '';
   const announcedBytes = /^\d{1,15}$/.test(header) ? Number(header) : undefined;
-  const isChunked = request.headers.has('transfer-encoding');
+  const isChunked = headers.has('transfer-encoding');
   // Without an announcement only a body that came in one piece, as from a function's event, can have bytes.
-  const isEmpty = !isChunked && (announcedBytes ?? (incoming !== undefined || request.body === null ? 0 : 1)) === 0;
+  const isEmpty = !isChunked && (announcedBytes ?? (source === null || 'iterator' in source ? 0 : 1)) === 0;
   return {
     announcedBytes,
     isEmpty,
-    chunks: () => guarded(incoming?.iterator({ destroyOnReturn: false }) ?? request.body ?? []),
+    chunks: () =>
+      guarded(source === null ? [] : 'iterator' in source ? source.iterator({ destroyOnReturn: false }) : source),
   };
 }
 

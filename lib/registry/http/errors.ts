@@ -4,6 +4,7 @@
  */
 import { type AppError, type ErrorKind, toAppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
+import { json, type Reply } from './replies.js';
 
 interface Shape {
   readonly status: number;
@@ -46,8 +47,8 @@ const BY_KIND: Readonly<Record<ErrorKind, Shape>> = {
 
 const RETRY_AFTER_SECONDS = '5';
 
-/** The response for whatever was thrown, and the error as it should be logged. */
-export function errorResponse(thrown: unknown, headers: Readonly<Record<string, string>> = {}): Response {
+/** The answer to whatever was thrown. */
+export function errorResponse(thrown: unknown, headers: Readonly<Record<string, string>> = {}): Reply {
   const error = toAppError(thrown);
   const shape = BY_CODE[error.code] ?? BY_KIND[error.kind];
   const retry = shape.status === 503 || shape.status === 429 ? { 'retry-after': RETRY_AFTER_SECONDS } : {};
@@ -64,12 +65,8 @@ export function errorsResponse(
   status: number,
   errors: readonly ErrorEntry[],
   headers: Readonly<Record<string, string>> = {},
-): Response {
-  const body = JSON.stringify({ errors });
-  return new Response(body, {
-    status,
-    headers: { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)), ...headers },
-  });
+): Reply {
+  return json({ errors }, headers, status);
 }
 
 function entriesOf(error: AppError, shape: Shape): readonly ErrorEntry[] {

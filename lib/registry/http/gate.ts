@@ -8,6 +8,7 @@ import { AppError } from '../../errors/index.js';
 import { checkRepositoryName } from '../index.js';
 import { type Caller, type IsPublic, mayAct } from './caller.js';
 import { errorResponse, errorsResponse } from './errors.js';
+import type { Reply } from './replies.js';
 import type { Route, RouteMatch } from './routes.js';
 
 export interface GateOptions {
@@ -26,7 +27,7 @@ export class Gate {
    * The response for a caller who may not pass; undefined when they may. Undefined as a caller: wrong credentials.
    * @throws AppError NAME_INVALID, but only to those who may see names at all
    */
-  async refusal(caller: Caller | undefined, match: RouteMatch): Promise<Response | undefined> {
+  async refusal(caller: Caller | undefined, match: RouteMatch): Promise<Reply | undefined> {
     const route = match.outcome === 'found' ? match.route : undefined;
     const repository = match.outcome === 'found' ? match.repository : '';
     if (caller === undefined) {
@@ -48,7 +49,7 @@ export class Gate {
   }
 
   /** The challenge for a caller whose token covers the route, but not the repository that a mount is to read. */
-  mountChallenge(caller: Caller, match: RouteMatch, from: string): Response {
+  mountChallenge(caller: Caller, match: RouteMatch, from: string): Reply {
     const route = match.outcome === 'found' ? match.route : undefined;
     const repository = match.outcome === 'found' ? match.repository : '';
     const message = `${caller.name} shows a token that does not say pull from ${from}`;
@@ -67,7 +68,7 @@ export class Gate {
     repository: string,
     error?: string,
     from: string | null = this.options.mountFrom,
-  ): Response {
+  ): Reply {
     const scope = scopeOf(route, repository, from);
     const parts = [
       `realm="${this.options.base}/token"`,

@@ -1,3 +1,3 @@
-export { createRegistryApp, registryServerOptions } from './app.js';
+export { createRegistryApp, type RegistryApp, registryServerOptions } from './app.js';
 export { ROUTES, type Route, type RouteName } from './routes.js';
 export type { RegistryAppDeps, RegistryAppOptions } from './types.js';

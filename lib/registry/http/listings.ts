@@ -2,7 +2,7 @@
 import { AppError } from '../../errors/index.js';
 import { MediaType, parseDigest } from '../../oci/index.js';
 import { nameUnknown } from '../index.js';
-import { type Headers, json } from './replies.js';
+import { type Headers, json, type Reply } from './replies.js';
 import type { Call } from './types.js';
 
 /** The most a page holds, whatever was asked: more comes by its Link. */
@@ -10,14 +10,14 @@ const MAX_PAGE = 10_000;
 /** Longer than every name. */
 const MAX_LAST = 300;
 
-export async function listCatalog(call: Call): Promise<Response> {
+export async function listCatalog(call: Call): Promise<Reply> {
   const { n, after } = pageOf(call);
   if (n === 0) return json({ repositories: [] });
   const page = await call.deps.registry.catalog.list({ limit: n, ...after });
   return json({ repositories: page.items }, page.more ? link(call, { n: String(n), last: page.items.at(-1) }) : {});
 }
 
-export async function listTags(call: Call): Promise<Response> {
+export async function listTags(call: Call): Promise<Reply> {
   const { n, after } = pageOf(call);
   const { registry } = call.deps;
   const page =
@@ -27,7 +27,7 @@ export async function listTags(call: Call): Promise<Response> {
   return json({ name: call.repository, tags }, page.more ? link(call, { n: String(n), last: tags.at(-1) }) : {});
 }
 
-export async function listReferrers(call: Call): Promise<Response> {
+export async function listReferrers(call: Call): Promise<Reply> {
   const subject = parseDigest(call.reference);
   const artifactType = call.query.get('artifactType') ?? '';
   const last = call.query.get('last');

@@ -3,10 +3,10 @@ import { AppError } from '../../errors/index.js';
 import type { Descriptor, Digest } from '../../oci/index.js';
 import { manifestUnknown, MAX_MANIFEST_BYTES, MAX_TAGS } from '../index.js';
 import { readBody } from './body.js';
-import { empty, etag, type Headers, isKnownToClient, manifestPath, manifestReference } from './replies.js';
+import { empty, etag, type Headers, isKnownToClient, manifestPath, manifestReference, type Reply } from './replies.js';
 import type { Call } from './types.js';
 
-export async function readManifest(call: Call): Promise<Response> {
+export async function readManifest(call: Call): Promise<Reply> {
   const { registry } = call.deps;
   const reference = manifestReference(call.reference);
   const digest =
@@ -15,16 +15,16 @@ export async function readManifest(call: Call): Promise<Response> {
   if (call.request.method === 'HEAD') {
     const descriptor = await registry.manifests.stat(call.repository, digest);
     if (descriptor === undefined) throw manifestUnknown(call.repository, call.reference);
-    return new Response(null, { status: 200, headers: manifestHeaders(descriptor) });
+    return { status: 200, headers: manifestHeaders(descriptor) };
   }
   const manifest = await registry.manifests.get(call.repository, digest);
   if (manifest === undefined) throw manifestUnknown(call.repository, call.reference);
   const headers = manifestHeaders({ ...manifest, size: manifest.bytes.length });
   if (isKnownToClient(call, digest)) return empty(304, { etag: etag(digest), 'docker-content-digest': digest });
-  return new Response(manifest.bytes, { status: 200, headers });
+  return { status: 200, headers, body: manifest.bytes };
 }
 
-export async function putManifest(call: Call): Promise<Response> {
+export async function putManifest(call: Call): Promise<Reply> {
   const reference = manifestReference(call.reference);
   const tags = 'tag' in reference ? [reference.tag] : call.query.getAll('tag');
   if (tags.length > MAX_TAGS) {
@@ -43,7 +43,7 @@ export async function putManifest(call: Call): Promise<Response> {
   });
 }
 
-export async function deleteManifest(call: Call): Promise<Response> {
+export async function deleteManifest(call: Call): Promise<Reply> {
   const reference = manifestReference(call.reference);
   if ('digest' in reference) await call.deps.registry.deleteManifest(call.repository, reference.digest);
   else await call.deps.registry.deleteTag(call.repository, reference.tag);

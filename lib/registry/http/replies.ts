@@ -1,21 +1,34 @@
-/** Replies most handlers share. */
+/**
+ * Answers, before one of the two transports writes them (`node-transport.ts`, `web-transport.ts`), and what most handlers
+ * say alike.
+ */
+import type { Readable } from 'node:stream';
 import { parseDigest, type Digest } from '../../oci/index.js';
 import { checkTag } from '../index.js';
 import type { Call } from './types.js';
 
 export type Headers = Readonly<Record<string, string>>;
 
-/** No body; the length is said, since some clients wait for it. */
-export function empty(status: number, headers: Headers = {}): Response {
-  return new Response(null, { status, headers: status === 204 ? headers : { 'content-length': '0', ...headers } });
+export interface Reply {
+  readonly status: number;
+  /** Names in lower case. The length of a body is always said. */
+  readonly headers: Headers;
+  /** Absent: none, as for HEAD. */
+  readonly body?: string | Uint8Array | Readable;
 }
 
-export function json(body: object, headers: Headers = {}): Response {
+/** No body; the length is said, since some clients wait for it. */
+export function empty(status: number, headers: Headers = {}): Reply {
+  return { status, headers: status === 204 ? headers : { 'content-length': '0', ...headers } };
+}
+
+export function json(body: object, headers: Headers = {}, status = 200): Reply {
   const text = JSON.stringify(body);
-  return new Response(text, {
-    status: 200,
+  return {
+    status,
     headers: { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)), ...headers },
-  });
+    body: text,
+  };
 }
 
 export function blobPath(repository: string, digest: Digest): string {

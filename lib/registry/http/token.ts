@@ -8,8 +8,8 @@ import { type Access, type Action, authorize, formatScope, parseScopes } from '.
 import { AppError } from '../../errors/index.js';
 import { readBody, type RequestBody } from './body.js';
 import { anonymous, type Caller, callerOf, type IsPublic, mayAct, parseAuthorization } from './caller.js';
-import { json } from './replies.js';
-import type { RegistryAppDeps } from './types.js';
+import { json, type Reply } from './replies.js';
+import type { RegistryAppDeps, RegistryRequest } from './types.js';
 
 interface TokenRequest {
   /** The API token or robot's secret shown; undefined: no credentials. */
@@ -24,11 +24,11 @@ const MAX_SCOPES = 25;
 
 /** @throws AppError UNAUTHORIZED for wrong credentials, TOKEN_REQUEST_INVALID */
 export async function serveToken(
-  request: Request,
+  request: RegistryRequest,
   body: RequestBody,
   deps: RegistryAppDeps,
   isPublic: IsPublic,
-): Promise<Response> {
+): Promise<Reply> {
   const asked = request.method === 'POST' ? await readForm(body) : readQuery(request);
   const caller = await callerFor(asked.secret, deps);
   const wanted = parseScopes(asked.scopes);
@@ -70,7 +70,7 @@ async function callerFor(secret: string | undefined, deps: RegistryAppDeps): Pro
   return callerOf(principal);
 }
 
-function readQuery(request: Request): TokenRequest {
+function readQuery(request: RegistryRequest): TokenRequest {
   const query = new URL(request.url).searchParams;
   const header = request.headers.get('authorization');
   const shown = header === null ? undefined : parseAuthorization(header);

@@ -4,6 +4,7 @@ import type { Clock, Logger } from '../../store/index.js';
 import type { Registry } from '../index.js';
 import type { RequestBody } from './body.js';
 import type { Caller } from './caller.js';
+import type { Reply } from './replies.js';
 
 export interface RegistryAppDeps {
   readonly registry: Registry;
@@ -23,11 +24,19 @@ export interface RegistryAppOptions {
   readonly redirectSeconds?: number;
 }
 
+/** A request as it came over either transport; a Web `Request` is one. */
+export interface RegistryRequest {
+  readonly method: string;
+  /** Absolute; its host is what the client called us. */
+  readonly url: string;
+  readonly headers: { get(name: string): string | null; has(name: string): boolean };
+}
+
 /** One authorised request. */
 export interface Call {
   readonly deps: RegistryAppDeps;
   readonly options: RegistryAppOptions;
-  readonly request: Request;
+  readonly request: RegistryRequest;
   readonly body: RequestBody;
   readonly query: URLSearchParams;
   readonly caller: Caller;
@@ -36,7 +45,7 @@ export interface Call {
   /** The last part of the path, decoded: a digest, a tag or an upload; not checked yet. */
   readonly reference: string;
   /** The answer to a token that would do if it also said `pull` for the repository a mount is to read. */
-  mountChallenge(from: string): Response;
+  mountChallenge(from: string): Reply;
 }
 
-export type Handler = (call: Call) => Promise<Response>;
+export type Handler = (call: Call) => Promise<Reply>;

@@ -6,11 +6,11 @@ import { exactly } from './body.js';
 import { couldAskFor, mayAct } from './caller.js';
 import { errorResponse } from './errors.js';
 import { parseContentRange, uploadRange } from './ranges.js';
-import { blobPath, empty, type Headers } from './replies.js';
+import { blobPath, empty, type Headers, type Reply } from './replies.js';
 import type { Call } from './types.js';
 
 /** POST: a mount, a whole blob at once, or a new session; a mount that cannot be falls back to a session. */
-export async function startUpload(call: Call): Promise<Response> {
+export async function startUpload(call: Call): Promise<Reply> {
   const mount = call.query.get('mount');
   if (mount !== null) {
     const digest = parseDigest(mount);
@@ -37,7 +37,7 @@ export async function startUpload(call: Call): Promise<Response> {
   return empty(202, sessionHeaders(call, session, 0));
 }
 
-export async function appendUpload(call: Call): Promise<Response> {
+export async function appendUpload(call: Call): Promise<Reply> {
   const refused = await append(call);
   if (refused !== undefined) return refused;
   const status = await call.deps.registry.uploads.status(call.repository, call.reference);
@@ -45,7 +45,7 @@ export async function appendUpload(call: Call): Promise<Response> {
   return empty(202, sessionHeaders(call, call.reference, status.offset));
 }
 
-export async function commitUpload(call: Call): Promise<Response> {
+export async function commitUpload(call: Call): Promise<Reply> {
   const digest = parseDigest(call.query.get('digest') ?? '');
   const isBodiless = call.body.isEmpty;
   if (!isBodiless || call.request.headers.has('content-range')) {
@@ -63,19 +63,19 @@ export async function commitUpload(call: Call): Promise<Response> {
   throw uploadUnknown(call);
 }
 
-export async function uploadStatus(call: Call): Promise<Response> {
+export async function uploadStatus(call: Call): Promise<Reply> {
   const status = await call.deps.registry.uploads.status(call.repository, call.reference);
   if (status === undefined) throw uploadUnknown(call);
   return empty(204, sessionHeaders(call, call.reference, status.offset));
 }
 
-export async function cancelUpload(call: Call): Promise<Response> {
+export async function cancelUpload(call: Call): Promise<Reply> {
   if (!(await call.deps.registry.uploads.abort(call.repository, call.reference))) throw uploadUnknown(call);
   return empty(204);
 }
 
-/** Appends the body; a response only when it was refused for its place, and then the session goes on unharmed. */
-async function append(call: Call, options: AppendOptions = {}): Promise<Response | undefined> {
+/** Appends the body; an answer only when it was refused for its place, and then the session goes on unharmed. */
+async function append(call: Call, options: AppendOptions = {}): Promise<Reply | undefined> {
   const { uploads } = call.deps.registry;
   const header = call.request.headers.get('content-range');
   const range = header === null ? undefined : parseContentRange(header);
@@ -104,7 +104,7 @@ async function append(call: Call, options: AppendOptions = {}): Promise<Response
  * Rights first: what may not be pulled from there is treated exactly like what is not there. A token that was asked for
  * too little is told what to ask for.
  */
-async function mounted(call: Call, digest: Digest): Promise<Response | undefined> {
+async function mounted(call: Call, digest: Digest): Promise<Reply | undefined> {
   const { blobs, publicRepositories } = call.deps.registry;
   const from = call.query.get('from');
   const sources = from === null || from === '' ? await blobs.holdersOf(digest) : [from];
@@ -121,7 +121,7 @@ async function mounted(call: Call, digest: Digest): Promise<Response | undefined
   return askable === undefined ? undefined : call.mountChallenge(askable);
 }
 
-function created(call: Call, digest: Digest): Response {
+function created(call: Call, digest: Digest): Reply {
   return empty(201, { location: blobPath(call.repository, digest), 'docker-content-digest': digest });
 }
 

@@ -1,9 +1,13 @@
 /** A registry on a random loopback port over any store, as the protocol tests and real clients see it. */
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:http';
-import { getRequestListener } from '@hono/node-server';
 import { ApiTokens, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../../../lib/auth/index.js';
-import { createRegistryApp, registryServerOptions, type RegistryAppOptions } from '../../../lib/registry/http/index.js';
+import {
+  createRegistryApp,
+  registryServerOptions,
+  type RegistryApp,
+  type RegistryAppOptions,
+} from '../../../lib/registry/http/index.js';
 import { Registry, type ManifestsOptions } from '../../../lib/registry/index.js';
 import {
   type Clock,
@@ -22,14 +26,13 @@ export interface RegistryParts {
   readonly ids: Ids;
 }
 
-export type Fetch = (request: Request, env?: object) => Response | Promise<Response>;
-
 export interface TestRegistry {
   readonly registry: Registry;
   readonly apiTokens: ApiTokens;
   readonly registryTokens: RegistryTokens;
   readonly robots: Robots;
-  readonly fetch: Fetch;
+  readonly fetch: RegistryApp['fetch'];
+  readonly handle: RegistryApp['handle'];
   readonly tokens: { readonly admin: string; readonly deploy: string; readonly read: string };
 }
 
@@ -72,7 +75,7 @@ export async function createTestRegistry(
     apiTokens,
     registryTokens,
     robots,
-    fetch: (request, env) => app.fetch(request, env),
+    ...app,
     tokens: { admin: admin?.token ?? '', deploy: deploy?.token ?? '', read: read?.token ?? '' },
   };
 }
@@ -82,9 +85,7 @@ export async function startTestRegistry(
   options: TestRegistryOptions = {},
 ): Promise<RunningRegistry> {
   const inner = await createTestRegistry(parts, options);
-  // As the host does it: the platform's own Request and Response stay in place.
-  const listener = getRequestListener(inner.fetch, { overrideGlobalObjects: false });
-  const server = createServer(registryServerOptions, (request, response) => void listener(request, response));
+  const server = createServer(registryServerOptions, (incoming, outgoing) => void inner.handle(incoming, outgoing));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
