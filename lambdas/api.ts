@@ -1,4 +1,8 @@
-/** The API function: everything under /v1, /healthz and /openapi.json. */
+/**
+ * The API function: everything under /v1, /healthz and /openapi.json. And `/v2/`, where every registry client begins:
+ * no route but the default one is sure to take a path that ends so.
+ */
+import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { BuildService } from '../lib/build/index.js';
 import { PLATFORM_SETTINGS, readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
 import { httpHandler } from '../lib/host/aws-http.js';
@@ -7,11 +11,13 @@ import { openAwsRegistry, openAwsTokens } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
 import { VERSION } from '../lib/host/version.js';
 import { createApiApp } from '../lib/http/index.js';
+import { createRegistryApp } from '../lib/registry/http/index.js';
 import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS, 'adminTokenArn', 'buildQueueUrl');
 const store = await openAwsStore(config);
-const { apiTokens: tokens, robots, identities } = await openAwsTokens(store, config);
+const all = await openAwsTokens(store, config);
+const { apiTokens: tokens, robots, identities } = all;
 const registry = openAwsRegistry(store);
 const client = sqsClient({ region: config.region });
 const queue = new SqsQueue({ ...store, client }, { queueUrl: config.buildQueueUrl });
@@ -21,5 +27,8 @@ const platform = openAwsPlatform(store, registry, config, { mirrorMs: 20_000 });
 
 const access = { registry, identities, tokens, robots };
 const app = createApiApp({ ...store, ...access, platform, builds, images: registry }, { version: VERSION });
+const api = httpHandler(app);
+const ping = httpHandler(createRegistryApp({ ...store, ...all, registry }), { isExact: true });
 
-export const handler = httpHandler(app);
+export const handler = (event: APIGatewayProxyEventV2): ReturnType<typeof api> =>
+  (event.rawPath === '/v2/' ? ping : api)(event);

@@ -7,7 +7,7 @@ import { type Digest, digestOf, MediaType } from '../../lib/oci/index.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { createTestImages, type TestImages } from '../fakes/images.js';
-import { type EcrStandIn, startEcrStandIn } from '../lambdas/ecr-stand-in.js';
+import { type EcrStandIn, startEcrStandIn } from '../fakes/account/ecr.js';
 import { Wire } from '../protocol/registry/wire.js';
 
 let store: TestStore;

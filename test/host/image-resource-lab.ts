@@ -29,7 +29,7 @@ import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
 import { startDynamoDbFake } from '../fakes/dynamodb/index.js';
 import { fakeCredentials, startS3Fake } from '../fakes/s3/index.js';
 import { startSqsFake } from '../fakes/sqs/index.js';
-import { type EcrStandIn, startEcrStandIn } from '../lambdas/ecr-stand-in.js';
+import { type EcrStandIn, startEcrStandIn } from '../fakes/account/ecr.js';
 
 export interface ImageResourceLab {
   readonly resource: ImageResource;

@@ -4,7 +4,8 @@ import { WharfClient } from '../../lib/client/index.js';
 import { writeTar } from '../../lib/layers/index.js';
 import { type Files, membersOf } from '../build/fixture.js';
 import { Wire } from '../protocol/registry/wire.js';
-import { ADMIN_TOKEN, type Cloud, type SqsEvent } from './cloud.js';
+import type { SqsEvent } from '../fakes/lambda/event-source.js';
+import { ADMIN_TOKEN, type Cloud } from './cloud.js';
 
 interface BatchAnswer {
   readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
@@ -26,7 +27,7 @@ async function submit(cloud: Cloud, files: Files, tag: string): Promise<{ id: st
 export async function buildImage(cloud: Cloud, tag: string, content: string): Promise<void> {
   const dockerfile = 'FROM scratch\nCOPY page /www/page\nEXPOSE 8080\nCMD ["/server"]\n';
   const { id, event } = await submit(cloud, { Dockerfile: dockerfile, page: content }, tag);
-  await cloud.functions.builder.invoke(event);
+  await cloud.fn('builder').invoke(event);
   const build = await clientOf(cloud).builds.get(id);
   if (build.status !== 'succeeded') throw new Error(JSON.stringify(build.error));
 }
@@ -46,7 +47,7 @@ export function buildSuite(cloud: () => Cloud): void {
         'hello.txt': 'hello',
       };
       const { id, event } = await submit(cloud(), files, 'team/hello:1');
-      expect(await cloud().functions.builder.invoke(event)).toEqual({ batchItemFailures: [] });
+      expect(await cloud().fn('builder').invoke(event)).toEqual({ batchItemFailures: [] });
       const build = await clientOf(cloud()).builds.get(id);
       expect(build).toMatchObject({ status: 'succeeded', result: { tags: ['team/hello:1'] } });
       const wire = new Wire({ url: cloud().gateway.url, tokens: { admin: ADMIN_TOKEN, deploy: '', read: '' } });
@@ -61,16 +62,16 @@ export function buildSuite(cloud: () => Cloud): void {
 
     test('takes a message twice without building twice', async () => {
       const { id, event } = await submit(cloud(), { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' }, 'team/twice');
-      await cloud().functions.builder.invoke(event);
+      await cloud().fn('builder').invoke(event);
       const first = await clientOf(cloud()).builds.get(id);
-      expect(await cloud().functions.builder.invoke(event)).toEqual({ batchItemFailures: [] });
+      expect(await cloud().fn('builder').invoke(event)).toEqual({ batchItemFailures: [] });
       expect(await clientOf(cloud()).builds.get(id)).toEqual(first);
     });
 
     test('fails a RUN that is not in the cache, with the line', async () => {
       const files = { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\nRUN ["/bin/true"]\n' };
       const { id, event } = await submit(cloud(), files, 'team/run');
-      expect(await cloud().functions.builder.invoke(event)).toEqual({ batchItemFailures: [] });
+      expect(await cloud().fn('builder').invoke(event)).toEqual({ batchItemFailures: [] });
       const { status, error } = await clientOf(cloud()).builds.get(id);
       expect([status, error?.code]).toEqual(['failed', 'BUILD_RUN_UNAVAILABLE']);
       expect(JSON.stringify(error)).toMatch(/"line":3|:3/);
@@ -78,10 +79,12 @@ export function buildSuite(cloud: () => Cloud): void {
 
     test('hands a build back before its time runs out, and fails it at the last delivery', async () => {
       const { id, event } = await submit(cloud(), { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' }, 'team/slow');
-      const answer = await cloud().functions.builder.invoke<BatchAnswer>(event, 1_000);
+      const answer = await cloud().fn('builder').invoke<BatchAnswer>(event, { timeoutMs: 19_000 });
       expect(answer.batchItemFailures).toEqual([{ itemIdentifier: idOf(event) }]);
       expect(['queued', 'running']).toContain((await clientOf(cloud()).builds.get(id)).status);
-      expect(await cloud().functions.builder.invoke(delivered(event, 3), 1_000)).toEqual({ batchItemFailures: [] });
+      expect(await cloud().fn('builder').invoke(delivered(event, 3), { timeoutMs: 19_000 })).toEqual({
+        batchItemFailures: [],
+      });
       const { status, error } = await clientOf(cloud()).builds.get(id);
       expect([status, error?.code]).toEqual(['failed', 'BUILD_TIME_LIMIT']);
     });

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { digestOf } from '../../lib/oci/index.js';
 import { conformanceOf } from '../protocol/registry/conformance.js';
 import { location, Wire, withDigest } from '../protocol/registry/wire.js';
+import { eventOf } from '../fakes/lambda/gateway.js';
 import { ADMIN_TOKEN, type Cloud } from './cloud.js';
 
 const LARGE = Buffer.alloc(700_000, 'layer ');
@@ -25,7 +26,7 @@ export function registrySuite(cloud: () => Cloud): void {
     expect(answer.status).toBe(307);
     expect(answer.headers.get('referrer-policy')).toBe('no-referrer');
     const at = location(answer);
-    expect(at.startsWith(cloud().s3Endpoint)).toBe(true);
+    expect(at.startsWith(cloud().services.endpoints.s3)).toBe(true);
     expect(digestOf(Buffer.from(await (await fetch(at)).arrayBuffer()))).toBe(digestOf(LARGE));
     const part = await fetch(at, { headers: { range: 'bytes=10-19' } });
     expect([part.status, Buffer.from(await part.arrayBuffer())]).toEqual([206, LARGE.subarray(10, 20)]);
@@ -52,9 +53,8 @@ export function registrySuite(cloud: () => Cloud): void {
   test('an upload goes on in another process of the function', async () => {
     const bytes = Buffer.from('first half, second half');
     const at = location(await wire().send('PATCH', await wire().start('team/moved'), { body: bytes.subarray(0, 12) }));
-    const other = await cloud().start('registry');
+    const other = cloud().another('registry');
     const path = withDigest(new URL(at, cloud().gateway.url).pathname, digestOf(bytes));
-    const { eventOf } = await import('./gateway.js');
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/octet-stream' };
     const event = eventOf({ method: 'PUT', url: path, headers: { ...headers, host: 'x' } }, bytes.subarray(12));
     try {
@@ -85,8 +85,7 @@ export function registrySuite(cloud: () => Cloud): void {
   });
 
   test('a function that lacks settings says all of them and does not start', async () => {
-    await expect(cloud().start('registry', { WHARF_TABLE: undefined, WHARF_BUCKET: '' })).rejects.toThrow(
-      /lacks WHARF_TABLE, WHARF_BUCKET in its environment/,
-    );
+    const lacking = cloud().another('registry', { WHARF_TABLE: undefined, WHARF_BUCKET: '' });
+    await expect(lacking.invoke({})).rejects.toThrow(/lacks WHARF_TABLE, WHARF_BUCKET in its environment/);
   });
 }

@@ -5,11 +5,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { createEngine, type Engine } from '../../lib/engine/index.js';
-import { silentLogger } from '../../lib/store/index.js';
-import { ScriptedAgent } from '../fakes/agent.js';
-import { createTestStore } from '../fakes/embedded-store.js';
-import { ScriptedTargetGroups } from '../fakes/target-groups.js';
+import { createEngine, type Engine } from '../../../lib/engine/index.js';
+import { silentLogger } from '../../../lib/store/index.js';
+import { ScriptedAgent } from '../agent.js';
+import { createTestStore } from '../embedded-store.js';
+import { ScriptedTargetGroups } from '../target-groups.js';
 
 export interface EcsStandIn {
   readonly endpoint: string;

@@ -1,7 +1,7 @@
 /** What stands for Amazon ECR: its JSON API for tokens and repositories, and our own registry for its /v2. */
-import { createTestStore } from '../fakes/embedded-store.js';
-import { jsonFailure, startJsonApi } from '../fakes/json-api.js';
-import { type RunningRegistry, startTestRegistry } from '../protocol/registry/registry-server.js';
+import { createTestStore } from '../embedded-store.js';
+import { jsonFailure, startJsonApi } from '../json-api.js';
+import { type RunningRegistry, startTestRegistry } from '../../protocol/registry/registry-server.js';
 
 export interface EcrStandIn {
   readonly endpoint: string;
