@@ -7,6 +7,8 @@ import type { Build } from './types.js';
 
 export interface BuildRecord {
   readonly build: Build;
+  /** Who submitted it: the build may read what they sent. */
+  readonly owner?: string;
   /** Somebody asked it to stop while a worker had it. */
   readonly cancelRequested?: boolean;
   /** How many workers began it. */

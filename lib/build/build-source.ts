@@ -1,12 +1,12 @@
 /** The context of a request and the Dockerfile in it, parsed, with what its ignore file leaves. */
 import { type Dockerfile, type IgnoreFile, parseDockerfile, parseIgnore } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
-import type { ContentStore } from '../store/index.js';
 import { closeNames } from './build-errors.js';
 import type { EmitEvent } from './build-log.js';
-import { BuildContext } from './context.js';
+import type { BuildContext } from './context.js';
 import { cleanPath } from './path-names.js';
 import { PlanLint } from './plan-lint.js';
+import type { SentContexts } from './sent-contexts.js';
 import type { BuildRequest } from './types.js';
 
 export interface BuildSource {
@@ -20,11 +20,11 @@ export interface BuildSource {
  * @throws AppError BUILD_DOCKERFILE_MISSING, and what contexts and Dockerfiles are refused for
  */
 export async function openSource(
-  content: ContentStore,
+  contexts: Pick<SentContexts, 'open'>,
   request: BuildRequest,
-  { emit, signal }: { readonly emit: EmitEvent; readonly signal: AbortSignal },
+  call: { readonly emit: EmitEvent; readonly signal: AbortSignal; readonly owner?: string },
 ): Promise<BuildSource> {
-  const whole = await BuildContext.open(content, request.context, signal);
+  const whole = await contexts.open(request.context, call.owner ?? '', call.signal);
   const path = cleanPath(request.dockerfile ?? 'Dockerfile').slice(1);
   const text = await whole.text(path);
   if (text === undefined) throw dockerfileMissing(path, whole);
@@ -33,7 +33,7 @@ export async function openSource(
   const dockerfile = parseDockerfile(text, options);
   const { context, ignore } = await withoutIgnored(whole, path);
   const lint = new PlanLint(dockerfile, ignore, ({ message, line, rule }) => {
-    emit({ type: 'warning', message, rule, ...(line === 0 ? {} : { line }) });
+    call.emit({ type: 'warning', message, rule, ...(line === 0 ? {} : { line }) });
   });
   return { context, dockerfile, lint };
 }

@@ -71,7 +71,8 @@ export class BuildService implements Builds {
     const id = ids.ulid();
     await this.check(request, id);
     const build: Build = { id, status: 'queued', request, createdMs: clock.nowMs() };
-    const state: BuildRecord = { build, attempts: 0 };
+    const { owner } = options;
+    const state: BuildRecord = { build, attempts: 0, ...(owner === undefined ? {} : { owner }) };
     const key = options.idempotencyKey;
     // Before the record, so that no worker can come too early.
     await this.keepSecrets(build.id, options.secrets ?? NO_SECRETS);

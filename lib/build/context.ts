@@ -1,6 +1,7 @@
 /**
- * A build context: an uploaded tar, read once from front to end while every file is hashed, then known as a tree whose
- * contents are read by range where they lie. A compressed upload is stored once more as a plain tar for that.
+ * A build context as a tree whose contents are read by range where they lie. An uploaded tar is read once from front to
+ * end while every file is hashed; a compressed one is stored once more as a plain tar for that. Of a list of files all
+ * this is known beforehand.
  */
 import { createHash } from 'node:crypto';
 import type { IgnoreFile } from '../dockerfile/index.js';
@@ -12,6 +13,7 @@ import {
   type IndexedEntry,
   type LayerDescriptor,
   type LayerIndex,
+  type ManifestEntry,
   quoteName,
   readContext,
   sniffCompression,
@@ -19,6 +21,7 @@ import {
 } from '../layers/index.js';
 import { type Digest, MediaType } from '../oci/index.js';
 import type { ByteSource, ContentStore } from '../store/index.js';
+import type { ContextPlaces } from './context-places.js';
 
 /** A Dockerfile or ignore file may not be larger. */
 const MAX_TEXT_BYTES = 2 * 1024 * 1024;
@@ -55,6 +58,33 @@ export class BuildContext {
       hashes.set(inodeOf(descriptor, bodyOffset), hash.digest('hex'));
     }
     const index = { descriptor, diffId: descriptor.digest, uncompressedBytes: descriptor.size, entries };
+    return new BuildContext(content, index, hashes, ImageTree.empty(content).withLayer(index), new Set());
+  }
+
+  /** A context that was sent as a list of files. */
+  static ofList(
+    content: ContentStore,
+    digest: Digest,
+    list: readonly ManifestEntry[],
+    { packs, files }: ContextPlaces,
+  ): BuildContext {
+    const blobs = packs.map((pack): LayerDescriptor => ({
+      mediaType: MediaType.ociLayer,
+      digest: pack.digest,
+      size: pack.sizeBytes,
+    }));
+    const descriptor = { mediaType: MediaType.ociLayer, digest, size: 0 };
+    const hashes = new Map<string, string>();
+    let at = 0;
+    const entries = list.map(({ sha256, ...entry }, number): IndexedEntry => {
+      // Not by place: files with one content are still two files.
+      const inode = `${digest}#${number}`;
+      if (sha256 !== undefined) hashes.set(inode, sha256);
+      const [pack, bodyOffset] = (entry.sizeBytes > 0 ? files[at++] : undefined) ?? [0, 0];
+      const elsewhere = blobs[pack];
+      return { ...entry, inode, bodyOffset, ...(elsewhere === undefined ? {} : { elsewhere }) };
+    });
+    const index = { descriptor, diffId: digest, uncompressedBytes: 0, entries };
     return new BuildContext(content, index, hashes, ImageTree.empty(content).withLayer(index), new Set());
   }
 
@@ -161,9 +191,9 @@ async function bytesOf(source: ByteSource): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-function unknownContext(digest: Digest): AppError {
+export function unknownContext(digest: Digest): AppError {
   return new AppError('CONTEXT_UNKNOWN', `the store has no context ${digest}`, {
     kind: 'not-found',
-    hint: 'upload the context again',
+    hint: 'send the context again',
   });
 }

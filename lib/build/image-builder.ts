@@ -13,7 +13,6 @@ import { NO_SECRETS } from './build-secrets.js';
 import { type BuildSource, openSource } from './build-source.js';
 import { scopeOf, slotOf, uncachedBy } from './cache-scope.js';
 import { SingleFlight } from './concurrency.js';
-import { BuildContext } from './context.js';
 import { exportImage } from './export.js';
 import { type ExportedPlatform, exportIndex } from './export-index.js';
 import { outlineOf, targetsOf } from './outline.js';
@@ -24,6 +23,7 @@ import { Redaction } from './redaction.js';
 import { RemoteSources, type RemoteSourcesOptions } from './remote-files.js';
 import type { BuildReport, LintFinding, OutlineReport, PlanReport } from './report.js';
 import type { Sandbox } from './sandbox.js';
+import { SentContexts } from './sent-contexts.js';
 import { Solver } from './solver.js';
 import { type CachedStep, StepCache } from './step-cache.js';
 import { StepExecutor } from './step-executor.js';
@@ -65,6 +65,7 @@ export interface ImageBuilderOptions {
 type BuildCall = Parameters<BuildFunction>[1];
 
 export class ImageBuilder {
+  private readonly contexts: SentContexts;
   private readonly indexes: LayerIndexes;
   private readonly cache: StepCache;
   private readonly executor: StepExecutor;
@@ -76,6 +77,7 @@ export class ImageBuilder {
     private readonly options: ImageBuilderOptions,
   ) {
     const { content, records, clock, ids, sandbox } = deps;
+    this.contexts = new SentContexts({ records, content, clock, ids });
     this.indexes = deps.indexes ?? new LayerIndexes({ content, records });
     const { indexes } = this;
     this.cache = new StepCache({ records, content, clock });
@@ -105,7 +107,7 @@ export class ImageBuilder {
   };
 
   private async run(request: BuildRequest, call: BuildCall): Promise<BuildResult | BuildReport> {
-    const source = await openSource(this.deps.content, request, call);
+    const source = await openSource(this.contexts, request, call);
     if (request.targets === true) return targetsOf(source.dockerfile);
     if (request.outline === true) return this.outline(request, source);
     const builds = await planPlatforms(this.bases(), this.options.platform, request, source, call.emit);
@@ -217,7 +219,7 @@ export class ImageBuilder {
         signal: call.signal,
         secrets,
         remote: (remote, signal) => this.sources.fetch(remote, { scope, secrets, signal }),
-        openContext: (digest, signal) => BuildContext.open(content, digest, signal),
+        openContext: (digest, signal) => this.contexts.open(digest, call.owner ?? '', signal),
       },
     );
   }

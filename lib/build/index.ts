@@ -2,6 +2,8 @@ export { type BuildLog, type EmitEvent } from './build-log.js';
 export { BuildService, type BuildServiceDeps, createBuilds } from './builds.js';
 export { BuildSecrets, type BuildSecretValues } from './build-secrets.js';
 export { BuildContext } from './context.js';
+export { type ContextOffer, type ContextSent, ContextUploads } from './context-uploads.js';
+export { type KnownContext, SentContexts, type SentContextsDeps } from './sent-contexts.js';
 export { goQuote } from './go-format.js';
 export { type ExportedImage, parseTag, type Tag } from './export.js';
 export { ImageBuilder, type ImageBuilderDeps, type ImageBuilderOptions } from './image-builder.js';

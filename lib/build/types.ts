@@ -6,7 +6,7 @@ import type { Descriptor, Digest } from '../oci/index.js';
 import type { BuildReport } from './report.js';
 
 export interface BuildRequest {
-  /** Digest of the context tar (plain or gzip) in the content store. */
+  /** Digest of the context: a tar (plain or gzip) in the content store, or a list of files that was sent. */
   readonly context: Digest;
   /** Path of the Dockerfile inside the context; `Dockerfile` when absent. */
   readonly dockerfile?: string;
@@ -156,6 +156,8 @@ export interface LoggedBuildEvent {
 
 export interface SubmitOptions {
   readonly idempotencyKey?: string;
+  /** Who asks, by principal id: contexts sent as lists of files are known to their senders only. */
+  readonly owner?: string;
   /**
    * Values for `RUN --mount=type=secret` and the credentials of ADD, by id. Kept sealed, apart from the request, until
    * the build has ended.

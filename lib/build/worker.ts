@@ -22,6 +22,8 @@ export type BuildFunction = (
     readonly signal: AbortSignal;
     /** Values of secret mounts; none when absent. */
     readonly secrets?: BuildSecretValues;
+    /** Whose contexts the request may name; nobody's when absent. */
+    readonly owner?: string;
   },
 ) => Promise<BuildResult | BuildReport>;
 
@@ -225,6 +227,7 @@ export class BuildWorker {
   private async run(state: StoredRecord<BuildRecord>, signal: AbortSignal, stop: AbortController): Promise<boolean> {
     const { builds, clock, logger } = this.deps;
     const { id, request } = state.value.build;
+    const { owner } = state.value;
     const log = new BuildLogWriter(builds.log, clock, id, await builds.log.lastSequence(id), (error) => {
       stop.abort(error);
     });
@@ -236,7 +239,13 @@ export class BuildWorker {
     try {
       signal.throwIfAborted();
       const secrets = await builds.secrets(id);
-      const result = await this.deps.build(request, { id, emit: log.emit, signal, secrets });
+      const result = await this.deps.build(request, {
+        id,
+        emit: log.emit,
+        signal,
+        secrets,
+        ...(owner === undefined ? {} : { owner }),
+      });
       outcome = { status: 'succeeded', ...('kind' in result ? { report: result } : { result }) };
     } catch (error) {
       const reason: unknown = signal.aborted ? signal.reason : error;

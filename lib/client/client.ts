@@ -18,6 +18,7 @@ import type {
   TaskLogLine,
   TaskSpec,
 } from '../platform/index.js';
+import { buildQuery, type ContextAnswer, contextList, type TarBuild } from './build-query.js';
 import { follow } from './event-stream.js';
 import { type ExecCall, openExec, type RemoteExec } from './exec-session.js';
 import { RegistryCalls } from './registry-calls.js';
@@ -26,23 +27,6 @@ import { Transport, type TransportOptions } from './transport.js';
 export interface PageQuery {
   readonly limit?: number;
   readonly cursor?: string;
-}
-
-export interface TarBuild {
-  readonly tags: readonly string[];
-  readonly dockerfile?: string;
-  readonly target?: string;
-  readonly args?: Readonly<Record<string, string>>;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly platforms?: readonly string[];
-  readonly noCache?: boolean;
-  readonly noCacheFilter?: readonly string[];
-  /** `zstd:3` */
-  readonly compression?: string;
-  /** `index:name=value` */
-  readonly annotations?: readonly string[];
-  /** Instead of building. */
-  readonly instead?: 'check' | 'plan' | 'outline' | 'targets';
 }
 
 export interface ImageView {
@@ -84,25 +68,36 @@ export class WharfClient {
         body: tar,
         contentType: 'application/x-tar',
         idempotencyKey: randomUUID(),
-        query: {
-          tag: build.tags,
-          dockerfile: build.dockerfile,
-          target: build.target,
-          arg: pairs(build.args),
-          label: pairs(build.labels),
-          platform: build.platforms,
-          'no-cache': build.noCache,
-          'no-cache-filter': build.noCacheFilter,
-          compression: build.compression,
-          annotation: build.annotations,
-          ...(build.instead === undefined ? {} : { [build.instead]: true }),
-        },
+        query: buildQuery(build),
+        ...settings,
+      }),
+    /** Builds from a context that was sent before. @throws AppError CONTEXT_NOT_FOUND */
+    fromSent: (context: Digest, build: TarBuild, settings: CallSettings = {}): Promise<Build> =>
+      this.transport.call('POST', '/v1/builds', {
+        idempotencyKey: randomUUID(),
+        query: { context, ...buildQuery(build) },
         ...settings,
       }),
     fromContext: (request: BuildRequest): Promise<Build> =>
       this.transport.call('POST', '/v1/builds', { json: request, idempotencyKey: randomUUID() }),
     uploadContext: (tar: AsyncIterable<Uint8Array>): Promise<{ digest: Digest; sizeBytes: number }> =>
       this.transport.call('POST', '/v1/contexts', { body: tar, contentType: 'application/x-tar' }),
+    /** @param list as encodeContextManifest writes it */
+    offerContext: (list: Uint8Array, name: string, settings: CallSettings = {}): Promise<ContextAnswer> =>
+      this.transport.call('POST', '/v1/contexts', { ...contextList(list), query: { name }, ...settings }),
+    /** Sends contents that are missing, from an offset on. */
+    sendContents: (
+      upload: string,
+      contents: AsyncIterable<Uint8Array>,
+      offset = 0,
+      settings: CallSettings = {},
+    ): Promise<{ readonly digest: Digest; readonly sizeBytes: number } | { readonly offset: number }> =>
+      this.transport.call('PUT', `/v1/contexts/${segment(upload)}`, {
+        body: contents,
+        contentType: 'application/octet-stream',
+        query: { offset },
+        ...settings,
+      }),
     get: (id: string): Promise<Build> => this.transport.call('GET', `/v1/builds/${segment(id)}`),
     list: (query: PageQuery = {}): Promise<{ builds: readonly Build[]; cursor?: string }> =>
       this.transport.call('GET', '/v1/builds', { query: { ...query } }),
@@ -246,10 +241,6 @@ export class WharfClient {
     });
     for await (const line of lines) yield JSON.parse(line.data) as TaskLogLine;
   }
-}
-
-function pairs(values: Readonly<Record<string, string>> | undefined): readonly string[] | undefined {
-  return values === undefined ? undefined : Object.entries(values).map(([name, value]) => `${name}=${value}`);
 }
 
 function clusterPath(cluster: string): string {

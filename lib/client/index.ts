@@ -1,3 +1,4 @@
+export type { ContextAnswer, TarBuild } from './build-query.js';
 export * from './client.js';
 export type { ExecCall, RemoteExec } from './exec-session.js';
 export { follow, parseEvents, type FollowOptions, type StreamedEvent } from './event-stream.js';

@@ -3,10 +3,11 @@
  * (hard ones too). The one place of that rule, for the command that uploads a folder and for the construct that makes
  * an asset of one; synchronous, because an asset has to be there when its constructor returns.
  */
-import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
+import { type BigIntStats, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { IgnoreFile, parseIgnore } from '../dockerfile/index.js';
 import { AppError, errnoCode } from '../errors/index.js';
+import { comparePaths } from './path-name.js';
 import type { LayerEntry } from './types.js';
 
 export interface FolderMember {
@@ -14,6 +15,16 @@ export interface FolderMember {
   readonly entry: LayerEntry;
   /** Where the content lies, when the entry has any. */
   readonly file: string;
+  /** Of a file. */
+  readonly stamp?: FileStamp;
+}
+
+/** What changes when a file does, as far as one can tell without reading it. */
+export interface FileStamp {
+  readonly sizeBytes: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly inode: bigint;
 }
 
 export interface ContextFolder {
@@ -67,13 +78,13 @@ class Selection {
   }
 
   /** The member, or a hard link where the same file goes along by another name already. */
-  once(member: FolderMember, { dev, ino, nlink }: Stats): FolderMember {
+  once(member: FolderMember, { dev, ino, nlink }: BigIntStats): FolderMember {
     const { entry } = member;
-    if (entry.type !== 'file' || nlink < 2) return member;
+    if (entry.type !== 'file' || nlink < 2n) return member;
     const inode = `${dev}:${ino}`;
     const linkTarget = this.linked.get(inode);
     if (linkTarget !== undefined) {
-      return { ...member, entry: { ...entry, type: 'hardlink', sizeBytes: 0, linkTarget } };
+      return { file: member.file, entry: { ...entry, type: 'hardlink', sizeBytes: 0, linkTarget } };
     }
     this.linked.set(inode, entry.path);
     return member;
@@ -101,8 +112,7 @@ function* walk(
   pending: readonly FolderMember[] = [],
 ): Generator<FolderMember, void> {
   let waiting = pending;
-  const names = readdirSync(join(root, folder)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  for (const name of names) {
+  for (const name of readdirSync(join(root, folder)).sort(comparePaths)) {
     const path = folder === '' ? name : `${folder}/${name}`;
     const stats = statsOf(join(root, path));
     if (stats === undefined) continue;
@@ -123,29 +133,39 @@ function* walk(
 }
 
 /** Nothing for sockets, pipes and devices: they have no place in an image context. */
-function memberOf(file: string, path: string, stats: Stats): FolderMember | undefined {
+function memberOf(file: string, path: string, stats: BigIntStats): FolderMember | undefined {
   if (stats.isSymbolicLink()) {
     return { file, entry: { ...entryOf(path, stats, 'symlink'), linkTarget: readlinkSync(file) } };
   }
   if (stats.isDirectory()) return { file, entry: entryOf(path, stats, 'directory') };
   if (!stats.isFile()) return undefined;
-  return { file, entry: { ...entryOf(path, stats, 'file'), sizeBytes: stats.size } };
+  const sizeBytes = Number(stats.size);
+  const { mtimeNs, ctimeNs, ino: inode } = stats;
+  const stamp = { sizeBytes, mtimeNs, ctimeNs, inode };
+  return { file, entry: { ...entryOf(path, stats, 'file'), sizeBytes }, stamp };
 }
 
-function entryOf(path: string, stats: Stats, type: LayerEntry['type']): LayerEntry {
+function entryOf(path: string, stats: BigIntStats, type: LayerEntry['type']): LayerEntry {
   return {
     path,
     type,
-    mode: type === 'symlink' ? 0o777 : stats.mode & 0o7777,
+    mode: type === 'symlink' ? 0o777 : Number(stats.mode) & 0o7777,
     uid: 0,
     gid: 0,
-    mtimeSeconds: Math.floor(stats.mtimeMs / 1000),
+    mtimeSeconds: secondsOf(stats.mtimeNs),
     sizeBytes: 0,
   };
 }
 
-function statsOf(path: string): Stats | undefined {
-  return orAbsent(() => lstatSync(path));
+const SECOND_NS = 1_000_000_000n;
+
+/** Cut downward, also before 1970. */
+function secondsOf(ns: bigint): number {
+  return Number((ns - (((ns % SECOND_NS) + SECOND_NS) % SECOND_NS)) / SECOND_NS);
+}
+
+function statsOf(path: string): BigIntStats | undefined {
+  return orAbsent(() => lstatSync(path, { bigint: true }));
 }
 
 function orAbsent<T>(read: () => T): T | undefined {

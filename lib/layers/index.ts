@@ -36,5 +36,11 @@ export { indexLayer, type LayerContent, openLayer, readLayer } from './layer-rea
 export { type IndexedLayer, writeLayer, type WriteLayerOptions } from './layer-writer.js';
 export { type ChangesetRules, completeChangeset, type ParentSource, whiteoutMember } from './changeset.js';
 export { type ContextOptions, readContext } from './context-reader.js';
+export {
+  encodeContextManifest,
+  isContextManifest,
+  type ManifestEntry,
+  readContextManifest,
+} from './context-manifest.js';
 export { layerName, type UnpackedLayer, UnpackedLayers } from './unpacked-layers.js';
 export { changesetOfUpper, type UpperChangesetOptions } from './upper-changeset.js';

@@ -20,6 +20,10 @@ export interface LayerDescriptor {
 export interface IndexedEntry extends LayerEntry {
   /** Of the first byte of content in the uncompressed tar. */
   readonly bodyOffset: number;
+  /** Where the content is when it is not in the layer's own blob: an uncompressed one. Not in a stored index. */
+  readonly elsewhere?: LayerDescriptor;
+  /** What makes the file one, when its place does not: several files may have one content. Not in a stored index. */
+  readonly inode?: string;
 }
 
 export interface LayerIndex {

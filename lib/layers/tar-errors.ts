@@ -9,7 +9,7 @@ import { quoteName } from './path-name.js';
  */
 export type TarErrorCode = 'TAR_INVALID' | 'TAR_UNSAFE_PATH' | 'TAR_UNSAFE_ENTRY' | 'TAR_TOO_LARGE' | 'TAR_UNSUPPORTED';
 
-const KIND: Readonly<Record<TarErrorCode, ErrorKind>> = {
+export const TAR_ERROR_KIND: Readonly<Record<TarErrorCode, ErrorKind>> = {
   TAR_INVALID: 'invalid',
   TAR_UNSAFE_PATH: 'invalid',
   TAR_UNSAFE_ENTRY: 'invalid',
@@ -27,7 +27,7 @@ export interface TarPlace {
 export function tarError(code: TarErrorCode, place: TarPlace, problem: string, hint?: string): AppError {
   const entry = place.name === undefined || place.name === '' ? '' : `entry ${quoteName(place.name)} `;
   return new AppError(code, `tar: ${entry}at byte ${place.offset}: ${problem}`, {
-    kind: KIND[code],
+    kind: TAR_ERROR_KIND[code],
     details: { offset: place.offset, ...(place.name === undefined ? {} : { entry: place.name }) },
     ...(hint === undefined ? {} : { hint }),
   });

@@ -72,14 +72,13 @@ class Laying {
   }
 
   private node(indexed: IndexedEntry, before: TreeNode | undefined): TreeNode {
-    const { bodyOffset, ...entry } = indexed;
-    const inode = `${this.index.diffId}@${bodyOffset}`;
+    const { bodyOffset, elsewhere, inode = `${this.index.diffId}@${bodyOffset}`, ...entry } = indexed;
     if (entry.type === 'hardlink') return this.link(entry);
     if (entry.type === 'directory') {
       const children = before?.children === undefined ? new Map<string, TreeNode>() : this.own(before).children;
       return { entry, inode, children: children ?? new Map<string, TreeNode>(), owner: this.owner };
     }
-    const body = { layer: this.index.descriptor, offset: bodyOffset };
+    const body = { layer: elsewhere ?? this.index.descriptor, offset: bodyOffset };
     return { entry, inode, ...(entry.type === 'file' ? { body } : {}), owner: this.owner };
   }
 

@@ -1,4 +1,4 @@
-/** `wharf build`: packs a folder, sends it, shows the steps, prints the image. */
+/** `wharf build`: sends what changed in a folder, shows the steps, prints the image. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { BuildReport } from '../../build/index.js';
@@ -7,7 +7,7 @@ import { formatBuildReport } from '../../http/text/index.js';
 import { buildProgress, explainBuildError, type ProgressMode } from '../build-progress.js';
 import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
-import { packContext } from '../pack-context.js';
+import { withContext } from '../send-context.js';
 
 export interface BuildInput {
   readonly context: string;
@@ -31,42 +31,40 @@ export interface BuildInput {
 
 export async function build(input: BuildInput, deps: CommandDeps): Promise<void> {
   const { client, output } = deps;
-  const { tar, dockerfile } = await packContext(deps.cwd, input.context, input.file);
-  const started = await client.builds.fromTar(tar, {
-    tags: input.tags,
-    dockerfile,
-    args: input.args,
-    labels: input.labels,
-    ...(input.target === undefined ? {} : { target: input.target }),
-    ...(input.platforms === undefined ? {} : { platforms: input.platforms }),
-    ...(input.noCache === undefined ? {} : { noCache: input.noCache }),
-    ...(input.noCacheFilter === undefined ? {} : { noCacheFilter: input.noCacheFilter }),
-    ...(input.compression === undefined ? {} : { compression: input.compression }),
-    ...(input.annotations === undefined ? {} : { annotations: input.annotations }),
-    ...(input.instead === undefined ? {} : { instead: input.instead }),
-  });
+  const { context, file, progress: mode, json, ...wanted } = input;
+  const [tag] = input.tags;
+  const folder = {
+    folder: context,
+    ...(file === undefined ? {} : { dockerfile: file }),
+    // The next build of the same image is compared with this one, whatever its tag.
+    ...(tag === undefined ? {} : { name: tag.replace(/:[^/:]*$/, '').slice(0, 200) }),
+  };
+  const { started, dockerfile } = await withContext(deps, folder, async (digest, path) => ({
+    started: await client.builds.fromSent(digest, { ...wanted, dockerfile: path }),
+    dockerfile: path,
+  }));
   const cancel = () => void client.builds.cancel(started.id).catch(() => {});
   deps.interrupted.addEventListener('abort', cancel, { once: true });
   try {
-    const progress = buildProgress(input.progress, output);
+    const progress = buildProgress(mode, output);
     for await (const event of client.builds.follow(started.id)) progress.show(event);
   } finally {
     deps.interrupted.removeEventListener('abort', cancel);
   }
   const finished = await client.builds.get(started.id);
-  if (input.json === true) printJson(output, finished);
+  if (json === true) printJson(output, finished);
   if (finished.report !== undefined) return showReport(finished.report, input, deps);
   if (finished.result === undefined) {
     const { error } = finished;
     if (error !== undefined) {
-      const text = await readFile(resolve(deps.cwd, input.context, dockerfile), 'utf8').catch(() => undefined);
+      const text = await readFile(resolve(deps.cwd, context, dockerfile), 'utf8').catch(() => undefined);
       output.say(explainBuildError(error, text));
     }
     throw new AppError(error?.code ?? 'BUILD_CANCELLED', `build ${finished.id} ${finished.status}`, { kind: 'failed' });
   }
   const { steps, stepsCached, tags, digest } = finished.result;
   output.say(output.colors.dim(`${steps.length} steps, ${stepsCached} cached\n`));
-  if (input.json !== true) output.result(`${tags[0] ?? ''}${tags.length === 0 ? '' : '@'}${digest}\n`);
+  if (json !== true) output.result(`${tags[0] ?? ''}${tags.length === 0 ? '' : '@'}${digest}\n`);
 }
 
 /** As with docker, a check that finds something fails. */

@@ -1,27 +1,22 @@
 /** Builds: started from a tar in the body or an uploaded context, followed as events or as text. */
 import * as z from 'zod';
-import type { Build, BuildAnnotations, BuildCompression, BuildRequest as WantedBuild } from '../../build/index.js';
+import {
+  type Build,
+  type BuildAnnotations,
+  type BuildCompression,
+  type BuildRequest as WantedBuild,
+  SentContexts,
+} from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 import { type Digest, parsePlatform, parseReference } from '../../oci/index.js';
 import { defined } from '../../platform/index.js';
 import type { ApiDeps, ApiOptions } from '../api-deps.js';
-import { boundedBody, mediaTypeOf, parseWith, queryObject, readJson, wantsText } from '../input.js';
+import { mediaTypeOf, parseWith, queryObject, readJson, wantsText } from '../input.js';
 import { type Call, type Reply, route, type Route } from '../route.js';
-import { Build as BuildSchema, BuildQuery, BuildRequest, Context, isSet, listOf, page } from '../schemas/index.js';
+import { Build as BuildSchema, BuildQuery, BuildRequest, isSet, listOf, page } from '../schemas/index.js';
 import { sseResponse, type StreamOptions, textResponse } from '../sse.js';
 import { BuildText } from '../text/index.js';
-
-/** 4 GiB. */
-const MAX_CONTEXT_BYTES = 4 * 1024 ** 3;
-/** curl sends a form type unless told otherwise, and -T sends none. */
-const TAR_TYPES = [
-  'application/x-tar',
-  'application/gzip',
-  'application/x-gzip',
-  'application/octet-stream',
-  'application/x-www-form-urlencoded',
-  '',
-];
+import { ownerOf, storeContext, TAR_BODIES } from './contexts.js';
 
 export function buildRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] {
   const tag = 'Builds';
@@ -38,26 +33,17 @@ export function buildRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[
     tag,
     access: 'deploy',
     query: BuildQuery,
-    binaryBody: TAR_TYPES.filter((type) => type !== ''),
+    binaryBody: TAR_BODIES,
     answers: started,
     isReplayable: true,
     handler: ({ call, query }: { readonly call: Call; readonly query: z.output<typeof BuildQuery> }) =>
       startBuild(deps, options, call, query),
   } as const;
   return [
-    route('POST', '/v1/contexts', {
-      id: 'uploadContext',
-      summary: 'Uploads a build context: a tar, plain or gzip',
-      tag,
-      access: 'deploy',
-      binaryBody: start.binaryBody,
-      answers: [{ status: 201, description: 'Where it is kept', schema: Context }],
-      handler: async ({ call }) => ({ status: 201, body: await storeContext(deps, options, call) }),
-    }),
     route('POST', '/v1/builds', {
       ...start,
       id: 'startBuild',
-      summary: 'Builds from a tar in the body, or as JSON from an uploaded context',
+      summary: 'Builds from a tar in the body, or from an uploaded context: as JSON, or named in the query',
     }),
     route('PUT', '/v1/builds', { ...start, id: 'startBuildByPut', summary: 'The same, for curl -T' }),
     route('GET', '/v1/builds', {
@@ -119,13 +105,14 @@ async function startBuild(
   const isJson = mediaTypeOf(call.request) === 'application/json';
   if (isJson) parseWith(z.strictObject({}), queryObject(call.url, z.strictObject({})), 'query');
   const request = isJson
-    ? await contextRequest(deps, parseWith(BuildRequest, await readJson(call.request), 'body'))
+    ? await contextRequest(deps, call, parseWith(BuildRequest, await readJson(call.request), 'body'))
     : await tarRequest(deps, options, call, query);
   const submit = async (): Promise<Reply> => {
-    const build = await deps.builds.submit(
-      request,
-      key === undefined ? {} : { idempotencyKey: `${call.principal?.id}/${key}` },
-    );
+    const owner = ownerOf(call);
+    const build = await deps.builds.submit(request, {
+      owner,
+      ...(key === undefined ? {} : { idempotencyKey: `${owner}/${key}` }),
+    });
     return { status: 202, body: build, headers: { location: `/v1/builds/${build.id}` } };
   };
   const reply = await call.idempotency.run(call, 'startBuild', request, submit);
@@ -133,16 +120,20 @@ async function startBuild(
   return buildAsText(deps, options, reply.body as Build, call);
 }
 
-async function contextRequest(deps: ApiDeps, body: z.output<typeof BuildRequest>): Promise<WantedBuild> {
+async function contextRequest(deps: ApiDeps, call: Call, body: z.output<typeof BuildRequest>): Promise<WantedBuild> {
   checkNames(body.tags, [...(body.platforms ?? []), ...(body.platform === undefined ? [] : [body.platform])]);
   const context = body.context as Digest;
-  if ((await deps.content.stat(context)) === undefined) {
-    throw new AppError('CONTEXT_NOT_FOUND', `there is no context ${context}`, {
-      kind: 'not-found',
-      hint: 'upload it first: POST /v1/contexts',
-    });
-  }
+  await checkContext(deps, call, context);
   return { ...body, context };
+}
+
+/** @throws AppError CONTEXT_NOT_FOUND */
+async function checkContext(deps: ApiDeps, call: Call, context: Digest): Promise<void> {
+  if (await new SentContexts(deps).has(context, ownerOf(call))) return;
+  throw new AppError('CONTEXT_NOT_FOUND', `there is no context ${context}`, {
+    kind: 'not-found',
+    hint: 'upload it first: POST /v1/contexts',
+  });
 }
 
 async function tarRequest(
@@ -152,9 +143,10 @@ async function tarRequest(
   query: z.output<typeof BuildQuery>,
 ): Promise<WantedBuild> {
   checkNames(query.tag ?? [], query.platform ?? []);
-  const { digest } = await storeContext(deps, options, call);
+  const context = query.context as Digest | undefined;
+  if (context !== undefined) await checkContext(deps, call, context);
   return defined({
-    context: digest,
+    context: context ?? (await storeContext(deps, options, call)).digest,
     dockerfile: query.dockerfile,
     tags: query.tag ?? [],
     target: query.target,
@@ -206,25 +198,6 @@ function checkNames(tags: readonly string[], platforms: readonly string[]): void
     });
   }
   platforms.forEach(parsePlatform);
-}
-
-async function storeContext(
-  deps: ApiDeps,
-  options: ApiOptions,
-  call: Call,
-): Promise<{ digest: Digest; sizeBytes: number }> {
-  const type = mediaTypeOf(call.request);
-  if (!TAR_TYPES.includes(type)) {
-    throw new AppError('MEDIA_TYPE_UNSUPPORTED', `content type ${JSON.stringify(type)}`, {
-      hint: 'a tar as application/x-tar or application/gzip, or a JSON request that names an uploaded context',
-    });
-  }
-  const bytes = boundedBody(call.request, options.maxContextBytes ?? MAX_CONTEXT_BYTES);
-  const stored = await deps.content.put(bytes, { signal: call.request.signal });
-  if (stored.sizeBytes === 0) {
-    throw new AppError('CONTEXT_EMPTY', 'the body is empty', { hint: 'tar -c . | curl -T - …, or wharf build .' });
-  }
-  return stored;
 }
 
 function pairs(texts: readonly string[]): Record<string, string> {

@@ -3,6 +3,7 @@ import type { ApiDeps, ApiOptions } from '../api-deps.js';
 import type { Route } from '../route.js';
 import { buildRoutes } from './builds.js';
 import { clusterRoutes } from './clusters.js';
+import { contextRoutes } from './contexts.js';
 import { eventRoutes } from './events.js';
 import { imageRoutes } from './images.js';
 import { registryAccessRoutes } from './registry-access.js';
@@ -13,6 +14,7 @@ import { tokenRoutes } from './tokens.js';
 
 export function apiRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] {
   return [
+    ...contextRoutes(deps, options),
     ...buildRoutes(deps, options),
     ...imageRoutes(deps),
     ...registryRoutes(deps, options),

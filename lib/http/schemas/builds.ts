@@ -47,6 +47,7 @@ export const BuildRequest = z
 
 /** The same as a query, for a build whose body is the tar itself. */
 export const BuildQuery = z.strictObject({
+  context: digest.exactOptional().meta({ description: 'Of an uploaded context; the request has no body then.' }),
   tag: z.array(tag).max(50).exactOptional(),
   target: z.string().min(1).exactOptional(),
   dockerfile: z.string().min(1).exactOptional(),
@@ -111,3 +112,13 @@ export const Build = z
   .meta({ id: 'Build' });
 
 export const Context = z.object({ digest, sizeBytes: z.number() }).meta({ id: 'Context' });
+
+export const ContextGap = z
+  .object({
+    upload: z.string().meta({ description: 'Where to send them: PUT /v1/contexts/{upload}.' }),
+    missing: z.array(z.number()).meta({ description: 'Entries of the list, from 0, in the order to send them.' }),
+    missingBytes: z.number(),
+  })
+  .meta({ id: 'ContextGap' });
+
+export const ContextOffset = z.object({ offset: z.number() }).meta({ id: 'ContextOffset' });

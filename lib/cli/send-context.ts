@@ -1,0 +1,139 @@
+/**
+ * Sends a folder as a build context: a list of its files, and then only the contents that the platform does not have.
+ * When nothing changed since the last build, nothing is sent.
+ */
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import type { WharfClient } from '../client/index.js';
+import { AppError, errnoCode } from '../errors/index.js';
+import { openContextFolder } from '../layers/context-folder-fs.js';
+import { encodeContextManifest, type ManifestEntry } from '../layers/index.js';
+import type { Digest } from '../oci/index.js';
+import type { Clock } from '../store/index.js';
+import { FileHashes, fileHashesPath } from './file-hashes.js';
+
+export interface SendContextDeps {
+  readonly client: Pick<WharfClient, 'builds'>;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+}
+
+export interface ListedContext {
+  readonly digest: Digest;
+  readonly list: Buffer;
+  readonly files: readonly ListedFile[];
+  /** Path of the Dockerfile inside the context. */
+  readonly dockerfile: string;
+}
+
+interface ListedFile {
+  readonly entry: ManifestEntry;
+  /** Where its content lies. */
+  readonly file: string;
+}
+
+/** A file that changes while it is read is read again so often. */
+const TRIES = 3;
+const PIECE_BYTES = 1024 * 1024;
+
+/** The folder's list of files. Reads those that changed since last time. @throws as openContextFolder */
+export function listContext(
+  { cwd, env, clock }: Pick<SendContextDeps, 'cwd' | 'env' | 'clock'>,
+  folder: string,
+  dockerfile?: string,
+  trustHashes = true,
+): ListedContext {
+  const read = openContextFolder(cwd, folder, dockerfile === undefined ? {} : { dockerfile });
+  const hashes = new FileHashes(fileHashesPath(env, resolve(cwd, folder)), clock, trustHashes);
+  const files: ListedFile[] = [];
+  for (const { entry, file, stamp } of read.members) {
+    const sha256 = stamp === undefined ? undefined : hashes.of(entry.path, file, stamp);
+    files.push({ entry: sha256 === undefined ? entry : { ...entry, sha256 }, file });
+  }
+  hashes.save();
+  const list = Buffer.concat([...encodeContextManifest(files.map(({ entry }) => entry))]);
+  const digest = `sha256:${createHash('sha256').update(list).digest('hex')}` as Digest;
+  return { digest, list, files, dockerfile: read.dockerfile };
+}
+
+/**
+ * Runs `use` with the context's digest, and sends the context first where the platform does not have it.
+ * @param use e.g. starts a build; CONTEXT_NOT_FOUND says that it must be sent
+ */
+export async function withContext<T>(
+  deps: SendContextDeps,
+  input: { readonly folder: string; readonly dockerfile?: string; readonly name?: string },
+  use: (context: Digest, dockerfile: string) => Promise<T>,
+): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    const listed = listContext(deps, input.folder, input.dockerfile, tries === 1);
+    try {
+      return await use(listed.digest, listed.dockerfile);
+    } catch (error) {
+      if (!isCode(error, 'CONTEXT_NOT_FOUND') || tries > TRIES) throw error;
+    }
+    try {
+      await send(deps, listed, input.name ?? basename(resolve(deps.cwd, input.folder)));
+      return await use(listed.digest, listed.dockerfile);
+    } catch (error) {
+      if (!AGAIN.some((code) => isCode(error, code)) || tries === TRIES) throw error;
+    }
+  }
+}
+
+/** A file that changed meanwhile, or an upload that was given up: made anew, it may go well. */
+const AGAIN = ['CONTEXT_CONTENT_MISMATCH', 'CONTEXT_FILE_CHANGED', 'CONTEXT_UPLOAD_UNKNOWN', 'CONTEXT_NOT_FOUND'];
+
+async function send({ client }: SendContextDeps, { list, files }: ListedContext, name: string): Promise<void> {
+  const answer = await client.builds.offerContext(list, name);
+  if ('digest' in answer) return;
+  const missing = answer.missing.flatMap((number) => files[number] ?? []);
+  await client.builds.sendContents(answer.upload, contentsOf(missing));
+}
+
+/** The contents one after the other, small files together in large pieces. */
+async function* contentsOf(files: readonly ListedFile[]): AsyncGenerator<Uint8Array, void> {
+  let piece = Buffer.allocUnsafe(PIECE_BYTES);
+  let filled = 0;
+  for (const { entry, file: full } of files) {
+    const { path, sizeBytes } = entry;
+    const file = openFile(full, path);
+    try {
+      for (let at = 0; at < sizeBytes;) {
+        const bytes = readSync(file, piece, filled, Math.min(PIECE_BYTES - filled, sizeBytes - at), at);
+        if (bytes === 0) throw changed(path);
+        at += bytes;
+        filled += bytes;
+        if (filled < PIECE_BYTES) continue;
+        yield piece;
+        piece = Buffer.allocUnsafe(PIECE_BYTES);
+        filled = 0;
+      }
+    } finally {
+      closeSync(file);
+    }
+  }
+  if (filled > 0) yield piece.subarray(0, filled);
+}
+
+function openFile(full: string, path: string): number {
+  try {
+    return openSync(full, 'r');
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') throw changed(path);
+    throw error;
+  }
+}
+
+function changed(path: string): AppError {
+  return new AppError('CONTEXT_FILE_CHANGED', `${path} changed while it was sent`, {
+    kind: 'conflict',
+    hint: 'build again when nothing writes into the folder',
+  });
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof AppError && error.code === code;
+}
