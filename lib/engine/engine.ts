@@ -7,6 +7,7 @@ import { EventBus } from './events.js';
 import { KeyedMutex } from './keyed-mutex.js';
 import { ServiceScheduler } from './services/scheduler.js';
 import { taskEndWrites } from './services/service-changes.js';
+import { servingTasks } from './services/serving.js';
 import { allUnplaced, unplacedService } from './placement/unplaced.js';
 import { EngineState } from './state/engine-state.js';
 import { execInTask } from './tasks/exec.js';
@@ -33,7 +34,10 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
     await scheduler.wakeCluster(cluster);
   };
   const api = { context, lifecycle, scheduler, clusterChanged };
-  deps.agent.connect?.((operation, input) => call(api, operation, input));
+  deps.agent.connect?.({
+    call: (operation, input) => call(api, operation, input),
+    lookUp: (cluster, service) => servingTasks(context, cluster, service),
+  });
   return {
     fetch: (request) => serve(api, request),
     async start() {

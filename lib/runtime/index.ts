@@ -38,6 +38,7 @@ export {
   TASK_ENDPOINT_ADDRESS,
   TASK_ENDPOINT_PORT,
 } from './link-local.js';
+export { hostResolvers } from './name-files.js';
 export { isNamespacedSysctl } from './sysctls.js';
 export { hostResidue, sweepHost, sweepStray } from './host-sweep.js';
 export { publishedPorts } from './packet-rules.js';

@@ -29,6 +29,12 @@ export async function hostNameServers(): Promise<readonly string[]> {
   return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map(([, address = '']) => address);
 }
 
+/** The resolvers this host itself asks, also those on its loopback. */
+export async function hostResolvers(): Promise<readonly { readonly address: string; readonly port: number }[]> {
+  const text = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
+  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map(([, address = '']) => ({ address, port: 53 }));
+}
+
 /**
  * The resolver file with the container's own name servers and search domains in place of the host's.
  * @throws AppError NAME_INVALID for what would become another line of the file

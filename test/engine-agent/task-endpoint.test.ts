@@ -177,14 +177,15 @@ describeAgent('the endpoint of a task', () => {
 
   test('protects a task, and tells its tags, by asking the scheduler', async () => {
     const asked: [string, object][] = [];
-    suite.host.agent.connect?.(async (operation, input) => {
+    const call = async (operation: string, input: object): Promise<object> => {
       asked.push([operation, input]);
       if (operation === 'ListTagsForResource') return { tags: [{ key: 'team', value: 'shop' }] };
       return {
         protectedTasks: [{ taskArn: 'arn', protectionEnabled: true, expirationDate: 1_700_000_000 }],
         failures: [],
       };
-    });
+    };
+    suite.host.agent.connect?.({ call, lookUp: async () => undefined });
     const put =
       'printf "PUT %s/task-protection/v1/state HTTP/1.0\\r\\nContent-Length: 51\\r\\n\\r\\n{\\"ProtectionEnabled\\": true, \\"ExpiresInMinutes\\": 60}\\n" "${ECS_AGENT_URI#http://169.254.170.2}" | nc 169.254.170.2 80 | tail -n 1; echo';
     const payload = payloadOf({ app: script(`${put}; ${get('/taskWithTags')}`) }, { networkMode: 'bridge' });

@@ -7,6 +7,7 @@ import type {
   Agent,
   AgentAbilities,
   AgentEvent,
+  EngineQuestions,
   HealthStatus,
   NetworkBinding,
   TaskPayload,
@@ -41,6 +42,8 @@ export class ScriptedAgent implements Agent {
   readonly stops: { readonly taskId: string; readonly why: Why }[] = [];
   readonly sweeps: ReadonlySet<string>[] = [];
   auto: boolean;
+  /** What the engine of this moment answers. */
+  engine: EngineQuestions | undefined;
   #nextPort = 32_768;
 
   constructor(
@@ -57,6 +60,10 @@ export class ScriptedAgent implements Agent {
 
   payload(taskId: string): TaskPayload {
     return this.#entry(taskId).payload;
+  }
+
+  connect(engine: EngineQuestions): void {
+    this.engine = engine;
   }
 
   run(payload: TaskPayload): void {

@@ -14,7 +14,10 @@ import {
   type ExecOptions,
   type ExecSession,
   type HostScope,
+  hostResolvers,
   initProgram,
+  serviceAddress,
+  signResolver,
   type SupervisedContainers,
   sweepStray,
 } from '../../runtime/index.js';
@@ -26,8 +29,10 @@ import { TaskEndpoint } from './endpoint/task-endpoint.js';
 import { HostPorts } from './host-ports.js';
 import { TaskRecords } from './task-records.js';
 import { TaskRun } from './task-run.js';
+import type { NameServerAddress } from './names/forwarder.js';
+import { NameServer } from './names/name-server.js';
 import type { SecretSource } from './secret-source.js';
-import type { Agent, AgentAbilities, AgentEvent, EcsCall, TaskPayload } from './types.js';
+import type { Agent, AgentAbilities, AgentEvent, EngineQuestions, TaskPayload } from './types.js';
 
 export interface AgentDeps {
   readonly content: Pick<ContentStore, 'read'>;
@@ -53,6 +58,8 @@ export interface AgentOptions {
   readonly isLocalRegistry?: (host: string) => boolean;
   /** Folders of this machine that tasks may mount, with all below; none when absent. */
   readonly allowedHostPaths?: readonly string[];
+  /** Asked for names that are no service of a task's cluster; the host's resolvers when absent. */
+  readonly nameServers?: readonly NameServerAddress[];
   /** How long logs stay after a task's end, milliseconds; a day when absent. */
   readonly keepLogsMs?: number;
   /** Where the search for a free host port begins, from 0 up to 1; anywhere when absent. */
@@ -75,7 +82,8 @@ class HostAgent implements Agent {
   private readonly closing = new AbortController();
   private readonly cleaning: Promise<void>;
   private readonly endpoint: TaskEndpoint;
-  private ecs: EcsCall | undefined;
+  private readonly names: NameServer;
+  private engine: EngineQuestions | undefined;
 
   constructor(
     private readonly deps: AgentDeps,
@@ -94,17 +102,25 @@ class HostAgent implements Agent {
     this.endpoint = new TaskEndpoint({
       ...deps,
       tasks: () => [...this.runs.values()].map((run) => run.snapshot()),
-      ecs: () => this.ecs,
+      ecs: () => this.engine?.call,
     });
+    this.names = new NameServer(
+      {
+        clusterAt: (address) => [...this.runs.values()].find((run) => run.hasAddress(address))?.payload.clusterName,
+        lookUp: () => this.engine?.lookUp,
+        upstreams: async () => options.nameServers ?? (await hostResolvers()),
+        sign: (answers) => signResolver(deps.scope, answers),
+        clock: deps.clock,
+        logger: deps.logger,
+      },
+      serviceAddress(deps.scope),
+    );
     void this.endpoint.listen();
+    this.names.listen();
   }
 
-  connect(ecs: EcsCall): void {
-    this.ecs = ecs;
-  }
-
-  clusterAt(address: string): string | undefined {
-    return [...this.runs.values()].find((run) => run.hasAddress(address))?.payload.clusterName;
+  connect(engine: EngineQuestions): void {
+    this.engine = engine;
   }
 
   run(payload: TaskPayload): void {
@@ -179,6 +195,7 @@ class HostAgent implements Agent {
     await Promise.all([...this.runs.values()].map(({ done }) => done));
     await this.cleaning;
     await this.endpoint.close();
+    await this.names.close();
   }
 
   private tell(event: AgentEvent): void {

@@ -4,7 +4,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mountOverlay } from '../../runtime/index.js';
+import { mountOverlay, RESOLVER_ADDRESS } from '../../runtime/index.js';
 import { failingAs } from './container-failure.js';
 import { attachNetwork, chooseBindings, linkedNames } from './container-network.js';
 import { containerSpec } from './container-spec.js';
@@ -61,6 +61,7 @@ export async function createContainer(
     volumes,
     secrets,
     ownEnvironment: (env) => endpointEnvironment(deps.scope, task.payload, payload, task.endpointIds(), env),
+    ...(network.address === undefined ? {} : { resolver: RESOLVER_ADDRESS }),
     linked: linkedNames(task, payload),
   });
   await failingAs('CannotStartContainerError', signal, () => deps.containers.create(spec, network.address));

@@ -164,11 +164,35 @@ export interface AgentAbilities {
 /** An operation of the ECS API, by its name. @throws EcsError */
 export type EcsCall = (operation: string, input: object) => Promise<object>;
 
+/** A task that a name of its service leads to. */
+export interface ServingTask {
+  readonly taskId: string;
+  readonly address: string;
+  /** Of the container behind the address. */
+  readonly ports: readonly { readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly name?: string }[];
+}
+
+export interface ServiceNames {
+  /** As it is spelt. */
+  readonly name: string;
+  readonly tasks: readonly ServingTask[];
+}
+
+/** The tasks of a service that serve now; undefined when the cluster has no such service. The name may come in any case. */
+export type NameLookUp = (cluster: string, service: string) => Promise<ServiceNames | undefined>;
+
+/** What an agent asks of the engine it works for. */
+export interface EngineQuestions {
+  /** Tags and protection of tasks. */
+  readonly call: EcsCall;
+  readonly lookUp: NameLookUp;
+}
+
 export interface Agent {
   /** Nothing of it when absent. */
   readonly abilities?: AgentAbilities;
-  /** Hands over the way to what only the scheduler knows: tags and protection of tasks. Called once, before `run`. */
-  connect?(ecs: EcsCall): void;
+  /** Hands over the way to what only the engine knows. Called once, before `run`. */
+  connect?(engine: EngineQuestions): void;
   /** Runs the payload's containers, or adopts those that run already. Returns at once; events tell the rest. Idempotent. */
   run(payload: TaskPayload): void;
   /**
@@ -185,8 +209,6 @@ export interface Agent {
    * Undefined when the task or container is not here, or does not run.
    */
   exec?(taskId: string, containerName: string, options: ExecOptions): Promise<ExecSession | undefined>;
-  /** The cluster of the task whose containers have this address; undefined for any other. */
-  clusterAt?(address: string): string | undefined;
   onEvent(listener: (event: AgentEvent) => void): () => void;
   /** Removes what containers of no known payload left behind. Called once after a start, with the ids of all unfinished tasks. */
   sweep(knownTaskIds: ReadonlySet<string>): Promise<void>;

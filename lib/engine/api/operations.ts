@@ -44,7 +44,7 @@ export const REFUSED: Readonly<Record<string, string>> = {
   ListGatewayClusterAssociations: 'there are no gateways here',
   ListGatewayRoutes: 'there are no gateways here',
   ListGateways: 'there are no gateways here',
-  ListServicesByNamespace: 'there is no Cloud Map here',
+  ListServicesByNamespace: 'there is no Cloud Map here; services of a cluster are found as <service>.<cluster>',
   RegisterDaemonTaskDefinition: 'use RegisterTaskDefinition',
   SubmitAttachmentStateChanges: 'agents of other machines cannot join',
   SubmitContainerStateChange: 'agents of other machines cannot join',

@@ -111,8 +111,10 @@ export function refuseServiceFeatures(input: ServiceChange): void {
   if (filled(configuration?.lifecycleHooks)) refuse('deploymentConfiguration.lifecycleHooks', 'leave them out');
   if ((configuration?.bakeTimeInMinutes ?? 0) > 0) refuse('deploymentConfiguration.bakeTimeInMinutes', 'leave it out');
   if (input.availabilityZoneRebalancing === 'ENABLED') refuse('availabilityZoneRebalancing', 'use DISABLED');
-  if (filled(input.serviceRegistries)) refuse('serviceRegistries', 'there is no Cloud Map here');
-  if (input.serviceConnectConfiguration?.['enabled'] === true) refuse('serviceConnectConfiguration', 'leave it out');
+  if (filled(input.serviceRegistries))
+    refuse('serviceRegistries', 'there is no Cloud Map here; containers find the service as <service>.<cluster>');
+  if (input.serviceConnectConfiguration?.['enabled'] === true)
+    refuse('serviceConnectConfiguration', 'leave it out; containers find the service as <service>.<cluster>');
   if (filled(input.vpcLatticeConfigurations)) refuse('vpcLatticeConfigurations', 'use loadBalancers');
 }
 
