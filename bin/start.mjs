@@ -19,14 +19,14 @@ if (existsSync(made) || (await bundle(made))) {
   await import('./wharf.ts');
 }
 
-/** Of names, sizes and times of all sources, and of the lockfile. */
+/** Of names, sizes and times of all sources, and of the list of dependencies. */
 function fingerprint() {
   const hash = createHash('sha256');
   const sources = readdirSync(join(ROOT, 'lib'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .sort();
-  for (const path of [...sources, join(ROOT, 'bin/wharf.ts'), join(ROOT, 'package-lock.json')]) {
+  for (const path of [...sources, join(ROOT, 'bin/wharf.ts'), join(ROOT, 'package.json')]) {
     const { size, mtimeMs } = statSync(path);
     hash.update(`${path}\0${size}\0${mtimeMs}\0`);
   }

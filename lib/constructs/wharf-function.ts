@@ -2,6 +2,7 @@
  * One Lambda function of Wharf: bundled by esbuild from `lambdas/<name>.ts` as an ES module for arm64, with a role of
  * its own that can write its own log group and nothing else. What more it may do is granted by the construct that owns it.
  */
+import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Duration, RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
@@ -50,7 +51,10 @@ const FUNCTION_WILDCARDS: readonly WildcardReason[] = [
   },
 ];
 
+/** In a checkout the functions are TypeScript; in the package they stand beside this file as JavaScript. */
+const THIS_FILE = fileURLToPath(import.meta.url);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const ENTRY_SUFFIX = extname(THIS_FILE);
 
 export class WharfFunction extends Construct {
   readonly function: NodejsFunction;
@@ -70,9 +74,10 @@ export class WharfFunction extends Construct {
     this.logGroup.grantWrite(this.role);
     acknowledgeWildcards(this.role, FUNCTION_WILDCARDS);
     this.function = new NodejsFunction(this, 'Function', {
-      entry: `${ROOT}lambdas/${props.entry}.ts`,
+      entry: `${ROOT}lambdas/${props.entry}${ENTRY_SUFFIX}`,
       projectRoot: ROOT,
-      depsLockFilePath: `${ROOT}package-lock.json`,
+      // Nothing is installed for a bundle, so no lockfile is read; CDK only wants one to be named.
+      depsLockFilePath: THIS_FILE,
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       memorySize: props.memoryMiB ?? 512,

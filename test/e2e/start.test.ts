@@ -12,7 +12,7 @@ let cache: string;
 beforeEach(async () => {
   checkout = await mkdtemp(join(tmpdir(), 'wharf-start-'));
   cache = join(checkout, 'node_modules/.cache/wharf');
-  for (const part of ['bin', 'lib', 'package.json', 'package-lock.json', 'tsconfig.json']) {
+  for (const part of ['bin', 'lib', 'package.json', 'tsconfig.json']) {
     await cp(resolve(part), join(checkout, part), { recursive: true });
   }
   await mkdir(join(checkout, 'node_modules'));

@@ -1,0 +1,80 @@
+/** The npm package, as a project that installs it has it: constructs with types, and the command. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+
+const APP = `
+import { App, Stack } from 'aws-cdk-lib';
+import { ContainerCluster, Wharf } from 'wharf';
+import { WharfClient } from 'wharf/client';
+
+const app = new App();
+const stack = new Stack(app, 'Team');
+const capacity = new ContainerCluster(stack, 'Capacity', { clusterName: 'team' });
+new Wharf(stack, 'Wharf', { capacity });
+app.synth();
+export const Client: typeof WharfClient = WharfClient;
+`;
+
+let project: string;
+
+beforeAll(async () => {
+  project = await mkdtemp(join(tmpdir(), 'wharf-package-'));
+  await run('sh', [resolve('scripts/package.sh'), project], resolve('.'));
+  const [tarball = ''] = (await readdir(project)).filter((name) => name.endsWith('.tgz'));
+  const modules = join(project, 'node_modules');
+  await mkdir(join(modules, 'wharf'), { recursive: true });
+  await run('tar', ['-xzf', join(project, tarball), '-C', join(modules, 'wharf'), '--strip-components=1']);
+  for (const name of await readdir(resolve('node_modules'))) {
+    if (!name.startsWith('.') || name === '.bin') await symlink(resolve('node_modules', name), join(modules, name));
+  }
+  await writeFile(join(project, 'package.json'), '{ "type": "module" }');
+}, 180_000);
+afterAll(() => rm(project, { recursive: true, force: true }));
+
+async function run(program: string, args: readonly string[], cwd = project): Promise<string> {
+  const env = { ...process.env, NODE_OPTIONS: '' };
+  try {
+    return (await promisify(execFile)(program, [...args], { cwd, env, maxBuffer: 64e6 })).stdout;
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { readonly stdout?: string; readonly stderr?: string };
+    throw new Error(`${program} ${args.join(' ')}\n${stdout}\n${stderr}`, { cause: error });
+  }
+}
+
+test('its constructs are typed, and synthesise with the functions bundled from the package', async () => {
+  await writeFile(join(project, 'app.ts'), APP);
+  const options = [
+    '--module',
+    'nodenext',
+    '--target',
+    'es2022',
+    '--strict',
+    '--types',
+    'node',
+    '--skipLibCheck',
+    'false',
+  ];
+  await run(resolve('node_modules/.bin/tsc'), [...options, 'app.ts']);
+  await writeFile(join(project, 'cdk.json'), '{}');
+  await run(process.execPath, [
+    '-e',
+    "process.env.CDK_OUTDIR = 'out'; await import('./app.js')",
+    '--input-type=module',
+  ]);
+
+  const template = JSON.parse(await readFile(join(project, 'out/Team.template.json'), 'utf8')) as {
+    readonly Resources: Readonly<Record<string, { readonly Type: string }>>;
+  };
+  const types = Object.values(template.Resources).map(({ Type }) => Type);
+  expect(types.filter((type) => type === 'AWS::Lambda::Function').length).toBeGreaterThanOrEqual(4);
+}, 180_000);
+
+test('its command starts', async () => {
+  const { version } = JSON.parse(await readFile(resolve('package.json'), 'utf8')) as { readonly version: string };
+  const program = join(project, 'node_modules/wharf/bin/wharf.cjs');
+  expect((await run(process.execPath, [program, '--version'])).trim()).toBe(version);
+}, 60_000);
