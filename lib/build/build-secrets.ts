@@ -5,6 +5,7 @@
  */
 import { AppError } from '../errors/index.js';
 import type { SecretStore } from '../store/index.js';
+import { type BuildSshKeys, sshValues } from './build-ssh.js';
 
 /** By id. */
 export type BuildSecretValues = ReadonlyMap<string, Uint8Array>;
@@ -19,13 +20,15 @@ const PREFIX = 'build/';
 export class BuildSecrets {
   constructor(private readonly secrets: SecretStore) {}
 
-  /** @throws AppError BUILD_SECRET_INVALID, BUILD_SECRET_TOO_LARGE; nothing is kept then */
-  async put(build: string, values: BuildSecretValues): Promise<void> {
+  /** @throws AppError BUILD_SECRET_INVALID, BUILD_SECRET_TOO_LARGE, BUILD_SSH_KEY_INVALID; nothing is kept then */
+  async put(build: string, given: BuildSecretValues, ssh: BuildSshKeys = new Map()): Promise<void> {
+    for (const id of given.keys()) checkId(id);
+    const values = new Map([...given, ...sshValues(ssh)]);
     if (values.size > MAX_SECRETS) {
       const message = `${values.size} secrets for one build`;
       throw new AppError('BUILD_SECRET_TOO_LARGE', message, { kind: 'too-large', hint: `at most ${MAX_SECRETS}` });
     }
-    for (const [id, value] of values) check(id, value);
+    for (const [id, value] of values) checkSize(id, value);
     try {
       for (const [id, value] of values)
         await this.secrets.put(nameOf(build, id), Buffer.from(value).toString('base64'));
@@ -58,15 +61,18 @@ export class BuildSecrets {
   }
 }
 
-function check(id: string, value: Uint8Array): void {
+function checkId(id: string): void {
   // As docker's: any name that is no path out of /run/secrets.
   if (id === '' || Buffer.byteLength(id) > 200 || /[\0\n]/.test(id)) {
     throw new AppError('BUILD_SECRET_INVALID', `${JSON.stringify(id.slice(0, 80))} cannot name a secret`, {
       hint: '1 to 200 bytes, on one line',
     });
   }
+}
+
+function checkSize(id: string, value: Uint8Array): void {
   if (value.length <= MAX_BYTES) return;
-  throw new AppError('BUILD_SECRET_TOO_LARGE', `secret ${id} has ${value.length} bytes`, {
+  throw new AppError('BUILD_SECRET_TOO_LARGE', `secret ${id.replace(/\0/g, ' ').trim()} has ${value.length} bytes`, {
     kind: 'too-large',
     hint: `at most ${MAX_BYTES} bytes`,
   });

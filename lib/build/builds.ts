@@ -65,7 +65,7 @@ export class BuildService implements Builds {
     this.log = new BuildLog(deps.records, deps.clock);
   }
 
-  /** @throws AppError CONTEXT_UNKNOWN, BUILD_TAG_INVALID, PLATFORM_INVALID, IDEMPOTENCY_KEY_REUSED, BUILD_SECRET_… */
+  /** @throws AppError CONTEXT_UNKNOWN, BUILD_TAG_INVALID, PLATFORM_INVALID, IDEMPOTENCY_KEY_REUSED, BUILD_SECRET_…, BUILD_SSH_KEY_INVALID */
   async submit(request: BuildRequest, options: SubmitOptions = {}): Promise<Build> {
     const { records, clock, ids } = this.deps;
     const id = ids.ulid();
@@ -75,7 +75,7 @@ export class BuildService implements Builds {
     const state: BuildRecord = { build, attempts: 0, ...(owner === undefined ? {} : { owner }) };
     const key = options.idempotencyKey;
     // Before the record, so that no worker can come too early.
-    await this.keepSecrets(build.id, options.secrets ?? NO_SECRETS);
+    await this.keepSecrets(build.id, options);
     const result = await records.transact([
       ...(key === undefined
         ? []
@@ -237,9 +237,9 @@ export class BuildService implements Builds {
     }
   }
 
-  private async keepSecrets(id: string, values: BuildSecretValues): Promise<void> {
-    if (values.size === 0) return;
-    if (this.kept !== undefined) return this.kept.put(id, values);
+  private async keepSecrets(id: string, { secrets = NO_SECRETS, ssh = new Map() }: SubmitOptions): Promise<void> {
+    if (secrets.size === 0 && ssh.size === 0) return;
+    if (this.kept !== undefined) return this.kept.put(id, secrets, ssh);
     throw new AppError('BUILD_UNSUPPORTED_SECRETS', 'builds cannot be given secrets here', {
       kind: 'unsupported',
       hint: 'a build without secrets',

@@ -133,6 +133,10 @@ async function mountParts(mount: RunMount, inputs: KeyInputs): Promise<KeyPart[]
       const value = JSON.stringify([id, mount.target ?? null, env ?? null, required, mode, uid, gid]);
       return [{ name: `--mount of secret ${id}`, value }];
     }
+    case 'ssh': {
+      const { id, target, required, mode, uid, gid } = mount;
+      return [{ name: `--mount of ssh ${id}`, value: JSON.stringify([id, target, required, mode, uid, gid]) }];
+    }
     case 'bind': {
       const content = await inputs.select(mount, []);
       return [

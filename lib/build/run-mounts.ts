@@ -1,17 +1,12 @@
 /** `RUN --mount=…`: what is offered of it, with targets made absolute and sources found. */
 import { type Mount, parseMount } from '../dockerfile/index.js';
-import { refusal, unsupported } from './build-errors.js';
+import { refusal } from './build-errors.js';
 import { baseNameOf, cleanPath } from './path-names.js';
 import type { MountContext } from './stage-planner.js';
 import type { RunMount, SourceRef } from './steps.js';
 
-const ACCEPTED = '--mount=type=bind, cache, secret or tmpfs';
-
-/**
- * @returns undefined for an ssh socket that is not required: it is not there, as docker has it
- * @throws AppError DOCKERFILE_MOUNT, BUILD_MOUNT_INVALID, BUILD_UNSUPPORTED_MOUNT_…
- */
-export async function planMount(value: string, context: MountContext): Promise<RunMount | undefined> {
+/** @throws AppError DOCKERFILE_MOUNT, BUILD_MOUNT_INVALID */
+export async function planMount(value: string, context: MountContext): Promise<RunMount> {
   const mount = parseMount(value, context.expand);
   switch (mount.type) {
     case 'tmpfs': {
@@ -31,17 +26,14 @@ export async function planMount(value: string, context: MountContext): Promise<R
         readonly: mount.readOnly,
       };
     case 'ssh':
-      if (!mount.required) return undefined;
-      throw unsupported(
-        'MOUNT_SSH',
-        'RUN --mount=type=ssh is required here, and builds are given no ssh agent',
-        `${ACCEPTED}; a key or token as a secret, or leave out "required" and let the command do without`,
-        '--mount',
-      );
+      return sshMount(mount, context);
     default:
       return mount.type satisfies never;
   }
 }
+
+/** Numbered by the ssh mounts of the instruction, as BuildKit does. */
+const SSH_TARGET = '/run/buildkit/ssh_agent.';
 
 async function sourceOf(mount: Mount, context: MountContext): Promise<SourceRef> {
   return mount.from === undefined ? { from: 'context' } : context.source(mount.from);
@@ -68,16 +60,10 @@ async function cacheMount(mount: Mount, context: MountContext): Promise<RunMount
 function secretMount(mount: Mount, context: MountContext): RunMount {
   const id = mount.source ?? mount.id ?? baseNameOf(mount.target ?? '');
   const { env } = mount;
-  if (id === '' || (env !== undefined && !/^[^=\0]+$/.test(env))) {
-    throw refusal(
-      'BUILD_MOUNT_INVALID',
-      id === '' ? 'a secret mount names no secret' : `"${env ?? ''}" is no variable`,
-      {
-        hint: 'id=<secret>, and env=<variable> or target=<path>',
-        word: '--mount',
-      },
-    );
-  }
+  const refuse = (what: string): Error =>
+    refusal('BUILD_MOUNT_INVALID', what, { hint: 'id=<secret>, and env=<variable> or target=<path>', word: '--mount' });
+  if (id === '' || /[\0\n]/.test(id)) throw refuse('a secret mount names no secret');
+  if (env !== undefined && !/^[^=\0]+$/.test(env)) throw refuse(`"${env}" is no variable`);
   const file =
     mount.target !== undefined && mount.target !== ''
       ? target(mount, context)
@@ -94,6 +80,16 @@ function secretMount(mount: Mount, context: MountContext): RunMount {
     ...(file === undefined ? {} : { target: file }),
     ...(env === undefined ? {} : { env }),
   };
+}
+
+function sshMount(mount: Mount, context: MountContext): RunMount {
+  const { id = '', required, mode = 0o600, uid = 0, gid = 0 } = mount;
+  if (mount.source !== undefined) {
+    throw refusal('BUILD_MOUNT_INVALID', 'an ssh mount has no source', { hint: 'id=<agent>', word: '--mount' });
+  }
+  const isNamed = mount.target !== undefined && mount.target !== '';
+  const path = isNamed ? target(mount, context) : `${SSH_TARGET}${context.sshMounts}`;
+  return { type: 'ssh', id: id === '' ? 'default' : id, target: path, required, mode, uid, gid };
 }
 
 function target(mount: Mount, { workdir }: { readonly workdir: string }): string {

@@ -9,8 +9,8 @@ export interface RunPlanning {
   readonly hiddenEnv: readonly string[];
   readonly user: string;
   readonly workdir: string;
-  /** Plans a `--mount`; undefined for one that is optional and not there. */
-  readonly mount: (value: string) => Promise<RunMount | undefined>;
+  /** Plans a `--mount`. @param sshMounts how many ssh mounts came before it */
+  readonly mount: (value: string, sshMounts: number) => Promise<RunMount>;
 }
 
 /** @throws AppError BUILD_UNSUPPORTED_… */
@@ -22,8 +22,7 @@ export async function planRun(instruction: RunInstruction, planning: RunPlanning
   for (const flag of instruction.flags) {
     const value = flag.value ?? '';
     if (flag.name === 'mount') {
-      const mount = await planning.mount(value);
-      if (mount !== undefined) mounts.push(mount);
+      mounts.push(await planning.mount(value, mounts.filter(({ type }) => type === 'ssh').length));
     } else if (flag.name === 'network') network = runNetwork(value);
     else if (flag.name === 'security') security = runSecurity(value);
     else {

@@ -15,6 +15,8 @@ export interface RunInput {
   readonly layers: readonly Layer[];
   readonly lower: ImageTree;
   readonly mounts: readonly SandboxMount[];
+  /** `NAME=value` for an ssh agent; not part of the step, since an agent is not. */
+  readonly agentEnv: readonly string[];
   readonly secretEnv: ReadonlyMap<string, string>;
   readonly redaction: Redaction;
   readonly timeSeconds: number;
@@ -43,7 +45,7 @@ export async function runStep<T>(
         id: input.runId,
         layers: input.layers,
         lower: input.lower,
-        process: { args: op.args, env: [...op.env, ...op.hiddenEnv], user: op.user, cwd: op.cwd },
+        process: { args: op.args, env: [...op.env, ...op.hiddenEnv, ...input.agentEnv], user: op.user, cwd: op.cwd },
         ...(input.secretEnv.size === 0 ? {} : { secretEnv: input.secretEnv }),
         network: op.network,
         security: op.security,

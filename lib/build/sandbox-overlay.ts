@@ -4,7 +4,7 @@
  * so that a start after a crash can clear all of it away.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors/index.js';
 import { changesetOfUpper, isWhiteout, type TarMember, type UnpackedLayers } from '../layers/index.js';
@@ -14,19 +14,16 @@ import {
   capabilitySet,
   type ContainerLimits,
   type HostScope,
-  mountOverlay,
   mountPoints,
-  mustRun,
   type NetworkMode,
   type Runc,
-  type RuntimeMount,
   scopePaths,
   unmountOverlay,
 } from '../runtime/index.js';
 import { emulates } from './emulation-linux.js';
 import { CacheFolders } from './sandbox-cache.js';
-import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.js';
-import type { Layer } from './steps.js';
+import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.js';
+import { mountLayers, RunMounts } from './sandbox-mounts.js';
 
 export interface OverlaySandboxDeps {
   readonly scope: HostScope;
@@ -77,17 +74,17 @@ export class OverlaySandbox implements Sandbox {
   ): Promise<SandboxResult<T>> {
     const id = `build-${request.id}`;
     const folder = join(this.directory, id);
-    const releases: (() => Promise<void>)[] = [];
+    const runMounts = new RunMounts({ layers: this.deps.layers, caches: this.caches }, folder, request.signal);
     const privileged = this.isPrivileged(request);
     try {
       await mkdir(folder, { recursive: true, mode: 0o711 });
       const rootfs = join(folder, 'rootfs');
       const upper = join(folder, 'upper');
-      await this.mount(request.layers, rootfs, { upper, work: join(folder, 'work') });
+      await mountLayers(this.deps.layers, request.layers, rootfs, { upper, work: join(folder, 'work') });
       await this.makeWorkdir(rootfs, request);
-      const mounts = await this.mounts(request, folder, releases);
+      const mounts = await runMounts.prepare(request.mounts);
       const network = await this.network(id, request.network);
-      const env = await this.withSecrets(id, folder, request);
+      const env = await this.withSecrets(id, runMounts, request);
       const startMs = await fileClock(folder);
       const { exitCode, outOfMemory } = await this.deps.runc.run(
         {
@@ -114,9 +111,10 @@ export class OverlaySandbox implements Sandbox {
       const changes = changesetOfUpper(upper, { lower: request.lower, ...clamp });
       return { exitCode: 0, value: await collect(settled(changes, window, request.timeSeconds)) };
     } finally {
+      await runMounts.stopAgents();
       // First everything that still uses them.
       await this.clear(id);
-      for (const release of releases) await release();
+      await runMounts.releaseCaches();
     }
   }
 
@@ -132,11 +130,11 @@ export class OverlaySandbox implements Sandbox {
   }
 
   /** The environment. With secrets in it, what the runtime writes of it goes to memory instead of the disk. */
-  private async withSecrets(id: string, folder: string, request: SandboxRequest): Promise<readonly string[]> {
+  private async withSecrets(id: string, mounts: RunMounts, request: SandboxRequest): Promise<readonly string[]> {
     const { secretEnv } = request;
     const { env } = request.process;
     if (secretEnv === undefined || secretEnv.size === 0) return env;
-    const bundle = join(await this.memory(folder), 'bundle');
+    const bundle = join(await mounts.memory(), 'bundle');
     const link = scopePaths.bundle(this.deps.scope, id);
     await mkdir(bundle, { mode: 0o711 });
     await mkdir(join(link, '..'), { recursive: true, mode: 0o711 });
@@ -145,104 +143,10 @@ export class OverlaySandbox implements Sandbox {
     return [...others, ...[...secretEnv].map(([name, value]) => `${name}=${value}`)];
   }
 
-  /** A folder of the run that is in memory only, and goes with its mount. */
-  private async memory(folder: string): Promise<string> {
-    const path = join(folder, 'memory');
-    if ((await mountPoints()).includes(path)) return path;
-    await mkdir(path, { recursive: true, mode: 0o700 });
-    await mustRun('mount', ['-t', 'tmpfs', '-o', 'size=32m,mode=711,nosuid,nodev,noexec', 'tmpfs', path]);
-    return path;
-  }
-
-  private async mount(
-    layers: readonly Layer[],
-    target: string,
-    writable?: { readonly upper: string; readonly work: string },
-  ): Promise<void> {
-    const names = await Promise.all(layers.map((layer) => this.deps.layers.ensure(layer)));
-    await mountOverlay({
-      directory: this.deps.layers.directory,
-      // A layer that occurs twice changes nothing the second time, and overlayfs refuses it.
-      lowers: [...new Set(names.reverse())],
-      target,
-      ...writable,
-    });
-  }
-
   /** The working folder is made when the image has none, as docker does. */
   private async makeWorkdir(rootfs: string, request: SandboxRequest): Promise<void> {
     const path = request.lower.resolve(request.process.cwd);
     await mkdir(join(rootfs, path), { recursive: true, mode: 0o755 });
-  }
-
-  private async mounts(
-    request: SandboxRequest,
-    folder: string,
-    releases: (() => Promise<void>)[],
-  ): Promise<RuntimeMount[]> {
-    const mounts: RuntimeMount[] = [];
-    for (const [i, mount] of request.mounts.entries()) {
-      const place = join(folder, 'mounts', String(i));
-      mounts.push(await this.runtimeMount(mount, { folder, place, signal: request.signal, releases }));
-    }
-    return mounts;
-  }
-
-  private async runtimeMount(
-    mount: SandboxMount,
-    run: {
-      readonly folder: string;
-      /** Where what the mount needs is kept. */
-      readonly place: string;
-      readonly signal: AbortSignal;
-      readonly releases: (() => Promise<void>)[];
-    },
-  ): Promise<RuntimeMount> {
-    const { place } = run;
-    const destination = mount.target;
-    switch (mount.type) {
-      case 'tmpfs':
-        return { destination, type: 'tmpfs', ...(mount.sizeBytes === undefined ? {} : { sizeBytes: mount.sizeBytes }) };
-      case 'cache': {
-        const cache = await this.caches.take(mount, (folder) => this.fill(folder, mount, place), run.signal);
-        run.releases.push(cache.release);
-        return { destination, type: 'bind', source: cache.path, readonly: mount.readonly };
-      }
-      case 'secret': {
-        const source = join(await this.memory(run.folder), randomBytes(8).toString('hex'));
-        await writeFile(source, mount.content, { mode: 0o600, flag: 'wx' });
-        await chown(source, mount.uid, mount.gid);
-        await chmod(source, mount.mode);
-        return { destination, type: 'bind', source, readonly: true };
-      }
-      case 'file': {
-        await mkdir(place, { recursive: true });
-        const source = join(place, 'file');
-        await writeFile(source, mount.content, { mode: mount.mode });
-        return { destination, type: 'bind', source, readonly: true };
-      }
-      case 'layers': {
-        const target = join(place, 'root');
-        const plain = mount.readonly && mount.layers.length > 0;
-        await this.mount(
-          mount.layers,
-          target,
-          plain ? undefined : { upper: join(place, 'upper'), work: join(place, 'work') },
-        );
-        return { destination, type: 'bind', source: join(target, mount.path), readonly: mount.readonly };
-      }
-      default:
-        return mount satisfies never;
-    }
-  }
-
-  /** The first content of a cache that has a base. */
-  private async fill(folder: string, { base }: SandboxMount & { type: 'cache' }, place: string): Promise<void> {
-    if (base === undefined || base.layers.length === 0) return;
-    const root = join(place, 'base');
-    await this.mount(base.layers, root);
-    await mustRun('cp', ['-a', '--', `${join(root, base.path)}/.`, folder], { timeoutMs: 10 * 60_000 });
-    await unmountOverlay(root);
   }
 
   private async network(

@@ -30,6 +30,15 @@ export type SandboxMount =
       readonly uid: number;
       readonly gid: number;
     }
+  /** The socket of an ssh agent that holds these keys while the command runs. */
+  | {
+      readonly type: 'ssh';
+      readonly target: string;
+      readonly keys: readonly Uint8Array[];
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    }
   /** A file or folder of other layers; what is written to it is thrown away. */
   | {
       readonly type: 'layers';

@@ -48,11 +48,13 @@ export interface StagePlanning {
   readonly platform: Platform;
   /** @param trusted false for a trigger that came with an image: it may not name stages of this file */
   readonly source: (from: string, trusted: boolean) => Promise<SourceRef>;
-  readonly mount: (value: string, context: MountContext) => Promise<RunMount | undefined>;
+  readonly mount: (value: string, context: MountContext) => Promise<RunMount>;
   readonly lint: StageLint;
 }
 
 export interface MountContext {
+  /** How many ssh mounts the instruction had before. */
+  readonly sshMounts: number;
   readonly workdir: string;
   readonly expand: (word: string) => string;
   readonly source: (from: string) => Promise<SourceRef>;
@@ -226,7 +228,7 @@ export class StagePlanner {
       hiddenEnv: this.planning.hiddenEnv,
       user: this.image.config.User ?? '',
       workdir,
-      mount: (value) => this.planning.mount(value, { workdir, expand: this.expand, source }),
+      mount: (value, sshMounts) => this.planning.mount(value, { sshMounts, workdir, expand: this.expand, source }),
     });
     this.push(op, instruction.code, place, options);
     const declared = new Map([...this.buildArgs].map(([name, value]) => [name, this.env.get(name) ?? value ?? '']));

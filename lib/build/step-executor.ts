@@ -6,6 +6,7 @@ import { formatPlatform, type Platform, platformMatches } from '../oci/index.js'
 import type { Clock, ContentStore, Ids } from '../store/index.js';
 import type { EmitEvent } from './build-log.js';
 import type { BuildSecretValues } from './build-secrets.js';
+import { sshKeysOf } from './build-ssh.js';
 import type { Change } from './changed-tree.js';
 import { changeMembers, copyChanges, newestSource } from './copy-step.js';
 import { findOwner, type Owner } from './owners.js';
@@ -149,7 +150,8 @@ export class StepExecutor {
         hint: 'FROM --platform=$BUILDPLATFORM for stages that only prepare files, or binfmt_misc with qemu on the host',
       });
     }
-    const mounts = await Promise.all(step.op.mounts.map((mount) => this.mount(mount, input)));
+    const planned = await Promise.all(step.op.mounts.map((mount) => this.mount(mount, input)));
+    const mounts = planned.filter((mount) => mount !== undefined);
     const { layers, target, timeSeconds, emit, signal } = input;
     return runStep(
       {
@@ -158,7 +160,8 @@ export class StepExecutor {
         runId: ids.hex(8),
         layers,
         lower: target,
-        mounts: mounts.filter((mount) => mount !== undefined),
+        mounts,
+        agentEnv: agentEnv(step.op, mounts),
         secretEnv: secretEnv(step.op, input.secrets),
         redaction: new Redaction(input.secrets),
         timeSeconds,
@@ -170,7 +173,7 @@ export class StepExecutor {
     );
   }
 
-  /** @returns undefined for a secret that is not given and not required */
+  /** @returns undefined for a secret or an ssh agent that is not given and not required */
   private async mount(mount: RunMount, input: ExecutionInput): Promise<SandboxMount | undefined> {
     switch (mount.type) {
       case 'tmpfs':
@@ -180,6 +183,11 @@ export class StepExecutor {
         const content = secretOf(mount, input.secrets);
         if (content === undefined || target === undefined) return undefined;
         return { type: 'secret', target, content, mode, uid, gid };
+      }
+      case 'ssh': {
+        const { target, mode, uid, gid } = mount;
+        const keys = agentKeys(mount, input.secrets);
+        return keys === undefined ? undefined : { type: 'ssh', target, keys, mode, uid, gid };
       }
       case 'cache': {
         const { base, ...rest } = mount;
@@ -223,6 +231,27 @@ function secretOf(mount: RunMount & { readonly type: 'secret' }, secrets: BuildS
     hint: 'give it with the build, or leave out "required"',
     details: { secret: mount.id, word: '--mount' },
   });
+}
+
+function agentKeys(
+  mount: RunMount & { readonly type: 'ssh' },
+  secrets: BuildSecretValues,
+): readonly Uint8Array[] | undefined {
+  const keys = sshKeysOf(secrets, mount.id);
+  if (keys.length > 0) return keys;
+  if (!mount.required) return undefined;
+  throw new AppError('BUILD_SSH_MISSING', `the ssh agent ${JSON.stringify(mount.id)} is required and has no keys`, {
+    kind: 'invalid',
+    hint: `give the build a key: wharf build --ssh ${mount.id}=<private key file>; or leave out "required"`,
+    details: { ssh: mount.id, word: '--mount' },
+  });
+}
+
+/** Where ssh looks for its agent, unless the Dockerfile says otherwise. */
+function agentEnv(op: RunOp, mounts: readonly SandboxMount[]): readonly string[] {
+  const agent = mounts.find(({ type }) => type === 'ssh');
+  const isSet = op.env.some((entry) => entry.startsWith('SSH_AUTH_SOCK='));
+  return agent === undefined || isSet ? [] : [`SSH_AUTH_SOCK=${agent.target}`];
 }
 
 function secretEnv(op: RunOp, secrets: BuildSecretValues): ReadonlyMap<string, string> {

@@ -134,6 +134,16 @@ export type RunMount =
       readonly gid: number;
     }
   | {
+      /** The socket of an agent whose keys come with the request. */
+      readonly type: 'ssh';
+      readonly id: string;
+      readonly target: string;
+      readonly required: boolean;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    }
+  | {
       readonly type: 'bind';
       readonly target: string;
       readonly source: SourceRef;

@@ -163,6 +163,8 @@ export interface SubmitOptions {
    * the build has ended.
    */
   readonly secrets?: ReadonlyMap<string, Uint8Array>;
+  /** Private keys for `RUN --mount=type=ssh`, by id; kept as secrets are. */
+  readonly ssh?: ReadonlyMap<string, readonly Uint8Array[]>;
 }
 
 /** The building service: any host may submit, one worker at a time runs a build. */

@@ -29,6 +29,12 @@ export interface PageQuery {
   readonly cursor?: string;
 }
 
+/** As SubmitOptions has them. */
+export interface GivenSecrets {
+  readonly secrets?: ReadonlyMap<string, Uint8Array>;
+  readonly ssh?: ReadonlyMap<string, readonly Uint8Array[]>;
+}
+
 export interface ImageView {
   readonly repository: string;
   readonly tag?: string;
@@ -78,8 +84,18 @@ export class WharfClient {
         query: { context, ...buildQuery(build) },
         ...settings,
       }),
-    fromContext: (request: BuildRequest): Promise<Build> =>
-      this.transport.call('POST', '/v1/builds', { json: request, idempotencyKey: randomUUID() }),
+    /** @param given values that are kept apart from the request, and sealed */
+    fromContext: (request: BuildRequest, { secrets, ssh }: GivenSecrets = {}): Promise<Build> =>
+      this.transport.call('POST', '/v1/builds', {
+        json: {
+          ...request,
+          ...(secrets === undefined ? {} : { secrets: Object.fromEntries([...secrets].map(inBase64)) }),
+          ...(ssh === undefined
+            ? {}
+            : { ssh: Object.fromEntries([...ssh].map(([id, keys]) => [id, keys.map(base64)])) }),
+        },
+        idempotencyKey: randomUUID(),
+      }),
     uploadContext: (tar: AsyncIterable<Uint8Array>): Promise<{ digest: Digest; sizeBytes: number }> =>
       this.transport.call('POST', '/v1/contexts', { body: tar, contentType: 'application/x-tar' }),
     /** @param list as encodeContextManifest writes it */
@@ -257,4 +273,12 @@ function taskPath(cluster: string, task: string): string {
 
 function segment(text: string): string {
   return encodeURIComponent(text);
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
+}
+
+function inBase64([id, bytes]: readonly [string, Uint8Array]): [string, string] {
+  return [id, base64(bytes)];
 }

@@ -92,7 +92,8 @@ function requestBody(route: Route, schemas: JsonObject): JsonObject {
   const content: JsonObject = Object.fromEntries(
     route.binaryBody.map((type) => [type, { schema: { type: 'string', contentMediaType: type } }]),
   );
-  if (route.body !== undefined) content['application/json'] = { schema: schemaRef(route.body, schemas) };
+  const json = route.body ?? route.jsonForm;
+  if (json !== undefined) content['application/json'] = { schema: schemaRef(json, schemas) };
   return Object.keys(content).length === 0 ? {} : { requestBody: { required: true, content } };
 }
 

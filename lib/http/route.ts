@@ -63,6 +63,8 @@ export interface Route {
   readonly params: z.ZodObject;
   readonly query: z.ZodObject;
   readonly body: z.ZodType | undefined;
+  /** A JSON form of the body that the handler reads itself. */
+  readonly jsonForm: z.ZodType | undefined;
   /** Media types of a body that is not JSON. */
   readonly binaryBody: readonly string[];
   /** Takes Idempotency-Key. */
@@ -92,6 +94,8 @@ export interface RouteOptions<P extends z.ZodObject, Q extends z.ZodObject, B ex
   readonly query?: Q;
   /** JSON body. */
   readonly body?: B;
+  /** One that the handler reads itself, beside `binaryBody`: for the document. */
+  readonly jsonForm?: z.ZodType;
   readonly binaryBody?: readonly string[];
   readonly answers: readonly Answer[];
   /** Whether a repetition with the same Idempotency-Key gets the kept answer; every POST with a JSON body when absent. */
@@ -123,6 +127,7 @@ export function route<
     binaryBody,
     answers,
     body: options.body,
+    jsonForm: options.jsonForm,
     isReplayable,
     async run(call) {
       const input = {

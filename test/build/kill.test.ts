@@ -13,12 +13,14 @@ import { systemClock } from '../../lib/store/clock-system.js';
 import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
 import { requireTools } from '../host-tools.js';
 import { buildFixture, type BuildFixture, busyboxFiles } from './fixture.js';
+import { agentsBelow, newKey } from './ssh-agents.js';
 
 const KILLS = 15;
 const SEED = Number(process.env['KILL_SEED'] ?? 20_240_506);
 const CANARY = 'CANARY-of-a-killed-build';
+const CANARIES = [CANARY, 'OPENSSH PRIVATE KEY'];
 
-requireTools('root', 'runc').describe('a build worker that is killed', () => {
+requireTools('root', 'runc', 'ssh-agent').describe('a build worker that is killed', () => {
   let f: BuildFixture;
   let worker: ChildProcess | undefined;
 
@@ -49,7 +51,7 @@ requireTools('root', 'runc').describe('a build worker that is killed', () => {
 
   const dockerfile = (n: number): string => `FROM busybox AS one
 RUN --network=none --mount=type=secret,id=s,env=S --mount=type=cache,target=/c,sharing=locked echo ${n} > /a; sleep 0.1; : "$S"
-RUN --network=none --mount=type=secret,id=s,required cp /run/secrets/s /dev/null; sleep 0.1; echo more >> /a
+RUN --network=none --mount=type=secret,id=s,required --mount=type=ssh,required cp /run/secrets/s /dev/null; sleep 0.1; echo more >> /a
 FROM busybox
 COPY data /data
 RUN --network=none sleep 0.1; echo ${n} > /b
@@ -61,11 +63,12 @@ ${n % 5 === 4 ? 'RUN --network=none exit 7' : ''}`;
     const secrets = new RecordsSecretStore(records, { key: Buffer.alloc(32, 7) });
     const builds = createBuilds({ records, content, queue: f.queue, clock, ids, secrets });
     const given = new Map([['s', Buffer.from(CANARY)]]);
+    const ssh = new Map([['default', [await newKey(f.store.directory)]]]);
     const submitted: string[] = [];
     let random = SEED;
     for (let n = 0; n < KILLS; n++) {
       const context = await f.context({ Dockerfile: dockerfile(n), data: `${n}` });
-      submitted.push((await builds.submit({ context, tags: ['killed'] }, { secrets: given })).id);
+      submitted.push((await builds.submit({ context, tags: ['killed'] }, { secrets: given, ssh })).id);
       await start();
       random = (random * 1_103_515_245 + 12_345) % 2 ** 31;
       // The moment of the kill, not a wait for something to happen.
@@ -103,11 +106,13 @@ ${n % 5 === 4 ? 'RUN --network=none exit 7' : ''}`;
     expect((await hostResidue(scope)).filter((line) => line.startsWith('process'))).toEqual([]);
     await sweepHost({ scope, clock: systemClock }, new Set());
     expect(await hostResidue(scope)).toEqual([]);
+    expect(await agentsBelow(scope.directory)).toEqual([]);
     const leaks: string[] = [];
     for (const entry of await readdir(f.store.directory, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue;
       const path = join(entry.path, entry.name);
-      if ((await readFile(path)).includes(CANARY)) leaks.push(path);
+      const bytes = await readFile(path);
+      if (CANARIES.some((canary) => bytes.includes(canary))) leaks.push(path);
     }
     expect(leaks).toEqual([]);
   }, 240_000);

@@ -214,7 +214,7 @@ describe('what is not offered or wrong is refused with its place', () => {
     ['FROM ${NONE}', 'BUILD_BASE_INVALID', 1, 6],
     ['FROM busybox\nRUN --device=x y', 'BUILD_UNSUPPORTED_RUN_DEVICE', 2, 5],
     ['FROM busybox\nRUN --network=bridge x', 'DOCKERFILE_FLAG', 2, 5],
-    ['FROM busybox\nRUN --mount=type=ssh,required x', 'BUILD_UNSUPPORTED_MOUNT_SSH', 2, 5],
+    ['FROM busybox\nRUN --mount=type=ssh,source=/x x', 'BUILD_MOUNT_INVALID', 2, 5],
     ['FROM busybox\nRUN --mount=type=tmpfs x', 'BUILD_MOUNT_INVALID', 2, 5],
     ['FROM busybox\nADD --checksum=sha256:1 http://x/ /', 'BUILD_CHECKSUM_INVALID', 2, 5],
     ['FROM busybox\nCOPY http://x/y /', 'BUILD_REMOTE_INVALID', 2, 6],

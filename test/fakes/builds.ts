@@ -1,9 +1,18 @@
 /** Builds whose course the test tells: the records and the log of the real ones, without a builder. */
-import type { Build, BuildEvent, BuildRequest, Builds, LoggedBuildEvent } from '../../lib/build/index.js';
+import type {
+  Build,
+  BuildEvent,
+  BuildRequest,
+  Builds,
+  LoggedBuildEvent,
+  SubmitOptions,
+} from '../../lib/build/index.js';
 import type { Clock, Ids } from '../../lib/store/index.js';
 
 export interface ToldBuilds extends Builds {
   readonly submitted: BuildRequest[];
+  /** What came beside each request. */
+  readonly options: SubmitOptions[];
   /** Adds an event to the log of a build; `finished` ends it. */
   tell(id: string, event: BuildEvent): void;
 }
@@ -18,12 +27,16 @@ export function createToldBuilds(deps: { readonly clock: Clock; readonly ids: Id
   const entries = new Map<string, Entry>();
   const byKey = new Map<string, string>();
   const submitted: BuildRequest[] = [];
+  const given: SubmitOptions[] = [];
   return {
     submitted,
-    submit(request, { idempotencyKey } = {}) {
+    options: given,
+    submit(request, options = {}) {
+      const { idempotencyKey } = options;
       const known = entries.get(byKey.get(idempotencyKey ?? '') ?? '');
       if (known !== undefined) return Promise.resolve(known.build);
       submitted.push(request);
+      given.push(options);
       const build: Build = { id: deps.ids.ulid(), status: 'queued', request, createdMs: deps.clock.nowMs() };
       entries.set(build.id, { build, log: [], waiting: new Set() });
       if (idempotencyKey !== undefined) byKey.set(idempotencyKey, build.id);

@@ -1,6 +1,6 @@
 /** The API app over the real control plane, engine and store; builds are told by the test. */
 import { ApiTokens, identitiesOf, Robots, type Role } from '../../lib/auth/index.js';
-import { type ApiApp, createApiApp, type ApiOptions } from '../../lib/http/index.js';
+import { type ApiApp, type ApiDeps, createApiApp, type ApiOptions } from '../../lib/http/index.js';
 import { Registry } from '../../lib/registry/index.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
@@ -26,7 +26,11 @@ export interface Answer {
   readonly body: Record<string, unknown>;
 }
 
-export async function createApiFixture(options: Partial<ApiOptions> = {}): Promise<ApiFixture> {
+/** @param change what the API stands on instead */
+export async function createApiFixture(
+  options: Partial<ApiOptions> = {},
+  change: Partial<ApiDeps> = {},
+): Promise<ApiFixture> {
   const base = await createPlatformFixture();
   const { records, clock, ids, content } = base.store;
   const apiTokens = new ApiTokens({ records, clock, ids });
@@ -52,7 +56,7 @@ export async function createApiFixture(options: Partial<ApiOptions> = {}): Promi
     clock,
     ids,
   };
-  const app = createApiApp({ ...deps, logger: silentLogger }, { version: '0.0.0', ...options });
+  const app = createApiApp({ ...deps, logger: silentLogger, ...change }, { version: '0.0.0', ...options });
   return {
     app,
     builds,

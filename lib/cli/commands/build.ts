@@ -8,6 +8,7 @@ import { buildProgress, explainBuildError, type ProgressMode } from '../build-pr
 import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
 import { withContext } from '../send-context.js';
+import { readGiven, startBuild } from '../start-build.js';
 
 export interface BuildInput {
   readonly context: string;
@@ -23,6 +24,10 @@ export interface BuildInput {
   readonly compression?: string;
   /** `[manifest|index|manifest-descriptor:]name=value` */
   readonly annotations?: readonly string[];
+  /** `id=npm,src=.npmrc` */
+  readonly secrets?: readonly string[];
+  /** `default=~/.ssh/id_ed25519` */
+  readonly ssh?: readonly string[];
   /** Instead of building. */
   readonly instead?: 'check' | 'plan' | 'outline' | 'targets';
   readonly progress: ProgressMode;
@@ -31,7 +36,9 @@ export interface BuildInput {
 
 export async function build(input: BuildInput, deps: CommandDeps): Promise<void> {
   const { client, output } = deps;
-  const { context, file, progress: mode, json, ...wanted } = input;
+  const { context, file, progress: mode, json } = input;
+  // Before anything is sent: a missing file is not worth an upload.
+  const given = await readGiven(input, deps);
   const [tag] = input.tags;
   const folder = {
     folder: context,
@@ -40,7 +47,7 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
     ...(tag === undefined ? {} : { name: tag.replace(/:[^/:]*$/, '').slice(0, 200) }),
   };
   const { started, dockerfile } = await withContext(deps, folder, async (digest, path) => ({
-    started: await client.builds.fromSent(digest, { ...wanted, dockerfile: path }),
+    started: await startBuild(client, digest, { ...input, dockerfile: path }, given),
     dockerfile: path,
   }));
   const cancel = () => void client.builds.cancel(started.id).catch(() => {});

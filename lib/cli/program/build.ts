@@ -17,6 +17,8 @@ interface BuildOptions extends Shared {
   readonly cacheFilter: readonly string[];
   readonly compression?: string;
   readonly annotation: readonly string[];
+  readonly secret: readonly string[];
+  readonly ssh: readonly string[];
   readonly check?: boolean;
   readonly plan?: boolean;
   readonly outline?: boolean;
@@ -48,6 +50,8 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       collect,
       [],
     )
+    .option('--secret <id=name[,src=file|,env=name]>', 'for RUN --mount=type=secret; repeatable', collect, [])
+    .option('--ssh <id=key[,key]>', 'private key files for RUN --mount=type=ssh; repeatable', collect, [])
     .option('--check', 'build nothing: say what the lint rules find')
     .option('--plan', 'build nothing: say which steps are cached, which are not, and why')
     .option('--outline', 'build nothing: say what the target takes')
@@ -63,9 +67,11 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       const platforms = filled(options.platform.flatMap((each) => each.split(',')));
       const noCacheFilter = filled(options.cacheFilter.flatMap((each) => each.split(',')));
       const annotations = filled(options.annotation);
+      const secrets = filled(options.secret);
+      const ssh = filled(options.ssh);
       const instead = (['check', 'plan', 'outline', 'targets'] as const).find((each) => options[each] === true);
       const wanted = { context, tags: tag, args, labels, progress, file, target, platforms, json, noCache };
-      const input = defined({ ...wanted, noCacheFilter, compression, annotations, instead });
+      const input = defined({ ...wanted, noCacheFilter, compression, annotations, secrets, ssh, instead });
       // Loaded only here: tar and Dockerfile code would slow every other command down.
       const { build } = await import('../commands/build.js');
       await build(input, await connected(deps, options));

@@ -1,21 +1,15 @@
 /** Builds: started from a tar in the body or an uploaded context, followed as events or as text. */
 import * as z from 'zod';
-import {
-  type Build,
-  type BuildAnnotations,
-  type BuildCompression,
-  type BuildRequest as WantedBuild,
-  SentContexts,
-} from '../../build/index.js';
+import { type Build, type BuildRequest as WantedBuild, SentContexts } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 import { type Digest, parsePlatform, parseReference } from '../../oci/index.js';
 import { defined } from '../../platform/index.js';
 import type { ApiDeps, ApiOptions } from '../api-deps.js';
 import { mediaTypeOf, parseWith, queryObject, readJson, wantsText } from '../input.js';
 import { type Call, type Reply, route, type Route } from '../route.js';
-import { Build as BuildSchema, BuildQuery, BuildRequest, isSet, listOf, page } from '../schemas/index.js';
+import { Build as BuildSchema, BuildQuery, BuildStart, isSet, listOf, page } from '../schemas/index.js';
 import { sseResponse, type StreamOptions, textResponse } from '../sse.js';
-import { BuildText } from '../text/index.js';
+import { annotationsOf, BuildText, compressionOf, pairsOf } from '../text/index.js';
 import { ownerOf, storeContext, TAR_BODIES } from './contexts.js';
 
 export function buildRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] {
@@ -34,6 +28,7 @@ export function buildRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[
     access: 'deploy',
     query: BuildQuery,
     binaryBody: TAR_BODIES,
+    jsonForm: BuildStart,
     answers: started,
     isReplayable: true,
     handler: ({ call, query }: { readonly call: Call; readonly query: z.output<typeof BuildQuery> }) =>
@@ -104,13 +99,19 @@ async function startBuild(
   const key = call.idempotency.keyOf(call);
   const isJson = mediaTypeOf(call.request) === 'application/json';
   if (isJson) parseWith(z.strictObject({}), queryObject(call.url, z.strictObject({})), 'query');
-  const request = isJson
-    ? await contextRequest(deps, call, parseWith(BuildRequest, await readJson(call.request), 'body'))
-    : await tarRequest(deps, options, call, query);
+  const start = isJson ? parseWith(BuildStart, await readJson(call.request), 'body') : undefined;
+  const { secrets, ssh = {}, ...body } = start ?? { secrets: {} };
+  const request =
+    'context' in body ? await contextRequest(deps, call, body) : await tarRequest(deps, options, call, query);
+  const keys = Object.entries(ssh).map(
+    ([id, values]) => [id, values.map((key) => Buffer.from(key, 'base64'))] as const,
+  );
   const submit = async (): Promise<Reply> => {
     const owner = ownerOf(call);
     const build = await deps.builds.submit(request, {
       owner,
+      secrets: bytesOf(secrets),
+      ssh: new Map(keys),
       ...(key === undefined ? {} : { idempotencyKey: `${owner}/${key}` }),
     });
     return { status: 202, body: build, headers: { location: `/v1/builds/${build.id}` } };
@@ -120,7 +121,11 @@ async function startBuild(
   return buildAsText(deps, options, reply.body as Build, call);
 }
 
-async function contextRequest(deps: ApiDeps, call: Call, body: z.output<typeof BuildRequest>): Promise<WantedBuild> {
+async function contextRequest(
+  deps: ApiDeps,
+  call: Call,
+  body: Omit<z.output<typeof BuildStart>, 'secrets' | 'ssh'>,
+): Promise<WantedBuild> {
   checkNames(body.tags, [...(body.platforms ?? []), ...(body.platform === undefined ? [] : [body.platform])]);
   const context = body.context as Digest;
   await checkContext(deps, call, context);
@@ -150,8 +155,8 @@ async function tarRequest(
     dockerfile: query.dockerfile,
     tags: query.tag ?? [],
     target: query.target,
-    args: query.arg === undefined ? undefined : pairs(query.arg),
-    labels: query.label === undefined ? undefined : pairs(query.label),
+    args: query.arg === undefined ? undefined : pairsOf(query.arg),
+    labels: query.label === undefined ? undefined : pairsOf(query.label),
     platform: query.platform?.length === 1 ? query.platform[0] : undefined,
     platforms: query.platform !== undefined && query.platform.length > 1 ? query.platform : undefined,
     noCache: yes(query['no-cache']),
@@ -169,25 +174,6 @@ function yes(value: Parameters<typeof isSet>[0]): true | undefined {
   return isSet(value) ? true : undefined;
 }
 
-/** `zstd:3` */
-function compressionOf(text: string): BuildCompression {
-  const [type = '', level] = text.split(':');
-  return { type: type as BuildCompression['type'], ...(level === undefined ? {} : { level: Number(level) }) };
-}
-
-/** `index:name=value`; without a place it is the manifest's. */
-function annotationsOf(texts: readonly string[]): BuildAnnotations {
-  const of = (place: string): Record<string, string> | undefined => {
-    const own = texts.filter(
-      (text) => (/^(manifest-descriptor|manifest|index):/.exec(text)?.[1] ?? 'manifest') === place,
-    );
-    return own.length === 0
-      ? undefined
-      : pairs(own.map((text) => text.replace(/^(manifest-descriptor|manifest|index):/, '')));
-  };
-  return defined({ manifest: of('manifest'), index: of('index'), manifestDescriptor: of('manifest-descriptor') });
-}
-
 /** What would be refused after the upload is refused before it. */
 function checkNames(tags: readonly string[], platforms: readonly string[]): void {
   for (const name of tags) {
@@ -200,8 +186,9 @@ function checkNames(tags: readonly string[], platforms: readonly string[]): void
   platforms.forEach(parsePlatform);
 }
 
-function pairs(texts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(texts.map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]));
+/** From base64. */
+function bytesOf(values: Readonly<Record<string, string>> = {}): ReadonlyMap<string, Uint8Array> {
+  return new Map(Object.entries(values).map(([id, value]) => [id, Buffer.from(value, 'base64')]));
 }
 
 function buildAsEvents(deps: ApiDeps, options: ApiOptions, build: Build, call: Call, after: number): Response {

@@ -45,6 +45,24 @@ export const BuildRequest = z
   })
   .meta({ id: 'BuildRequest' });
 
+/** Base64 of what was checked to be that. */
+const base64 = z.base64({ error: 'is not base64' }).max(96 * 1024);
+
+/**
+ * A build to start. Secrets stand beside the request, so that no record of it has a place for them; they have no form
+ * in a query, since URLs are written down on the way.
+ */
+export const BuildStart = BuildRequest.extend({
+  secrets: z
+    .record(z.string().min(1), base64)
+    .exactOptional()
+    .meta({ description: 'Values of secrets by id, in base64. Sealed until the build ends, never answered.' }),
+  ssh: z
+    .record(z.string().min(1), z.array(base64).min(1))
+    .exactOptional()
+    .meta({ description: 'Private keys for RUN --mount=type=ssh by id, in base64; kept as secrets are.' }),
+}).meta({ id: 'BuildStart' });
+
 /** The same as a query, for a build whose body is the tar itself. */
 export const BuildQuery = z.strictObject({
   context: digest.exactOptional().meta({ description: 'Of an uploaded context; the request has no body then.' }),

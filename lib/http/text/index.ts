@@ -1,3 +1,4 @@
 export * from './build-text.js';
 export * from './format-bytes.js';
 export * from './report-text.js';
+export { annotationsOf, compressionOf, pairsOf } from './request-text.js';

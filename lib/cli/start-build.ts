@@ -1,0 +1,48 @@
+/** How a build is asked for: by a query, or as JSON when there is something that has no form in a query. */
+import type { Build } from '../build/index.js';
+import type { GivenSecrets, TarBuild, WharfClient } from '../client/index.js';
+import { AppError } from '../errors/index.js';
+import { annotationsOf, compressionOf } from '../http/text/index.js';
+import type { Digest } from '../oci/index.js';
+import { defined } from '../platform/values/index.js';
+import { readSecrets, readSshKeys, type SecretPlaces } from './build-secrets.js';
+
+/** What is read on this machine. @throws AppError SECRET_INVALID, SECRET_NOT_FOUND */
+export async function readGiven(
+  { secrets = [], ssh = [] }: { readonly secrets?: readonly string[]; readonly ssh?: readonly string[] },
+  places: SecretPlaces,
+): Promise<Required<GivenSecrets>> {
+  return { secrets: await readSecrets(secrets, places), ssh: await readSshKeys(ssh, places) };
+}
+
+export async function startBuild(
+  client: WharfClient,
+  context: Digest,
+  wanted: TarBuild & { readonly dockerfile: string },
+  given: Required<GivenSecrets>,
+): Promise<Build> {
+  if (given.secrets.size + given.ssh.size === 0) return client.builds.fromSent(context, wanted);
+  const { tags, dockerfile, args, labels, target, noCache, noCacheFilter, compression, annotations, instead } = wanted;
+  const [platform, ...others] = wanted.platforms ?? [];
+  const request = defined({
+    context,
+    tags,
+    dockerfile,
+    args,
+    labels,
+    target,
+    noCache,
+    noCacheFilter,
+    platform: others.length === 0 ? platform : undefined,
+    platforms: others.length === 0 ? undefined : wanted.platforms,
+    compression: compression === undefined ? undefined : compressionOf(compression),
+    annotations: annotations === undefined ? undefined : annotationsOf(annotations.map(checked)),
+    ...(instead === undefined ? {} : { [instead]: true }),
+  });
+  return client.builds.fromContext(request, given);
+}
+
+function checked(annotation: string): string {
+  if (/^((manifest|index|manifest-descriptor):)?[^=]+=/.test(annotation)) return annotation;
+  throw new AppError('ANNOTATION_INVALID', `--annotation ${JSON.stringify(annotation)} is not [<where>:]name=value`);
+}
