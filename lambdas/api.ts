@@ -9,8 +9,10 @@ import { httpHandler } from '../lib/host/aws-http.js';
 import { openAwsPlatform } from '../lib/host/aws-platform.js';
 import { openAwsRegistry, openAwsTokens } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
+import { AwsEcrAuthorization } from '../lib/host/ecr-authorization.js';
 import { VERSION } from '../lib/host/version.js';
 import { createApiApp } from '../lib/http/index.js';
+import { RegistryConnections, RegistryLogins } from '../lib/registry/client/index.js';
 import { createRegistryApp } from '../lib/registry/http/index.js';
 import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
@@ -25,7 +27,9 @@ const builds = new BuildService({ ...store, queue });
 // The gateway waits 30 seconds; a copy that takes longer is finished by the reconciler.
 const platform = openAwsPlatform(store, registry, config, { mirrorMs: 20_000 });
 
-const access = { registry, identities, tokens, robots };
+const logins = new RegistryLogins(store.secrets, new AwsEcrAuthorization(store.clock));
+const connections = new RegistryConnections({ ...store, credentials: logins });
+const access = { registry, identities, tokens, robots, logins, connections };
 const app = createApiApp({ ...store, ...access, platform, builds, images: registry }, { version: VERSION });
 const api = httpHandler(app);
 const ping = httpHandler(createRegistryApp({ ...store, ...all, registry }), { isExact: true });

@@ -30,6 +30,9 @@ mount||mount|no layers can be mounted
 busybox|/bin/busybox|busybox-static|no base image for the demo and the tests"
 test_tools="skopeo||skopeo|the registry is not tried with skopeo
 podman||podman|the registry is not tried with podman
+buildah||buildah|the registry is not tried with buildah
+docker-registry||docker-registry|caches, copies and base images are not tried with the registry of the CNCF
+htpasswd||apache2-utils|other registries are not tried with a password
 docker|/usr/bin/docker|docker.io|the registry is not tried with docker
 dockerd|/usr/sbin/dockerd|docker.io|the registry is not tried with docker
 debootstrap|/usr/sbin/debootstrap|debootstrap|no build is compared with docker's on a Debian base

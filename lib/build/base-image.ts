@@ -148,7 +148,9 @@ function explained(error: unknown, name: string, { where }: Source): unknown {
   if (!(error instanceof AppError)) return error;
   const { code, kind, retryable, details } = error;
   const denied = kind === 'unauthenticated' || kind === 'forbidden';
-  const hint = denied ? `keep credentials for ${where}, or name an image that anybody may pull` : error.hint;
+  const hint = denied
+    ? `keep credentials for ${where} (wharf registry login ${where}), or name an image that anybody may pull`
+    : error.hint;
   const options = { kind, retryable, details, cause: error, ...(hint === undefined ? {} : { hint }) };
   return new AppError(code, `base image ${name}: ${error.message}`, options);
 }

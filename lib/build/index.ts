@@ -11,7 +11,6 @@ export type * from './report.js';
 export { type StepKey } from './keys.js';
 export { EgressGuard, type EgressOptions, type Resolve } from './egress-guard.js';
 export type { RemoteSourcesOptions } from './remote-files.js';
-export { type RegistryCredentialLookup, RegistryLogins } from './registry-logins.js';
 export { ARCHIVE_FORMATS, type ArchiveFormat, imageArchive, type ImageArchiveOptions } from './image-archive.js';
 export { RemoteImages, type RemoteImagesDeps, type RemoteImagesOptions } from './remote-images.js';
 export type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.js';

@@ -5,24 +5,22 @@
  */
 import { AppError } from '../errors/index.js';
 import type { Descriptor, Digest } from '../oci/index.js';
-import { RegistryClient, type RegistryClientDeps } from '../registry/client/index.js';
+import {
+  type RegistryClient,
+  RegistryConnections,
+  type RegistryConnectionsDeps,
+  type RegistryConnectionsOptions,
+} from '../registry/client/index.js';
 import type { StoredManifest } from '../registry/index.js';
-import type { ByteSource, Clock, ContentStore } from '../store/index.js';
+import type { ByteSource, ContentStore } from '../store/index.js';
 import { SingleFlight, Slots } from './concurrency.js';
-import type { RegistryCredentialLookup } from './registry-logins.js';
 import type { Layer } from './steps.js';
 
-export interface RemoteImagesDeps {
+export interface RemoteImagesDeps extends RegistryConnectionsDeps {
   readonly content: ContentStore;
-  readonly clock: Clock;
-  /** Anonymous everywhere when absent. */
-  readonly credentials?: RegistryCredentialLookup;
-  readonly fetch?: RegistryClientDeps['fetch'];
 }
 
-export interface RemoteImagesOptions {
-  /** Hosts, with their port, that are spoken to by http; loopback always is. */
-  readonly insecureRegistries?: readonly string[];
+export interface RemoteImagesOptions extends RegistryConnectionsOptions {
   /** Layers fetched at once; 3 when absent. */
   readonly parallelism?: number;
 }
@@ -38,17 +36,19 @@ const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
 export class RemoteImages {
   private readonly flights = new SingleFlight<true>();
   private readonly slots: Slots;
+  private readonly connections: RegistryConnections;
 
   constructor(
     private readonly deps: RemoteImagesDeps,
-    private readonly options: RemoteImagesOptions = {},
+    options: RemoteImagesOptions = {},
   ) {
+    this.connections = new RegistryConnections(deps, options);
     this.slots = new Slots(options.parallelism ?? 3);
   }
 
   /** One look-up's connection: tokens are kept while it lives. @throws AppError REGISTRY_NAME_INVALID */
   async open(registry: string): Promise<RemoteImage> {
-    return new RemoteImage(await this.client(registry), this.deps.content);
+    return new RemoteImage(await this.connections.open(registry), this.deps.content);
   }
 
   /**
@@ -66,7 +66,7 @@ export class RemoteImages {
   private fetchLayer(descriptor: Descriptor, origin: LayerOrigin, signal: AbortSignal): Promise<true> {
     return this.slots.run(async (): Promise<true> => {
       signal.throwIfAborted();
-      const client = await this.client(origin.registry);
+      const client = await this.connections.open(origin.registry);
       const blob = await client.getBlob(origin.repository, descriptor.digest, signal);
       const what = `layer ${descriptor.digest} of ${origin.registry}/${origin.repository}`;
       if (blob === undefined) throw unavailable(`${what} is not there`);
@@ -77,19 +77,6 @@ export class RemoteImages {
       await this.deps.content.put(blob.stream as ByteSource, { expected: descriptor.digest, signal });
       return true;
     });
-  }
-
-  private async client(registry: string): Promise<RegistryClient> {
-    const { clock, credentials, fetch } = this.deps;
-    const known = await credentials?.credentialsFor(registry);
-    return new RegistryClient(
-      { clock, ...(fetch === undefined ? {} : { fetch }) },
-      { registry, insecure: this.isInsecure(registry), ...(known === undefined ? {} : { credentials: known }) },
-    );
-  }
-
-  private isInsecure(registry: string): boolean {
-    return isLoopback(registry) || (this.options.insecureRegistries ?? []).includes(registry);
   }
 }
 
@@ -129,12 +116,6 @@ export class RemoteImage {
     await this.content.put(blob.stream as ByteSource, { expected: digest });
     return this.content.read(digest);
   }
-}
-
-function isLoopback(registry: string): boolean {
-  if (!URL.canParse(`http://${registry}`)) return false;
-  const { hostname } = new URL(`http://${registry}`);
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
 function unavailable(message: string): AppError {

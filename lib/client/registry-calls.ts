@@ -1,5 +1,6 @@
 /** The part of the API that is about the registry itself: what it holds, and who may use it. */
 import type { NewRobotSecret, RobotInfo, RobotSpec } from '../auth/index.js';
+import type { RegistryLogin, RegistryLoginInfo } from '../registry/client/index.js';
 import type { RegistryStats, VerifyEvent } from '../registry/index.js';
 import { parseEvents } from './event-stream.js';
 import type { Transport } from './transport.js';
@@ -40,6 +41,15 @@ export class RegistryCalls {
       this.transport.call('DELETE', `${robotPath(name)}/secrets/${encodeURIComponent(secretId)}`),
   };
 
+  /** Of the platform, at other registries. */
+  readonly logins = {
+    list: async (): Promise<readonly RegistryLoginInfo[]> =>
+      (await this.transport.call<{ logins: readonly RegistryLoginInfo[] }>('GET', '/v1/registry/logins')).logins,
+    put: (registry: string, login: RegistryLogin, options: { readonly unchecked?: boolean } = {}): Promise<void> =>
+      this.transport.call('PUT', loginPath(registry), { json: login, query: { ...options } }),
+    remove: (registry: string): Promise<void> => this.transport.call('DELETE', loginPath(registry)),
+  };
+
   /** Repositories that anyone may pull, as patterns. */
   readonly published = {
     list: async (): Promise<readonly string[]> =>
@@ -51,6 +61,10 @@ export class RegistryCalls {
 
 function robotPath(name: string): string {
   return `/v1/registry/robots/${encodeURIComponent(name)}`;
+}
+
+function loginPath(registry: string): string {
+  return `/v1/registry/logins/${encodeURIComponent(registry)}`;
 }
 
 function publicPath(pattern: string): string {

@@ -2,13 +2,15 @@
  * Builds on Lambda: one message, one build, within the time the function has. Shortly before it runs out the build is
  * handed back with its finished steps kept; at the last delivery it fails instead, and says so.
  */
-import { BuildService, BuildWorker, ImageBuilder, RegistryLogins, RemoteImages } from '../build/index.js';
+import { BuildService, BuildWorker, ImageBuilder, RemoteImages } from '../build/index.js';
 import { AppError } from '../errors/index.js';
 import { parsePlatform } from '../oci/index.js';
+import { RegistryLogins } from '../registry/client/index.js';
 import type { Registry } from '../registry/index.js';
 import type { Queue, QueueMessage } from '../store/index.js';
 import { DeliveredMessage } from './aws-messages.js';
 import type { AwsStore } from './aws-store.js';
+import { AwsEcrAuthorization } from './ecr-authorization.js';
 
 /** Kept for writing the end of a build. */
 const RESERVE_MS = 20_000;
@@ -35,7 +37,9 @@ export class AwsBuilder {
     // No sandbox: a RUN that is not in the cache fails with BUILD_RUN_UNAVAILABLE.
     const platform = parsePlatform(options.platform);
     const allowDockerHub = options.dockerHub === 'yes';
-    const remote = new RemoteImages({ ...deps.store, credentials: new RegistryLogins(deps.store.secrets) });
+    const { secrets, clock } = deps.store;
+    const credentials = new RegistryLogins(secrets, new AwsEcrAuthorization(clock));
+    const remote = new RemoteImages({ ...deps.store, credentials });
     this.builder = new ImageBuilder({ ...deps.store, images: deps.registry, remote }, { platform, allowDockerHub });
   }
 

@@ -2,18 +2,14 @@
  * Copies images to Amazon ECR, where container instances pull them with their own role: no registry password lies on
  * any host, and a pull needs neither our functions nor our records. Copied once per image, and only what is missing.
  */
-import {
-  CreateRepositoryCommand,
-  type ECRClient,
-  GetAuthorizationTokenCommand,
-  RepositoryAlreadyExistsException,
-} from '@aws-sdk/client-ecr';
+import { CreateRepositoryCommand, type ECRClient, RepositoryAlreadyExistsException } from '@aws-sdk/client-ecr';
 import { AppError } from '../errors/index.js';
 import type { Digest } from '../oci/index.js';
 import { pushImage, RegistryClient } from '../registry/client/index.js';
 import type { Images } from '../registry/index.js';
 import { awsFailure } from '../store/aws-failure.js';
 import type { Clock, ContentStore, Logger } from '../store/index.js';
+import { EcrSignIn } from './ecr-authorization.js';
 
 export interface EcrMirrorDeps {
   readonly ecr: ECRClient;
@@ -30,22 +26,15 @@ export interface EcrMirrorOptions {
   readonly budgetMs: number;
 }
 
-interface Login {
-  readonly host: string;
-  readonly isInsecure: boolean;
-  readonly password: string;
-  readonly expiresAtMs: number;
-}
-
-const LOGIN_MARGIN_MS = 10 * 60_000;
-
 export class EcrMirror {
-  private login: Login | undefined;
+  private readonly authorization: EcrSignIn;
 
   constructor(
     private readonly deps: EcrMirrorDeps,
     private readonly options: EcrMirrorOptions,
-  ) {}
+  ) {
+    this.authorization = new EcrSignIn(deps);
+  }
 
   /**
    * The image's name in ECR, once it is there.
@@ -65,11 +54,11 @@ export class EcrMirror {
     digest: Digest,
     options: { readonly create: boolean } = { create: false },
   ): Promise<string> {
-    const login = await this.signIn();
+    const login = await this.authorization.signIn();
     const client = new RegistryClient(this.deps, {
       registry: login.host,
       insecure: login.isInsecure,
-      credentials: { username: 'AWS', password: login.password },
+      credentials: login.credentials,
     });
     if ((await client.headManifest(remote, digest)) === undefined) {
       if (options.create) await this.createRepository(remote);
@@ -95,34 +84,11 @@ export class EcrMirror {
     }
   }
 
-  private async signIn(): Promise<Login> {
-    const nowMs = this.deps.clock.nowMs();
-    if (this.login !== undefined && this.login.expiresAtMs - LOGIN_MARGIN_MS > nowMs) return this.login;
-    const { authorizationData } = await this.ask(() => this.deps.ecr.send(new GetAuthorizationTokenCommand({})));
-    const { authorizationToken = '', proxyEndpoint = '', expiresAt } = authorizationData?.[0] ?? {};
-    const [, password] = Buffer.from(authorizationToken, 'base64').toString().split(/:(.*)/s);
-    if (password === undefined || !URL.canParse(proxyEndpoint)) {
-      throw new AppError('ECR_ANSWER_INVALID', 'ECR gave no authorization token', { kind: 'unavailable' });
-    }
-    const { host, protocol } = new URL(proxyEndpoint);
-    const expiresAtMs = expiresAt?.getTime() ?? nowMs;
-    this.login = { host, isInsecure: protocol === 'http:', password, expiresAtMs };
-    return this.login;
-  }
-
   private async createRepository(repositoryName: string): Promise<void> {
     try {
       await this.deps.ecr.send(new CreateRepositoryCommand({ repositoryName }));
     } catch (error) {
       if (!(error instanceof RepositoryAlreadyExistsException)) throw awsFailure('ECR', error);
-    }
-  }
-
-  private async ask<T>(send: () => Promise<T>): Promise<T> {
-    try {
-      return await send();
-    } catch (error) {
-      throw awsFailure('ECR', error);
     }
   }
 }

@@ -5,10 +5,11 @@
 import { cpus, totalmem } from 'node:os';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { ApiTokens, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../auth/index.js';
-import { BuildService, BuildWorker, ImageBuilder, RegistryLogins, RemoteImages } from '../build/index.js';
+import { BuildService, BuildWorker, ImageBuilder, RemoteImages } from '../build/index.js';
 import { createApiApp, createConsole, createFront, serve } from '../http/index.js';
 import { platformOfArch } from '../oci/index.js';
 import { createPlatform, imagesInUse, localCapacity } from '../platform/index.js';
+import { RegistryConnections, RegistryLogins } from '../registry/client/index.js';
 import { Collector } from '../registry/collector/index.js';
 import { createRegistryApp } from '../registry/http/index.js';
 import { Registry } from '../registry/index.js';
@@ -18,6 +19,7 @@ import { type Connection, DataFolder } from './data-folder.js';
 import { ecsDoor, openAwsKeys } from './ecs-door.js';
 import { openEmbeddedEngine } from './embedded-engine.js';
 import { type EmbeddedStore, openEmbeddedStore } from './embedded-store.js';
+import { AwsEcrAuthorization } from './ecr-authorization.js';
 import { EmbeddedUpkeep } from './embedded-upkeep.js';
 import { VERSION } from './version.js';
 
@@ -94,13 +96,15 @@ async function compose(
   );
   undo.unshift(tidy);
 
+  const logins = new RegistryLogins(secrets, new AwsEcrAuthorization(clock));
+  const connections = new RegistryConnections({ clock, credentials: logins });
   const builds = new BuildService({ records, content, queue, clock, ids, secrets });
   const builder = new ImageBuilder(
     {
       records,
       content,
       images: registry,
-      remote: new RemoteImages({ content, clock, credentials: new RegistryLogins(secrets) }),
+      remote: new RemoteImages({ content, clock, credentials: logins }),
       sandbox,
       clock,
       ids,
@@ -155,7 +159,7 @@ async function compose(
   });
 
   const closing = new AbortController();
-  const access = { registry, identities, tokens, robots };
+  const access = { registry, identities, tokens, robots, logins, connections };
   const apiDeps = { platform, builds, images: registry, content, ...access, records, clock, ids, logger };
   const server = await serve({
     listen: options.listen,

@@ -2,6 +2,7 @@
 import type { ApiTokens, Identities, Robots } from '../auth/index.js';
 import type { Builds } from '../build/index.js';
 import type { Platform } from '../platform/index.js';
+import type { RegistryConnections, RegistryLogins } from '../registry/client/index.js';
 import type { Images, Registry } from '../registry/index.js';
 import type { Clock, ContentStore, Ids, Logger, RecordStore } from '../store/index.js';
 
@@ -15,6 +16,9 @@ export interface ApiDeps {
   readonly identities: Identities;
   readonly tokens: Pick<ApiTokens, 'create' | 'list' | 'revoke'>;
   readonly robots: Robots;
+  /** Who we are at other registries, and how they are reached. */
+  readonly logins: RegistryLogins;
+  readonly connections: RegistryConnections;
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly ids: Ids;

@@ -4,7 +4,6 @@ import {
   createBuilds,
   ImageBuilder,
   type ImageBuilderOptions,
-  RegistryLogins,
   type RemoteImages,
   type Sandbox,
 } from '../../lib/build/index.js';
@@ -26,6 +25,7 @@ import {
   type ImageConfig,
   parseManifestDocument,
 } from '../../lib/oci/index.js';
+import { RegistryLogins } from '../../lib/registry/client/index.js';
 import { Registry } from '../../lib/registry/index.js';
 import { RecordsQueue } from '../../lib/store/queue-records.js';
 import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';

@@ -1,15 +1,12 @@
 /** Base images of other registries: a second Wharf registry, and CNCF's, both on loopback. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { RemoteImages } from '../../lib/build/index.js';
 import { digestOf, parseManifestDocument } from '../../lib/oci/index.js';
 import { pushImage, RegistryClient } from '../../lib/registry/client/index.js';
 import { requireTools } from '../host-tools.js';
+import { type CncfRegistry, startCncfRegistry } from '../protocol/registry/cncf-registry.js';
 import { type RunningRegistry, startTestRegistry } from '../protocol/registry/registry-server.js';
 import { type BuildFixture, buildFixture, failure, textOf } from './fixture.js';
 
@@ -195,48 +192,49 @@ describe('a base name without a host', () => {
   });
 });
 
-requireTools('docker-registry').describe('a base image in the registry of the CNCF', () => {
-  let folder: string;
-  let process: ChildProcess;
-  let host: string;
+requireTools('docker-registry', 'htpasswd').describe('a base image in the registry of the CNCF', () => {
+  const user = { username: 'ci', password: 'a password' };
+  let open: CncfRegistry;
+  let closed: CncfRegistry;
+  let source: BuildFixture;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'wharf-cncf-'));
-    host = `127.0.0.1:${await freePort()}`;
-    const config = `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${folder}/data}}\nhttp: {addr: "${host}"}\n`;
-    await writeFile(join(folder, 'config.yml'), config);
-    process = spawn('docker-registry', ['serve', join(folder, 'config.yml')], { stdio: 'ignore' });
-    await answering(host);
+    [open, closed] = await Promise.all([startCncfRegistry(), startCncfRegistry(user)]);
+    source = await buildFixture();
+    await source.push('base:1', { 'etc/': {}, 'etc/name': 'cncf' });
+    const { digest } = (await source.registry.manifest('base', { tag: '1' })) ?? { digest: digestOf('') };
+    for (const { host } of [open, closed]) {
+      const client = new RegistryClient(source.store, { registry: host, insecure: true, credentials: user });
+      const to = { repository: 'team/base', tag: '1' };
+      await pushImage(
+        { client, images: source.registry, content: source.store.content },
+        { repository: 'base', digest, to },
+      );
+    }
   });
-
   afterAll(async () => {
-    const gone = new Promise((resolve) => process.once('exit', resolve));
-    process.kill('SIGKILL');
-    await gone;
-    await rm(folder, { recursive: true, force: true });
+    await source.close();
+    await Promise.all([open.close(), closed.close()]);
   });
 
-  test('is built on', async () => {
-    const fixture = await buildFixture({
-      remote: ({ content, clock }) => new RemoteImages({ content, clock }),
+  test.each([
+    ['open to anyone', () => open],
+    ['with a user and a password', () => closed],
+  ])('%s, is built on', async (_, registry) => {
+    const { host } = registry();
+    const empty = await buildFixture({
+      remote: ({ content, clock }, credentials) => new RemoteImages({ content, clock, credentials }),
     });
     try {
-      await fixture.push('base:1', { 'etc/': {}, 'etc/name': 'cncf' });
-      const { clock } = fixture.store;
-      const client = new RegistryClient({ clock }, { registry: host, insecure: true });
-      const { digest } = (await fixture.registry.manifest('base', { tag: '1' })) ?? { digest: digestOf('') };
-      const to = { repository: 'team/base', tag: '1' };
-      const deps = { client, images: fixture.registry, content: fixture.store.content };
-      await pushImage(deps, { repository: 'base', digest, to });
-      const empty = await buildFixture({ remote: ({ content }) => new RemoteImages({ content, clock }) });
-      try {
-        const { result } = await empty.build({ Dockerfile: `FROM ${host}/team/base:1\nCOPY a /a\n`, a: 'A' });
-        expect(await textOf(await empty.tree(result.digest), 'etc/name')).toBe('cncf');
-      } finally {
-        await empty.close();
+      if (host === closed.host) {
+        const error = await failure(empty.build({ Dockerfile: `FROM ${host}/team/base:1\n` }));
+        expect(error).toMatchObject({ code: 'REGISTRY_UNAUTHORIZED', hint: expect.stringContaining('registry login') });
+        await empty.logins.put(host, user);
       }
+      const { result } = await empty.build({ Dockerfile: `FROM ${host}/team/base:1\nCOPY a /a\n`, a: 'A' });
+      expect(await textOf(await empty.tree(result.digest), 'etc/name')).toBe('cncf');
     } finally {
-      await fixture.close();
+      await empty.close();
     }
   });
 });
@@ -247,16 +245,4 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
   return port;
-}
-
-async function answering(host: string): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    const ok = await fetch(`http://${host}/v2/`).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (ok) return;
-    if (tries === 100) throw new Error(`${host} does not answer`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }

@@ -1,6 +1,7 @@
 /** The API app over the real control plane, engine and store; builds are told by the test. */
 import { ApiTokens, identitiesOf, Robots, type Role } from '../../lib/auth/index.js';
 import { type ApiApp, type ApiDeps, createApiApp, type ApiOptions } from '../../lib/http/index.js';
+import { RegistryConnections, RegistryLogins } from '../../lib/registry/client/index.js';
 import { Registry } from '../../lib/registry/index.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
@@ -15,6 +16,7 @@ export interface ApiFixture {
   readonly apiTokens: ApiTokens;
   readonly robots: Robots;
   readonly registry: Registry;
+  readonly logins: RegistryLogins;
   /** As an admin, JSON in and out. */
   readonly call: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
   readonly close: () => Promise<void>;
@@ -42,6 +44,8 @@ export async function createApiFixture(
   const robots = new Robots({ records, clock, ids });
   const secrets = new RecordsSecretStore(records, { key: Buffer.alloc(32, 7) });
   const registry = new Registry({ records, clock, ids, content, secrets });
+  const logins = new RegistryLogins(secrets);
+  const connections = new RegistryConnections({ clock, credentials: logins });
   const builds = createToldBuilds({ clock, ids });
   const deps = {
     platform: base.platform,
@@ -51,6 +55,8 @@ export async function createApiFixture(
     tokens: apiTokens,
     robots,
     registry,
+    logins,
+    connections,
     identities: identitiesOf(apiTokens, robots),
     records,
     clock,
@@ -65,6 +71,7 @@ export async function createApiFixture(
     apiTokens,
     robots,
     registry,
+    logins,
     async call(method, path, body, headers = {}) {
       const response = await app.fetch(
         new Request(`http://wharf.test${path}`, {

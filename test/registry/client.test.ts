@@ -10,6 +10,7 @@ import {
 } from '../../lib/registry/client/index.js';
 import { systemClock } from '../../lib/store/clock-system.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
+import { manualClock } from '../fakes/manual-clock.js';
 import { bytesOf, imageSet } from '../protocol/registry/images.js';
 import { type RunningRegistry, startTestRegistry } from '../protocol/registry/registry-server.js';
 
@@ -177,6 +178,22 @@ describe('against registries that behave differently', () => {
     expect(seen.map(({ authorization }) => authorization)).toEqual([undefined, shown, shown]);
   });
 
+  test('requests side by side that are all refused at first all get in', async () => {
+    let waiting = 0;
+    let release = (): void => {};
+    const allHere = new Promise<void>((resolve) => (release = resolve));
+    const { host } = await serve((request, response) => {
+      if (request.headers.authorization !== undefined) response.end('{}');
+      else {
+        if (++waiting === 3) release();
+        void allHere.then(() => response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end());
+      }
+    });
+    const client = clientOf(credentials, host);
+    await Promise.all([client.ping(), client.ping(), client.ping()]);
+    expect(waiting).toBe(3);
+  });
+
   test('wrong Basic credentials fail after one try', async () => {
     const { host, seen } = await serve((_, response) => {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
@@ -246,13 +263,39 @@ describe('against registries that behave differently', () => {
     );
   });
 
-  test('429 says how long to wait, 503 may be tried again, and no answer names the host', async () => {
-    const limited = await serve((_, response) => response.writeHead(429, { 'retry-after': '7' }).end('slow down'));
+  test('a wait that a rate limit asks for is made, within bounds, and the request goes out again', async () => {
+    const clock = manualClock();
+    const slept: number[] = [];
+    const limits = ['2', new Date(clock.nowMs() + 5000).toUTCString(), undefined];
+    const { host, seen } = await serve((_, response) => {
+      if (limits.length === 0) response.end('{}');
+      else {
+        const after = limits.shift();
+        response.writeHead(429, after === undefined ? {} : { 'retry-after': after }).end('slow down');
+      }
+    });
+    const sleep = async (ms: number): Promise<void> => {
+      slept.push(ms);
+      clock.advance(ms);
+    };
+    const client = new RegistryClient(
+      { clock: { ...clock, sleep } },
+      { registry: host, insecure: true, rateLimitWaitMs: 10_000 },
+    );
+    await client.ping();
+    // A date, and nothing, are read as well: 3 s are left of the 5 after the first wait.
+    expect(slept).toEqual([2000, 3000, 1000]);
+    expect(seen).toHaveLength(4);
+  });
+
+  test('a wait out of bounds is not made: 429 says how long; 503 may be tried again; no answer names the host', async () => {
+    const limited = await serve((_, response) => response.writeHead(429, { 'retry-after': '31' }).end('slow down'));
     await expect(clientOf(undefined, limited.host).ping()).rejects.toMatchObject({
       code: 'REGISTRY_RATE_LIMITED',
       retryable: true,
-      details: { retryAfterSeconds: 7 },
+      details: { retryAfterSeconds: 31 },
     });
+    expect(limited.seen).toHaveLength(1);
     const down = await serve((_, response) => response.writeHead(503).end());
     await expect(clientOf(undefined, down.host).ping()).rejects.toMatchObject({
       code: 'REGISTRY_FAILED',
@@ -262,6 +305,33 @@ describe('against registries that behave differently', () => {
       code: 'REGISTRY_UNREACHABLE',
       message: expect.stringContaining('127.0.0.1:1'),
     });
+  });
+
+  test('the flow of Docker Hub: a token service on another host, with Basic there and a bearer token here', async () => {
+    const service = await serve((request, response) => {
+      const token = request.headers.authorization === undefined ? 'anonymous' : 'known';
+      response.end(JSON.stringify({ token, access_token: token, expires_in: 300, issued_at: '2026-01-01T00:00:00Z' }));
+    });
+    const hub = await serve((request, response) => {
+      const realm = `realm="http://${service.host}/token",service="registry.docker.io"`;
+      const scope = 'scope="repository:library/busybox:pull"';
+      if (request.headers.authorization !== undefined) response.end('{}');
+      else response.writeHead(401, { 'www-authenticate': `Bearer ${realm},${scope}` }).end();
+    });
+    for (const [login, token] of [
+      [undefined, 'anonymous'],
+      [{ username: 'me', password: 'pass' }, 'known'],
+    ] as const) {
+      await clientOf(login, hub.host).getManifest('library/busybox', 'latest');
+      expect(hub.seen.at(-1)?.authorization).toBe(`Bearer ${token}`);
+      expect(service.seen.at(-1)?.url).toBe(
+        '/token?service=registry.docker.io&scope=repository%3Alibrary%2Fbusybox%3Apull',
+      );
+    }
+    expect(service.seen.map(({ authorization }) => authorization)).toEqual([
+      undefined,
+      `Basic ${Buffer.from('me:pass').toString('base64')}`,
+    ]);
   });
 
   test('a manifest that is not what its digest says is refused', async () => {

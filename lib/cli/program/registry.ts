@@ -4,6 +4,7 @@ import { defined } from '../../platform/values/index.js';
 import { registryStats, verifyRegistry } from '../commands/registry.js';
 import type { CliDeps } from '../deps.js';
 import { addRegistryAccess } from './registry-access.js';
+import { addRegistryLogins } from './registry-logins.js';
 import { connected, type Shared, talking } from './shared-options.js';
 
 export function addRegistry(wharf: Command, deps: CliDeps): void {
@@ -15,4 +16,5 @@ export function addRegistry(wharf: Command, deps: CliDeps): void {
     .description('read everything back and hash it again; fails when something is damaged')
     .action(async (options: Shared) => verifyRegistry(defined({ json: options.json }), await connected(deps, options)));
   addRegistryAccess(registry, deps);
+  addRegistryLogins(registry, deps);
 }

@@ -7,6 +7,7 @@ import { contextRoutes } from './contexts.js';
 import { eventRoutes } from './events.js';
 import { imageRoutes } from './images.js';
 import { registryAccessRoutes } from './registry-access.js';
+import { registryLoginRoutes } from './registry-logins.js';
 import { registryRoutes } from './registry.js';
 import { serviceRoutes } from './services.js';
 import { taskRoutes } from './tasks.js';
@@ -19,6 +20,7 @@ export function apiRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] 
     ...imageRoutes(deps),
     ...registryRoutes(deps, options),
     ...registryAccessRoutes(deps),
+    ...registryLoginRoutes(deps),
     ...clusterRoutes(deps),
     ...serviceRoutes(deps),
     ...taskRoutes(deps, options),

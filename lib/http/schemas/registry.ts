@@ -44,3 +44,28 @@ export const Robot = z.object(robotMembers).meta({ id: 'Robot' });
 export const RobotWithSecret = z
   .object({ ...robotMembers, secretId: z.string(), secret: z.string().meta({ description: 'Shown this once.' }) })
   .meta({ id: 'RobotWithSecret' });
+
+const secretText = z.string().min(1).max(16_384);
+
+export const RegistryLoginRequest = z
+  .union(
+    [
+      z.strictObject({ username: z.string().min(1).max(255), password: secretText }),
+      z.strictObject({ identityToken: secretText.meta({ description: 'As docker login keeps it.' }) }),
+      z.strictObject({
+        ecr: z
+          .literal(true)
+          .meta({ description: 'Amazon ECR: ask AWS for a token, with the platform’s own identity.' }),
+      }),
+    ],
+    { error: 'is not {username, password}, {identityToken} or {ecr: true}' },
+  )
+  .meta({ id: 'RegistryLoginRequest' });
+
+export const RegistryLoginInfo = z
+  .object({
+    registry: z.string(),
+    kind: z.enum(['password', 'identity-token', 'ecr']),
+    username: z.string().exactOptional(),
+  })
+  .meta({ id: 'RegistryLoginInfo' });

@@ -49,16 +49,18 @@ export class Authenticator {
 
   /**
    * Answers the challenge of a 401. False when there is nothing (more) to show.
+   * @param shown the Authorization header of the request; others may have learned meanwhile what to show
    * @throws AppError REGISTRY_UNAUTHORIZED and others, from the token service
    */
-  async answer(response: Response, scope: string): Promise<boolean> {
-    const shown = this.header(scope);
+  async answer(response: Response, scope: string, shown: string | undefined): Promise<boolean> {
     const challenge = parseChallenge(response.headers.get('www-authenticate'));
     if (challenge === undefined) return false;
     if (challenge.scheme === 'basic') {
       this.usesBasic = this.basic() !== undefined;
       return this.usesBasic && shown === undefined;
     }
+    const held = this.header(scope);
+    if (held !== undefined && held !== shown) return true;
     this.held.set(scope, await this.requestToken(challenge, scope));
     return true;
   }

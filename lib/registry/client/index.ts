@@ -1,6 +1,15 @@
 export type { RegistryCredentials } from './authenticator.js';
 export type { BlobUpload, UploadOptions, UploadOutcome } from './blob-upload.js';
+export { RegistryConnections, type RegistryConnectionsDeps, type RegistryConnectionsOptions } from './connections.js';
 export { endpointOf, isPrivateHost } from './endpoint.js';
+export {
+  type EcrAuthorization,
+  isEcrHost,
+  type RegistryCredentialLookup,
+  type RegistryLogin,
+  type RegistryLoginInfo,
+  RegistryLogins,
+} from './logins.js';
 export { pushImage, type PushedImage, type PushImageDeps } from './push-image.js';
 export {
   type RemoteBlob,

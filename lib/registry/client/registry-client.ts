@@ -32,6 +32,11 @@ export interface RegistryClientOptions {
   /** Speak http; only to loopback and private names. Off by default. */
   readonly insecure?: boolean;
   readonly userAgent?: string;
+  /**
+   * How long one request may wait, in all, for a registry that answers 429 with a Retry-After; 30,000 ms when absent.
+   * A longer wait fails at once with REGISTRY_RATE_LIMITED, which says how long.
+   */
+  readonly rateLimitWaitMs?: number;
 }
 
 export interface RemoteManifest {
@@ -54,6 +59,7 @@ const MANIFEST_TYPES = [
 ].join(', ');
 const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
 const SMALL_REQUEST_TIMEOUT_MS = 60_000;
+const RATE_LIMIT_WAIT_MS = 30_000;
 
 /** @example new RegistryClient({ clock }, { registry: '127.0.0.1:5000', insecure: true }) */
 export class RegistryClient {
@@ -65,7 +71,9 @@ export class RegistryClient {
     const fetch = deps.fetch ?? globalThis.fetch;
     this.endpoint = endpointOf(options.registry, options.insecure);
     const authenticator = new Authenticator({ clock: deps.clock, fetch }, this.endpoint, options.credentials);
-    this.transport = new Transport({ fetch, authenticator }, this.endpoint, options.userAgent ?? 'wharf');
+    const { userAgent = 'wharf', rateLimitWaitMs = RATE_LIMIT_WAIT_MS } = options;
+    const transport = { fetch, authenticator, clock: deps.clock };
+    this.transport = new Transport(transport, this.endpoint, { userAgent, rateLimitWaitMs });
   }
 
   /** Whether this is a registry that lets us in. @throws AppError */

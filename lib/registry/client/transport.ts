@@ -2,10 +2,11 @@
  * One request to another registry: with what it wants to be shown, following its redirects. Credentials go to the
  * registry's own host and nowhere else.
  */
-import type { ByteSource } from '../../store/index.js';
+import type { ByteSource, Clock } from '../../store/index.js';
 import type { Authenticator, Fetch } from './authenticator.js';
 import { type Endpoint, isAllowedTarget } from './endpoint.js';
 import { broken, unreachable } from './errors.js';
+import { retryAfterMs } from './retry-after.js';
 
 export interface TransportRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -24,18 +25,51 @@ export interface TransportRequest {
 const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
+/** A registry that limits its rate and does not say for how long is asked again after so long. */
+const DEFAULT_RETRY_AFTER_MS = 1000;
+
+export interface TransportDeps {
+  readonly fetch: Fetch;
+  readonly authenticator: Authenticator;
+  readonly clock: Clock;
+}
+
+export interface TransportSettings {
+  readonly userAgent: string;
+  /** How long one request may wait, in all, for a registry that answers 429. */
+  readonly rateLimitWaitMs: number;
+}
+
 export class Transport {
   constructor(
-    private readonly deps: { readonly fetch: Fetch; readonly authenticator: Authenticator },
+    private readonly deps: TransportDeps,
     readonly endpoint: Endpoint,
-    private readonly userAgent: string,
+    private readonly settings: TransportSettings,
   ) {}
 
-  /** The response, whatever its status; its body is the caller's to consume. @throws AppError REGISTRY_UNREACHABLE */
+  /**
+   * The response, whatever its status; its body is the caller's to consume. A 429 is answered with the wait it asks
+   * for, if that is within bounds; else it is the response.
+   * @throws AppError REGISTRY_UNREACHABLE
+   */
   async send(request: TransportRequest): Promise<Response> {
+    let leftMs = this.settings.rateLimitWaitMs;
+    for (;;) {
+      const response = await this.authenticated(request);
+      if (response.status !== 429) return response;
+      const waitMs = retryAfterMs(response, this.deps.clock.nowMs()) ?? DEFAULT_RETRY_AFTER_MS;
+      if (waitMs > leftMs) return response;
+      await response.body?.cancel();
+      await this.deps.clock.sleep(waitMs, request.signal);
+      leftMs -= Math.max(waitMs, DEFAULT_RETRY_AFTER_MS);
+    }
+  }
+
+  private async authenticated(request: TransportRequest): Promise<Response> {
+    const shown = this.deps.authenticator.header(request.scope);
     const first = await this.follow(request);
     if (first.status !== 401) return first;
-    if (!(await this.deps.authenticator.answer(first, request.scope))) return first;
+    if (!(await this.deps.authenticator.answer(first, request.scope, shown))) return first;
     await first.body?.cancel();
     return this.follow(request);
   }
@@ -61,7 +95,7 @@ export class Transport {
     const authorization =
       url.origin === this.endpoint.origin ? this.deps.authenticator.header(request.scope) : undefined;
     const headers: Record<string, string> = {
-      'user-agent': this.userAgent,
+      'user-agent': this.settings.userAgent,
       // Content must come as it is stored: lengths and digests are of those bytes.
       'accept-encoding': 'identity',
       ...request.headers,
