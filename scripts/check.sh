@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 export NODE_OPTIONS='--experimental-vm-modules --no-warnings'
-echo 'check: types';  npx --no-install tsc
+echo 'check: types';  npx --no-install tsc; npx --no-install tsc -p examples
 echo 'check: lint';   npx --no-install oxlint --type-aware --quiet
 echo 'check: format'; npx --no-install prettier --check --log-level warn .
 echo 'check: order';  npx --no-install jest test/import-order.test.ts --silent

@@ -12,18 +12,11 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
+import { PULL_ACTIONS, PUSH_ACTIONS } from './ecr-actions.js';
 import type { ContainerCluster } from './container-cluster.js';
 import type { ImageBuilder } from './image-builder.js';
 import type { ImageStore } from './image-store.js';
 import { WharfFunction } from './wharf-function.js';
-
-const PULL_ACTIONS = ['ecr:BatchCheckLayerAvailability', 'ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer'] as const;
-const PUSH_ACTIONS = [
-  'ecr:InitiateLayerUpload',
-  'ecr:UploadLayerPart',
-  'ecr:CompleteLayerUpload',
-  'ecr:PutImage',
-] as const;
 
 export interface ControlPlaneProps {
   readonly store: ImageStore;

@@ -2,17 +2,18 @@
  * The builder on Lambda: takes builds from a queue, one per invocation. It runs COPY, ADD and metadata steps in
  * process; a RUN step that is not in the step cache fails with a clear error, because a function cannot make containers.
  */
-import { Duration, Validations } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
-import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
-import { Construct } from 'constructs';
-import type { ImageStore } from './image-store.js';
+import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
+import { Construct, type IConstruct } from 'constructs';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
+import { type IImageStore, ImageStore } from './image-store.js';
 import { WharfFunction } from './wharf-function.js';
 
 export interface ImageBuilderProps {
-  readonly store: ImageStore;
+  readonly store: IImageStore;
   /** @default 1769, one whole processor */
   readonly memoryMiB?: number;
   /** Size of /tmp, MiB. @default 4096 */
@@ -23,17 +24,85 @@ export interface ImageBuilderProps {
   readonly platform?: string;
   /** Whether `FROM node:22`, when Wharf's own registry does not have it, means Docker Hub. @default false */
   readonly dockerHub?: boolean;
+  /** For `queue`, `deadLetters` and `function`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
 }
 
-export class ImageBuilder extends Construct {
-  readonly queue: Queue;
+/** A builder that is there already, with its store. */
+export interface ImageBuilderAttributes {
+  readonly store: IImageStore;
+  readonly queueArn: string;
+  /** @default linux/arm64 */
+  readonly platform?: string;
+}
+
+/** What the other constructs need of a builder, made here or imported. */
+export interface IImageBuilder extends IConstruct {
+  readonly store: IImageStore;
+  readonly queue: IQueue;
+  /** What images are built for unless a build asks otherwise, as `linux/arm64`. */
+  readonly platform: string;
+  /** Lets the grantee submit builds by itself, without the HTTP API: images, records and the queue. */
+  grantBuild(grantee: IGrantable): void;
+}
+
+const DEFAULT_ID = 'WharfImageBuilder';
+const DEFAULT_PLATFORM = 'linux/arm64';
+
+abstract class ImageBuilderBase extends Construct implements IImageBuilder {
+  abstract readonly store: IImageStore;
+  abstract readonly queue: IQueue;
+  abstract readonly platform: string;
+
+  grantBuild(grantee: IGrantable): void {
+    this.store.grantReadWrite(grantee);
+    this.queue.grantSendMessages(grantee);
+  }
+
+  /** Builds that wait for a function. */
+  metricWaitingBuilds(options?: MetricOptions): Metric {
+    return this.queue.metricApproximateNumberOfMessagesVisible(options);
+  }
+
+  /** How long the oldest of them has waited. */
+  metricOldestBuildAge(options?: MetricOptions): Metric {
+    return this.queue.metricApproximateAgeOfOldestMessage(options);
+  }
+}
+
+/** @example const builder = new ImageBuilder(stack, 'Builder', { store, maxConcurrency: 4 }); */
+export class ImageBuilder extends ImageBuilderBase {
+  /** A builder that another stack, or another app, made. */
+  static fromImageBuilderAttributes(scope: Construct, id: string, attributes: ImageBuilderAttributes): IImageBuilder {
+    return new (class extends ImageBuilderBase {
+      readonly store = attributes.store;
+      readonly queue = Queue.fromQueueArn(this, 'Queue', attributes.queueArn);
+      readonly platform = attributes.platform ?? DEFAULT_PLATFORM;
+    })(scope, id);
+  }
+
+  /**
+   * The one builder of the stack for images that name none, made when it is first asked for. Its store is a cache, which
+   * goes with the stack: the images themselves lie in ECR.
+   */
+  static ofStack(scope: Construct): IImageBuilder {
+    const stack = Stack.of(scope);
+    const found = stack.node.tryFindChild(DEFAULT_ID);
+    if (found instanceof ImageBuilder) return found;
+    const store = new ImageStore(stack, `${DEFAULT_ID}Store`, { removalPolicy: RemovalPolicy.DESTROY });
+    return new ImageBuilder(stack, DEFAULT_ID, { store, dockerHub: true });
+  }
+
+  readonly store: IImageStore;
+  readonly queue: IQueue;
   readonly deadLetters: Queue;
   readonly function: WharfFunction;
-  private readonly store: ImageStore;
+  readonly platform: string;
 
   constructor(scope: Construct, id: string, props: ImageBuilderProps) {
     super(scope, id);
     this.store = props.store;
+    this.platform = props.platform ?? DEFAULT_PLATFORM;
     const timeout = Duration.minutes(15);
     this.deadLetters = new Queue(this, 'DeadLetters', {
       encryption: QueueEncryption.SQS_MANAGED,
@@ -47,7 +116,7 @@ export class ImageBuilder extends Construct {
       // The worker renews it while it builds; this is what a function that dies at once costs.
       visibilityTimeout: timeout,
       deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: 6 },
-    });
+    }) as IQueue;
     this.function = new WharfFunction(this, 'Builder', {
       entry: 'builder',
       memoryMiB: props.memoryMiB ?? 1769,
@@ -58,7 +127,7 @@ export class ImageBuilder extends Construct {
         WHARF_BUCKET: props.store.bucket.bucketName,
         WHARF_BUILD_QUEUE_URL: this.queue.queueUrl,
         WHARF_SEALING_KEY_ARN: props.store.sealingKey.secretArn,
-        WHARF_PLATFORM: props.platform ?? 'linux/arm64',
+        WHARF_PLATFORM: this.platform,
         WHARF_DOCKER_HUB: props.dockerHub === true ? 'yes' : 'no',
       },
     });
@@ -71,21 +140,25 @@ export class ImageBuilder extends Construct {
       }),
     );
     Validations.of(this.deadLetters).acknowledge({ id: 'AwsSolutions-SQS3', reason: 'It is the dead-letter queue.' });
-  }
-
-  /** Lets the grantee submit builds by itself, without the HTTP API: images, records and the queue. */
-  grantBuild(grantee: IGrantable): void {
-    this.store.grantReadWrite(grantee);
-    this.queue.grantSendMessages(grantee);
-  }
-
-  /** Builds that wait for a function. */
-  metricWaitingBuilds(options?: MetricOptions): Metric {
-    return this.queue.metricApproximateNumberOfMessagesVisible(options);
+    overrideCfn(
+      this,
+      { queue: this.queue, deadLetters: this.deadLetters, function: this.function.function },
+      props.cfnOverrides,
+    );
   }
 
   /** Builds that nothing settled, which somebody should look at. */
   metricDeadLetters(options?: MetricOptions): Metric {
     return this.deadLetters.metricApproximateNumberOfMessagesVisible(options);
+  }
+
+  /** How long builds took, in milliseconds, by the function's own count. */
+  metricBuildMilliseconds(options?: MetricOptions): Metric {
+    return this.function.function.metricDuration(options);
+  }
+
+  /** Runs of the function that died or timed out; the build itself goes on in the next one. */
+  metricErrors(options?: MetricOptions): Metric {
+    return this.function.metricErrors(options);
   }
 }

@@ -1,19 +1,50 @@
 /**
  * Where Wharf keeps everything that must survive: layers in a bucket, records in one table, and the key that seals
- * stored secrets. All of it is kept when the stack is deleted.
+ * stored secrets. All of it is kept when the stack is deleted, unless asked otherwise.
  */
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
-import { AttributeType, Billing, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
+import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
+import { AttributeType, Billing, type ITableV2, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
 import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
 import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket } from 'aws-cdk-lib/aws-s3';
-import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
-import { Construct } from 'constructs';
+import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct, type IConstruct } from 'constructs';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
+import { storedBytes } from './metrics.js';
 
 export interface ImageStoreProps {
   /** @default - a new bucket: encrypted, private, TLS only, access logged */
-  readonly bucket?: Bucket;
-  /** @default RemovalPolicy.RETAIN */
+  readonly bucket?: IBucket;
+  /** With `pk` and `sk` as its keys, both texts, and `ttl` as its time to live. @default - a new table, on demand */
+  readonly table?: ITableV2;
+  /** 43 letters and digits or more. Without it what it sealed is lost. @default - a new secret */
+  readonly sealingKey?: ISecret;
+  /** The first administrator's API token. @default - a new secret, made when something asks for it */
+  readonly adminToken?: ISecret;
+  /** DESTROY empties the bucket, too. @default RemovalPolicy.RETAIN */
   readonly removalPolicy?: RemovalPolicy;
+  /** For `bucket`, `table` and `sealingKey`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
+}
+
+/** A store that is there already. */
+export interface ImageStoreAttributes {
+  readonly bucketName: string;
+  readonly tableName: string;
+  readonly sealingKeyArn: string;
+  readonly adminTokenArn: string;
+}
+
+/** What the other constructs need of a store, made here or imported. */
+export interface IImageStore extends IConstruct {
+  readonly bucket: IBucket;
+  readonly table: ITableV2;
+  /** Seals secrets that Wharf stores in the table. */
+  readonly sealingKey: ISecret;
+  /** The first administrator's API token. */
+  readonly adminToken: ISecret;
+  /** Read and write of images and records, with no right that the adapters do not use. */
+  grantReadWrite(grantee: IGrantable): void;
 }
 
 const OBJECT_ACTIONS = [
@@ -33,47 +64,87 @@ const RECORD_ACTIONS = [
   'dynamodb:ConditionCheckItem',
 ] as const;
 
-export class ImageStore extends Construct {
-  readonly bucket: Bucket;
-  readonly table: TableV2;
-  /** Seals secrets that Wharf stores in the table. */
-  readonly sealingKey: Secret;
-  /** The first administrator's API token. */
-  readonly adminToken: Secret;
+abstract class ImageStoreBase extends Construct implements IImageStore {
+  abstract readonly bucket: IBucket;
+  abstract readonly table: ITableV2;
+  abstract readonly sealingKey: ISecret;
+  abstract get adminToken(): ISecret;
 
-  constructor(scope: Construct, id: string, props: ImageStoreProps = {}) {
-    super(scope, id);
-    const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
-    this.bucket = props.bucket ?? this.createBucket(removalPolicy);
-    this.table = new TableV2(this, 'Records', {
-      partitionKey: { name: 'pk', type: AttributeType.STRING },
-      sortKey: { name: 'sk', type: AttributeType.STRING },
-      billing: Billing.onDemand(),
-      encryption: TableEncryptionV2.awsManagedKey(),
-      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      timeToLiveAttribute: 'ttl',
-      deletionProtection: removalPolicy === RemovalPolicy.RETAIN,
-      removalPolicy,
-    });
-    this.sealingKey = this.createSecret('SealingKey', 'Seals the secrets that Wharf keeps in its table', removalPolicy);
-    this.adminToken = this.createSecret('AdminToken', 'API token of the first Wharf administrator', removalPolicy);
-  }
-
-  /** Read and write of images and records, with no right that the adapters do not use. */
   grantReadWrite(grantee: IGrantable): void {
     Grant.addToPrincipal({ grantee, actions: [...OBJECT_ACTIONS], resourceArns: [this.bucket.arnForObjects('*')] });
     Grant.addToPrincipal({ grantee, actions: ['s3:ListBucket'], resourceArns: [this.bucket.bucketArn] });
     this.table.grant(grantee, ...RECORD_ACTIONS);
     this.sealingKey.grantRead(grantee);
   }
+}
 
-  private createBucket(removalPolicy: RemovalPolicy): Bucket {
+/** @example const store = new ImageStore(stack, 'Store', { removalPolicy: RemovalPolicy.DESTROY }); */
+export class ImageStore extends ImageStoreBase {
+  /** A store that another stack, or another app, made. */
+  static fromImageStoreAttributes(scope: Construct, id: string, attributes: ImageStoreAttributes): IImageStore {
+    return new (class extends ImageStoreBase {
+      readonly bucket = Bucket.fromBucketName(this, 'Blobs', attributes.bucketName);
+      readonly table = TableV2.fromTableName(this, 'Records', attributes.tableName);
+      readonly sealingKey = Secret.fromSecretCompleteArn(this, 'SealingKey', attributes.sealingKeyArn);
+      private readonly token = Secret.fromSecretCompleteArn(this, 'AdminToken', attributes.adminTokenArn);
+      get adminToken(): ISecret {
+        return this.token;
+      }
+    })(scope, id);
+  }
+
+  readonly bucket: IBucket;
+  readonly table: ITableV2;
+  readonly sealingKey: ISecret;
+  private readonly removalPolicy: RemovalPolicy;
+  private token?: ISecret;
+
+  constructor(scope: Construct, id: string, props: ImageStoreProps = {}) {
+    super(scope, id);
+    this.removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
+    if (props.adminToken !== undefined) this.token = props.adminToken;
+    this.bucket = props.bucket ?? this.createBucket();
+    this.table = props.table ?? this.createTable();
+    this.sealingKey =
+      props.sealingKey ?? this.createSecret('SealingKey', 'Seals the secrets that Wharf keeps in its table');
+    overrideCfn(this, { bucket: this.bucket, table: this.table, sealingKey: this.sealingKey }, props.cfnOverrides);
+  }
+
+  /** Made when it is first asked for: a builder alone has no API to show a token to. */
+  get adminToken(): ISecret {
+    const token = this.token ?? this.createSecret('AdminToken', 'API token of the first Wharf administrator');
+    this.token = token;
+    return token;
+  }
+
+  /** Bytes of layers and contexts, as S3 counts them once a day. */
+  metricStoredBytes(options?: MetricOptions): Metric {
+    return storedBytes(this.bucket, options);
+  }
+
+  private createTable(): ITableV2 {
+    return new TableV2(this, 'Records', {
+      partitionKey: { name: 'pk', type: AttributeType.STRING },
+      sortKey: { name: 'sk', type: AttributeType.STRING },
+      billing: Billing.onDemand(),
+      encryption: TableEncryptionV2.awsManagedKey(),
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      timeToLiveAttribute: 'ttl',
+      deletionProtection: this.removalPolicy === RemovalPolicy.RETAIN,
+      removalPolicy: this.removalPolicy,
+    }) as ITableV2;
+  }
+
+  private createBucket(): IBucket {
+    const { removalPolicy } = this;
+    // A bucket that is to go has to be emptied first.
+    const removal = { removalPolicy, autoDeleteObjects: removalPolicy === RemovalPolicy.DESTROY };
     const accessLogs = new Bucket(this, 'AccessLogs', {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
       encryption: BucketEncryption.S3_MANAGED,
       enforceSSL: true,
       lifecycleRules: [{ expiration: Duration.days(90) }],
-      removalPolicy,
+      ...removal,
     });
     Validations.of(accessLogs).acknowledge({
       id: 'AwsSolutions-S1',
@@ -90,20 +161,20 @@ export class ImageStore extends Construct {
         // Leftovers of uploads that nobody finished: see lib/store/blob-store-s3.ts.
         { prefix: 'uploads/', expiration: Duration.days(7) },
       ],
-      removalPolicy,
-    });
+      ...removal,
+    }) as IBucket;
   }
 
-  private createSecret(id: string, description: string, removalPolicy: RemovalPolicy): Secret {
+  private createSecret(id: string, description: string): ISecret {
     const secret = new Secret(this, id, {
       description,
-      removalPolicy,
+      removalPolicy: this.removalPolicy,
       generateSecretString: { passwordLength: 43, excludePunctuation: true },
     });
     Validations.of(secret).acknowledge({
       id: 'AwsSolutions-SMG4',
       reason: 'Changing it by schedule would unseal nothing or lock out every client; both are changed by their owner.',
     });
-    return secret;
+    return secret as ISecret;
   }
 }

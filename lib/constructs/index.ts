@@ -1,7 +1,16 @@
+export type { CfnOverrides } from './cfn-overrides.js';
 export { ContainerCluster, type ContainerClusterProps } from './container-cluster.js';
 export { ControlPlane, type ControlPlaneProps } from './control-plane.js';
 export { Edge, type EdgeProps } from './edge.js';
-export { ImageBuilder, type ImageBuilderProps } from './image-builder.js';
-export { ImageStore, type ImageStoreProps } from './image-store.js';
+export { DockerfileImage, type DockerfileImageProps } from './dockerfile-image.js';
+export type { DockerfileImageCodeOptions } from './dockerfile-image-code.js';
+export {
+  type IImageBuilder,
+  ImageBuilder,
+  type ImageBuilderAttributes,
+  type ImageBuilderProps,
+} from './image-builder.js';
+export { ImageProvider, type ImageProviderProps } from './image-provider.js';
+export { type IImageStore, ImageStore, type ImageStoreAttributes, type ImageStoreProps } from './image-store.js';
 export { Wharf, type WharfProps } from './wharf.js';
 export { WharfFunction, type WharfFunctionProps } from './wharf-function.js';

@@ -31,7 +31,11 @@ export interface WharfFunctionProps {
 }
 
 const FUNCTION_WILDCARDS: readonly WildcardReason[] = [
-  { finding: /^Resource::.*Blobs.*\/\*$/, reason: 'The objects of the image bucket: their keys are made at run time.' },
+  {
+    finding: /^Resource::(.*Blobs.*|arn:.*:s3:::[^/]+)\/\*$/,
+    reason: 'The objects of the image bucket: their keys are made at run time.',
+  },
+  { finding: /^Resource::.*\/\*\.tar$/, reason: 'Build contexts among the assets of CDK: named by their content.' },
   { finding: /^Resource::.*Logs.*:\*$/, reason: 'The log streams of its own log group.' },
   {
     finding: /^Resource::arn:.*:ecs:.*:(task|service|container-instance)\/.*\/\*$/,

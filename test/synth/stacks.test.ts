@@ -172,18 +172,3 @@ describe('the synthesised stacks', () => {
     expect(JSON.parse(template.replaceAll(/[0-9a-f]{64}/g, '<asset>'))).toMatchSnapshot();
   });
 });
-
-describe('the examples for CDK', () => {
-  test.each([
-    ['examples/cdk-platform/app.ts', 'Team', 4],
-    ['examples/cdk-builder-only/app.ts', 'Builds', 1],
-  ])('%s synthesises', (app, stack, functions) => {
-    const made = synthesise({ app, bundles: false });
-    try {
-      expect(made.ofType(stack, 'AWS::Lambda::Function')).toHaveLength(functions);
-      expect(made.calledDocker).toBe(false);
-    } finally {
-      made.remove();
-    }
-  });
-});

@@ -1,0 +1,89 @@
+/**
+ * An image made by `DockerfileImage` in the forms that CDK's constructs take: a container image for task definitions of
+ * ECS and jobs of Batch, and code for Lambda functions. Each checks at synthesis that its taker runs on the processor
+ * that the image is for: otherwise that shows as `exec format error` after the deployment.
+ */
+import { Token } from 'aws-cdk-lib';
+import { ContainerImage, type ContainerDefinition, type ContainerImageConfig } from 'aws-cdk-lib/aws-ecs';
+import { type Architecture, Code, type CodeConfig, DockerImageCode } from 'aws-cdk-lib/aws-lambda';
+import { type IGrantable, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { Construct } from 'constructs';
+
+/** What the forms need to know of an image. */
+export interface DeployedImage {
+  /** `<repository>@<digest>`, known when it is built. */
+  readonly imageUri: string;
+  /** As `linux/arm64`. */
+  readonly platform: string;
+  grantPull(grantee: IGrantable): void;
+}
+
+export class DockerfileContainerImage extends ContainerImage {
+  constructor(private readonly image: DeployedImage) {
+    super();
+  }
+
+  /** @throws Error when the task definition says that it runs on another processor */
+  bind(scope: Construct, containerDefinition: ContainerDefinition): ContainerImageConfig {
+    const { taskDefinition } = containerDefinition;
+    // Jobs of Batch hand over the role only.
+    if ('runtimePlatform' in taskDefinition) {
+      const { cpuArchitecture } = taskDefinition.runtimePlatform ?? {};
+      const stated = cpuArchitecture?._cpuArchitecture ?? (taskDefinition.isFargateCompatible ? 'X86_64' : undefined);
+      checkArchitecture(scope, this.image, stated, 'runtimePlatform.cpuArchitecture');
+    }
+    this.image.grantPull(taskDefinition.obtainExecutionRole());
+    return { imageName: this.image.imageUri };
+  }
+}
+
+/** What Lambda starts instead of what the image says. */
+export interface DockerfileImageCodeOptions {
+  /** @default - CMD of the image */
+  readonly cmd?: string[];
+  /** @default - ENTRYPOINT of the image */
+  readonly entrypoint?: string[];
+  /** @default - WORKDIR of the image */
+  readonly workingDirectory?: string;
+}
+
+export class DockerfileImageCode extends DockerImageCode {
+  constructor(
+    private readonly image: DeployedImage,
+    private readonly options: DockerfileImageCodeOptions,
+  ) {
+    super();
+  }
+
+  _bind(architecture?: Architecture): Code {
+    return new ImageCode(this.image, this.options, architecture?.name ?? 'x86_64');
+  }
+}
+
+class ImageCode extends Code {
+  readonly isInline = false;
+
+  constructor(
+    private readonly image: DeployedImage,
+    private readonly options: DockerfileImageCodeOptions,
+    private readonly architecture: string,
+  ) {
+    super();
+  }
+
+  override bind(scope: Construct): CodeConfig {
+    checkArchitecture(scope, this.image, this.architecture, 'architecture');
+    this.image.grantPull(new ServicePrincipal('lambda.amazonaws.com'));
+    return { image: { imageUri: this.image.imageUri, ...this.options } };
+  }
+}
+
+function checkArchitecture(scope: Construct, image: DeployedImage, stated: string | undefined, prop: string): void {
+  if (stated === undefined || Token.isUnresolved(stated)) return;
+  const wanted = /^(x86_64|amd64)$/i.test(stated) ? 'linux/amd64' : 'linux/arm64';
+  if (image.platform === wanted) return;
+  throw new Error(
+    `${scope.node.path} runs on ${stated}, and the image is for ${image.platform}: ` +
+      `set ${prop}, or platform: '${wanted}' of the DockerfileImage`,
+  );
+}

@@ -1,0 +1,31 @@
+/** Stacks synthesised in the test's own process, functions unbundled: for what templates say, not for what functions do. */
+import { App, type Environment, Stack, Validations } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { AwsSolutionsChecks } from 'cdk-nag';
+
+export interface TestStack {
+  readonly app: App;
+  readonly stack: Stack;
+  /** Synthesises. @throws Error with what cdk-nag AwsSolutions found, where it was asked for */
+  template(of?: Stack): Template;
+}
+
+export interface TestStackOptions {
+  readonly name?: string;
+  /** Where nothing but Wharf's constructs is in the stack. @default false */
+  readonly nag?: boolean;
+  readonly env?: Environment;
+}
+
+export function testStack(options: TestStackOptions = {}): TestStack {
+  const { name = 'Test', nag = false, env } = options;
+  const app = new App({ context: { 'aws:cdk:bundling-stacks': [] } });
+  if (nag) Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+  const stack = new Stack(app, name, env === undefined ? {} : { env });
+  return { app, stack, template: (of = stack) => Template.fromStack(of) };
+}
+
+/** The resources of a type, by logical id. */
+export function ofType(template: Template, type: string): Readonly<Record<string, Record<string, unknown>>> {
+  return template.findResources(type) as Record<string, Record<string, unknown>>;
+}
