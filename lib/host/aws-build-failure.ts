@@ -13,7 +13,7 @@ export async function failureText(builds: Pick<Builds, 'follow'>, build: Build):
   const { error, status } = build;
   const place = error?.line === undefined ? '' : `${error.file ?? 'Dockerfile'}:${error.line}: `;
   const sentence = error === undefined ? `the build was ${status}` : `${place}${error.message} (${error.code})`;
-  const hint = error?.hint === undefined ? [] : [`wanted: ${error.hint}`];
+  const hint = error?.hint === undefined ? [] : [error.hint];
   const lines = await lastLines(builds, build.id);
   const log = lines.length === 0 ? [] : [`last lines of build ${build.id}:`, ...lines.map((line) => `| ${line}`)];
   return fit([sentence, ...hint], log);
