@@ -4,7 +4,13 @@
  * that the image is for: otherwise that shows as `exec format error` after the deployment.
  */
 import { Token } from 'aws-cdk-lib';
-import { ContainerImage, type ContainerDefinition, type ContainerImageConfig } from 'aws-cdk-lib/aws-ecs';
+import {
+  type ContainerDefinition,
+  ContainerImage,
+  type ContainerImageConfig,
+  CpuArchitecture,
+  type TaskDefinition,
+} from 'aws-cdk-lib/aws-ecs';
 import { type Architecture, Code, type CodeConfig, DockerImageCode } from 'aws-cdk-lib/aws-lambda';
 import { type IGrantable, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
@@ -28,13 +34,19 @@ export class DockerfileContainerImage extends ContainerImage {
     const { taskDefinition } = containerDefinition;
     // Jobs of Batch hand over the role only.
     if ('runtimePlatform' in taskDefinition) {
-      const { cpuArchitecture } = taskDefinition.runtimePlatform ?? {};
-      const stated = cpuArchitecture?._cpuArchitecture ?? (taskDefinition.isFargateCompatible ? 'X86_64' : undefined);
-      checkArchitecture(scope, this.image, stated, 'runtimePlatform.cpuArchitecture');
+      checkArchitecture(scope, this.image, statedArchitecture(taskDefinition), 'runtimePlatform.cpuArchitecture');
     }
     this.image.grantPull(taskDefinition.obtainExecutionRole());
     return { imageName: this.image.imageUri };
   }
+}
+
+/** Undefined where the instance decides. */
+function statedArchitecture(task: TaskDefinition): string | undefined {
+  const { cpuArchitecture } = task.runtimePlatform ?? {};
+  if (cpuArchitecture === undefined) return task.isFargateCompatible ? 'X86_64' : undefined;
+  if (cpuArchitecture === CpuArchitecture.ARM64) return 'ARM64';
+  return cpuArchitecture === CpuArchitecture.X86_64 ? 'X86_64' : undefined;
 }
 
 /** What Lambda starts instead of what the image says. */
