@@ -2,10 +2,9 @@
  * BlobStore over a folder, for embedded mode:
  *   blobs/<2 hex>/<hex>.<ulid>   committed, never overwritten; the name tells the digest
  *   temp/<process>.<ulid>        being written; swept when its process is gone
- *   uploads/<id>/                see blob-uploads-fs.ts
+ *   uploads/<id>.log, .data      see blob-uploads-fs.ts
  * A blob appears by rename after its bytes are synced, so a crash at any moment leaves all of it or nothing.
  */
-import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { errnoCode } from '../errors/index.js';
@@ -13,12 +12,19 @@ import { Digester, digestAlgorithm, digestHex, type Digest } from '../oci/index.
 import { checkRange, digestMismatch } from './blob-rules.js';
 import { FsBlobUploads } from './blob-uploads-fs.js';
 import { abortable } from './byte-source.js';
-import { diskError, isMarkAlive, makeDirectory, processMark, syncDirectory } from './durable-file-fs.js';
+import {
+  diskError,
+  DirectorySyncs,
+  isMarkAlive,
+  makeDirectory,
+  processMark,
+  syncDirectory,
+} from './durable-file-fs.js';
 import { readStream, writeStream } from './file-stream-fs.js';
+import { type Files, type OpenFile, systemFiles } from './files-fs.js';
 import type {
   BlobKey,
   BlobStore,
-  BlobUploads,
   ByteRange,
   ByteSource,
   Clock,
@@ -31,13 +37,20 @@ import type {
 const KEY = /^blobs\/[0-9a-f]{2}\/([0-9a-f]{64}|[0-9a-f]{128})\.[0-9A-Z]{26}$/;
 
 export class FsBlobStore implements BlobStore {
-  readonly uploads: BlobUploads;
+  readonly uploads: FsBlobUploads;
+  private readonly syncs: DirectorySyncs;
+  /** Shards that are known to survive a power failure. */
+  private readonly shards = new Map<string, Promise<void>>();
 
   constructor(
     private readonly directory: string,
     private readonly deps: { readonly clock: Clock; readonly ids: Ids },
+    private readonly files: Files = systemFiles,
   ) {
-    this.uploads = new FsBlobUploads(directory, deps, {
+    this.syncs = new DirectorySyncs(files);
+    this.uploads = new FsBlobUploads(join(directory, 'uploads'), deps, {
+      files,
+      syncs: this.syncs,
       temporaryPath: () => this.temporaryPath(),
       publish: (path, digest) => this.publish(path, digest),
     });
@@ -45,13 +58,13 @@ export class FsBlobStore implements BlobStore {
 
   async stat(key: BlobKey): Promise<{ readonly sizeBytes: number } | undefined> {
     const path = this.pathOf(key);
-    const found = path === undefined ? undefined : await stat(path).catch(absent);
+    const found = path === undefined ? undefined : await this.files.stat(path).catch(absent);
     return found === undefined ? undefined : { sizeBytes: found.size };
   }
 
   async open(key: BlobKey, range?: ByteRange): Promise<Readable | undefined> {
     const path = this.pathOf(key);
-    const file = path === undefined ? undefined : await open(path, 'r').catch(absent);
+    const file = path === undefined ? undefined : await this.files.open(path, 'r').catch(absent);
     if (file === undefined) return undefined;
     try {
       const { size } = await file.stat();
@@ -66,11 +79,11 @@ export class FsBlobStore implements BlobStore {
   }
 
   async *list(): AsyncIterable<ListedBlob> {
-    for (const shard of await names(join(this.directory, 'blobs'))) {
-      for (const name of await names(join(this.directory, 'blobs', shard))) {
+    for (const shard of await this.names(join(this.directory, 'blobs'))) {
+      for (const name of await this.names(join(this.directory, 'blobs', shard))) {
         const key = `blobs/${shard}/${name}`;
         const hex = KEY.exec(key)?.[1];
-        const found = hex === undefined ? undefined : await stat(join(this.directory, key)).catch(absent);
+        const found = hex === undefined ? undefined : await this.files.stat(join(this.directory, key)).catch(absent);
         if (hex === undefined || found === undefined) continue;
         const digest = `${hex.length === 64 ? 'sha256' : 'sha512'}:${hex}` as Digest;
         yield { key: key as BlobKey, sizeBytes: found.size, modifiedMs: Math.floor(found.mtimeMs), digest };
@@ -90,35 +103,31 @@ export class FsBlobStore implements BlobStore {
       if (options.expected !== undefined && options.expected !== digest) throw digestMismatch(options.expected, digest);
       return { key: await this.publish(path, digest), digest, sizeBytes: digester.sizeBytes };
     } catch (error) {
-      await rm(path, { force: true });
+      await this.files.rm(path, { force: true });
       throw diskError(error);
     }
   }
 
   async delete(key: BlobKey): Promise<void> {
     const path = this.pathOf(key);
-    if (path !== undefined) await rm(path, { force: true });
+    if (path !== undefined) await this.files.rm(path, { force: true });
   }
 
   /** Removes what processes that are gone left half done. Safe beside other processes on the same folder. */
   async sweep(): Promise<void> {
     const temp = join(this.directory, 'temp');
-    for (const name of await names(temp)) {
-      if (!isMarkAlive(name.slice(0, name.indexOf('.')))) await rm(join(temp, name), { recursive: true, force: true });
+    for (const name of await this.names(temp)) {
+      if (isMarkAlive(name.slice(0, name.indexOf('.')))) continue;
+      await this.files.rm(join(temp, name), { recursive: true, force: true });
     }
-    const uploads = join(this.directory, 'uploads');
-    for (const id of await names(uploads)) {
-      // Committed, but killed before the rest was removed.
-      const data = await stat(join(uploads, id, 'data')).catch(absent);
-      if (data === undefined) await rm(join(uploads, id), { recursive: true, force: true });
-    }
+    await this.uploads.sweep();
   }
 
   private async writeNew(path: string, source: ByteSource, options: PutOptions): Promise<Digester> {
     const digester = new Digester(options.expected === undefined ? 'sha256' : digestAlgorithm(options.expected));
-    let file: FileHandle | undefined;
+    let file: OpenFile | undefined;
     try {
-      file = await open(path, 'wx', 0o600);
+      file = await this.files.open(path, 'wx', 0o600);
       await writeStream(file, abortable(source, options.signal), 0, (bytes) => digester.update(bytes));
       await file.sync();
     } finally {
@@ -130,12 +139,30 @@ export class FsBlobStore implements BlobStore {
   /** Moves a written and synced file to its place; from here on it is a blob. */
   private async publish(path: string, digest: Digest): Promise<BlobKey> {
     const hex = digestHex(digest);
-    const shard = join(this.directory, 'blobs', hex.slice(0, 2));
+    const shard = await this.shard(hex.slice(0, 2));
     const key = `blobs/${hex.slice(0, 2)}/${hex}.${this.deps.ids.ulid()}` as BlobKey;
-    await makeDirectory(shard);
-    await rename(path, join(this.directory, key));
-    await syncDirectory(shard);
+    await this.files.rename(path, join(this.directory, key));
+    await this.syncs.sync(shard);
     return key;
+  }
+
+  /** Who finds a shard that another made must not count on its maker having synced it already. */
+  private async shard(name: string): Promise<string> {
+    const path = join(this.directory, 'blobs', name);
+    let made = this.shards.get(name);
+    if (made === undefined) {
+      made = this.files
+        .mkdir(path, { recursive: true, mode: 0o700 })
+        .then(() => this.syncs.sync(join(this.directory, 'blobs')));
+      this.shards.set(name, made);
+      made.catch(() => this.shards.delete(name));
+    }
+    await made;
+    return path;
+  }
+
+  private async names(directory: string): Promise<string[]> {
+    return (await this.files.readdir(directory).catch(absent)) ?? [];
   }
 
   private temporaryPath(): string {
@@ -152,19 +179,18 @@ export class FsBlobStore implements BlobStore {
 export async function openFsBlobs(
   directory: string,
   deps: { readonly clock: Clock; readonly ids: Ids },
+  files: Files = systemFiles,
 ): Promise<FsBlobStore> {
   try {
-    for (const name of ['blobs', 'temp', 'uploads']) await makeDirectory(join(directory, name));
-    const store = new FsBlobStore(directory, deps);
+    for (const name of ['blobs', 'temp', 'uploads']) await makeDirectory(join(directory, name), files);
+    // Also where a process that made them was cut off before it got there.
+    await syncDirectory(directory, files);
+    const store = new FsBlobStore(directory, deps, files);
     await store.sweep();
     return store;
   } catch (error) {
     throw diskError(error);
   }
-}
-
-async function names(directory: string): Promise<string[]> {
-  return (await readdir(directory).catch(absent)) ?? [];
 }
 
 function absent(error: unknown): undefined {

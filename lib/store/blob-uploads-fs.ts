@@ -1,28 +1,16 @@
 /**
- * Resumable uploads on disk. `uploads/<id>/data` grows; `uploads/<id>/log` is an append-only journal: what the upload
- * is, then one line per acknowledged offset. After a crash the data file is cut back to the last of them. The hash
- * lives in memory only; when it is not there, or another algorithm is wanted, commit reads the file once more. Nothing is
- * synced before bytes are acknowledged: an upload without any survives its process, not a power failure.
+ * Resumable uploads on disk: `uploads/<id>.log` is the journal (upload-journal-fs.ts), `uploads/<id>.data` grows beside
+ * it from the first byte on. After a crash the data file is cut back to the last acknowledged offset. Bytes are synced
+ * while more of them come, so that neither an acknowledgement nor a commit waits longer for a larger upload.
  */
-import {
-  appendFile,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  truncate,
-  writeFile,
-  type FileHandle,
-} from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { errnoCode } from '../errors/index.js';
 import { Digester, digestAlgorithm, type Digest, type DigestAlgorithm } from '../oci/index.js';
 import { uploadAborted } from './blob-rules.js';
 import { abortable } from './byte-source.js';
-import { diskError, syncDirectory } from './durable-file-fs.js';
+import { diskError, type DirectorySyncs } from './durable-file-fs.js';
 import { writeStream } from './file-stream-fs.js';
+import type { Files, OpenFile } from './files-fs.js';
 import { KeyedLock } from './keyed-lock.js';
 import type {
   AppendOptions,
@@ -34,52 +22,46 @@ import type {
   CommitResult,
   Ids,
 } from './ports.js';
+import { TrailingHash } from './trailing-hash.js';
+import { UploadJournals, type UploadState } from './upload-journal-fs.js';
 
 /** What the store lends to its uploads. */
 export interface FsBlobPlaces {
+  readonly files: Files;
+  readonly syncs: DirectorySyncs;
   temporaryPath(): string;
   publish(path: string, digest: Digest): Promise<BlobKey>;
 }
 
-interface UploadState {
-  readonly algorithm: DigestAlgorithm;
-  readonly startedMs: number;
-  /** Acknowledged bytes. */
-  readonly offset: number;
-}
-
 const ID = /^[0-9a-f]{40}$/;
-/** Bytes; longer than any two lines. */
-const JOURNAL_END = 512;
 
 export class FsBlobUploads implements BlobUploads {
-  /** Hash states of uploads that this process wrote to, at their acknowledged offset. */
+  private readonly journals: UploadJournals;
+  /** Hash states of uploads that this process wrote to, at the end of their bytes. */
   private readonly digesters = new Map<string, Digester>();
-  /** Uploads whose folder is known to survive a power failure. */
-  private readonly settled = new Set<string>();
+  /** Uploads whose bytes end beyond what their journal says, because their commit is to follow at once. */
+  private readonly ahead = new Map<string, UploadState>();
   /** Ends the append that runs, so that an abort need not wait for a slow client. */
   private readonly running = new Map<string, AbortController>();
   private readonly lock = new KeyedLock();
+  private readonly files: Files;
 
   constructor(
     private readonly directory: string,
     private readonly deps: { readonly clock: Clock; readonly ids: Ids },
     private readonly places: FsBlobPlaces,
-  ) {}
+  ) {
+    this.files = places.files;
+    this.journals = new UploadJournals(directory, places.files, places.syncs, () => places.temporaryPath());
+  }
 
   async start(algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
     const id = this.deps.ids.hex(20);
-    const making = this.places.temporaryPath();
     try {
-      await mkdir(making, { mode: 0o700 });
-      const log = line({ algorithm, startedMs: this.deps.clock.nowMs() });
-      await Promise.all([createFile(join(making, 'data'), ''), createFile(join(making, 'log'), log)]);
-      await rename(making, this.folder(id));
+      await this.journals.create(id, { algorithm, startedMs: this.deps.clock.nowMs() });
     } catch (error) {
-      await rm(making, { recursive: true, force: true });
       throw diskError(error);
     }
-    this.digesters.set(id, new Digester(algorithm));
     return id;
   }
 
@@ -98,7 +80,8 @@ export class FsBlobUploads implements BlobUploads {
       this.running.set(id, stop);
       try {
         const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-        return { outcome: 'appended', offset: await this.write(id, state, source, either, last) };
+        const reached = await this.write(id, state, source, either, last);
+        return reached === undefined ? { outcome: 'absent' } : { outcome: 'appended', offset: reached };
       } finally {
         this.running.delete(id);
       }
@@ -114,14 +97,15 @@ export class FsBlobUploads implements BlobUploads {
     return this.lock.run(id, async () => {
       const state = await this.read(id);
       if (state === undefined) return { outcome: 'absent' };
-      const actual = await this.digest(id, state, digestAlgorithm(expected));
-      if (actual !== expected) {
-        await this.settle(id);
-        return { outcome: 'digest-mismatch', actual };
-      }
       try {
-        const key = await this.places.publish(join(this.folder(id), 'data'), expected);
-        await this.remove(id);
+        const actual = await this.digest(id, state, digestAlgorithm(expected));
+        if (actual === undefined) return { outcome: 'absent' };
+        if (actual !== expected) {
+          if (this.ahead.has(id)) await this.acknowledge(id, state);
+          return { outcome: 'digest-mismatch', actual };
+        }
+        const key = await this.places.publish(this.data(id), expected);
+        await this.forget(id);
         return { outcome: 'committed', blob: { key, digest: expected, sizeBytes: state.offset } };
       } catch (error) {
         throw diskError(error);
@@ -130,20 +114,41 @@ export class FsBlobUploads implements BlobUploads {
   }
 
   async abort(id: string): Promise<void> {
+    if (!ID.test(id)) return;
     this.running.get(id)?.abort(uploadAborted(id));
-    await this.lock.run(id, () => this.remove(id));
+    await this.lock.run(id, async () => {
+      await this.files.rm(this.data(id), { force: true });
+      await this.forget(id);
+    });
   }
 
   async *stale(beforeMs: number): AsyncIterable<string> {
-    for (const id of await readdir(join(this.directory, 'uploads'))) {
+    for (const id of await this.journals.ids()) {
       const state = await this.read(id);
       if (state !== undefined && state.startedMs < beforeMs) yield id;
     }
   }
 
+  /** Removes what a crash left: bytes without a journal, and journals whose bytes became a blob. */
+  async sweep(): Promise<void> {
+    for (const name of await this.files.readdir(this.directory)) {
+      const id = name.replace(/\.(data|log)$/, '');
+      const path = join(this.directory, name);
+      if (!ID.test(id) || name === id) await this.files.rm(path, { force: true, recursive: true });
+      else if (name.endsWith('.data')) {
+        if ((await this.journals.read(id)) === undefined) await this.files.rm(path, { force: true });
+      } else {
+        const state = await this.journals.read(id);
+        const isDone = state === undefined || (state.offset > 0 && !(await this.hasData(id)));
+        if (isDone) await this.journals.remove(id);
+      }
+    }
+  }
+
   /**
-   * Appends at the acknowledged offset and gives the new one. The bytes are on disk when this resolves; and so is that
-   * the upload has them, unless a commit follows that makes it unimportant.
+   * Appends at the acknowledged offset and gives the new one; undefined when the bytes before it are gone. What was
+   * written is on disk when this resolves; and so is that the upload has it, unless a commit follows that makes it
+   * unimportant.
    */
   private async write(
     id: string,
@@ -151,117 +156,95 @@ export class FsBlobUploads implements BlobUploads {
     source: ByteSource,
     signal: AbortSignal,
     last: boolean,
-  ): Promise<number> {
-    const data = join(this.folder(id), 'data');
-    let digester = this.digesters.get(id);
+  ): Promise<number | undefined> {
+    const file = await this.openData(id, state.offset);
+    if (file === undefined) return undefined;
+    let digester = this.digesters.get(id) ?? (state.offset === 0 ? new Digester(state.algorithm) : undefined);
     if (digester?.sizeBytes !== state.offset) digester = undefined;
     this.digesters.delete(id);
     let offset = state.offset;
-    let file: FileHandle | undefined;
     let failure: { readonly error: unknown } | undefined;
     try {
-      await truncate(data, offset);
-      file = await open(data, 'r+');
+      await file.truncate(offset);
+      const trailing = digester === undefined ? new TrailingHash(file, state.algorithm, offset) : undefined;
+      const written = (bytes: number): void => {
+        offset += bytes;
+        trailing?.advance(bytes);
+      };
       try {
-        const hash = (bytes: Uint8Array): void => digester?.update(bytes);
-        await writeStream(file, abortable(source, signal), offset, hash, (bytes) => (offset += bytes));
+        await writeStream(file, abortable(source, signal), offset, (bytes) => digester?.update(bytes), written);
       } catch (error) {
         // What did arrive is kept, so that the client can go on from there.
         failure = { error };
       }
+      digester ??= await trailing?.finish();
       await file.sync();
-      if (offset > state.offset) await appendFile(join(this.folder(id), 'log'), line({ offset }));
-      if (!last || failure !== undefined) await this.settle(id);
+      const reached = { ...state, offset };
+      if (last && failure === undefined) this.ahead.set(id, reached);
+      else if (offset > state.offset || this.ahead.has(id)) await this.acknowledge(id, reached);
     } catch (error) {
       throw diskError(failure?.error ?? error);
     } finally {
-      await file?.close();
+      await file.close();
     }
     if (digester?.sizeBytes === offset) this.digesters.set(id, digester);
     if (failure !== undefined) throw diskError(failure.error);
     return offset;
   }
 
-  /** The journal is on disk, and its folder where this process has not seen to that yet. */
-  private async settle(id: string): Promise<void> {
-    const folder = this.folder(id);
-    const folders = this.settled.has(id) ? [] : [folder, dirname(folder)];
-    await Promise.all([syncFile(join(folder, 'log')), ...folders.map(syncDirectory)]);
-    this.settled.add(id);
+  private async acknowledge(id: string, state: UploadState): Promise<void> {
+    await this.journals.advance(id, state);
+    this.ahead.delete(id);
   }
 
-  private async digest(id: string, state: UploadState, algorithm: DigestAlgorithm): Promise<Digest> {
+  /** Undefined when the bytes became a blob, or were never there. */
+  private async digest(id: string, state: UploadState, algorithm: DigestAlgorithm): Promise<Digest | undefined> {
     const live = this.digesters.get(id);
-    if (live?.algorithm === algorithm && live.sizeBytes === state.offset) return live.digest();
-    const digester = new Digester(algorithm);
-    const data = join(this.folder(id), 'data');
-    await truncate(data, state.offset);
-    const file = await open(data, 'r');
-    for await (const chunk of file.createReadStream({ highWaterMark: 1 << 20 })) digester.update(chunk as Buffer);
-    return digester.digest();
-  }
-
-  private async remove(id: string): Promise<void> {
-    this.digesters.delete(id);
-    this.settled.delete(id);
-    if (ID.test(id)) await rm(this.folder(id), { recursive: true, force: true });
-  }
-
-  /** The upload as last acknowledged; undefined when there is none. */
-  private async read(id: string): Promise<UploadState | undefined> {
-    if (!ID.test(id)) return undefined;
+    if (live?.algorithm === algorithm && live.sizeBytes === state.offset && state.offset > 0) return live.digest();
+    const file = await this.openData(id, state.offset);
+    if (file === undefined) return undefined;
     try {
-      await stat(join(this.folder(id), 'data'));
-      return await readJournal(join(this.folder(id), 'log'));
+      await file.truncate(state.offset);
+      if (state.offset === 0) await file.sync();
+      return (await new TrailingHash(file, algorithm, state.offset).finish()).digest();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The first byte makes the file. */
+  private async openData(id: string, offset: number): Promise<OpenFile | undefined> {
+    try {
+      return await this.files.open(this.data(id), offset === 0 ? 'w+' : 'r+', 0o600);
     } catch (error) {
       if (errnoCode(error) === 'ENOENT') return undefined;
+      throw diskError(error);
+    }
+  }
+
+  private async hasData(id: string): Promise<boolean> {
+    try {
+      await this.files.stat(this.data(id));
+      return true;
+    } catch (error) {
+      if (errnoCode(error) === 'ENOENT') return false;
       throw error;
     }
   }
 
-  private folder(id: string): string {
-    return join(this.directory, 'uploads', id);
+  private async forget(id: string): Promise<void> {
+    this.digesters.delete(id);
+    this.ahead.delete(id);
+    await this.journals.remove(id);
   }
-}
 
-/** Starts on a new line of its own, because a crash may have cut the one before short. */
-function line(value: object): string {
-  return `\n${JSON.stringify(value)}\n`;
-}
-
-/** Only both ends are read: an upload of many small chunks has a long journal. */
-async function readJournal(path: string): Promise<UploadState> {
-  const file = await open(path, 'r');
-  try {
-    const { size } = await file.stat();
-    const start = (await file.read(Buffer.alloc(JOURNAL_END), 0, JOURNAL_END, 0)).buffer.toString('utf8');
-    const end = (await file.read(Buffer.alloc(JOURNAL_END), 0, JOURNAL_END, Math.max(0, size - JOURNAL_END))).buffer;
-    const head = JSON.parse(start.split('\n')[1] ?? '') as Omit<UploadState, 'offset'>;
-    const offset = end
-      .toString('utf8')
-      .split('\n')
-      .map(offsetOf)
-      .findLast((found) => found !== undefined);
-    return { ...head, offset: offset ?? 0 };
-  } finally {
-    await file.close();
+  private async read(id: string): Promise<UploadState | undefined> {
+    if (!ID.test(id)) return undefined;
+    const state = await this.journals.read(id);
+    return state === undefined ? undefined : (this.ahead.get(id) ?? state);
   }
-}
 
-function offsetOf(text: string): number | undefined {
-  const match = /^\{"offset":(\d+)\}$/.exec(text);
-  return match === null ? undefined : Number(match[1]);
-}
-
-async function createFile(path: string, text: string): Promise<void> {
-  await writeFile(path, text, { flag: 'wx', mode: 0o600 });
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r+');
-  try {
-    await file.datasync();
-  } finally {
-    await file.close();
+  private data(id: string): string {
+    return join(this.directory, `${id}.data`);
   }
 }

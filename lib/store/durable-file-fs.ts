@@ -1,10 +1,10 @@
 /** The few file operations that decide whether bytes survive a crash: whole writes, synced folders, who owns a temporary. */
 import { readFileSync } from 'node:fs';
-import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoCode, toAppError } from '../errors/index.js';
+import { type Files, type OpenFile, systemFiles } from './files-fs.js';
 
-export async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+export async function writeAll(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
     done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
@@ -12,8 +12,8 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array, position: nu
 }
 
 /** A new or renamed entry of a folder is durable only when the folder itself is synced. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
+export async function syncDirectory(path: string, files: Files = systemFiles): Promise<void> {
+  const directory = await files.open(path, 'r');
   try {
     await directory.sync();
   } finally {
@@ -22,10 +22,45 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /** Makes a folder that will survive a crash, its new parents included. */
-export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 });
+export async function makeDirectory(path: string, files: Files = systemFiles): Promise<void> {
+  const first = await files.mkdir(path, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
-  for (let made = path; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
+  for (let made = path; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made), files);
+}
+
+/**
+ * Syncs of the same folder that are asked for while one is running are one: that which begins after it. A sync that has
+ * begun may have missed an entry made since.
+ */
+export class DirectorySyncs {
+  private readonly running = new Map<string, Promise<void>>();
+  private readonly waiting = new Map<string, Promise<void>>();
+
+  constructor(private readonly files: Files) {}
+
+  async sync(path: string): Promise<void> {
+    const now = this.running.get(path);
+    if (now === undefined) return this.begin(path);
+    let next = this.waiting.get(path);
+    if (next === undefined) {
+      next = now
+        .catch(() => {})
+        .then(() => {
+          this.waiting.delete(path);
+          return this.begin(path);
+        });
+      this.waiting.set(path, next);
+    }
+    return next;
+  }
+
+  private begin(path: string): Promise<void> {
+    const sync = syncDirectory(path, this.files).finally(() => {
+      if (this.running.get(path) === sync) this.running.delete(path);
+    });
+    this.running.set(path, sync);
+    return sync;
+  }
 }
 
 /** The error to throw: a full disk becomes STORE_FULL, everything else stays what it is. */

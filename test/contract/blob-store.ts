@@ -305,6 +305,21 @@ export function blobStoreContract(name: string, traits: BlobStoreTraits, open: (
         expect((await read(keyOf(committed)))?.equals(bytes)).toBe(true);
       });
 
+      test.each(['sha256', 'sha512'] as const)(
+        'hashes with %s over any number of processes, cut anywhere',
+        async (algorithm) => {
+          const bytes = randomBytes(3 * MIB + 77);
+          const cuts = [0, 1, 63, 64, 65, 127, 128, 4095, MIB - 1, MIB, MIB + 1, 2 * MIB + 129, bytes.length];
+          const id = await blobs.uploads.start(algorithm);
+          for (const [i, start] of cuts.slice(0, -1).entries()) {
+            const process = await subject.reopen();
+            await process.uploads.append(id, start, chunked(bytes.subarray(start, cuts[i + 1])));
+          }
+          const last = await subject.reopen();
+          expect(await last.uploads.commit(id, digestOf(bytes, algorithm))).toMatchObject({ outcome: 'committed' });
+        },
+      );
+
       test('that is aborted is gone, and aborting again is fine', async () => {
         const id = await blobs.uploads.start();
         await blobs.uploads.append(id, 0, chunked(randomBytes(6 * MIB)));

@@ -113,18 +113,20 @@ describe('a folder of blobs', () => {
   test('is swept of an upload that was committed but not tidied up', async () => {
     const blobs = await openFsBlobs(directory, deps);
     const [done, open] = [await blobs.uploads.start(), await blobs.uploads.start()];
-    await rm(join(directory, 'uploads', done, 'data'));
+    await blobs.uploads.append(done, 0, source(Buffer.from('hello')));
+    await rm(join(directory, 'uploads', `${done}.data`));
+    await writeFile(join(directory, 'uploads', `${'f'.repeat(40)}.data`), 'of an upload that was aborted');
     await openFsBlobs(directory, deps);
-    expect(await readdir(join(directory, 'uploads'))).toEqual([open]);
+    expect(await readdir(join(directory, 'uploads'))).toEqual([`${open}.log`]);
   });
 
   test('cuts an upload back to what was acknowledged, and outlives a journal line that was cut short', async () => {
     const first = await openFsBlobs(directory, deps);
     const id = await first.uploads.start();
     await first.uploads.append(id, 0, source(Buffer.from('hello ')));
-    const folder = join(directory, 'uploads', id);
-    await writeFile(join(folder, 'data'), 'not acknowledged', { flag: 'a' });
-    await writeFile(join(folder, 'log'), '\n{"offset":22', { flag: 'a' });
+    const path = join(directory, 'uploads', id);
+    await writeFile(`${path}.data`, 'not acknowledged', { flag: 'a' });
+    await writeFile(`${path}.log`, '\n{"offset":22', { flag: 'a' });
     const second = await openFsBlobs(directory, deps);
     expect(await second.uploads.status(id)).toMatchObject({ offset: 6 });
     expect(await second.uploads.append(id, 6, source(Buffer.from('world')))).toEqual({

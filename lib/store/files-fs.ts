@@ -1,0 +1,39 @@
+/**
+ * What the folder stores ask of a file system. A port, so that a test can put one under them that forgets, in a crash,
+ * all that was not synced.
+ */
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+
+export interface OpenFile {
+  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+  /** @param position null: where the file stands, which is its end when it was opened for appending */
+  write(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number | null,
+  ): Promise<{ readonly bytesWritten: number }>;
+  truncate(sizeBytes: number): Promise<void>;
+  /** The bytes, and the size, are on disk when this resolves. Of a folder: the names in it. */
+  sync(): Promise<void>;
+  datasync(): Promise<void>;
+  stat(): Promise<{ readonly size: number }>;
+  /** Closes the file at its end. */
+  createReadStream(range: { readonly start?: number; readonly end?: number; readonly highWaterMark: number }): Readable;
+  close(): Promise<void>;
+}
+
+/** With the errors of the system: ENOENT, EEXIST, ENOSPC. */
+export interface Files {
+  /** @param flags as of open(2) in Node: r, r+, wx, a, and `as`, whose writes are synced when they resolve */
+  open(path: string, flags: string, mode?: number): Promise<OpenFile>;
+  /** With its parents; gives the first one that was made. */
+  mkdir(path: string, options: { readonly recursive: true; readonly mode: number }): Promise<string | undefined>;
+  rename(from: string, to: string): Promise<void>;
+  rm(path: string, options: { readonly force: true; readonly recursive?: boolean }): Promise<void>;
+  readdir(path: string): Promise<string[]>;
+  stat(path: string): Promise<{ readonly size: number; readonly mtimeMs: number }>;
+}
+
+export const systemFiles: Files = { open, mkdir, rename, rm, readdir: (path) => readdir(path), stat };
