@@ -3,7 +3,7 @@
  * events. Knows no record of a build: the worker keeps those.
  */
 import { AppError } from '../errors/index.js';
-import { LayerIndexes } from '../layers/index.js';
+import { LayerIndexes, LayerSegmentStore } from '../layers/index.js';
 import type { Digest, Platform } from '../oci/index.js';
 import type { LintWarning } from '../dockerfile/index.js';
 import type { Images } from '../registry/index.js';
@@ -52,7 +52,7 @@ export interface ImageBuilderOptions {
   readonly registryHosts?: readonly string[];
   /** Whether a base name without a host may mean Docker Hub when our registry does not have it; not when absent. */
   readonly allowDockerHub?: boolean;
-  /** Steps of one build that run at once; 2 when absent. */
+  /** Steps of one build that run at once; 4 when absent. */
   readonly parallelism?: number;
   /** What ADD may fetch: addresses, sizes, times. Public addresses only when absent. */
   readonly fetching?: RemoteSourcesOptions;
@@ -86,6 +86,7 @@ export class ImageBuilder {
     this.executor = new StepExecutor({
       content,
       indexes,
+      segments: new LayerSegmentStore({ content, records }),
       ids,
       platform,
       ...(sandbox === undefined ? {} : { sandbox }),
@@ -200,7 +201,7 @@ export class ImageBuilder {
   ): Solver {
     const { content, clock } = this.deps;
     const { indexes, cache, executor, flights } = this;
-    const { parallelism = 2, scope = 'default' } = this.options;
+    const { parallelism = 4, scope = 'default' } = this.options;
     const { compression } = request;
     const { secrets = NO_SECRETS } = call;
     return new Solver(

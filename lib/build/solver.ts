@@ -2,6 +2,7 @@
  * Solves a plan: computes every key, asks the cache for all of them at once, and then makes only what the target needs
  * and the cache has not. A stage whose consumers all hit is never touched; independent stages run side by side.
  */
+import type { Digest } from '../oci/index.js';
 import { withPlace } from './build-errors.js';
 import { type Chain, extend, imageChain, NO_LAYERS, type StepResult } from './chain.js';
 import { Slots } from './concurrency.js';
@@ -216,12 +217,13 @@ export class Solver {
     const definition = this.keys.of(step);
     const progress = this.progress.started(step, await this.reason(step));
     try {
-      const { step: made, hashes } = await this.execute(step, below);
+      const like = await cache.lastLayer(this.place(step));
+      const { step: made, hashes } = await this.execute(step, below, like);
       const content = await this.sources.contentKey(step, below, hashes);
       const keys = [definition.key, ...(content === undefined ? [] : [content])];
       const kept = await cache.keep(keys, made, this.input.uncached(step));
       this.input.made.set(definition.key, kept);
-      await cache.remember(this.place(step), definition, this.keys.filesOf(step));
+      await cache.remember(this.place(step), definition, this.keys.filesOf(step), kept.diffId);
       progress.finished(kept);
       return kept;
     } catch (error) {
@@ -230,7 +232,7 @@ export class Solver {
     }
   }
 
-  private async execute(step: Step, below: Chain): Promise<Execution> {
+  private async execute(step: Step, below: Chain, like: Digest | undefined): Promise<Execution> {
     return this.deps.executor.execute({
       step,
       layers: below.layers,
@@ -242,6 +244,7 @@ export class Solver {
       emit: this.input.emit,
       signal: this.signal,
       ...(this.input.compression === undefined ? {} : { compression: this.input.compression }),
+      ...(like === undefined ? {} : { like }),
     });
   }
 

@@ -29,6 +29,8 @@ interface LastKey {
   readonly parts: readonly { readonly name: string; readonly hash: string; readonly shown: string }[];
   /** Identity of files by path, for sources in the context; absent when there were too many. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Diff id of the layer it gave. */
+  readonly layer?: Digest;
 }
 
 /** A step nobody asked for is forgotten after so long. */
@@ -101,8 +103,13 @@ export class StepCache {
     return difference(record.value, lastKey(key, files)) ?? 'its layer is not in the store any more';
   }
 
-  async remember(slot: string, key: StepKey, files: ReadonlyMap<string, string>): Promise<void> {
-    const value = lastKey(key, files);
+  /** Diff id of the layer that the step at this place gave last time. */
+  async lastLayer(slot: string): Promise<Digest | undefined> {
+    return (await this.deps.records.get<LastKey>(slotKey(slot)))?.value.layer;
+  }
+
+  async remember(slot: string, key: StepKey, files: ReadonlyMap<string, string>, layer: Digest): Promise<void> {
+    const value: LastKey = { ...lastKey(key, files), layer };
     await this.deps.records.put(slotKey(slot), value, { expiresAtMs: this.deps.clock.nowMs() + KEEP_MS });
   }
 }

@@ -1,8 +1,16 @@
 /** Makes the layer of one step that the cache does not have. */
 import { AppError } from '../errors/index.js';
-import { completeChangeset, type ImageTree, isWhiteout, type TarMember, writeLayer } from '../layers/index.js';
-import type { LayerIndexes } from '../layers/index.js';
-import { formatPlatform, type Platform, platformMatches } from '../oci/index.js';
+import {
+  completeChangeset,
+  type ImageTree,
+  isWhiteout,
+  type LayerIndexes,
+  type LayerSegmentStore,
+  segmentsCoder,
+  type TarMember,
+  writeLayer,
+} from '../layers/index.js';
+import { type Digest, formatPlatform, type Platform, platformMatches } from '../oci/index.js';
 import type { Clock, ContentStore, Ids } from '../store/index.js';
 import type { EmitEvent } from './build-log.js';
 import type { BuildSecretValues } from './build-secrets.js';
@@ -21,6 +29,7 @@ import { workdirChanges } from './workdir-step.js';
 export interface StepExecutorDeps {
   readonly content: ContentStore;
   readonly indexes: LayerIndexes;
+  readonly segments: LayerSegmentStore;
   readonly ids: Ids;
   readonly sandbox?: Sandbox;
   /** Of this machine: what RUN can run. */
@@ -44,6 +53,8 @@ export interface ExecutionInput {
   readonly signal: AbortSignal;
   /** Of the layer; gzip when absent. */
   readonly compression?: BuildCompression;
+  /** What the step gave last time: where its layer comes out as that one was, it is not compressed again. */
+  readonly like?: Digest;
 }
 
 export interface Execution {
@@ -117,7 +128,7 @@ export class StepExecutor {
 
   private async layer(
     members: AsyncIterable<TarMember>,
-    { signal, compression }: Pick<ExecutionInput, 'signal' | 'compression'>,
+    { signal, compression, like }: Pick<ExecutionInput, 'signal' | 'compression' | 'like'>,
   ): Promise<CachedStep> {
     let newestSeconds = 0;
     const watched = async function* (): AsyncGenerator<TarMember, void, undefined> {
@@ -128,11 +139,20 @@ export class StepExecutor {
         yield member;
       }
     };
+    const { content, indexes, segments } = this.deps;
     const { type = 'gzip', level } = compression ?? {};
     const options = { compression: type, ...(level === undefined ? {} : { level }) };
-    const written = await writeLayer(watched(), { content: this.deps.content, signal, ...options });
-    await this.deps.indexes.put(written.index);
-    return { diffId: written.diffId, descriptor: written.descriptor, newestSeconds };
+    const coder = segmentsCoder(options);
+    const known = coder === undefined || like === undefined ? undefined : await segments.open(like, coder);
+    try {
+      const reuse = known === undefined ? {} : { known };
+      const written = await writeLayer(watched(), { content, signal, ...options, ...reuse });
+      await indexes.put(written.index);
+      if (written.segments !== undefined) await segments.put(written.diffId, written.segments);
+      return { diffId: written.diffId, descriptor: written.descriptor, newestSeconds };
+    } finally {
+      await known?.close();
+    }
   }
 
   private async run(step: Step & { readonly op: RunOp }, input: ExecutionInput): Promise<CachedStep> {

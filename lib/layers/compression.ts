@@ -24,7 +24,7 @@ export interface DecompressLimits {
   readonly ratioFromBytes?: number;
 }
 
-const DEFAULT_LEVEL = 6;
+export const DEFAULT_GZIP_LEVEL = 6;
 const DEFAULT_ZSTD_LEVEL = 3;
 const PIECE_BYTES = 16 * 1024;
 
@@ -36,8 +36,8 @@ const PIECE_BYTES = 16 * 1024;
 export function compress(kind: Compression, level?: number): ByteTransform {
   if (kind === 'none') return (source) => source;
   if (kind === 'gzip') {
-    checkLevel(kind, level ?? DEFAULT_LEVEL, 0, 9);
-    return (source) => gzip(source, level ?? DEFAULT_LEVEL);
+    checkLevel(kind, level ?? DEFAULT_GZIP_LEVEL, 0, 9);
+    return (source) => gzip(source, level ?? DEFAULT_GZIP_LEVEL);
   }
   const zstdLevel = level ?? DEFAULT_ZSTD_LEVEL;
   checkLevel(kind, zstdLevel, 1, 22);

@@ -13,8 +13,8 @@ const BLOCK_BYTES = 1024 * 1024;
 /** As far as deflate looks back (RFC 1951, section 2). */
 const WINDOW_BYTES = 32 * 1024;
 /** An empty last block: what each block before ends with is a flush, so it begins at a whole byte. */
-const END = Uint8Array.of(3, 0);
-const PARALLEL = Math.min(8, availableParallelism());
+export const GZIP_END = Uint8Array.of(3, 0);
+export const GZIP_PARALLEL = Math.min(8, availableParallelism());
 /** The most one stored block holds (RFC 1951, section 3.2.4). */
 const STORED_BYTES = 65_535;
 
@@ -29,38 +29,51 @@ export async function* gzip(source: ByteSource, level: number): ByteSource {
       yield chunk;
     }
   };
-  yield header(level);
+  yield gzipHeader(level);
   if (level === 0) yield* stored(counted(rechunk(source, STORED_BYTES)));
   else yield* deflated(counted(rechunk(source, BLOCK_BYTES)), level);
-  const trailer = Buffer.alloc(8);
-  trailer.writeUInt32LE(crc, 0);
-  trailer.writeUInt32LE(size % 2 ** 32, 4);
-  yield trailer;
+  yield gzipTrailer(crc, size);
 }
 
-function header(level: number): Uint8Array {
+export function gzipTrailer(crc: number, sizeBytes: number): Uint8Array {
+  const trailer = Buffer.alloc(8);
+  trailer.writeUInt32LE(crc, 0);
+  trailer.writeUInt32LE(sizeBytes % 2 ** 32, 4);
+  return trailer;
+}
+
+export function gzipHeader(level: number): Uint8Array {
   const extra = level === 9 ? 2 : level === 1 ? 4 : 0;
   return Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, extra, 255);
 }
 
-const deflateBlock = promisify<Uint8Array, object, Buffer>(deflateRaw);
+const deflate = promisify<Uint8Array, object, Buffer>(deflateRaw);
+/** Of what zlib gives at a time: few turns of the event loop for each block. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** One block, whole and flushed to a byte. */
+export async function deflateBlock(block: Uint8Array, level: number, dictionary?: Uint8Array): Promise<Uint8Array> {
+  const preset = dictionary === undefined ? {} : { dictionary };
+  const bytes = await deflate(block, { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: CHUNK_BYTES, ...preset });
+  // A small result would keep all of zlib's chunk in memory while it waits to be written.
+  return bytes.length < CHUNK_BYTES / 2 ? Uint8Array.from(bytes) : bytes;
+}
 
 /** In order; so many blocks at once that every core has one, and the next one is being read. */
 async function* deflated(source: ByteSource, level: number): ByteSource {
-  const running: Promise<Buffer>[] = [];
+  const running: Promise<Uint8Array>[] = [];
   let before: Uint8Array | undefined;
   for await (const block of source) {
-    const dictionary = before === undefined ? {} : { dictionary: before.subarray(-WINDOW_BYTES) };
-    const deflating = deflateBlock(block, { level, finishFlush: constants.Z_SYNC_FLUSH, ...dictionary });
+    const deflating = deflateBlock(block, level, before?.subarray(-WINDOW_BYTES));
     // Its failure is met where it is awaited.
     deflating.catch(() => {});
     running.push(deflating);
     before = block;
-    const first = running.length > PARALLEL ? running.shift() : undefined;
+    const first = running.length > GZIP_PARALLEL ? running.shift() : undefined;
     if (first !== undefined) yield await first;
   }
   for (const deflating of running) yield await deflating;
-  yield END;
+  yield GZIP_END;
 }
 
 /** Stored blocks, and an empty final one, as Go's compressor closes. */

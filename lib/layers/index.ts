@@ -33,7 +33,8 @@ export {
 export { type IndexedEntry, type LayerDescriptor, type LayerIndex } from './layer-index.js';
 export { LayerIndexes, layerIndexKey, type LayerIndexDeps, type LayerIndexRecord } from './layer-indexes.js';
 export { indexLayer, type LayerContent, openLayer, readLayer } from './layer-reader.js';
-export { type IndexedLayer, writeLayer, type WriteLayerOptions } from './layer-writer.js';
+export { type IndexedLayer, segmentsCoder, writeLayer, type WriteLayerOptions } from './layer-writer.js';
+export { type LayerSegments, LayerSegmentStore, type OpenSegments } from './layer-segments.js';
 export { type ChangesetRules, completeChangeset, type ParentSource, whiteoutMember } from './changeset.js';
 export { type ContextOptions, readContext } from './context-reader.js';
 export {

@@ -6,6 +6,7 @@
 import { AppError } from '../errors/index.js';
 import { encodeName, quoteName } from './path-name.js';
 import { formatPaxRecords } from './pax-records.js';
+import type { TarCuts } from './tar-cuts.js';
 import {
   BLOCK_BYTES,
   checksumOf,
@@ -21,6 +22,8 @@ import type { LayerEntry, TarMember } from './types.js';
 export interface TarWriteOptions {
   /** Called before an entry's body is written, with the offset of its first byte in the tar. */
   readonly onEntry?: (entry: LayerEntry, bodyOffset: number) => void;
+  /** Told where the tar may be cut, before the bytes there are given. */
+  readonly cuts?: TarCuts;
 }
 
 const GATHER_BYTES = 64 * 1024;
@@ -49,7 +52,9 @@ export async function* writeTar(
   };
 
   for await (const { entry, body } of members) {
+    options.cuts?.before(entry, offset);
     gather(encodeHeader(entry));
+    options.cuts?.inside(entry, offset);
     options.onEntry?.(entry, offset);
     let written = 0;
     if (entry.sizeBytes > 0) {
