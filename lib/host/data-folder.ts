@@ -30,6 +30,8 @@ export class DataFolder {
     readonly runtime: string;
     /** Written by the operator. */
     readonly taskRoles: string;
+    /** What S3 ARNs of task definitions name, as `<bucket>/<key>`; written by the operator. */
+    readonly objects: string;
   };
 
   private constructor(directory: string) {
@@ -40,6 +42,7 @@ export class DataFolder {
       sealingKey: join(directory, 'keys', 'sealing.key'),
       layers: join(directory, 'layers'),
       runtime: join(directory, 'runtime'),
+      objects: join(directory, 's3'),
       taskRoles: join(directory, 'task-roles.json'),
     };
   }

@@ -1,5 +1,5 @@
 /** What runs containers on one machine: unpacked layers, runc, the platform's bridge, the agent and the engine. */
-import { createAgent } from '../engine/agent/index.js';
+import { createAgent, folderObjects } from '../engine/agent/index.js';
 import { storedSecrets } from '../engine/agent/secret-source-stored.js';
 import { createEngine, type Engine, type TargetGroups } from '../engine/index.js';
 import { AppError } from '../errors/index.js';
@@ -68,6 +68,7 @@ export async function openEmbeddedEngine(
       containers,
       network,
       secrets: storedSecrets(store.secrets),
+      objects: folderObjects(folder.paths.objects),
       credentials: await TaskRoles.open(folder.paths.taskRoles, clock),
       clock,
       logger: logger.child({ part: 'agent' }),

@@ -3,6 +3,8 @@
  * found again with its log and its exit code; nothing is started twice, nothing stays half way, nothing is left.
  */
 import { randomInt } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   CreateServiceCommand,
@@ -17,6 +19,7 @@ import {
   UpdateServiceCommand,
 } from '@aws-sdk/client-ecs';
 import { expect, test } from '@jest/globals';
+import { hostResidue, openHostScope } from '../../lib/runtime/index.js';
 import { PlatformProcess, runCommand } from '../e2e/platform-process.js';
 import { requireTools } from '../host-tools.js';
 import { Random } from '../interleave/random.js';
@@ -124,6 +127,10 @@ requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'busybox').de
           const known = new Set(ended.map(({ taskArn }) => taskArn));
           expect([...load.asked.keys()].filter((arn) => !known.has(arn))).toEqual([]);
           for (const task of ended) await checkEnd(platform, task);
+          // Mounts, namespaces, packet rules, cgroups and supervisors name the container they are of.
+          const scope = await openHostScope(join(platform.data, 'runtime'));
+          expect((await hostResidue(scope)).filter((line) => /[0-9a-f]{32}-\d{10}/.test(line))).toEqual([]);
+          expect(await readdir(join(scope.directory, 'bundles'))).toEqual([]);
           console.info(`engine.test.ts: ${String(kills)} kills, ${String(ended.length)} tasks`);
           expect(kills).toBeGreaterThan(0);
         } finally {

@@ -6,6 +6,7 @@ import {
   type AgentEvent,
   type AgentOptions,
   createAgent,
+  type ObjectSource,
   type SecretSource,
   type TaskCredentialsSource,
   type TaskPayload,
@@ -43,11 +44,12 @@ const noSecrets: SecretStore = {
 export interface AgentHostOptions extends Partial<AgentOptions> {
   readonly secrets?: SecretSource;
   readonly credentials?: TaskCredentialsSource;
+  readonly objects?: ObjectSource;
 }
 
 export async function openAgentHost(
   directory: string,
-  { secrets, credentials, ...options }: AgentHostOptions = {},
+  { secrets, credentials, objects, ...options }: AgentHostOptions = {},
 ): Promise<AgentHost> {
   await mkdir(directory, { recursive: true });
   const clock = systemClock;
@@ -70,6 +72,7 @@ export async function openAgentHost(
       clock,
       logger: silentLogger,
       ...(secrets === undefined ? {} : { secrets }),
+      ...(objects === undefined ? {} : { objects }),
       ...(credentials === undefined ? {} : { credentials }),
     },
     { platform: platformOfArch(process.arch), ...options },

@@ -1,62 +1,51 @@
-import { access, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { AgentEvent, TaskPayload } from '../../lib/engine/agent/index.js';
-import { hostResidue, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { requireTools } from '../host-tools.js';
-import { type AgentHost, isContainer, isStopped, openAgentHost, payloadOf, pushBusybox, script } from './agent-host.js';
+import { hostResidue } from '../../lib/runtime/index.js';
+import { isContainer, isStopped, payloadOf, pushBusybox, script } from './agent-host.js';
+import { AgentSuite, describeAgent } from './agent-suite.js';
 
-requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').describe('the agent', () => {
-  let directory: string;
-  let host: AgentHost;
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-agent-'));
-    host = await openAgentHost(directory);
-    await pushBusybox(host, 'busybox', { WorkingDir: '/tmp', User: 'app' });
-    await pushBusybox(host, 'quitter', {
-      StopSignal: 'SIGQUIT',
-      Entrypoint: ['/bin/sh', '-c'],
-      Cmd: ['echo from image'],
-    });
-  });
-  afterAll(async () => {
-    await host.close();
-    try {
-      await sweepHost({ scope: host.scope, clock: systemClock }, new Set());
-      expect(await hostResidue(host.scope)).toEqual([]);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
-  });
+describeAgent('the agent', () => {
+  const suite = new AgentSuite(
+    () => ({}),
+    async (host) => {
+      await pushBusybox(host, 'busybox', { WorkingDir: '/tmp', User: 'app' });
+      await pushBusybox(host, 'quitter', {
+        StopSignal: 'SIGQUIT',
+        Entrypoint: ['/bin/sh', '-c'],
+        Cmd: ['echo from image'],
+      });
+    },
+  );
 
   const run = (payload: TaskPayload): string => {
-    host.agent.run(payload);
+    suite.host.agent.run(payload);
     return payload.taskId;
   };
   const logOf = async (taskId: string, name: string): Promise<string[]> => {
     const lines: string[] = [];
-    for await (const line of host.agent.logs(taskId, name, { follow: true }) ?? []) lines.push(line.text);
+    for await (const line of suite.host.agent.logs(taskId, name, { follow: true }) ?? []) lines.push(line.text);
     return lines;
   };
   /** Resolves when the container has written the line. */
   const wrote = async (taskId: string, name: string, text: string): Promise<void> => {
-    for await (const line of host.agent.logs(taskId, name, { follow: true }) ?? []) if (line.text === text) return;
+    for await (const line of suite.host.agent.logs(taskId, name, { follow: true }) ?? [])
+      if (line.text === text) return;
     throw new Error(`${name} ended and never wrote ${text}`);
   };
   const kinds = (taskId: string): string[] =>
-    host.events
+    suite.host.events
       .filter((event) => event.taskId === taskId)
       .map((event: AgentEvent) => (event.type === 'container' ? `${event.container} ${event.status}` : event.type));
   const stop = (taskId: string, drain?: () => Promise<void>): void =>
-    host.agent.stop(taskId, { stopCode: 'UserInitiated', reason: 'enough' }, drain);
+    suite.host.agent.stop(taskId, { stopCode: 'UserInitiated', reason: 'enough' }, drain);
 
   test('runs a task to its end, tells each step once, and keeps the log', async () => {
     const taskId = run(
       payloadOf({ app: script('echo $FROM_IMAGE $OWN; id -un; pwd; exit 3', { environment: ['OWN=set'] }) }),
     );
-    await expect(host.event(isStopped(taskId))).resolves.toMatchObject({
+    await expect(suite.host.event(isStopped(taskId))).resolves.toMatchObject({
       stopCode: 'EssentialContainerExited',
       reason: 'Essential container in task exited',
     });
@@ -68,14 +57,14 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
       'app STOPPED',
       'task-stopped',
     ]);
-    const stopped = await host.event(isContainer(taskId, 'app', 'STOPPED'));
+    const stopped = await suite.host.event(isContainer(taskId, 'app', 'STOPPED'));
     expect(stopped).toMatchObject({ exitCode: 3, imageDigest: expect.stringMatching(/^sha256:/) });
     expect(stopped.reason).toBeUndefined();
     await expect(logOf(taskId, 'app')).resolves.toEqual(['yes set', 'app', '/tmp']);
-    await expect(access(join(host.scope.directory, 'tasks', taskId))).rejects.toThrow('ENOENT');
-    expect((await hostResidue(host.scope)).filter((line) => line.includes(taskId))).toEqual([]);
-    expect(host.agent.logs(taskId, 'other', {})).toBeUndefined();
-    expect(host.agent.logs('f'.repeat(32), 'app', {})).toBeUndefined();
+    await expect(access(join(suite.host.scope.directory, 'tasks', taskId))).rejects.toThrow('ENOENT');
+    expect((await hostResidue(suite.host.scope)).filter((line) => line.includes(taskId))).toEqual([]);
+    expect(suite.host.agent.logs(taskId, 'other', {})).toBeUndefined();
+    expect(suite.host.agent.logs('f'.repeat(32), 'app', {})).toBeUndefined();
   });
 
   test('an entry point of the definition takes the image’s command away', async () => {
@@ -97,7 +86,7 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
         { networkMode: 'bridge' },
       ),
     );
-    const running = await host.event(isContainer(taskId, 'web', 'RUNNING'));
+    const running = await suite.host.event(isContainer(taskId, 'web', 'RUNNING'));
     await wrote(taskId, 'web', 'serving');
     const [binding] = running.networkBindings ?? [];
     expect(binding).toMatchObject({ bindIP: '127.0.0.1', containerPort: 80, protocol: 'tcp' });
@@ -115,11 +104,11 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
         { networkMode: 'bridge' },
       ),
     );
-    await expect(host.event(isContainer(rival, 'web', 'STOPPED'))).resolves.toMatchObject({
+    await expect(suite.host.event(isContainer(rival, 'web', 'STOPPED'))).resolves.toMatchObject({
       reason: `CannotStartContainerError: Bind for 127.0.0.1:${binding?.hostPort} failed: port is already allocated`,
     });
     stop(taskId);
-    await host.event(isStopped(taskId));
+    await suite.host.event(isStopped(taskId));
   });
 
   test.each([
@@ -132,10 +121,10 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     ['UPPER:1:2', 'CannotPullContainerError: image reference "UPPER:1:2"'],
   ])('says why the image %s cannot be had', async (image, reason) => {
     const taskId = run(payloadOf({ app: { image } }));
-    const stopped = await host.event(isStopped(taskId));
+    const stopped = await suite.host.event(isStopped(taskId));
     expect(stopped.stopCode).toBe('TaskFailedToStart');
     expect(stopped.reason).toContain(reason);
-    expect((await host.event(isContainer(taskId, 'app', 'STOPPED'))).reason).toContain(reason);
+    expect((await suite.host.event(isContainer(taskId, 'app', 'STOPPED'))).reason).toContain(reason);
   });
 
   test.each([
@@ -151,11 +140,11 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     ],
   ])('says why a container cannot start: %j', async (input, reason) => {
     const taskId = run(payloadOf({ app: input }));
-    await expect(host.event(isStopped(taskId))).resolves.toMatchObject({
+    await expect(suite.host.event(isStopped(taskId))).resolves.toMatchObject({
       stopCode: 'TaskFailedToStart',
       reason: 'Task failed to start',
     });
-    const stopped = await host.event(isContainer(taskId, 'app', 'STOPPED'));
+    const stopped = await suite.host.event(isContainer(taskId, 'app', 'STOPPED'));
     expect(stopped.reason).toContain(reason);
     expect(stopped.exitCode).toBeUndefined();
   });
@@ -164,7 +153,7 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     const taskId = run(
       payloadOf({ app: script('dd if=/dev/zero of=/dev/null bs=200M count=1', { memoryBytes: 32 << 20 }) }),
     );
-    await expect(host.event(isContainer(taskId, 'app', 'STOPPED'))).resolves.toMatchObject({
+    await expect(suite.host.event(isContainer(taskId, 'app', 'STOPPED'))).resolves.toMatchObject({
       exitCode: 137,
       reason: 'OutOfMemoryError: Container killed due to memory usage',
     });
@@ -182,7 +171,10 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     await wrote(taskId, 'app', 'up');
     await wrote(taskId, 'proxy', 'up');
     stop(taskId);
-    await expect(host.event(isStopped(taskId))).resolves.toMatchObject({ stopCode: 'UserInitiated', reason: 'enough' });
+    await expect(suite.host.event(isStopped(taskId))).resolves.toMatchObject({
+      stopCode: 'UserInitiated',
+      reason: 'enough',
+    });
     const order = kinds(taskId).filter((kind) => /RUNNING|STOPPED/.test(kind));
     expect(order).toEqual([
       'setup RUNNING',
@@ -192,7 +184,7 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
       'app STOPPED',
       'proxy STOPPED',
     ]);
-    await expect(host.event(isContainer(taskId, 'app', 'STOPPED'))).resolves.toMatchObject({ exitCode: 0 });
+    await expect(suite.host.event(isContainer(taskId, 'app', 'STOPPED'))).resolves.toMatchObject({ exitCode: 0 });
   });
 
   test('never starts what waits for a failure, and says so', async () => {
@@ -202,10 +194,10 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
         setup: script('exit 4', { essential: false }),
       }),
     );
-    await expect(host.event(isContainer(taskId, 'app', 'STOPPED'))).resolves.toMatchObject({
+    await expect(suite.host.event(isContainer(taskId, 'app', 'STOPPED'))).resolves.toMatchObject({
       reason: 'TaskDependencyError: app waits for setup to reach SUCCESS, but it exited with 4',
     });
-    await expect(host.event(isStopped(taskId))).resolves.toMatchObject({ stopCode: 'TaskFailedToStart' });
+    await expect(suite.host.event(isStopped(taskId))).resolves.toMatchObject({ stopCode: 'TaskFailedToStart' });
   });
 
   test('waits for health before it starts what needs it', async () => {
@@ -227,10 +219,10 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
       }),
     );
     await expect(logOf(taskId, 'app')).resolves.toEqual(['at last']);
-    expect(host.events).toContainEqual(
+    expect(suite.host.events).toContainEqual(
       expect.objectContaining({ taskId, type: 'health', container: 'db', health: 'HEALTHY' }),
     );
-    await host.event(isStopped(taskId));
+    await suite.host.event(isStopped(taskId));
   });
 
   test('reports a container whose check fails as unhealthy and lets it run', async () => {
@@ -250,10 +242,10 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     );
     const unhealthy = (event: AgentEvent): event is Extract<AgentEvent, { type: 'health' }> =>
       event.taskId === taskId && event.type === 'health';
-    await expect(host.event(unhealthy)).resolves.toMatchObject({ health: 'UNHEALTHY' });
+    await expect(suite.host.event(unhealthy)).resolves.toMatchObject({ health: 'UNHEALTHY' });
     expect(kinds(taskId)).not.toContain('app STOPPED');
     stop(taskId);
-    await host.event(isStopped(taskId));
+    await suite.host.event(isStopped(taskId));
   });
 
   test('drains, then sends the image’s own stop signal, then kills what does not listen', async () => {
@@ -273,16 +265,16 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     stop(taskId, async () => {
       order.push(`drain with ${kinds(taskId).filter((kind) => kind.endsWith('STOPPED')).length} stopped`);
     });
-    await host.event(isStopped(taskId));
+    await suite.host.event(isStopped(taskId));
     expect(order).toEqual(['drain with 0 stopped']);
-    await expect(host.event(isContainer(taskId, 'polite', 'STOPPED'))).resolves.toMatchObject({ exitCode: 5 });
-    await expect(host.event(isContainer(taskId, 'deaf', 'STOPPED'))).resolves.toMatchObject({ exitCode: 137 });
+    await expect(suite.host.event(isContainer(taskId, 'polite', 'STOPPED'))).resolves.toMatchObject({ exitCode: 5 });
+    await expect(suite.host.event(isContainer(taskId, 'deaf', 'STOPPED'))).resolves.toMatchObject({ exitCode: 137 });
   });
 
   test('stops a task that is only just beginning', async () => {
     const taskId = run(payloadOf({ app: script('sleep 1000', { stopTimeoutSeconds: 1 }) }));
     stop(taskId);
-    await expect(host.event(isStopped(taskId))).resolves.toMatchObject({ stopCode: 'UserInitiated' });
+    await expect(suite.host.event(isStopped(taskId))).resolves.toMatchObject({ stopCode: 'UserInitiated' });
     expect(kinds(taskId)).not.toContain('app RUNNING');
   });
 
@@ -293,10 +285,10 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
         b: script('true', { dependsOn: [{ containerName: 'a', condition: 'START' }] }),
       }),
     );
-    await expect(host.event(isContainer(taskId, 'a', 'STOPPED'))).resolves.toMatchObject({
+    await expect(suite.host.event(isContainer(taskId, 'a', 'STOPPED'))).resolves.toMatchObject({
       reason: 'TaskDependencyError: containers wait for one another: a -> b -> a',
     });
-    await host.event(isStopped(taskId));
+    await suite.host.event(isStopped(taskId));
   });
 
   test('gives up waiting after the start time-out', async () => {
@@ -306,9 +298,9 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
         slow: script('sleep 1000', { essential: false, startTimeoutSeconds: 0.2, stopTimeoutSeconds: 0 }),
       }),
     );
-    await expect(host.event(isContainer(taskId, 'app', 'STOPPED'))).resolves.toMatchObject({
+    await expect(suite.host.event(isContainer(taskId, 'app', 'STOPPED'))).resolves.toMatchObject({
       reason: expect.stringContaining('slow did not reach COMPLETE within its start time-out of 0.2 s'),
     });
-    await host.event(isStopped(taskId));
+    await suite.host.event(isStopped(taskId));
   });
 });

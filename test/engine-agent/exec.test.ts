@@ -1,47 +1,35 @@
 /** Commands inside running containers that somebody talks to, with and without a terminal. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type ExecOptions, type ExecSession, hostResidue, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { requireTools } from '../host-tools.js';
-import { type AgentHost, isContainer, isStopped, openAgentHost, payloadOf, pushBusybox, script } from './agent-host.js';
+import { expect, test } from '@jest/globals';
+import { type ExecOptions, type ExecSession } from '../../lib/runtime/index.js';
+import { isContainer, payloadOf, script } from './agent-host.js';
+import { AgentSuite, describeAgent } from './agent-suite.js';
 
-requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').describe('exec', () => {
-  let directory: string;
-  let host: AgentHost;
+describeAgent('exec', () => {
   let taskId: string;
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-exec-'));
-    host = await openAgentHost(directory);
-    await pushBusybox(host, 'busybox');
-    const payload = payloadOf({
-      app: script('sleep 1000', {
-        environment: ['OWN=set'],
-        user: 'app',
-        workingDirectory: '/tmp',
-        stopTimeoutSeconds: 0,
-      }),
-    });
-    ({ taskId } = payload);
-    host.agent.run(payload);
-    await host.event(isContainer(taskId, 'app', 'RUNNING'));
-  });
-  afterAll(async () => {
-    host.agent.stop(taskId, { stopCode: 'UserInitiated', reason: 'enough' });
-    await host.event(isStopped(taskId));
-    await host.close();
-    try {
-      await sweepHost({ scope: host.scope, clock: systemClock }, new Set());
-      expect(await hostResidue(host.scope)).toEqual([]);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
-  });
+  const suite = new AgentSuite(
+    () => ({}),
+    async (host) => {
+      const payload = payloadOf({
+        app: script('sleep 1000', {
+          environment: ['OWN=set'],
+          user: 'app',
+          workingDirectory: '/tmp',
+          stopTimeoutSeconds: 0,
+        }),
+      });
+      ({ taskId } = payload);
+      host.agent.run(payload);
+      await host.event(isContainer(taskId, 'app', 'RUNNING'));
+    },
+  );
 
   async function open(args: readonly string[], terminal?: ExecOptions['terminal']): Promise<ExecSession> {
-    const session = await host.agent.exec?.(taskId, 'app', { args, ...(terminal === undefined ? {} : { terminal }) });
+    const session = await suite.host.agent.exec?.(taskId, 'app', {
+      args,
+      ...(terminal === undefined ? {} : { terminal }),
+    });
     if (session === undefined) throw new Error('the container does not run');
     return session;
   }
@@ -109,13 +97,13 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     left.stderr.resume();
     expect(await textOf(left.stdout)).toBe('0\n');
     await left.ended;
-    const bundle = join(host.scope.directory, 'bundles');
+    const bundle = join(suite.host.scope.directory, 'bundles');
     const [name = ''] = (await readdir(bundle)).filter((each) => each.startsWith(taskId));
     expect((await readdir(join(bundle, name))).filter((each) => each.startsWith('session-'))).toEqual([]);
   });
 
   test('what does not run takes no command', async () => {
-    await expect(host.agent.exec?.('f'.repeat(32), 'app', { args: ['true'] })).resolves.toBeUndefined();
-    await expect(host.agent.exec?.(taskId, 'other', { args: ['true'] })).resolves.toBeUndefined();
+    await expect(suite.host.agent.exec?.('f'.repeat(32), 'app', { args: ['true'] })).resolves.toBeUndefined();
+    await expect(suite.host.agent.exec?.(taskId, 'other', { args: ['true'] })).resolves.toBeUndefined();
   });
 });

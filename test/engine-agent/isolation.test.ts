@@ -1,14 +1,9 @@
 /** Thirty ways out of a container, tried from inside one that runs as root with the default rights. */
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { hostResidue, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { requireTools } from '../host-tools.js';
-import { type AgentHost, isContainer, isStopped, openAgentHost, payloadOf, pushBusybox, script } from './agent-host.js';
+import { expect, test } from '@jest/globals';
+import { isContainer, isStopped, payloadOf, script } from './agent-host.js';
+import { AgentSuite, describeAgent } from './agent-suite.js';
 
 /** Writes to the first of these files of a cgroup that is there. */
 function existing(command: string, names: string): string {
@@ -62,23 +57,8 @@ const ESCAPES: readonly (readonly [name: string, command: string])[] = [
   ],
 ];
 
-requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').describe('a container', () => {
-  let directory: string;
-  let host: AgentHost;
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-escape-'));
-    host = await openAgentHost(directory);
-    await pushBusybox(host, 'busybox');
-  });
-  afterAll(async () => {
-    await host.close();
-    try {
-      await sweepHost({ scope: host.scope, clock: systemClock }, new Set());
-      expect(await hostResidue(host.scope)).toEqual([]);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
-  });
+describeAgent('a container', () => {
+  const suite = new AgentSuite();
 
   test(`gets nowhere by ${ESCAPES.length} ways out`, async () => {
     const secret = createServer((_, response) => response.end('of the host'));
@@ -94,10 +74,11 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
         },
         { networkMode: 'bridge' },
       );
-      host.agent.run(payload);
-      await host.event(isStopped(payload.taskId));
+      suite.host.agent.run(payload);
+      await suite.host.event(isStopped(payload.taskId));
       const lines: string[] = [];
-      for await (const line of host.agent.logs(payload.taskId, 'app', { follow: true }) ?? []) lines.push(line.text);
+      for await (const line of suite.host.agent.logs(payload.taskId, 'app', { follow: true }) ?? [])
+        lines.push(line.text);
       expect(lines).toEqual(['done']);
     } finally {
       secret.close();
@@ -108,8 +89,8 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     const payload = payloadOf({
       app: script('x=a; while true; do x=$x$x; done', { memoryBytes: 24 << 20 }),
     });
-    host.agent.run(payload);
-    await expect(host.event(isContainer(payload.taskId, 'app', 'STOPPED'))).resolves.toMatchObject({
+    suite.host.agent.run(payload);
+    await expect(suite.host.event(isContainer(payload.taskId, 'app', 'STOPPED'))).resolves.toMatchObject({
       exitCode: 137,
       reason: 'OutOfMemoryError: Container killed due to memory usage',
     });

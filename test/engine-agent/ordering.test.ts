@@ -1,41 +1,12 @@
 /** dependsOn: the nine ways in which the containers of a task wait for one another, told by the order of their events. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { hostResidue, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { requireTools } from '../host-tools.js';
-import {
-  type AgentHost,
-  type ContainerInput,
-  isContainer,
-  isStopped,
-  openAgentHost,
-  payloadOf,
-  pushBusybox,
-  script,
-} from './agent-host.js';
+import { expect, test } from '@jest/globals';
+import { type ContainerInput, isContainer, isStopped, payloadOf, script } from './agent-host.js';
+import { AgentSuite, describeAgent } from './agent-suite.js';
 
 type Condition = 'START' | 'COMPLETE' | 'SUCCESS' | 'HEALTHY';
 
-requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').describe('dependsOn', () => {
-  let directory: string;
-  let host: AgentHost;
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-order-'));
-    host = await openAgentHost(directory);
-    await pushBusybox(host, 'busybox');
-  });
-  afterAll(async () => {
-    await host.close();
-    try {
-      await sweepHost({ scope: host.scope, clock: systemClock }, new Set());
-      expect(await hostResidue(host.scope)).toEqual([]);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
-  });
+describeAgent('dependsOn', () => {
+  const suite = new AgentSuite();
 
   const on = (condition: Condition, ...names: string[]): Pick<ContainerInput, 'dependsOn'> => ({
     dependsOn: names.map((containerName) => ({ containerName, condition })),
@@ -53,9 +24,9 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
   /** `name RUNNING` and `name STOPPED` in the order they came about, once the task has ended. */
   async function orderOf(containers: Readonly<Record<string, ContainerInput>>): Promise<string[]> {
     const payload = payloadOf(containers);
-    host.agent.run(payload);
-    await host.event(isStopped(payload.taskId));
-    return host.events.flatMap((event) =>
+    suite.host.agent.run(payload);
+    await suite.host.event(isStopped(payload.taskId));
+    return suite.host.events.flatMap((event) =>
       event.taskId === payload.taskId && event.type === 'container' && event.status !== 'PENDING'
         ? [`${event.container} ${event.status}`]
         : [],
@@ -130,15 +101,16 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
       middle: script(wait, on('START', 'child')),
       child: script(wait),
     });
-    host.agent.run(payload);
+    suite.host.agent.run(payload);
     const { taskId } = payload;
     for (const name of ['parent', 'middle', 'child']) {
-      await host.event(isContainer(taskId, name, 'RUNNING'));
-      for await (const line of host.agent.logs(taskId, name, { follow: true }) ?? []) if (line.text === 'up') break;
+      await suite.host.event(isContainer(taskId, name, 'RUNNING'));
+      for await (const line of suite.host.agent.logs(taskId, name, { follow: true }) ?? [])
+        if (line.text === 'up') break;
     }
-    host.agent.stop(taskId, { stopCode: 'UserInitiated', reason: 'enough' });
-    await host.event(isStopped(taskId));
-    const stops = host.events.flatMap((event) =>
+    suite.host.agent.stop(taskId, { stopCode: 'UserInitiated', reason: 'enough' });
+    await suite.host.event(isStopped(taskId));
+    const stops = suite.host.events.flatMap((event) =>
       event.taskId === taskId && event.type === 'container' && event.status === 'STOPPED' ? [event.container] : [],
     );
     expect(stops).toEqual(['parent', 'middle', 'child']);

@@ -1,14 +1,11 @@
 /** Secrets of task definitions: inside the container, and nowhere else that is kept or told. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { parseSecretReference } from '../../lib/engine/agent/index.js';
 import { storedSecretKey, storedSecrets } from '../../lib/engine/agent/secret-source-stored.js';
-import { hostResidue, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { requireTools } from '../host-tools.js';
-import { type AgentHost, isContainer, isStopped, openAgentHost, payloadOf, pushBusybox, script } from './agent-host.js';
+import { isContainer, isStopped, payloadOf, script } from './agent-host.js';
+import { AgentSuite, describeAgent } from './agent-suite.js';
 
 const CANARY = 'canary-7f3a9e';
 const MANAGER = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:';
@@ -36,23 +33,8 @@ describe('what valueFrom names', () => {
   );
 });
 
-requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').describe('secrets of a task', () => {
-  let directory: string;
-  let host: AgentHost;
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-secrets-'));
-    host = await openAgentHost(directory, { secrets });
-    await pushBusybox(host, 'busybox');
-  });
-  afterAll(async () => {
-    await host.close();
-    try {
-      await sweepHost({ scope: host.scope, clock: systemClock }, new Set());
-      expect(await hostResidue(host.scope)).toEqual([]);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
-  });
+describeAgent('secrets of a task', () => {
+  const suite = new AgentSuite(() => ({ secrets }));
 
   test('are in the environment, by name, ARN and JSON key, and in no record, log or event', async () => {
     const payload = payloadOf({
@@ -67,19 +49,19 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
         stopTimeoutSeconds: 0,
       }),
     });
-    host.agent.run(payload);
+    suite.host.agent.run(payload);
     const { taskId } = payload;
-    await host.event(isContainer(taskId, 'app', 'RUNNING'));
-    for await (const line of host.agent.logs(taskId, 'app', { follow: true }) ?? []) {
+    await suite.host.event(isContainer(taskId, 'app', 'RUNNING'));
+    for await (const line of suite.host.agent.logs(taskId, 'app', { follow: true }) ?? []) {
       expect(line.text).toBe(`${CANARY.length} ${`${CANARY}-parameter`.length} 5432`);
       break;
     }
     // While it runs, only the bundle that the runtime reads holds them, for root alone.
-    expect((await filesWith(CANARY, directory)).map((path) => path.split('/').at(-1))).toEqual(['config.json']);
-    host.agent.stop(taskId, { stopCode: 'UserInitiated', reason: 'enough' });
-    await host.event(isStopped(taskId));
-    expect(await filesWith(CANARY, directory)).toEqual([]);
-    expect(JSON.stringify(host.events)).not.toContain(CANARY);
+    expect((await filesWith(CANARY, suite.directory)).map((path) => path.split('/').at(-1))).toEqual(['config.json']);
+    suite.host.agent.stop(taskId, { stopCode: 'UserInitiated', reason: 'enough' });
+    await suite.host.event(isStopped(taskId));
+    expect(await filesWith(CANARY, suite.directory)).toEqual([]);
+    expect(JSON.stringify(suite.host.events)).not.toContain(CANARY);
   });
 
   test.each([
@@ -89,8 +71,8 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
     [`${MANAGER}db:key:AWSPREVIOUS:`, 'only the current version'],
   ])('a task whose secret %s cannot be had does not start, and says so', async (valueFrom, words) => {
     const payload = payloadOf({ app: script('true', { secrets: [{ name: 'A', valueFrom }] }) });
-    host.agent.run(payload);
-    const stopped = await host.event(isStopped(payload.taskId));
+    suite.host.agent.run(payload);
+    const stopped = await suite.host.event(isStopped(payload.taskId));
     expect(stopped.stopCode).toBe('TaskFailedToStart');
     expect(stopped.reason).toMatch(/^ResourceInitializationError: unable to pull secrets: /);
     expect(stopped.reason).toContain(words);

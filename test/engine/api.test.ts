@@ -293,14 +293,43 @@ describe('RegisterTaskDefinition', () => {
   test('takes secrets only from an agent that has a source of them', async () => {
     const secrets = [{ name: 'PASSWORD', valueFrom: '/app/password' }];
     expect((await fixture.refused('RegisterTaskDefinition', definitionWith(secrets))).message).toContain('secrets');
-    fixture.agent.abilities = { secrets: true, init: false, hostPaths: [] };
+    fixture.agent.abilities = { secrets: true, objects: false, init: false, hostPaths: [] };
     const bad = definitionWith([{ name: 'PASSWORD', valueFrom: 'arn:aws:s3:::bucket/key' }]);
     expect((await fixture.refused('RegisterTaskDefinition', bad)).message).toContain('Invalid secret PASSWORD');
     await fixture.ecs('RegisterTaskDefinition', definitionWith(secrets));
   });
 
+  test('takes environment files only from an agent that reads objects, and only ARNs of some', async () => {
+    const withFiles = (...files: string[]): object => ({
+      family: 'filed',
+      containerDefinitions: [
+        { name: 'app', image: 'hello:1', memory: 64, environmentFiles: files.map((value) => ({ value, type: 's3' })) },
+      ],
+    });
+    const good = 'arn:aws:s3:::bucket/folder/app.env';
+    expect((await fixture.refused('RegisterTaskDefinition', withFiles(good))).message).toContain('environmentFiles');
+    fixture.agent.abilities = { ...fixture.agent.abilities, objects: true };
+    for (const bad of ['arn:aws:s3:::bucket/app.txt', 's3://bucket/app.env', 'arn:aws:s3:::bucket']) {
+      expect((await fixture.refused('RegisterTaskDefinition', withFiles(bad))).message).toContain(
+        `environmentFiles: "${bad}" is none`,
+      );
+    }
+    const many = Array.from({ length: 11 }, () => good);
+    expect((await fixture.refused('RegisterTaskDefinition', withFiles(...many))).message).toContain('at most 10');
+    await fixture.ecs('RegisterTaskDefinition', withFiles(good));
+    await fixture.instance();
+    const environmentFiles = [{ value: 'arn:aws:s3:::bucket/other.env', type: 's3' }];
+    const overrides = { containerOverrides: [{ name: 'app', environmentFiles }] };
+    await fixture.ecs('RunTask', { taskDefinition: 'filed', overrides });
+    await fixture.ecs('RunTask', { taskDefinition: 'filed' });
+    expect(fixture.agent.runs.map(({ containers: [app] }) => app?.environmentFiles)).toEqual([
+      ['arn:aws:s3:::bucket/other.env'],
+      [good],
+    ]);
+  });
+
   test('takes folders of the host only below those that are allowed', async () => {
-    fixture.agent.abilities = { secrets: false, init: false, hostPaths: ['/srv/shared'] };
+    fixture.agent.abilities = { secrets: false, objects: false, init: false, hostPaths: ['/srv/shared'] };
     const withPath = (sourcePath: string): object => ({
       ...definitionWith(undefined),
       volumes: [{ name: 'v', host: { sourcePath } }],

@@ -34,7 +34,7 @@ const DIGEST = parseDigest(`sha256:${'ab'.repeat(32)}`);
 
 export class ScriptedAgent implements Agent {
   /** Nothing, until a test says otherwise. */
-  abilities: AgentAbilities = { secrets: false, init: false, hostPaths: [] };
+  abilities: AgentAbilities = { secrets: false, objects: false, init: false, hostPaths: [] };
   readonly #listeners = new Set<(event: AgentEvent) => void>();
   readonly #entries = new Map<string, Entry>();
   /** Every payload that was handed in, in order, repeats included. */

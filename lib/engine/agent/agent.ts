@@ -26,6 +26,7 @@ import { RUNTIME_ID, runtimeIdOf } from './container-process.js';
 import type { LayerFolders } from './container-run.js';
 import type { TaskCredentialsSource } from './endpoint/task-credentials.js';
 import { TaskEndpoint } from './endpoint/task-endpoint.js';
+import type { ObjectSource } from './environment-files.js';
 import { HostPorts } from './host-ports.js';
 import { TaskRecords } from './task-records.js';
 import { TaskRun } from './task-run.js';
@@ -43,6 +44,8 @@ export interface AgentDeps {
   readonly network: BridgeNetwork;
   /** Values for `secrets` of task definitions; absent, such definitions are refused. */
   readonly secrets?: SecretSource;
+  /** Objects that `environmentFiles` of task definitions name; absent, such definitions are refused. */
+  readonly objects?: ObjectSource;
   /** Credentials of task roles; absent, none has any. */
   readonly credentials?: TaskCredentialsSource;
   readonly clock: Clock;
@@ -91,6 +94,7 @@ class HostAgent implements Agent {
   ) {
     this.abilities = {
       secrets: deps.secrets !== undefined,
+      objects: deps.objects !== undefined,
       init: initProgram() !== undefined,
       hostPaths: options.allowedHostPaths ?? [],
     };
@@ -127,7 +131,7 @@ class HostAgent implements Agent {
     if (this.closing.signal.aborted || this.runs.has(payload.taskId)) return;
     const { platform, isLocalRegistry = () => false } = this.options;
     const run = new TaskRun(
-      { ...this.deps, records: this.records, ports: this.ports },
+      { ...this.deps, records: this.records, ports: this.ports, announceNames: () => this.names.announce() },
       { platform, isLocalRegistry, hostPaths: this.abilities.hostPaths },
       payload,
       (event) => this.tell(event),

@@ -10,6 +10,7 @@ import { attachNetwork, chooseBindings, linkedNames } from './container-network.
 import { containerSpec } from './container-spec.js';
 import type { ContainerRunDeps, ContainerSurroundings } from './container-surroundings.js';
 import { endpointEnvironment } from './endpoint/endpoint-environment.js';
+import { filedEnvironment } from './environment-files.js';
 import type { ResolvedImage } from './image-source.js';
 import { secretEnvironment } from './secret-source.js';
 import type { ContainerRecord } from './task-records.js';
@@ -43,9 +44,11 @@ export async function createContainer(
   record = { ...record, bindings };
   await task.write(record);
   const secrets = await secretEnvironment(deps.secrets, payload);
+  const filed = await filedEnvironment(deps.objects, payload);
   const network = await failingAs('CannotStartContainerError', signal, () =>
     attachNetwork(deps, task, payload, { runtimeId, bindings }),
   );
+  if (network.address !== undefined) await deps.announceNames();
   await failingAs('CannotCreateContainerError', signal, () => mountRoot(deps, task, plan));
   const volumes = await failingAs('CannotCreateContainerError', signal, () =>
     task.volumes.prepare(payload, rootfs, Object.keys(image.config.config?.Volumes ?? {}), inherited(task, payload)),
@@ -59,6 +62,7 @@ export async function createContainer(
     rootfs,
     network: network.mode,
     volumes,
+    filed,
     secrets,
     ownEnvironment: (env) => endpointEnvironment(deps.scope, task.payload, payload, task.endpointIds(), env),
     ...(network.address === undefined ? {} : { resolver: RESOLVER_ADDRESS }),

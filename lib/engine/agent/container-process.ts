@@ -7,15 +7,21 @@ import type { ContainerPayload } from './types.js';
 /**
  * An entry point of the definition also takes away the image's command, as `docker run --entrypoint` does; an empty
  * list counts as not given.
+ * @param filed variables of environment files, weaker than the definition's own
  */
-export function containerProcess(payload: ContainerPayload, image: ImageConfig, hostname: string): ContainerProcess {
+export function containerProcess(
+  payload: ContainerPayload,
+  image: ImageConfig,
+  hostname: string,
+  filed: readonly string[] = [],
+): ContainerProcess {
   const config = image.config ?? {};
   const ownEntry = given(payload.entryPoint);
   const entry = ownEntry ?? config.Entrypoint ?? [];
   const command = given(payload.command) ?? (ownEntry === undefined ? (config.Cmd ?? []) : []);
   return {
     args: [...entry, ...command],
-    env: mergeEnvironment([...(config.Env ?? []), `HOSTNAME=${hostname}`], payload.environment),
+    env: mergeEnvironment([...(config.Env ?? []), `HOSTNAME=${hostname}`], [...filed, ...payload.environment]),
     cwd: payload.workingDirectory ?? config.WorkingDir ?? '',
     user: payload.user ?? config.User ?? '',
   };

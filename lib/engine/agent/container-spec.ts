@@ -10,6 +10,8 @@ export interface ContainerSurroundingsFound {
   readonly rootfs: string;
   readonly network: NetworkMode;
   readonly volumes: readonly VolumeMount[];
+  /** `NAME=value` out of environment files. */
+  readonly filed: readonly string[];
   /** `NAME=value`, fetched for this one purpose. */
   readonly secrets: readonly string[];
   /** `NAME=value` that the agent itself sets, given what the container has else. */
@@ -26,7 +28,7 @@ export function containerSpec(
   found: ContainerSurroundingsFound,
 ): ContainerSpec {
   const hostname = payload.hostname ?? found.id.slice(0, 12);
-  const command = containerProcess(payload, image.config, hostname);
+  const command = containerProcess(payload, image.config, hostname, found.filed);
   return {
     id: found.id,
     rootfs: found.rootfs,

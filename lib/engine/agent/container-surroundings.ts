@@ -1,6 +1,7 @@
 /** What a container's run stands on: the parts of the agent, and what the container needs of its task. */
 import type { BridgeNetwork, HostScope, SupervisedContainers } from '../../runtime/index.js';
 import type { Clock, Logger } from '../../store/index.js';
+import type { ObjectSource } from './environment-files.js';
 import type { HostPorts } from './host-ports.js';
 import type { ImageLayer } from './image-source.js';
 import type { SecretSource } from './secret-source.js';
@@ -24,6 +25,10 @@ export interface ContainerRunDeps {
   readonly ports: HostPorts;
   /** Absent: containers with secrets do not start. */
   readonly secrets?: SecretSource;
+  /** Called when a container has its network: from now on it may ask for names. */
+  readonly announceNames: () => Promise<void>;
+  /** Absent: containers with environment files do not start. */
+  readonly objects?: ObjectSource;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -2,5 +2,7 @@ export { type AgentDeps, type AgentOptions, createAgent } from './agent.js';
 export { type LayerFolders } from './container-run.js';
 export { parseSecretReference, type SecretName, type SecretReference, type SecretSource } from './secret-source.js';
 export { type TaskCredentials, type TaskCredentialsSource } from './endpoint/task-credentials.js';
+export { type ObjectName, type ObjectSource, parseEnvironmentFile } from './environment-files.js';
+export { folderObjects } from './object-source-folder.js';
 export { type ImageLayer } from './image-source.js';
 export type * from './types.js';

@@ -80,6 +80,8 @@ export interface ContainerPayload {
   /** As in the definition; the lines are kept here whatever it says. */
   readonly logDriver?: string;
   readonly logOptions?: Readonly<Record<string, string>>;
+  /** ARNs of objects whose variables stand under `environment`; read when the container is made. */
+  readonly environmentFiles?: readonly string[];
   /** Environment variables whose values are fetched when the container is made, and stand in no record. */
   readonly secrets?: readonly { readonly name: string; readonly valueFrom: string }[];
 }
@@ -156,6 +158,8 @@ export type AgentEvent = { readonly taskId: string; readonly timeMs: number } & 
 /** What of a task definition depends on how the agent was set up. */
 export interface AgentAbilities {
   readonly secrets: boolean;
+  /** Whether objects can be read. */
+  readonly objects: boolean;
   readonly init: boolean;
   /** Folders of the host that tasks may mount, with all below. */
   readonly hostPaths: readonly string[];

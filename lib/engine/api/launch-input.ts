@@ -1,4 +1,6 @@
 /** What RunTask, StartTask and CreateService ask for in common, and what of it this engine refuses by name. */
+import type { AgentAbilities } from '../agent/types.js';
+import { checkEnvironmentFiles } from './runtime-rules.js';
 import { checkStrategy } from '../capacity/strategy.js';
 import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { parseQuery } from '../placement/query.js';
@@ -91,14 +93,19 @@ export function checkPlacement(
 }
 
 /** Overrides must name containers that exist, and ask for nothing the runtime does not do. */
-export function checkOverrides(definition: TaskDefinitionState, overrides: TaskOverrideInput): void {
+export function checkOverrides(
+  definition: TaskDefinitionState,
+  overrides: TaskOverrideInput,
+  abilities: AgentAbilities | undefined,
+): void {
   for (const override of overrides.containerOverrides ?? []) {
     const known = definition.definition.containerDefinitions.some((container) => container.name === override.name);
     if (!known)
       throw invalidParameter(
         `Override for container named ${override.name ?? ''} is not a container in the TaskDefinition.`,
       );
-    if (override.environmentFiles !== undefined && override.environmentFiles.length > 0) {
+    checkEnvironmentFiles(override.environmentFiles);
+    if ((override.environmentFiles?.length ?? 0) > 0 && abilities?.objects !== true) {
       throw clientError('containerOverrides.environmentFiles is not supported by this engine: use environment.');
     }
     if (override.resourceRequirements !== undefined && override.resourceRequirements.length > 0) {

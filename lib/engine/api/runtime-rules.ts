@@ -1,4 +1,5 @@
 /** What must hold between the members that describe a container's surroundings: volumes, links, names, port ranges. */
+import { parseEnvironmentFile } from '../agent/environment-files.js';
 import { parseSecretReference } from '../agent/secret-source.js';
 import { clientError } from '../ecs-error.js';
 import { tmpfsOptions } from '../../runtime/index.js';
@@ -6,6 +7,7 @@ import type { ContainerDefinitionInput } from './container-definition-input.js';
 import type { TaskDefinitionInput } from './task-definition-input.js';
 
 const MOST_IN_RANGE = 100;
+const MOST_FILES = 10;
 
 /** @throws ClientException with the first rule that does not hold */
 export function checkRuntimeMembers(definition: TaskDefinitionInput): void {
@@ -30,6 +32,7 @@ export function checkRuntimeMembers(definition: TaskDefinitionInput): void {
       const reference = parseSecretReference(valueFrom);
       if ('problem' in reference) throw clientError(`Invalid secret ${name}: ${reference.problem}.`);
     }
+    checkEnvironmentFiles(container.environmentFiles);
     for (const { mountOptions = [], size } of container.linuxParameters?.tmpfs ?? []) {
       if (size <= 0) throw clientError('The size of a tmpfs must be above 0 MiB.');
       try {
@@ -38,6 +41,17 @@ export function checkRuntimeMembers(definition: TaskDefinitionInput): void {
         throw clientError(error instanceof Error ? error.message : String(error));
       }
     }
+  }
+}
+
+/** Also of overrides. @throws ClientException */
+export function checkEnvironmentFiles(files: ContainerDefinitionInput['environmentFiles'] = []): void {
+  if (files.length > MOST_FILES) throw clientError(`A container has at most ${String(MOST_FILES)} environmentFiles.`);
+  for (const { value } of files) {
+    if (parseEnvironmentFile(value) !== undefined) continue;
+    throw clientError(
+      `environmentFiles: "${value}" is none: the ARN of an S3 object whose name ends in .env is wanted.`,
+    );
   }
 }
 

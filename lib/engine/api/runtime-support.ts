@@ -14,7 +14,7 @@ type Has<T> = readonly (readonly [
   instead: string,
 ])[];
 
-const NO_ABILITIES: AgentAbilities = { secrets: false, init: false, hostPaths: [] };
+const NO_ABILITIES: AgentAbilities = { secrets: false, objects: false, init: false, hostPaths: [] };
 
 const filled = (list: readonly unknown[] | undefined): boolean => list !== undefined && list.length > 0;
 
@@ -78,7 +78,11 @@ const LOG_DRIVERS: readonly string[] = ['json-file', 'awslogs'];
 const CONTAINER: Has<ContainerDefinitionInput> = [
   ['resourceRequirements', (c) => filled(c.resourceRequirements), 'no GPU or accelerator is offered here'],
   ['repositoryCredentials', (c) => c.repositoryCredentials !== undefined, 'images come from the local registry'],
-  ['environmentFiles', (c) => filled(c.environmentFiles), 'there is no S3 here; use environment'],
+  [
+    'environmentFiles',
+    (c, { objects }) => filled(c.environmentFiles) && !objects,
+    'the engine was given no objects to read; use environment',
+  ],
   [
     'secrets',
     (c, { secrets }) => filled(c.secrets) && !secrets,

@@ -76,7 +76,7 @@ const runTask = operation(
     checkPlacement(input.placementConstraints, input.placementStrategy);
     const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
     const overrides = input.overrides ?? {};
-    checkOverrides(definition, overrides);
+    checkOverrides(definition, overrides, api.context.deps.agent.abilities);
     const network = checkNetworkConfiguration(definition, input.networkConfiguration);
     const strategy = strategyFor(input, owner);
     const taskIds = await idempotentIds(api, owner.name, input.clientToken, input.count, input);
@@ -123,7 +123,7 @@ const startTask = operation(z.object({ ...common, containerInstances: strings.mi
   refuseLaunch(input);
   const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
   const overrides = input.overrides ?? {};
-  checkOverrides(definition, overrides);
+  checkOverrides(definition, overrides, api.context.deps.agent.abilities);
   const network = checkNetworkConfiguration(definition, input.networkConfiguration);
   const tasks: object[] = [];
   const failures: Failure[] = [];

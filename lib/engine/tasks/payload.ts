@@ -121,6 +121,7 @@ function containerPayload(container: ContainerDefinitionInput, task: TaskState):
       container: sourceContainer,
       readonly: readOnly,
     })),
+    environmentFiles: (override?.environmentFiles ?? container.environmentFiles)?.map(({ value }) => value),
     secrets: container.secrets,
   });
 }

@@ -40,6 +40,7 @@ export class NameServer {
   private readonly connections = new Set<Socket>();
   private running = 0;
   private turn = 0;
+  private isBound = false;
   private listening: Promise<void> | undefined;
 
   /** @param address to listen on, UDP and TCP */
@@ -62,6 +63,11 @@ export class NameServer {
     this.listening ??= this.run();
   }
 
+  /** A sign of life at once: the list it goes into is made with the first container's network. */
+  async announce(): Promise<void> {
+    if (this.isBound && !this.closing.signal.aborted) await this.deps.sign(true);
+  }
+
   async close(): Promise<void> {
     this.closing.abort();
     await this.listening;
@@ -80,6 +86,7 @@ export class NameServer {
       told = true;
       await clock.sleep(LISTEN_AGAIN_MS, signal).catch(() => undefined);
     }
+    this.isBound = true;
     while (!signal.aborted) {
       await sign(true);
       await clock.sleep(SIGN_MS, signal).catch(() => undefined);
