@@ -21,7 +21,7 @@ import {
   syncDirectory,
 } from './durable-file-fs.js';
 import { readStream, writeStream } from './file-stream-fs.js';
-import { type Files, type OpenFile, systemFiles } from './files-fs.js';
+import { type Files, type OpenFile, remove, systemFiles } from './files-fs.js';
 import type {
   BlobKey,
   BlobStore,
@@ -39,6 +39,7 @@ const KEY = /^blobs\/[0-9a-f]{2}\/([0-9a-f]{64}|[0-9a-f]{128})\.[0-9A-Z]{26}$/;
 export class FsBlobStore implements BlobStore {
   readonly uploads: FsBlobUploads;
   private readonly syncs: DirectorySyncs;
+  private readonly mark = processMark(process.pid) ?? String(process.pid);
   /** Shards that are known to survive a power failure. */
   private readonly shards = new Map<string, Promise<void>>();
 
@@ -103,14 +104,14 @@ export class FsBlobStore implements BlobStore {
       if (options.expected !== undefined && options.expected !== digest) throw digestMismatch(options.expected, digest);
       return { key: await this.publish(path, digest), digest, sizeBytes: digester.sizeBytes };
     } catch (error) {
-      await this.files.rm(path, { force: true });
+      await remove(path, this.files);
       throw diskError(error);
     }
   }
 
   async delete(key: BlobKey): Promise<void> {
     const path = this.pathOf(key);
-    if (path !== undefined) await this.files.rm(path, { force: true });
+    if (path !== undefined) await remove(path, this.files);
   }
 
   /** Removes what processes that are gone left half done. Safe beside other processes on the same folder. */
@@ -166,7 +167,7 @@ export class FsBlobStore implements BlobStore {
   }
 
   private temporaryPath(): string {
-    return join(this.directory, 'temp', `${processMark(process.pid) ?? process.pid}.${this.deps.ids.ulid()}`);
+    return join(this.directory, 'temp', `${this.mark}.${this.deps.ids.ulid()}`);
   }
 
   /** Undefined for a key that this store cannot have made: nothing outside the folder is ever touched. */

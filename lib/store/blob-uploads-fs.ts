@@ -10,7 +10,7 @@ import { uploadAborted } from './blob-rules.js';
 import { abortable } from './byte-source.js';
 import { diskError, type DirectorySyncs } from './durable-file-fs.js';
 import { writeStream } from './file-stream-fs.js';
-import type { Files, OpenFile } from './files-fs.js';
+import { type Files, type OpenFile, remove } from './files-fs.js';
 import { KeyedLock } from './keyed-lock.js';
 import type {
   AppendOptions,
@@ -108,7 +108,10 @@ export class FsBlobUploads implements BlobUploads {
         await this.forget(id);
         return { outcome: 'committed', blob: { key, digest: expected, sizeBytes: state.offset } };
       } catch (error) {
-        throw diskError(error);
+        if (errnoCode(error) !== 'ENOENT') throw diskError(error);
+        // Another process took it away meanwhile.
+        await this.forget(id);
+        return { outcome: 'absent' };
       }
     });
   }
@@ -117,7 +120,7 @@ export class FsBlobUploads implements BlobUploads {
     if (!ID.test(id)) return;
     this.running.get(id)?.abort(uploadAborted(id));
     await this.lock.run(id, async () => {
-      await this.files.rm(this.data(id), { force: true });
+      await remove(this.data(id), this.files);
       await this.forget(id);
     });
   }
@@ -136,7 +139,7 @@ export class FsBlobUploads implements BlobUploads {
       const path = join(this.directory, name);
       if (!ID.test(id) || name === id) await this.files.rm(path, { force: true, recursive: true });
       else if (name.endsWith('.data')) {
-        if ((await this.journals.read(id)) === undefined) await this.files.rm(path, { force: true });
+        if ((await this.journals.read(id)) === undefined) await remove(path, this.files);
       } else {
         const state = await this.journals.read(id);
         const isDone = state === undefined || (state.offset > 0 && !(await this.hasData(id)));
@@ -165,7 +168,7 @@ export class FsBlobUploads implements BlobUploads {
     let offset = state.offset;
     let failure: { readonly error: unknown } | undefined;
     try {
-      await file.truncate(offset);
+      if (offset > 0) await file.truncate(offset);
       const trailing = digester === undefined ? new TrailingHash(file, state.algorithm, offset) : undefined;
       const written = (bytes: number): void => {
         offset += bytes;
@@ -204,8 +207,8 @@ export class FsBlobUploads implements BlobUploads {
     const file = await this.openData(id, state.offset);
     if (file === undefined) return undefined;
     try {
-      await file.truncate(state.offset);
       if (state.offset === 0) await file.sync();
+      else await file.truncate(state.offset);
       return (await new TrailingHash(file, algorithm, state.offset).finish()).digest();
     } finally {
       await file.close();
@@ -240,8 +243,7 @@ export class FsBlobUploads implements BlobUploads {
 
   private async read(id: string): Promise<UploadState | undefined> {
     if (!ID.test(id)) return undefined;
-    const state = await this.journals.read(id);
-    return state === undefined ? undefined : (this.ahead.get(id) ?? state);
+    return this.ahead.get(id) ?? this.journals.read(id);
   }
 
   private data(id: string): string {

@@ -2,8 +2,9 @@
  * What the folder stores ask of a file system. A port, so that a test can put one under them that forgets, in a crash,
  * all that was not synced.
  */
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
+import { errnoCode } from '../errors/index.js';
 
 export interface OpenFile {
   read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
@@ -31,9 +32,21 @@ export interface Files {
   /** With its parents; gives the first one that was made. */
   mkdir(path: string, options: { readonly recursive: true; readonly mode: number }): Promise<string | undefined>;
   rename(from: string, to: string): Promise<void>;
-  rm(path: string, options: { readonly force: true; readonly recursive?: boolean }): Promise<void>;
+  /** Of a file; ENOENT when it is not there. */
+  unlink(path: string): Promise<void>;
+  /** Of a file or a folder with all that is in it; nothing when it is not there. */
+  rm(path: string, options: { readonly force: true; readonly recursive: true }): Promise<void>;
   readdir(path: string): Promise<string[]>;
   stat(path: string): Promise<{ readonly size: number; readonly mtimeMs: number }>;
 }
 
-export const systemFiles: Files = { open, mkdir, rename, rm, readdir: (path) => readdir(path), stat };
+export const systemFiles: Files = { open, mkdir, rename, unlink, rm, readdir: (path) => readdir(path), stat };
+
+/** Idempotent. */
+export async function remove(path: string, files: Files): Promise<void> {
+  try {
+    await files.unlink(path);
+  } catch (error) {
+    if (errnoCode(error) !== 'ENOENT') throw error;
+  }
+}

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { errnoCode } from '../errors/index.js';
 import type { DigestAlgorithm } from '../oci/index.js';
 import type { DirectorySyncs } from './durable-file-fs.js';
-import type { Files } from './files-fs.js';
+import { type Files, remove } from './files-fs.js';
 
 export interface UploadState {
   readonly algorithm: DigestAlgorithm;
@@ -46,7 +46,7 @@ export class UploadJournals {
       // Another process that sweeps the folder sees all of it or nothing.
       await this.files.rename(making, this.path(id));
     } catch (error) {
-      await this.files.rm(making, { force: true });
+      await remove(making, this.files);
       throw error;
     }
     this.known.set(id, { sizeBytes, state: { ...head, offset: 0 }, isSettled: false });
@@ -79,7 +79,7 @@ export class UploadJournals {
 
   async remove(id: string): Promise<void> {
     this.known.delete(id);
-    await this.files.rm(this.path(id), { force: true });
+    await remove(this.path(id), this.files);
   }
 
   /** Ids of all uploads, as names lie in the folder. */

@@ -91,8 +91,14 @@ export class ForgetfulFiles implements Files {
     });
   }
 
+  async unlink(path: string): Promise<void> {
+    await this.change(() => {
+      if (!this.folderOf(path).names.delete(basename(path))) throw failure('ENOENT', path);
+    });
+  }
+
   async rm(path: string): Promise<void> {
-    if (this.find(path) !== undefined) await this.change(() => this.folderOf(path).names.delete(basename(path)));
+    if (this.find(path) !== undefined) await this.unlink(path);
   }
 
   async readdir(path: string): Promise<string[]> {
