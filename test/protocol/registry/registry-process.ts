@@ -1,12 +1,15 @@
 /** Starts `serve.ts` and gives its address; it can be killed like any server can. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 export interface RegistryProcess {
   readonly host: string;
   readonly url: string;
+  /** The most memory it has been given so far. Bytes. */
+  peakBytes(): Promise<number>;
   /** As an out-of-memory killer does it: SIGKILL, and the process is gone when this resolves. */
   kill(): Promise<void>;
 }
@@ -27,6 +30,10 @@ export async function startRegistryProcess(folder: string, prefix: readonly stri
   return {
     host,
     url: `http://${host}`,
+    async peakBytes() {
+      const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
+      return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+    },
     async kill() {
       child.kill('SIGKILL');
       await exited;
