@@ -2,6 +2,7 @@
 import { App, Stack } from 'aws-cdk-lib';
 import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Cluster, CpuArchitecture, FargateService, FargateTaskDefinition, LogDrivers } from 'aws-cdk-lib/aws-ecs';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { DockerfileImage } from '../../lib/constructs/index.js';
 
 const app = new App();
@@ -16,7 +17,7 @@ const task = new FargateTaskDefinition(stack, 'Task', {
 task.addContainer('greeting', {
   image: image.asContainerImage(),
   portMappings: [{ containerPort: 8080 }],
-  logging: LogDrivers.awsLogs({ streamPrefix: 'greeting' }),
+  logging: LogDrivers.awsLogs({ streamPrefix: 'greeting', logRetention: RetentionDays.ONE_MONTH }),
 });
 new FargateService(stack, 'Service', {
   cluster: new Cluster(stack, 'Cluster', { vpc }),

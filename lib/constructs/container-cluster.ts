@@ -1,55 +1,51 @@
 /**
- * EC2 capacity for containers: an ECS cluster, a launch template on the newest ECS-optimised Amazon Linux 2023 (by SSM
- * parameter, so synthesis looks nothing up), an Auto Scaling group and a managed capacity provider. No NAT gateway:
- * instances stand in public subnets behind a closed security group, S3 and DynamoDB are reached by gateway endpoints.
+ * EC2 capacity for containers: an ECS cluster with a VPC and one kind of capacity, which its default capacity provider
+ * strategy names. No NAT gateway: instances stand in public subnets behind a closed security group, S3 and DynamoDB are
+ * reached by gateway endpoints.
  */
-import { Duration, Names, RemovalPolicy, Validations } from 'aws-cdk-lib';
-import { AutoScalingGroup, type CfnAutoScalingGroup } from 'aws-cdk-lib/aws-autoscaling';
+import { RemovalPolicy, Validations } from 'aws-cdk-lib';
+import type { AutoScalingGroup } from 'aws-cdk-lib/aws-autoscaling';
+import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import {
   FlowLogDestination,
   GatewayVpcEndpointAwsService,
-  InstanceArchitecture,
-  InstanceType,
+  type InstanceType,
   type IVpc,
-  LaunchTemplate,
-  LaunchTemplateHttpTokens,
   SecurityGroup,
   SubnetType,
-  UserData,
   Vpc,
-  BlockDeviceVolume,
-  EbsDeviceVolumeType,
 } from 'aws-cdk-lib/aws-ec2';
-import {
-  AmiHardwareType,
-  AsgCapacityProvider,
-  Cluster,
-  ContainerInsights,
-  EcsOptimizedImage,
-} from 'aws-cdk-lib/aws-ecs';
+import { type AsgCapacityProvider, Cluster, ContainerInsights } from 'aws-cdk-lib/aws-ecs';
 import { ManagedPolicy, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
+import { Capacity, type ICapacity } from './capacity.js';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 
 export interface ContainerClusterProps {
   /** Also its name in the API: a DNS label of at most 32 characters. @default wharf */
   readonly clusterName?: string;
-  /** @default - a new VPC with two public subnets, no NAT gateway, flow logs */
+  /** With public subnets. @default - a new VPC with two public subnets, no NAT gateway, flow logs */
   readonly vpc?: IVpc;
-  /** @default t4g.small */
+  /** @default - on demand, by the four props below */
+  readonly capacity?: ICapacity;
+  /** Without `capacity`. @default t4g.small */
   readonly instanceType?: InstanceType;
-  /** @default 0 */
+  /** Without `capacity`. @default 0 */
   readonly minInstances?: number;
-  /** @default 4 */
+  /** Without `capacity`. @default 4 */
   readonly maxInstances?: number;
-  /** Root volume, GiB. @default 40 */
+  /** Without `capacity`: root volume, GiB. @default 40 */
   readonly volumeGiB?: number;
+  /** For `cluster`, `securityGroup`, `autoScalingGroup` and `capacityProvider`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
 }
 
 /** As the control plane checks it (NAME_PATTERN of lib/platform). */
 const CLUSTER_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
 
+/** @example new ContainerCluster(stack, 'Cluster', { capacity: Capacity.mixed({ onDemandInstances: 2 }) }) */
 export class ContainerCluster extends Construct {
   readonly clusterName: string;
   readonly maxInstances: number;
@@ -59,9 +55,10 @@ export class ContainerCluster extends Construct {
   readonly cluster: Cluster;
   readonly securityGroup: SecurityGroup;
   readonly instanceRole: Role;
-  readonly launchTemplate: LaunchTemplate;
-  readonly autoScalingGroup: AutoScalingGroup;
-  readonly capacityProvider: AsgCapacityProvider;
+  readonly capacityProviderName: string;
+  /** Undefined with imported capacity. */
+  readonly autoScalingGroup: AutoScalingGroup | undefined;
+  readonly capacityProvider: AsgCapacityProvider | undefined;
 
   constructor(scope: Construct, id: string, props: ContainerClusterProps = {}) {
     super(scope, id);
@@ -69,9 +66,9 @@ export class ContainerCluster extends Construct {
     if (!CLUSTER_NAME.test(this.clusterName)) {
       throw new Error(`clusterName ${this.clusterName}: a DNS label of 1 to 32 characters is wanted`);
     }
-    this.maxInstances = props.maxInstances ?? 4;
-    const instanceType = props.instanceType ?? new InstanceType('t4g.small');
-    this.platform = instanceType.architecture === InstanceArchitecture.ARM_64 ? 'linux/arm64' : 'linux/amd64';
+    const capacity = props.capacity ?? Capacity.onDemand(props);
+    this.maxInstances = capacity.maxInstances;
+    this.platform = capacity.platform;
     this.vpc = props.vpc ?? (this.createVpc() as IVpc);
     this.cluster = new Cluster(this, 'Cluster', {
       clusterName: this.clusterName,
@@ -82,38 +79,60 @@ export class ContainerCluster extends Construct {
       vpc: this.vpc,
       description: 'Container instances: nothing comes in unless a rule is added',
     });
-    this.instanceRole = new Role(this, 'InstanceRole', {
-      assumedBy: new ServicePrincipal('ec2.amazonaws.com'),
-      managedPolicies: [
-        ManagedPolicy.fromAwsManagedPolicyName('service-role/AmazonEC2ContainerServiceforEC2Role'),
-        ManagedPolicy.fromAwsManagedPolicyName('AmazonSSMManagedInstanceCore'),
-      ],
+    this.instanceRole = this.createInstanceRole();
+    const attached = capacity.attach(this);
+    this.capacityProviderName = attached.capacityProviderName;
+    this.autoScalingGroup = attached.autoScalingGroup;
+    this.capacityProvider = attached.capacityProvider;
+    const { cluster, securityGroup, autoScalingGroup, capacityProvider } = this;
+    overrideCfn(this, { cluster, securityGroup, autoScalingGroup, capacityProvider }, props.cfnOverrides);
+  }
+
+  /** Tasks that run, of all services and of none. */
+  metricRunningTasks(options?: MetricOptions): Metric {
+    return this.insight('TaskCount', Stats.AVERAGE, options);
+  }
+
+  /** Instances that are registered. */
+  metricInstances(options?: MetricOptions): Metric {
+    return this.insight('ContainerInstanceCount', Stats.AVERAGE, options);
+  }
+
+  /** How much of the capacity is asked for, in percent: above 100 instances are started. */
+  metricCapacityReservation(options?: MetricOptions): Metric {
+    return new Metric({
+      namespace: 'AWS/ECS/ManagedScaling',
+      metricName: 'CapacityProviderReservation',
+      dimensionsMap: { ClusterName: this.clusterName, CapacityProviderName: this.capacityProviderName },
+      statistic: Stats.MAXIMUM,
+      ...options,
     });
-    for (const policy of ['service-role/AmazonEC2ContainerServiceforEC2Role', 'AmazonSSMManagedInstanceCore']) {
-      Validations.of(this.instanceRole).acknowledge({
+  }
+
+  private insight(metricName: string, statistic: string, options?: MetricOptions): Metric {
+    const dimensionsMap = { ClusterName: this.clusterName };
+    return new Metric({ namespace: 'ECS/ContainerInsights', metricName, dimensionsMap, statistic, ...options });
+  }
+
+  private createInstanceRole(): Role {
+    const policies = ['service-role/AmazonEC2ContainerServiceforEC2Role', 'AmazonSSMManagedInstanceCore'];
+    const role = new Role(this, 'InstanceRole', {
+      assumedBy: new ServicePrincipal('ec2.amazonaws.com'),
+      managedPolicies: policies.map((name) => ManagedPolicy.fromAwsManagedPolicyName(name)),
+    });
+    for (const policy of policies) {
+      Validations.of(role).acknowledge({
         id: `AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/${policy}]`,
         reason: 'The policy AWS keeps for the ECS agent and for Session Manager; both change with the agents.',
       });
     }
-    acknowledgeWildcards(this.instanceRole, [
+    acknowledgeWildcards(role, [
       {
         finding: /^(Action::ecs:Submit\*|Resource::\*)$/,
         reason: 'What the ECS agent needs to register and report, as CDK grants it.',
       },
     ]);
-    this.launchTemplate = this.createLaunchTemplate(instanceType, props.volumeGiB ?? 40);
-    this.autoScalingGroup = this.createAutoScalingGroup(props);
-    this.capacityProvider = new AsgCapacityProvider(this, 'Capacity', {
-      autoScalingGroup: this.autoScalingGroup,
-      enableManagedScaling: true,
-      enableManagedTerminationProtection: true,
-      enableManagedDraining: true,
-      instanceWarmupPeriod: 90,
-    });
-    this.cluster.addAsgCapacityProvider(this.capacityProvider);
-    this.cluster.addDefaultCapacityProviderStrategy([
-      { capacityProvider: this.capacityProvider.capacityProviderName, weight: 1 },
-    ]);
+    return role;
   }
 
   private createVpc(): Vpc {
@@ -133,62 +152,5 @@ export class ContainerCluster extends Construct {
     });
     vpc.addFlowLog('FlowLog', { destination: FlowLogDestination.toCloudWatchLogs(logs) });
     return vpc;
-  }
-
-  private createLaunchTemplate(instanceType: InstanceType, volumeGiB: number): LaunchTemplate {
-    const hardware =
-      instanceType.architecture === InstanceArchitecture.ARM_64 ? AmiHardwareType.ARM : AmiHardwareType.STANDARD;
-    const userData = UserData.forLinux();
-    userData.addCommands(
-      `echo "ECS_CLUSTER=${this.cluster.clusterName}" >> /etc/ecs/ecs.config`,
-      // Images are named by digest, so what is on the disk is what is meant.
-      'echo "ECS_IMAGE_PULL_BEHAVIOR=prefer-cached" >> /etc/ecs/ecs.config',
-      'echo "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" >> /etc/ecs/ecs.config',
-      'echo "ECS_AWSVPC_BLOCK_IMDS=true" >> /etc/ecs/ecs.config',
-      // Log lines are written by the execution role of the task, so that the instance needs no right to write them.
-      'echo "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true" >> /etc/ecs/ecs.config',
-    );
-    return new LaunchTemplate(this, 'LaunchTemplate', {
-      machineImage: EcsOptimizedImage.amazonLinux2023(hardware),
-      instanceType,
-      role: this.instanceRole,
-      securityGroup: this.securityGroup,
-      associatePublicIpAddress: true,
-      userData,
-      httpTokens: LaunchTemplateHttpTokens.REQUIRED,
-      httpPutResponseHopLimit: 1,
-      detailedMonitoring: true,
-      blockDevices: [
-        {
-          deviceName: '/dev/xvda',
-          volume: BlockDeviceVolume.ebs(volumeGiB, {
-            encrypted: true,
-            volumeType: EbsDeviceVolumeType.GP3,
-          }),
-        },
-      ],
-    });
-  }
-
-  private createAutoScalingGroup(props: ContainerClusterProps): AutoScalingGroup {
-    const group = new AutoScalingGroup(this, 'AutoScalingGroup', {
-      vpc: this.vpc,
-      vpcSubnets: { subnetType: SubnetType.PUBLIC },
-      launchTemplate: this.launchTemplate,
-      minCapacity: props.minInstances ?? 0,
-      maxCapacity: this.maxInstances,
-      newInstancesProtectedFromScaleIn: true,
-      maxInstanceLifetime: Duration.days(30),
-    });
-    // ECS finds the group's instances by this tag, and refuses a provider without it.
-    (group.node.defaultChild as CfnAutoScalingGroup).addPropertyOverride('Tags', [
-      { Key: 'AmazonECSManaged', Value: '', PropagateAtLaunch: true },
-      { Key: 'Name', Value: Names.uniqueResourceName(this, { maxLength: 60 }), PropagateAtLaunch: true },
-    ]);
-    Validations.of(group).acknowledge({
-      id: 'AwsSolutions-AS3',
-      reason: 'Who wants notifications of scaling adds a topic; ECS tells capacity changes as events already.',
-    });
-    return group;
   }
 }

@@ -59,7 +59,7 @@ export class ControlPlane extends Construct {
       WHARF_PLATFORM: capacity.platform,
       WHARF_CLUSTER: capacity.clusterName,
       WHARF_MAX_INSTANCES: String(capacity.maxInstances),
-      WHARF_CAPACITY_PROVIDER: capacity.capacityProvider.capacityProviderName,
+      WHARF_CAPACITY_PROVIDER: capacity.capacityProviderName,
       WHARF_EXECUTION_ROLE_ARN: this.executionRole.roleArn,
       WHARF_TASK_LOG_GROUP: this.taskLogs.logGroupName,
       WHARF_MIRROR_PREFIX: this.mirrorPrefix,

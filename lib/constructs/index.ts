@@ -1,3 +1,13 @@
+export {
+  type AttachedCapacity,
+  Capacity,
+  type FleetProps,
+  type ICapacity,
+  type ImportedCapacityProps,
+  type MixedCapacityProps,
+  type OnDemandCapacityProps,
+  type SpotCapacityProps,
+} from './capacity.js';
 export type { CfnOverrides } from './cfn-overrides.js';
 export { ContainerCluster, type ContainerClusterProps } from './container-cluster.js';
 export { ControlPlane, type ControlPlaneProps } from './control-plane.js';

@@ -1,8 +1,13 @@
-/** The CDK examples: type-checked as their readers would, and synthesised without Docker, credentials or look-ups. */
+/**
+ * The app and every CDK example: type-checked as their readers would, synthesised in one process without Docker,
+ * credentials or look-ups, and every template proved as far as that goes without an account.
+ */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { describe, expect, test } from '@jest/globals';
-import { synthesise } from './synthesis.js';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { CloudFormationSchema } from './cloudformation-schema.js';
+import { type Synthesis, synthesiseAll } from './synthesis.js';
+import { plainSecrets, removedState, unencrypted, unexplainedWildcards } from './template-rules.js';
 
 interface Expected {
   readonly stack: string;
@@ -18,38 +23,116 @@ const EXAMPLES: Readonly<Record<string, Expected>> = {
   },
   'cdk-dockerfile-image': { stack: 'Greeting', counts: { 'Custom::WharfDockerfileImage': 1, 'AWS::ECS::Service': 1 } },
   'cdk-dockerfile-lambda': { stack: 'Handler', counts: { 'Custom::WharfDockerfileImage': 1 } },
+  'cdk-spot': { stack: 'Cheap', counts: { 'AWS::AutoScaling::AutoScalingGroup': 1 } },
+  'cdk-own-vpc': { stack: 'Platform', counts: { 'AWS::EC2::VPC': 0, 'AWS::ECS::Cluster': 1 } },
+  'cdk-accounts': { stack: 'Production', counts: { 'AWS::ECS::Service': 1, 'AWS::ECR::Repository': 0 } },
 };
+const APPS = ['bin/app.ts', ...Object.keys(EXAMPLES).map((name) => `examples/${name}/app.ts`)];
 
-const CHECK_MS = 120_000;
+let made: ReadonlyMap<string, Synthesis>;
+let schema: CloudFormationSchema;
+beforeAll(() => {
+  const all = synthesiseAll(APPS, { bundles: false });
+  made = new Map(all.map((synthesis, index) => [APPS[index] ?? '', synthesis]));
+  schema = new CloudFormationSchema();
+}, 240_000);
+afterAll(() => made.forEach((synthesis) => synthesis.remove()));
+
+function synthesisOf(app: string): Synthesis {
+  const synthesis = made.get(app);
+  if (synthesis === undefined) throw new Error(`${app} was not synthesised`);
+  return synthesis;
+}
+
+/** What a rule finds in the templates of an app. */
+function found(app: string, rule: (resources: ReturnType<Synthesis['resources']>) => readonly string[]): string[] {
+  const synthesis = synthesisOf(app);
+  return synthesis.stacks.flatMap((stack) => rule(synthesis.resources(stack)).map((one) => `${stack}: ${one}`));
+}
 
 describe('the examples for CDK', () => {
   test('are all tried here', () => {
-    const found = readdirSync('examples').filter((name) => name.startsWith('cdk-'));
-    expect(found.sort()).toEqual(Object.keys(EXAMPLES).sort());
+    const names = readdirSync('examples').filter((name) => name.startsWith('cdk-'));
+    expect(names.sort()).toEqual(Object.keys(EXAMPLES).sort());
   });
 
-  test(
-    'hold under the compiler, as a CDK app is checked',
-    () => {
-      const { status, stdout } = spawnSync('node_modules/.bin/tsc', ['-p', 'examples'], { encoding: 'utf8' });
-      expect([status, stdout]).toEqual([0, '']);
-    },
-    CHECK_MS,
-  );
+  test('hold under the compiler, as a CDK app is checked', () => {
+    const { status, stdout } = spawnSync('node_modules/.bin/tsc', ['-p', 'examples'], { encoding: 'utf8' });
+    expect([status, stdout]).toEqual([0, '']);
+  }, 120_000);
 
-  test.each(Object.entries(EXAMPLES))(
-    '%s synthesises',
-    (name, { stack, counts }) => {
-      const made = synthesise({ app: `examples/${name}/app.ts`, bundles: false });
-      try {
-        const found = Object.keys(counts).map((type) => [type, made.ofType(stack, type).length]);
-        expect(Object.fromEntries(found)).toEqual(counts);
-        expect(made.calledDocker).toBe(false);
-        expect((made.readJson('manifest.json') as { missing?: unknown }).missing).toBeUndefined();
-      } finally {
-        made.remove();
-      }
-    },
-    CHECK_MS,
-  );
+  test.each(Object.entries(EXAMPLES))('%s makes what it says', (name, { stack, counts }) => {
+    const synthesis = synthesisOf(`examples/${name}/app.ts`);
+    const types = Object.keys(counts).map((type) => [type, synthesis.ofType(stack, type).length]);
+    expect(Object.fromEntries(types)).toEqual(counts);
+  });
+});
+
+describe.each(APPS)('the templates of %s', (app) => {
+  test('need no Docker and no look-up', () => {
+    expect(synthesisOf(app).calledDocker).toBe(false);
+    expect((synthesisOf(app).readJson('manifest.json') as { missing?: unknown }).missing).toBeUndefined();
+  });
+
+  test('hold under the resource schemas of CloudFormation', () => {
+    expect(found(app, (resources) => schema.problems(resources))).toEqual([]);
+  });
+
+  test('grant nothing on every resource but what IAM cannot narrow, and no whole service', () => {
+    expect(found(app, unexplainedWildcards)).toEqual([]);
+  });
+
+  test('hold no secret as plain text', () => {
+    expect(found(app, plainSecrets)).toEqual([]);
+  });
+
+  test('retain what keeps data, or say why not', () => {
+    expect(found(app, (resources) => removedState(resources, (type) => schema.isStateful(type)))).toEqual([]);
+  });
+
+  test('encrypt what they store, and log for a stated time', () => {
+    expect(found(app, unencrypted)).toEqual([]);
+  });
+});
+
+describe('the rules themselves', () => {
+  const queue = (Properties: Record<string, unknown>) => ({ Type: 'AWS::SQS::Queue', Properties });
+
+  test('see a property, a type, an attribute and a reference that are not there', () => {
+    const problems = schema.problems({
+      A: queue({ VisibilityTimout: 1 }),
+      B: queue({ VisibilityTimeout: 'soon' }),
+      C: { Type: 'AWS::SQS::Cue', Properties: {} },
+      D: queue({ QueueName: { 'Fn::GetAtt': ['A', 'Name'] }, KmsMasterKeyId: { 'Fn::GetAtt': ['Gone', 'Arn'] } }),
+      E: { Type: 'AWS::Lambda::Function', Properties: { Code: { S3Bucket: 'b' } } },
+    });
+    expect(problems).toEqual([
+      'A (AWS::SQS::Queue): there is no property VisibilityTimout',
+      'B (AWS::SQS::Queue).VisibilityTimeout: "soon" is not a number',
+      'C: there is no type AWS::SQS::Cue',
+      'D: AWS::SQS::Queue has no attribute Name',
+      'D: there is no resource Gone',
+      'E (AWS::Lambda::Function): Role is required',
+    ]);
+  });
+
+  test('see a right that is too wide, a secret, a table that goes, a bucket in the clear', () => {
+    const Statement = [{ Effect: 'Allow', Action: ['s3:*', 'sqs:SendMessage'], Resource: '*' }];
+    const resources = {
+      Policy: { Type: 'AWS::IAM::Policy', Properties: { PolicyDocument: { Statement } } },
+      Function: {
+        Type: 'AWS::Lambda::Function',
+        Properties: { Environment: { Variables: { API_TOKEN: 'abc', PASSWORD_ARN: 'arn:x' } } },
+      },
+      Table: { Type: 'AWS::DynamoDB::GlobalTable', Properties: {}, DeletionPolicy: 'Delete' },
+      Bucket: { Type: 'AWS::S3::Bucket', Properties: {} },
+    };
+    expect(unexplainedWildcards(resources)).toEqual(['Policy: s3:* on *', 'Policy: sqs:SendMessage on *']);
+    expect(plainSecrets(resources)).toEqual(['Function: API_TOKEN is plain text']);
+    expect(removedState(resources, (type) => schema.isStateful(type))).toEqual([
+      'Table (AWS::DynamoDB::GlobalTable) is deleted with its stack',
+      'Bucket (AWS::S3::Bucket) is deleted with its stack',
+    ]);
+    expect(unencrypted(resources)).toEqual(['Table: SSESpecification is wanted', 'Bucket: BucketEncryption is wanted']);
+  });
 });

@@ -13,6 +13,7 @@ const WITHOUT_RESOURCE = new Set([
   // What CDK grants the ECS agent of an instance.
   'ecs:DiscoverPollEndpoint',
   'ecr:GetAuthorizationToken',
+  'autoscaling:DescribeAutoScalingGroups',
   'logs:CreateLogStream',
   'logs:PutLogEvents',
   'ecs:Submit*',

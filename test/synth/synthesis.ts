@@ -1,8 +1,8 @@
 /** Synthesises the CDK app once for a suite, as `cdk synth` does: a process of its own, no credentials, no look-up. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 export interface Resource {
   readonly Type: string;
@@ -12,6 +12,8 @@ export interface Resource {
 
 export interface Synthesis {
   readonly directory: string;
+  /** Their names, as in `<name>.template.json`. */
+  readonly stacks: readonly string[];
   resources(stack: string): Readonly<Record<string, Resource>>;
   ofType(stack: string, type: string): readonly Resource[];
   /** Folder of the bundled code of the function whose logical id starts so. */
@@ -31,19 +33,41 @@ export interface SynthesisOptions {
 
 export function synthesise(options: SynthesisOptions = {}): Synthesis {
   const { app = 'bin/app.ts', bundles = true } = options;
-  const directory = mkdtempSync(join(tmpdir(), 'wharf-synth-'));
-  const tools = withoutDocker(directory);
-  const run = spawnSync(process.execPath, ['--import', 'tsx', app], {
+  const [made] = synthesiseAll([app], { bundles });
+  if (made === undefined) throw new Error(`${app} made nothing`);
+  return made;
+}
+
+/** Several apps in one process, each into a folder of its own: loading CDK takes longer than synthesising. */
+export function synthesiseAll(apps: readonly string[], options: { readonly bundles: boolean }): readonly Synthesis[] {
+  const root = mkdtempSync(join(tmpdir(), 'wharf-synth-'));
+  const tools = withoutDocker(root);
+  const folders = apps.map((_, index) => join(root, `out-${index}`));
+  const program = apps.map((app, index) => {
+    const [out, entry] = [folders[index], resolve(app)].map((path) => JSON.stringify(path));
+    return `process.env.CDK_OUTDIR = ${out}; await import(${entry});`;
+  });
+  const run = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program.join('\n')], {
     encoding: 'utf8',
     // Nothing that looks like an account is in the environment.
     env: {
       PATH: [tools, dirname(process.execPath), '/usr/bin', '/bin'].join(':'),
-      HOME: directory,
-      CDK_OUTDIR: directory,
-      ...(bundles ? {} : { CDK_CONTEXT_JSON: JSON.stringify({ 'aws:cdk:bundling-stacks': [] }) }),
+      HOME: root,
+      ...(options.bundles ? {} : { CDK_CONTEXT_JSON: JSON.stringify({ 'aws:cdk:bundling-stacks': [] }) }),
     },
   });
   if (run.status !== 0) throw new Error(`synthesis failed (${run.status}): ${run.stdout}\n${run.stderr}`);
+  let left = folders.length;
+  const calledDocker = existsSync(join(tools, 'called'));
+  return folders.map((directory) =>
+    synthesisIn(directory, calledDocker, () => {
+      left -= 1;
+      if (left === 0) rmSync(root, { recursive: true, force: true });
+    }),
+  );
+}
+
+function synthesisIn(directory: string, calledDocker: boolean, remove: () => void): Synthesis {
   const readJson = (file: string): unknown => JSON.parse(readFileSync(join(directory, file), 'utf8'));
   const resources = (stack: string): Readonly<Record<string, Resource>> =>
     (readJson(`${stack}.template.json`) as { Resources: Record<string, Resource> }).Resources;
@@ -51,6 +75,9 @@ export function synthesise(options: SynthesisOptions = {}): Synthesis {
     directory,
     readJson,
     resources,
+    calledDocker,
+    remove,
+    stacks: readdirSync(directory).flatMap((file) => /^(.+)\.template\.json$/.exec(file)?.[1] ?? []),
     ofType: (stack, type) => Object.values(resources(stack)).filter((resource) => resource.Type === type),
     codeOf: (stack, idPrefix) => {
       const [, fn] = Object.entries(resources(stack)).find(
@@ -60,8 +87,6 @@ export function synthesise(options: SynthesisOptions = {}): Synthesis {
       const key = (fn.Properties['Code'] as { S3Key: string }).S3Key;
       return join(directory, `asset.${key.replace(/\.zip$/, '')}`);
     },
-    calledDocker: existsSync(join(tools, 'called')),
-    remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
 

@@ -1,0 +1,153 @@
+/**
+ * Where containers run: what a cluster asks of its capacity, and the kinds that come with Wharf. Somebody else's kind
+ * (managed instances, a group that a platform team keeps) is a class with the same one method.
+ */
+import { InstanceArchitecture, InstanceType } from 'aws-cdk-lib/aws-ec2';
+import type { AutoScalingGroup } from 'aws-cdk-lib/aws-autoscaling';
+import { type AsgCapacityProvider, CfnClusterCapacityProviderAssociations } from 'aws-cdk-lib/aws-ecs';
+import type { ContainerCluster } from './container-cluster.js';
+import { InstanceFleet, type Purchase } from './instance-fleet.js';
+
+/** A capacity provider that is attached to a cluster. */
+export interface AttachedCapacity {
+  readonly capacityProviderName: string;
+  /** Only of what was made here. */
+  readonly autoScalingGroup?: AutoScalingGroup;
+  readonly capacityProvider?: AsgCapacityProvider;
+}
+
+export interface ICapacity {
+  /** What images must be built for, as `linux/arm64`. */
+  readonly platform: string;
+  readonly maxInstances: number;
+  /** Called once by the cluster, whose default strategy then names the provider. */
+  attach(cluster: ContainerCluster): AttachedCapacity;
+}
+
+export interface FleetProps {
+  /** @default 0 */
+  readonly minInstances?: number;
+  /** @default 4 */
+  readonly maxInstances?: number;
+  /** Root volume, GiB. @default 40 */
+  readonly volumeGiB?: number;
+}
+
+export interface OnDemandCapacityProps extends FleetProps {
+  /** @default t4g.small */
+  readonly instanceType?: InstanceType;
+}
+
+export interface SpotCapacityProps extends FleetProps {
+  /** Four or more of one processor and about one size: the more, the rarer an interruption. @default t4g, m6g, m7g and c7g .large and r6g .large */
+  readonly instanceTypes?: InstanceType[];
+}
+
+export interface MixedCapacityProps extends SpotCapacityProps {
+  /** Instances that are never Spot. @default 1 */
+  readonly onDemandInstances?: number;
+  /** Share of on-demand instances among those above that. @default 0 */
+  readonly onDemandPercent?: number;
+}
+
+export interface ImportedCapacityProps {
+  /** Of a capacity provider that the cluster has or may be given. */
+  readonly capacityProviderName: string;
+  /** As `linux/arm64`. */
+  readonly platform: string;
+  readonly maxInstances: number;
+}
+
+const MIN_SPOT_TYPES = 4;
+const SPOT_TYPES = ['t4g.large', 'm6g.large', 'm7g.large', 'c7g.large', 'r6g.large'];
+
+/** @example new ContainerCluster(stack, 'Cluster', { capacity: Capacity.spot({ maxInstances: 10 }) }) */
+export abstract class Capacity implements ICapacity {
+  static onDemand(props: OnDemandCapacityProps = {}): ICapacity {
+    const types = [props.instanceType ?? new InstanceType('t4g.small')];
+    return new FleetCapacity(types, props, undefined);
+  }
+
+  /** @throws Error with fewer than four types, or types of two processors */
+  static spot(props: SpotCapacityProps = {}): ICapacity {
+    return new FleetCapacity(spotTypes(props), props, { onDemandInstances: 0, onDemandPercent: 0 });
+  }
+
+  /** Some that stay, the rest Spot. @throws Error with fewer than four types, or types of two processors */
+  static mixed(props: MixedCapacityProps = {}): ICapacity {
+    const { onDemandInstances = 1, onDemandPercent = 0 } = props;
+    if (onDemandPercent < 0 || onDemandPercent > 100) {
+      throw new Error(`onDemandPercent ${onDemandPercent}: 0 to 100 is wanted`);
+    }
+    return new FleetCapacity(spotTypes(props), props, { onDemandInstances, onDemandPercent });
+  }
+
+  /** What is there already: only the cluster's default strategy is set. */
+  static imported(props: ImportedCapacityProps): ICapacity {
+    const { capacityProviderName, platform, maxInstances } = props;
+    return {
+      platform,
+      maxInstances,
+      attach: (cluster) => {
+        new CfnClusterCapacityProviderAssociations(cluster, 'Providers', {
+          cluster: cluster.cluster.clusterName,
+          capacityProviders: [capacityProviderName],
+          defaultCapacityProviderStrategy: [{ capacityProvider: capacityProviderName, weight: 1 }],
+        });
+        return { capacityProviderName };
+      },
+    };
+  }
+
+  abstract readonly platform: string;
+  abstract readonly maxInstances: number;
+  abstract attach(cluster: ContainerCluster): AttachedCapacity;
+}
+
+class FleetCapacity extends Capacity {
+  readonly platform: string;
+  readonly maxInstances: number;
+
+  constructor(
+    private readonly instanceTypes: readonly InstanceType[],
+    private readonly props: FleetProps,
+    private readonly purchase: Purchase | undefined,
+  ) {
+    super();
+    this.platform = platformOf(instanceTypes);
+    this.maxInstances = props.maxInstances ?? 4;
+    const { minInstances = 0 } = props;
+    if (minInstances > this.maxInstances) {
+      throw new Error(`minInstances ${minInstances} is more than maxInstances ${this.maxInstances}`);
+    }
+  }
+
+  attach(cluster: ContainerCluster): AttachedCapacity {
+    const { minInstances = 0, volumeGiB = 40 } = this.props;
+    const fleet = new InstanceFleet(cluster, {
+      cluster,
+      instanceTypes: this.instanceTypes,
+      minInstances,
+      maxInstances: this.maxInstances,
+      volumeGiB,
+      ...(this.purchase === undefined ? {} : { purchase: this.purchase }),
+    });
+    return fleet.attached;
+  }
+}
+
+function spotTypes({ instanceTypes }: SpotCapacityProps): readonly InstanceType[] {
+  const types = instanceTypes ?? SPOT_TYPES.map((type) => new InstanceType(type));
+  if (new Set(types.map(String)).size >= MIN_SPOT_TYPES) return types;
+  throw new Error(
+    `Spot capacity of ${types.join(', ')}: ${MIN_SPOT_TYPES} types or more are wanted, so that one that is short is no outage`,
+  );
+}
+
+function platformOf(types: readonly InstanceType[]): string {
+  const found = new Set(types.map(({ architecture }) => architecture));
+  if (found.size !== 1) {
+    throw new Error(`instance types ${types.join(', ')} are of two processors: images are for one of them`);
+  }
+  return found.has(InstanceArchitecture.ARM_64) ? 'linux/arm64' : 'linux/amd64';
+}
