@@ -4,7 +4,7 @@ import type { Stack } from 'aws-cdk-lib';
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { InstanceType } from 'aws-cdk-lib/aws-ec2';
 import { Capacity, ContainerCluster, type ContainerClusterProps } from '../../lib/constructs/index.js';
-import { ofType, testStack } from './unbundled.js';
+import { ofType, onlyOf, testStack } from './unbundled.js';
 
 const GROUP = 'AWS::AutoScaling::AutoScalingGroup';
 const ASSOCIATION = 'AWS::ECS::ClusterCapacityProviderAssociations';
@@ -31,13 +31,12 @@ describe('capacity of a cluster', () => {
 
   test('of Spot has four types or more, bought where most are spare, and drains before it is taken away', () => {
     const template = made({ capacity: Capacity.spot({ maxInstances: 10 }) });
-    const [group] = Object.values(ofType(template, GROUP));
-    const { MixedInstancesPolicy: policy } = group?.['Properties'] as {
+    const { MixedInstancesPolicy: policy } = onlyOf<{
       MixedInstancesPolicy: {
         InstancesDistribution: object;
         LaunchTemplate: { Overrides: readonly { InstanceType: string }[] };
       };
-    };
+    }>(template, GROUP);
     expect(policy.InstancesDistribution).toEqual({
       OnDemandBaseCapacity: 0,
       OnDemandPercentageAboveBaseCapacity: 0,
@@ -112,7 +111,7 @@ test('instances are stopped first when a cluster goes: before provider, associat
   for (const type of [GROUP, 'AWS::ECS::CapacityProvider', ASSOCIATION, 'AWS::ECS::Cluster']) {
     for (const id of Object.keys(ofType(template, type))) expect(after).toContain(id);
   }
-  const onDelete = JSON.stringify((removal?.['Properties'] as { Delete: unknown }).Delete);
+  const onDelete = JSON.stringify(onlyOf<{ Delete: unknown }>(template, 'Custom::WharfGroupRemoval').Delete);
   expect(onDelete).toMatch(/DeleteAutoScalingGroup/);
   expect(onDelete).toMatch(/ForceDelete/);
 });

@@ -70,7 +70,7 @@ export function plainSecrets(resources: TemplateResources): readonly string[] {
     if (Type !== 'AWS::Lambda::Function') return resolved;
     const { Variables = {} } = (Properties['Environment'] ?? {}) as { Variables?: Record<string, unknown> };
     const plain = Object.keys(Variables).filter(
-      (name) => /TOKEN|KEY|SECRET|PASSWORD/.test(name) && !/_ARN$/.test(name),
+      (name) => /TOKEN|KEY|SECRET|PASSWORD/.test(name) && !name.endsWith('_ARN'),
     );
     return [...resolved, ...plain.map((name) => `${id}: ${name} is plain text`)];
   });

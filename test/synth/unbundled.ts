@@ -29,3 +29,11 @@ export function testStack(options: TestStackOptions = {}): TestStack {
 export function ofType(template: Template, type: string): Readonly<Record<string, Record<string, unknown>>> {
   return template.findResources(type) as Record<string, Record<string, unknown>>;
 }
+
+/** The properties of the one resource of a type. @throws Error when there are more or none */
+export function onlyOf<T>(template: Template, type: string): T {
+  const found = Object.values(ofType(template, type));
+  const [one] = found;
+  if (one === undefined || found.length > 1) throw new Error(`${found.length} resources ${type}`);
+  return one['Properties'] as T;
+}
