@@ -1,5 +1,6 @@
 /** An engine over a real embedded store, a scripted agent and a clock that stands still. */
 import { createEngine, type Engine, type EngineEvent, type EngineOptions } from '../../lib/engine/index.js';
+import { createSimulatedAgent } from '../../lib/engine/simulated/index.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { ScriptedAgent } from '../fakes/agent.js';
 import { createTestStore } from '../fakes/embedded-store.js';
@@ -81,9 +82,9 @@ export interface EngineFixture {
 }
 
 export async function createEngineFixture(
-  options: Partial<EngineOptions> & { auto?: boolean; withoutCluster?: boolean } = {},
+  options: Partial<EngineOptions> & { auto?: boolean; withoutCluster?: boolean; simulated?: boolean } = {},
 ): Promise<EngineFixture> {
-  const { auto, withoutCluster, ...engineOptions } = options;
+  const { auto, withoutCluster, simulated, ...engineOptions } = options;
   const clock = manualClock();
   const store = await createTestStore({ clock });
   const agent = new ScriptedAgent(clock, { auto: auto ?? false });
@@ -92,8 +93,9 @@ export async function createEngineFixture(
   let records = mortalRecords(store.records);
   const make = (): Engine => {
     records = mortalRecords(store.records);
+    const runs = simulated === true ? createSimulatedAgent({ clock, logger: silentLogger }) : agent;
     const made = createEngine(
-      { records, agent, targetGroups: targets, clock, ids: store.ids, logger: silentLogger },
+      { records, agent: runs, targetGroups: targets, clock, ids: store.ids, logger: silentLogger },
       { region: 'eu-central-1', accountId: '123456789012', random: () => 0, ...engineOptions },
     );
     made.onEvent((event) => events.push(event));

@@ -193,6 +193,8 @@ export interface EngineQuestions {
 }
 
 export interface Agent {
+  /** `simulated` when it runs nothing real: every task and instance is marked with it. */
+  readonly runtime?: 'simulated';
   /** Nothing of it when absent. */
   readonly abilities?: AgentAbilities;
   /** Hands over the way to what only the engine knows. Called once, before `run`. */

@@ -5,10 +5,14 @@ import { attachmentViews, bindingViews, interfaceViews } from './task-network-vi
 
 export const epochSeconds = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1000);
 
+/** The mark of what the simulated runtime plays, on tasks and on instances. */
+export const RUNTIME_ATTRIBUTE = 'wharf.runtime';
+
 export function taskView(task: TaskState, withTags = false): object {
   return {
     attachments: attachmentViews(task),
-    attributes: [],
+    // Not a word of ECS: only a task that nothing real runs has it.
+    attributes: task.runtime === undefined ? [] : [{ name: RUNTIME_ATTRIBUTE, value: task.runtime }],
     availabilityZone: task.availabilityZone,
     capacityProviderName: task.capacityProviderName,
     clusterArn: task.clusterArn,

@@ -1,7 +1,9 @@
 /** How a container instance comes to be: registered by a client, or made by the Auto Scaling group of a provider. */
 import { clientError } from '../ecs-error.js';
 import type { Context } from '../context.js';
+import { RUNTIME_ATTRIBUTE } from '../api/task-view.js';
 import { emitInstanceEvent } from '../instance-events.js';
+import { mergeAttributes } from './attributes.js';
 import type { Attribute, InstanceState, Resources, Tag } from '../state/model.js';
 
 /** Ports that the agent and SSH hold on an instance of ECS. */
@@ -29,6 +31,7 @@ export async function addInstance(context: Context, wanted: NewInstance): Promis
   }
   const instance: InstanceState = {
     ...rest,
+    attributes: marked(rest.attributes, deps.agent.runtime),
     id,
     arn: arns.instance(cluster, id),
     clusterName: cluster,
@@ -42,4 +45,10 @@ export async function addInstance(context: Context, wanted: NewInstance): Promis
   await state.instances.put(cluster, id, instance);
   emitInstanceEvent(context, instance);
   return instance;
+}
+
+function marked(attributes: readonly Attribute[], runtime: string | undefined): readonly Attribute[] {
+  return runtime === undefined
+    ? attributes
+    : mergeAttributes(attributes, [{ name: RUNTIME_ATTRIBUTE, value: runtime }]);
 }

@@ -159,6 +159,8 @@ export interface TaskState {
   readonly desiredStatus: 'RUNNING' | 'STOPPED';
   readonly lastStatus: TaskStatus;
   readonly containers: readonly ContainerState[];
+  /** It is played by the simulated runtime: nothing real runs. */
+  readonly runtime?: 'simulated';
   readonly overrides: TaskOverrideInput;
   readonly cpu: number;
   readonly memoryMiB: number;

@@ -43,6 +43,7 @@ export function newTask(
       healthStatus: 'UNKNOWN',
       networkBindings: [],
     })),
+    ...(deps.agent.runtime === undefined ? {} : { runtime: deps.agent.runtime }),
     overrides: request.overrides,
     cpu: requirement.needs.cpu,
     memoryMiB: requirement.needs.memoryMiB,

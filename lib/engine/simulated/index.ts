@@ -1,0 +1,1 @@
+export { createSimulatedAgent, simulatedTargetGroups, type SimulatedAgentDeps } from './simulated-agent.js';
