@@ -1,5 +1,5 @@
 /** The `wharf` command: the process around `lib/cli`. The embedded platform is loaded only when it is started. */
-import type { EmbeddedOptions, Terminal } from '../lib/cli/index.js';
+import type { EmbeddedOptions, EngineStart, Terminal } from '../lib/cli/index.js';
 import { streamOutput } from '../lib/cli/output.js';
 import { runCli } from '../lib/cli/program/index.js';
 import { VERSION } from '../lib/host/version.js';
@@ -25,6 +25,11 @@ process.exitCode = await runCli(process.argv.slice(2), {
     const { startEmbedded } = await import('../lib/host/embedded.js');
     const logger = jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
     return startEmbedded({ ...options, logger });
+  },
+  startEngine: async (options: EngineStart) => {
+    const { startEngine } = await import('../lib/host/engine.js');
+    const logger = jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
+    return startEngine({ ...options, logger });
   },
 });
 

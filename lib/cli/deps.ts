@@ -8,6 +8,27 @@ export interface EmbeddedOptions {
   readonly data: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly token?: string;
+  readonly runtime?: RuntimeName;
+}
+
+/** What runs tasks; `simulated` runs nothing real. */
+export type RuntimeName = 'containers' | 'simulated';
+
+export interface EngineStart {
+  readonly data: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly runtime?: RuntimeName;
+  readonly region?: string;
+  readonly accountId?: string;
+  readonly keys?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+}
+
+/** The engine without the platform around it. */
+export interface StartedEngine {
+  readonly url: string;
+  readonly region: string;
+  readonly accountId: string;
+  close(): Promise<void>;
 }
 
 export interface Embedded extends PlatformAddress {
@@ -32,6 +53,7 @@ export interface CliDeps {
   readonly output: Output;
   readonly clock: Clock;
   readonly startEmbedded: StartEmbedded;
+  readonly startEngine: (options: EngineStart) => Promise<StartedEngine>;
   /** Absent when standard input is no terminal. */
   readonly terminal?: Terminal;
   /** What `-` reads; the process's own when absent. */

@@ -6,6 +6,7 @@ import { cpus, totalmem } from 'node:os';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { ApiTokens, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../auth/index.js';
 import { BuildService, BuildWorker, ImageBuilder, RemoteImages } from '../build/index.js';
+import { simulatedTargetGroups } from '../engine/simulated/index.js';
 import { createApiApp, createConsole, createFront, serve } from '../http/index.js';
 import { platformOfArch } from '../oci/index.js';
 import { createPlatform, imagesInUse, localCapacity } from '../platform/index.js';
@@ -17,10 +18,12 @@ import type { Logger } from '../store/index.js';
 import { silentLogger } from '../store/logger-silent.js';
 import { type Connection, DataFolder } from './data-folder.js';
 import { ecsDoor, openAwsKeys } from './ecs-door.js';
-import { openEmbeddedEngine } from './embedded-engine.js';
+import { embeddedEngine } from './embedded-engine.js';
 import { type EmbeddedStore, openEmbeddedStore } from './embedded-store.js';
 import { AwsEcrAuthorization } from './ecr-authorization.js';
 import { EmbeddedUpkeep } from './embedded-upkeep.js';
+import { openEngineRuntime, type RuntimeName } from './engine-runtime.js';
+import { isLoopback } from './loopback.js';
 import { VERSION } from './version.js';
 
 export interface EmbeddedOptions {
@@ -31,6 +34,8 @@ export interface EmbeddedOptions {
   /** The administrator's API token. Absent: the one of the last start, or a new one. */
   readonly token?: string;
   readonly logger?: Logger;
+  /** What runs the tasks; `simulated` runs nothing and needs no root. @default containers */
+  readonly runtime?: RuntimeName;
   /** @default us-east-1 */
   readonly region?: string;
   /** @default 000000000000 */
@@ -40,7 +45,7 @@ export interface EmbeddedOptions {
 }
 
 export interface EmbeddedPlatform extends Connection {
-  /** Six hex digits that everything of this platform on the host is named by. */
+  /** Six hex digits that everything of this platform on the host is named by; empty for the simulated runtime. */
   readonly scopeId: string;
   /**
    * Stops serving. Containers go on running and are found again at the next start; when none runs, nothing of the
@@ -90,11 +95,16 @@ async function compose(
   const registryApp = createRegistryApp({ registry, identities, registryTokens, clock, logger });
 
   const front = createFront({ clock, logger: logger.child({ part: 'front' }) });
-  const { engine, sandbox, scope, layers, tidy } = await openEmbeddedEngine(
-    { folder, store, images: registry, targetGroups: front, logger },
-    { region, accountId: options.accountId ?? '000000000000', isOwnRegistry },
+  const runtimeName = options.runtime ?? 'containers';
+  const runtime = await openEngineRuntime(
+    { folder, store, images: registry, logger },
+    { runtime: runtimeName, isOwnRegistry },
   );
-  undo.unshift(tidy);
+  undo.unshift(runtime.tidy);
+  const engine = embeddedEngine(
+    { store, runtime, targetGroups: runtimeName === 'simulated' ? simulatedTargetGroups() : front, logger },
+    { region, accountId: options.accountId ?? '000000000000' },
+  );
 
   const logins = new RegistryLogins(secrets, new AwsEcrAuthorization(clock));
   const connections = new RegistryConnections({ clock, credentials: logins });
@@ -105,7 +115,7 @@ async function compose(
       content,
       images: registry,
       remote: new RemoteImages({ content, clock, credentials: logins }),
-      sandbox,
+      ...(runtime.sandbox === undefined ? {} : { sandbox: runtime.sandbox }),
       clock,
       ids,
     },
@@ -152,7 +162,7 @@ async function compose(
   const pins = { list: () => imagesInUse(records) };
   const upkeep = new EmbeddedUpkeep({
     collector: new Collector({ records, content, clock, pins }),
-    layers,
+    layers: runtime.layers,
     sweepExpired: () => store.sweepExpired(),
     clock,
     logger: logger.child({ part: 'upkeep' }),
@@ -183,7 +193,7 @@ async function compose(
   await folder.writeConnection(connection);
   return {
     ...connection,
-    scopeId: scope.id,
+    scopeId: runtime.scopeId,
     async close() {
       await upkeep.stop();
       await worker.stop();
@@ -203,10 +213,6 @@ async function administratorToken(folder: DataFolder, tokens: ApiTokens, given: 
   const last = (await folder.readConnection())?.token;
   if (last !== undefined && (await tokens.verify(last))?.role === 'admin') return last;
   return (await tokens.create('first start', 'admin')).token;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 function endpointOf(url: string): { protocol: string; hostname: string; port: number; path: string } {

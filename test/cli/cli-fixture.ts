@@ -51,6 +51,7 @@ export async function createCliFixture(): Promise<CliFixture> {
         interrupted: new AbortController().signal,
         version: '0.0.0',
         startEmbedded: () => Promise.reject(new Error('not in this test')),
+        startEngine: () => Promise.reject(new Error('not in this test')),
         ...change,
         env,
       });

@@ -31,6 +31,7 @@ async function run(args: readonly string[], stdin = ''): Promise<Ran> {
     interrupted: new AbortController().signal,
     version: '0.0.0',
     startEmbedded: () => Promise.reject(new Error('not in this test')),
+    startEngine: () => Promise.reject(new Error('not in this test')),
     stdin: (async function* () {
       yield Buffer.from(stdin);
     })(),

@@ -149,7 +149,11 @@ async function* busyboxMembers(): AsyncGenerator<TarMember> {
 }
 
 /** Pushes a busybox image with this config. */
-export async function pushBusybox(host: AgentHost, repository: string, config: ContainerConfig = {}): Promise<void> {
+export async function pushBusybox(
+  host: Pick<AgentHost, 'content' | 'images'>,
+  repository: string,
+  config: ContainerConfig = {},
+): Promise<void> {
   const layer = await writeLayer(busyboxMembers(), { content: host.content });
   const bytes = Buffer.from(
     JSON.stringify({

@@ -37,10 +37,12 @@ describe('a simulated task', () => {
     await engine.ecs('StopTask', { task: arn });
     await is(arn, 'STOPPED');
     expect((await task(arn)).containers[0]).toMatchObject({ exitCode: 143 });
-    const states = engine.events
-      .filter(({ resources }) => resources[0] === arn)
-      .map(({ detail }) => `${String(detail['lastStatus'])} ${String(detail['version'])}`);
-    expect(states).toEqual(['PENDING 1', 'RUNNING 2', 'STOPPING 3', 'STOPPING 4', 'STOPPED 5']);
+    const states = (): string[] =>
+      engine.events
+        .filter(({ resources }) => resources[0] === arn)
+        .map(({ detail }) => `${String(detail['lastStatus'])} ${String(detail['version'])}`);
+    await until('told', () => states().length >= 5);
+    expect(states()).toEqual(['PENDING 1', 'RUNNING 2', 'STOPPING 3', 'STOPPING 4', 'STOPPED 5']);
   });
 
   test('takes its time for the image and the start, and ends with its code after its time', async () => {

@@ -1,7 +1,7 @@
 /** `wharf up`: the platform on this machine, in the foreground, until Ctrl-C. */
 import { AppError } from '../../errors/index.js';
 import { dataFolder } from '../connection.js';
-import type { CliDeps } from '../deps.js';
+import type { CliDeps, RuntimeName } from '../deps.js';
 import { printJson } from '../output.js';
 
 export interface UpInput {
@@ -9,6 +9,7 @@ export interface UpInput {
   /** `HOST:PORT`; port 0 takes a free one. */
   readonly listen?: string;
   readonly token?: string;
+  readonly runtime?: RuntimeName;
   readonly json?: boolean;
 }
 
@@ -20,11 +21,13 @@ export async function up(input: UpInput, deps: CliDeps): Promise<void> {
     data: dataFolder(deps.cwd, input),
     listen: parseListen(input.listen ?? DEFAULT_LISTEN),
     ...(input.token === undefined ? {} : { token: input.token }),
+    ...(input.runtime === undefined ? {} : { runtime: input.runtime }),
   });
   const { url, registry, ecs, token } = platform;
   try {
     if (input.json === true) printJson(output, { url, registry, ecs, token });
     else output.result(welcome(url, token, output.colors.bold));
+    if (input.runtime === 'simulated') output.say(`${SIMULATED}\n`);
     await interrupted(deps.interrupted);
     output.say('stopping; containers of services go on running\n');
   } finally {
@@ -51,7 +54,10 @@ Try, in another terminal, in this folder:
 `;
 }
 
-function interrupted(signal: AbortSignal): Promise<void> {
+/** Said wherever the simulated runtime is started. */
+export const SIMULATED = 'runtime simulated: tasks are played, no container runs';
+
+export function interrupted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

@@ -1,7 +1,8 @@
-/** `wharf up`. */
-import type { Command } from 'commander';
+/** `wharf up` and `wharf engine`. */
+import { type Command, Option } from 'commander';
+import { engine, type EngineInput } from '../commands/engine.js';
 import { up } from '../commands/up.js';
-import type { CliDeps } from '../deps.js';
+import type { CliDeps, RuntimeName } from '../deps.js';
 import type { Shared } from './shared-options.js';
 
 export function addUp(wharf: Command, deps: CliDeps): void {
@@ -11,6 +12,28 @@ export function addUp(wharf: Command, deps: CliDeps): void {
     .option('--data <dir>', 'where it keeps everything (default: .wharf)')
     .option('--listen <host:port>', 'where it listens (default: 127.0.0.1:7070)')
     .option('--token <token>', 'a token to accept; one is made at first start otherwise')
+    .addOption(runtimeOption())
     .option('--json', 'one JSON line with url, registry, ecs and token when it is ready')
-    .action((options: Shared & { listen?: string }) => up(options, deps));
+    .action((options: Shared & { listen?: string; runtime?: RuntimeName }) => up(options, deps));
+}
+
+export function addEngine(wharf: Command, deps: CliDeps): void {
+  wharf
+    .command('engine')
+    .description('run the engine alone: the ECS API on a port, until Ctrl-C')
+    .option('--data <dir>', 'where it keeps everything (default: .wharf)')
+    .option('--listen <host:port>', 'where it listens (default: 127.0.0.1:7071)')
+    .addOption(runtimeOption())
+    .option('--region <name>', 'the region in ARNs (default: us-east-1)')
+    .option('--account <id>', 'the account in ARNs, twelve digits (default: 000000000000)')
+    .option('--keys <file>', 'a file in the form of ~/.aws/credentials; requests have to be signed with its keys')
+    .option('--json', 'one JSON line with url, region and account when it is ready')
+    .action((options: EngineInput) => engine(options, deps));
+}
+
+function runtimeOption(): Option {
+  return new Option('--runtime <name>', 'what runs tasks; simulated runs nothing and needs no root').choices([
+    'containers',
+    'simulated',
+  ]);
 }

@@ -28,6 +28,7 @@ import type { TaskCredentialsSource } from './endpoint/task-credentials.js';
 import { TaskEndpoint } from './endpoint/task-endpoint.js';
 import type { ObjectSource } from './environment-files.js';
 import { HostPorts } from './host-ports.js';
+import type { OtherRegistries } from './image-source.js';
 import { TaskRecords } from './task-records.js';
 import { TaskRun } from './task-run.js';
 import type { NameServerAddress } from './names/forwarder.js';
@@ -38,6 +39,8 @@ import type { Agent, AgentAbilities, AgentEvent, EngineQuestions, TaskPayload } 
 export interface AgentDeps {
   readonly content: Pick<ContentStore, 'read'>;
   readonly images: Pick<Images, 'manifest'>;
+  /** Absent: tasks use images of the local registry only. */
+  readonly otherRegistries?: OtherRegistries;
   readonly layers: LayerFolders;
   readonly scope: HostScope;
   readonly containers: SupervisedContainers;

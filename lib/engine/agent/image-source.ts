@@ -1,6 +1,6 @@
 /**
  * From an image's name in a task definition to what a container needs of it: config and layers. The local registry is
- * read directly; there is no pull over HTTP on one machine.
+ * read directly; images of other registries are fetched into the content store where the host allows it.
  */
 import {
   type Descriptor,
@@ -37,9 +37,30 @@ export interface ResolvedImage {
   readonly layers: readonly ImageLayer[];
 }
 
+type Wanted = { readonly tag: string } | { readonly digest: Digest };
+
+/** Registries on the network, as far as tasks need them. Their failures are AppErrors that say what and where. */
+export interface OtherRegistries {
+  open(registry: string): Promise<{
+    manifest(repository: string, by: Wanted): Promise<StoredManifest | undefined>;
+    config(repository: string, descriptor: Descriptor): Promise<Uint8Array | undefined>;
+  }>;
+  /** Makes sure that the layers are in the content store. */
+  fetchLayers(registry: string, repository: string, layers: readonly ImageLayer[]): Promise<void>;
+}
+
 export interface ImageSourceDeps {
   readonly images: Pick<Images, 'manifest'>;
   readonly content: Pick<ContentStore, 'read'>;
+  /** Absent: images of other registries are refused, and names without a registry mean the local one only. */
+  readonly otherRegistries?: OtherRegistries;
+}
+
+/** One repository, wherever it is. */
+interface Source {
+  manifest(by: Wanted): Promise<StoredManifest | undefined>;
+  config(descriptor: Descriptor): Promise<Uint8Array | undefined>;
+  fetchLayers(layers: readonly ImageLayer[]): Promise<void>;
 }
 
 export interface ImageSourceOptions {
@@ -55,32 +76,64 @@ export async function resolveImage(
   image: string,
 ): Promise<ResolvedImage> {
   const reference = parseReference(image);
-  if (reference.registry !== undefined && !options.isLocalRegistry(reference.registry)) {
-    throw pullFailure(
-      `${image} lies in the registry ${reference.registry}; tasks on this machine use images of the local registry only`,
-    );
-  }
-  const named = await findManifest(deps, reference);
-  if (named === undefined) throw pullFailure(`manifest for ${formatReference(reference)} not found: manifest unknown`);
-  const manifest = await platformManifest(deps, options.platform, reference, named);
-  const bytes = await deps.content.read(manifest.config.digest);
+  const { source, named } = await find(deps, options, image, reference);
+  const manifest = await platformManifest(source, options.platform, reference, named);
+  const bytes = await source.config(manifest.config);
   if (bytes === undefined) throw pullFailure(`config ${manifest.config.digest} of ${image} is not in the store`);
   const config = parseImageConfig(bytes);
+  const layers = pairLayers(manifest, config, image);
+  await source.fetchLayers(layers);
+  return { digest: named.digest, configDigest: manifest.config.digest, config, layers };
+}
+
+/** A name without a registry means the local one, and Docker Hub where the host allows other registries. */
+async function find(
+  deps: ImageSourceDeps,
+  options: ImageSourceOptions,
+  image: string,
+  reference: Reference,
+): Promise<{ readonly source: Source; readonly named: StoredManifest }> {
+  const { registry, repository, digest, tag = 'latest' } = reference;
+  const by: Wanted = digest === undefined ? { tag } : { digest };
+  const sources: Source[] = [];
+  if (registry === undefined || options.isLocalRegistry(registry)) sources.push(localSource(deps, repository));
+  else if (deps.otherRegistries !== undefined)
+    sources.push(await otherSource(deps.otherRegistries, registry, repository));
+  else {
+    throw pullFailure(
+      `${image} lies in the registry ${registry}; tasks on this machine use images of the local registry only`,
+    );
+  }
+  for (const source of sources) {
+    const named = await source.manifest(by);
+    if (named !== undefined) return { source, named };
+    if (registry === undefined && deps.otherRegistries !== undefined && sources.length === 1) {
+      const hub = repository.includes('/') ? repository : `library/${repository}`;
+      sources.push(await otherSource(deps.otherRegistries, 'docker.io', hub));
+    }
+  }
+  throw pullFailure(`manifest for ${formatReference(reference)} not found: manifest unknown`);
+}
+
+function localSource({ images, content }: ImageSourceDeps, repository: string): Source {
   return {
-    digest: named.digest,
-    configDigest: manifest.config.digest,
-    config,
-    layers: pairLayers(manifest, config, image),
+    manifest: (by) => images.manifest(repository, by),
+    config: ({ digest }) => content.read(digest),
+    fetchLayers: () => Promise.resolve(),
   };
 }
 
-async function findManifest(deps: ImageSourceDeps, reference: Reference): Promise<StoredManifest | undefined> {
-  const { repository, digest, tag = 'latest' } = reference;
-  return deps.images.manifest(repository, digest === undefined ? { tag } : { digest });
+async function otherSource(others: OtherRegistries, registry: string, repository: string): Promise<Source> {
+  const remote = await others.open(registry);
+  return {
+    manifest: (by) => remote.manifest(repository, by),
+    config: (descriptor) => remote.config(repository, descriptor),
+    fetchLayers: (layers) => others.fetchLayers(registry, repository, layers),
+  };
 }
 
 async function platformManifest(
-  deps: ImageSourceDeps,
+  source: Source,
   platform: Platform,
   reference: Reference,
   named: StoredManifest,
@@ -95,7 +148,7 @@ async function platformManifest(
         `${formatReference(reference)} (it has ${offered.join(', ') || 'none'})`,
     );
   }
-  const chosen = await deps.images.manifest(reference.repository, { digest: entry.digest });
+  const chosen = await source.manifest({ digest: entry.digest });
   if (chosen === undefined) throw pullFailure(`manifest ${entry.digest} of ${formatReference(reference)} not found`);
   const inner = parseManifestDocument(chosen.bytes, chosen.mediaType);
   if (inner.kind === 'manifest') return inner.manifest;

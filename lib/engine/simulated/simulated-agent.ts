@@ -30,7 +30,7 @@ export function createSimulatedAgent(deps: SimulatedAgentDeps): Agent {
 
 class SimulatedAgent implements Agent {
   readonly runtime = 'simulated';
-  readonly abilities: AgentAbilities = { secrets: true, init: true, hostPaths: ['/'] };
+  readonly abilities: AgentAbilities = { secrets: true, objects: true, init: true, hostPaths: ['/'] };
   readonly #tasks = new Map<string, SimulatedTask>();
   readonly #listeners = new Set<(event: AgentEvent) => void>();
   /** By task and container. */
@@ -44,7 +44,7 @@ class SimulatedAgent implements Agent {
     const { taskId } = payload;
     if (this.#closing.signal.aborted || this.#tasks.has(taskId)) return;
     const { clock, logger } = this.deps;
-    const tell = (report: Report): void => this.#tell({ ...report, taskId, timeMs: clock.nowMs() } as AgentEvent);
+    const tell = (report: Report): void => this.#tell({ ...report, taskId, timeMs: clock.nowMs() });
     try {
       const task = new SimulatedTask(payload, {
         clock,

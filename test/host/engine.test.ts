@@ -1,0 +1,145 @@
+/** The engine alone: its door, its face as a library, and images of other registries. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  CreateClusterCommand,
+  DescribeTasksCommand,
+  ECSClient,
+  RegisterContainerInstanceCommand,
+  RegisterTaskDefinitionCommand,
+  RunTaskCommand,
+  waitUntilTasksRunning,
+} from '@aws-sdk/client-ecs';
+import { type EngineHostOptions, type RunningEngine, startEngine } from '../../lib/host/engine.js';
+import { pushBusybox } from '../engine-agent/agent-host.js';
+import { createTestStore } from '../fakes/embedded-store.js';
+import { requireTools } from '../host-tools.js';
+import { startTestRegistry } from '../protocol/registry/registry-server.js';
+
+const run = promisify(execFile);
+const LONG_MS = 120_000;
+const KEYS = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'a secret of the test' };
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'wharf-engine-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+function start(options: Partial<EngineHostOptions> = {}): Promise<RunningEngine> {
+  return startEngine({ data: folder, listen: { host: '127.0.0.1', port: 0 }, runtime: 'simulated', ...options });
+}
+
+async function runOne(client: ECSClient, image: string, container: object = {}): Promise<string> {
+  await client.send(new CreateClusterCommand({}));
+  const totalResources = ['CPU', 'MEMORY'].map((name) => ({ name, type: 'INTEGER', integerValue: 1024 }));
+  await client.send(new RegisterContainerInstanceCommand({ totalResources }));
+  const containerDefinitions = [{ name: 'app', image, memory: 64, ...container }];
+  await client.send(new RegisterTaskDefinitionCommand({ family: 'app', containerDefinitions }));
+  const { tasks } = await client.send(new RunTaskCommand({ taskDefinition: 'app' }));
+  return tasks?.[0]?.taskArn ?? '';
+}
+
+requireTools('aws').describe('the engine alone, with keys', () => {
+  test(
+    'serves the unmodified aws command that signs with them, and no other',
+    async () => {
+      const engine = await start({ keys: KEYS, region: 'eu-west-3', accountId: '123456789012' });
+      try {
+        const aws = async (secret: string, ...args: string[]): Promise<Record<string, unknown>> => {
+          const { stdout } = await run('aws', ['ecs', ...args, '--output', 'json'], {
+            env: {
+              PATH: process.env['PATH'] ?? '',
+              HOME: '/nonexistent',
+              AWS_ENDPOINT_URL_ECS: engine.url,
+              AWS_ACCESS_KEY_ID: KEYS.accessKeyId,
+              AWS_SECRET_ACCESS_KEY: secret,
+              AWS_DEFAULT_REGION: 'eu-west-3',
+              AWS_EC2_METADATA_DISABLED: 'true',
+            },
+          });
+          return JSON.parse(stdout) as Record<string, unknown>;
+        };
+        expect(await aws(KEYS.secretAccessKey, 'create-cluster')).toMatchObject({
+          cluster: { clusterArn: 'arn:aws:ecs:eu-west-3:123456789012:cluster/default' },
+        });
+        await expect(aws('another', 'list-clusters')).rejects.toThrow('InvalidSignatureException');
+      } finally {
+        await engine.close();
+      }
+    },
+    LONG_MS,
+  );
+});
+
+describe('the engine alone', () => {
+  test('runs tasks in the simulated runtime, keeps them over a restart, and says what it is', async () => {
+    let engine = await start();
+    const client = (): ECSClient =>
+      new ECSClient({
+        endpoint: engine.url,
+        region: 'us-east-1',
+        credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+      });
+    try {
+      const about = await fetch(engine.url);
+      expect(await about.json()).toMatchObject({ service: 'wharf engine', runtime: 'simulated' });
+      const arn = await runOne(client(), 'nginx:1');
+      await waitUntilTasksRunning({ client: client(), maxWaitTime: 60, minDelay: 1 }, { tasks: [arn] });
+      await engine.close();
+      engine = await start();
+      const { tasks } = await client().send(new DescribeTasksCommand({ tasks: [arn] }));
+      expect(tasks).toMatchObject([
+        { lastStatus: 'RUNNING', attributes: [{ name: 'wharf.runtime', value: 'simulated' }] },
+      ]);
+    } finally {
+      await engine.close();
+    }
+  });
+
+  test('listens beyond loopback only with keys', async () => {
+    await expect(start({ listen: { host: '0.0.0.0', port: 0 } })).rejects.toMatchObject({ code: 'ENGINE_KEYS_WANTED' });
+    await expect(start({ accountId: '12' })).rejects.toMatchObject({ code: 'ENGINE_ACCOUNT_INVALID' });
+  });
+});
+
+requireTools('root', 'runc', 'conmon').describe('the engine alone with real containers', () => {
+  test(
+    'runs an image of another registry with the credentials kept for it',
+    async () => {
+      const store = await createTestStore();
+      const other = await startTestRegistry(store);
+      await pushBusybox({ content: store.content, images: other.registry }, 'team/app', {
+        Cmd: ['/bin/sleep', '1000'],
+      });
+      const credentials = {
+        credentialsFor: async (host: string) =>
+          host === other.host ? { username: 'token', password: other.tokens.read } : undefined,
+      };
+      const engine = await start({ runtime: 'containers', credentials });
+      const client = new ECSClient({
+        endpoint: engine.url,
+        region: 'us-east-1',
+        credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+      });
+      try {
+        const arn = await runOne(client, `${other.host}/team/app:1`, { stopTimeout: 2 });
+        await waitUntilTasksRunning({ client, maxWaitTime: 60, minDelay: 1 }, { tasks: [arn] });
+        const { tasks } = await client.send(new DescribeTasksCommand({ tasks: [arn] }));
+        expect(tasks?.[0]).toMatchObject({ lastStatus: 'RUNNING', attributes: [] });
+        expect(tasks?.[0]?.containers?.[0]?.imageDigest).toMatch(/^sha256:/);
+      } finally {
+        client.destroy();
+        await engine.engine.stop({ stopTasks: true });
+        await engine.close();
+        await other.close();
+        await store.close();
+      }
+    },
+    LONG_MS,
+  );
+});
