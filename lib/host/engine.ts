@@ -43,8 +43,8 @@ export interface RunningEngine {
   readonly accountId: string;
   /** For what the API does not say: events, logs, explanations, instances that die. */
   readonly engine: Engine;
-  /** Stops serving; containers go on running and are found again at the next start. */
-  close(): Promise<void>;
+  /** Stops serving; containers go on running and are found again at the next start, unless `stopTasks` is set. */
+  close(options?: { readonly stopTasks?: boolean }): Promise<void>;
 }
 
 /** @throws AppError ENGINE_KEYS_WANTED, ENGINE_ACCOUNT_INVALID, DATA_FOLDER_IN_USE, DATA_FOLDER_UNUSABLE, HOST_NOT_READY */
@@ -96,8 +96,8 @@ async function compose(
     region,
     accountId,
     engine,
-    async close() {
-      await engine.stop();
+    async close(closing) {
+      await engine.stop(closing);
       for (const step of undo) await step();
     },
   };

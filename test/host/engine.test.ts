@@ -134,8 +134,7 @@ requireTools('root', 'runc', 'conmon').describe('the engine alone with real cont
         expect(tasks?.[0]?.containers?.[0]?.imageDigest).toMatch(/^sha256:/);
       } finally {
         client.destroy();
-        await engine.engine.stop({ stopTasks: true });
-        await engine.close();
+        await engine.close({ stopTasks: true });
         await other.close();
         await store.close();
       }
