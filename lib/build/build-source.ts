@@ -7,7 +7,7 @@ import type { BuildContext } from './context.js';
 import { cleanPath } from './path-names.js';
 import { PlanLint } from './plan-lint.js';
 import type { SentContexts } from './sent-contexts.js';
-import type { BuildRequest } from './types.js';
+import type { LocalRequest } from './fetched-contexts.js';
 
 export interface BuildSource {
   readonly context: BuildContext;
@@ -21,12 +21,12 @@ export interface BuildSource {
  */
 export async function openSource(
   contexts: Pick<SentContexts, 'open'>,
-  request: BuildRequest,
+  request: LocalRequest,
   call: { readonly emit: EmitEvent; readonly signal: AbortSignal; readonly owner?: string },
 ): Promise<BuildSource> {
   const whole = await contexts.open(request.context, call.owner ?? '', call.signal);
   const path = cleanPath(request.dockerfile ?? 'Dockerfile').slice(1);
-  const text = await whole.text(path);
+  const text = request.dockerfileText ?? (await whole.text(path));
   if (text === undefined) throw dockerfileMissing(path, whole);
   const check = request.args?.['BUILDKIT_DOCKERFILE_CHECK'];
   const options = { fileName: path, violations: 'report', ...(check === undefined ? {} : { check }) } as const;

@@ -27,7 +27,16 @@ import {
   openKey,
 } from './build-records.js';
 import { parseTag } from './export.js';
-import type { Build, BuildOutcome, BuildRequest, Builds, LoggedBuildEvent, SubmitOptions } from './types.js';
+import { contextAddress } from './fetched-contexts.js';
+import type {
+  Build,
+  BuildOutcome,
+  BuildRequest,
+  Builds,
+  LoggedBuildEvent,
+  RemoteContext,
+  SubmitOptions,
+} from './types.js';
 
 export interface BuildServiceDeps {
   readonly records: RecordStore;
@@ -130,6 +139,7 @@ export class BuildService implements Builds {
     for (const tag of request.tags) parseTag(tag);
     if (request.platform !== undefined) parsePlatform(request.platform);
     for (const platform of request.platforms ?? []) parsePlatform(platform);
+    for (const remote of remotesOf(request)) contextAddress(remote);
     for (const context of contextsOf(request)) {
       if ((await this.deps.content.hold(context, contextHolder(id), { forMs: OPEN_MS })) !== undefined) continue;
       throw new AppError('CONTEXT_UNKNOWN', `the store has no context ${context}`, {
@@ -254,8 +264,13 @@ function ulidMs(id: string): number {
   return ms;
 }
 
-/** Digests of all contexts of a build, each once. */
+function remotesOf({ context, contexts = {} }: BuildRequest): readonly RemoteContext[] {
+  const all = [...(typeof context === 'string' ? [] : [context]), ...Object.values(contexts)];
+  return all.flatMap((each) => ('url' in each ? [each] : []));
+}
+
+/** Digests of all contexts of a build that are in the store, each once. */
 function contextsOf({ context, contexts = {} }: BuildRequest): readonly Digest[] {
   const others = Object.values(contexts).flatMap((named) => ('context' in named ? [named.context] : []));
-  return [...new Set([context, ...others])];
+  return [...new Set([...(typeof context === 'string' ? [context] : []), ...others])];
 }

@@ -7,6 +7,7 @@ import { parseTag } from './export.js';
 import { hashParts } from './framing.js';
 import type { Step } from './steps.js';
 import type { BuildCompression, BuildRequest } from './types.js';
+import type { LocalRequest } from './fetched-contexts.js';
 
 /** Layers compressed in another way are other layers. @throws AppError COMPRESSION_UNSUPPORTED, COMPRESSION_LEVEL */
 export function scopeOf(scope: string, compression: BuildCompression | undefined): string {
@@ -18,7 +19,7 @@ export function scopeOf(scope: string, compression: BuildCompression | undefined
 }
 
 /** Builds of the same Dockerfile for the same name are told apart from others when a miss is explained. */
-export function slotOf(request: BuildRequest, platform: Platform, scope: string): string {
+export function slotOf(request: LocalRequest, platform: Platform, scope: string): string {
   const [tag] = request.tags;
   return hashParts('wharf.slot.v1', [
     { name: 'scope', value: scope },

@@ -14,20 +14,21 @@ import { type BuildSource, openSource } from './build-source.js';
 import { scopeOf, slotOf, uncachedBy } from './cache-scope.js';
 import { SingleFlight } from './concurrency.js';
 import { exportImage } from './export.js';
+import { fetchContexts, type LocalRequest } from './fetched-contexts.js';
 import { type ExportedPlatform, exportIndex } from './export-index.js';
 import { outlineOf, targetsOf } from './outline.js';
 import { planReport } from './plan-preview.js';
 import { type PlatformBuild, planPlatforms, platformsOf } from './platform-plans.js';
 import type { RemoteImages } from './remote-images.js';
 import { Redaction } from './redaction.js';
-import { RemoteSources, type RemoteSourcesOptions } from './remote-files.js';
+import { type RemoteFiles, RemoteSources, type RemoteSourcesOptions } from './remote-files.js';
 import type { BuildReport, LintFinding, OutlineReport, PlanReport } from './report.js';
 import type { Sandbox } from './sandbox.js';
 import { SentContexts } from './sent-contexts.js';
 import { Solver } from './solver.js';
 import { type CachedStep, StepCache } from './step-cache.js';
 import { StepExecutor } from './step-executor.js';
-import type { Layer } from './steps.js';
+import type { Layer, RemoteRef } from './steps.js';
 import type { BuildRequest, BuildResult, BuildStepSummary } from './types.js';
 import type { BuildFunction } from './worker.js';
 
@@ -107,7 +108,11 @@ export class ImageBuilder {
     }
   };
 
-  private async run(request: BuildRequest, call: BuildCall): Promise<BuildResult | BuildReport> {
+  private async run(wanted: BuildRequest, call: BuildCall): Promise<BuildResult | BuildReport> {
+    const { scope = 'default' } = this.options;
+    const { secrets = NO_SECRETS, signal } = call;
+    const fetch = (remote: RemoteRef): Promise<RemoteFiles> => this.sources.fetch(remote, { scope, secrets, signal });
+    const request = await fetchContexts(this.deps.content, wanted, fetch);
     const source = await openSource(this.contexts, request, call);
     if (request.targets === true) return targetsOf(source.dockerfile);
     if (request.outline === true) return this.outline(request, source);
@@ -119,7 +124,7 @@ export class ImageBuilder {
     return this.make(request, source, builds, call);
   }
 
-  private outline(request: BuildRequest, { dockerfile }: BuildSource): OutlineReport {
+  private outline(request: LocalRequest, { dockerfile }: BuildSource): OutlineReport {
     const buildPlatform = this.options.platform;
     const [platform = buildPlatform] = platformsOf(request, buildPlatform);
     const { target, args = {} } = request;
@@ -127,7 +132,7 @@ export class ImageBuilder {
   }
 
   private async preview(
-    request: BuildRequest,
+    request: LocalRequest,
     source: BuildSource,
     builds: readonly PlatformBuild[],
     call: BuildCall,
@@ -148,7 +153,7 @@ export class ImageBuilder {
   }
 
   private async make(
-    request: BuildRequest,
+    request: LocalRequest,
     source: BuildSource,
     builds: readonly PlatformBuild[],
     call: BuildCall,
@@ -193,7 +198,7 @@ export class ImageBuilder {
   };
 
   private solver(
-    request: BuildRequest,
+    request: LocalRequest,
     { context, dockerfile }: BuildSource,
     { plan, platform }: PlatformBuild,
     made: Map<string, CachedStep>,

@@ -26,14 +26,16 @@ import type { PlanLint } from './plan-lint.js';
 import { planMount } from './run-mounts.js';
 import { StagePlanner, type StageState } from './stage-planner.js';
 import type { BaseImage, SourceRef, StageBase, Step } from './steps.js';
-import type { NamedContext } from './types.js';
+import type { LocalContext } from './types.js';
 
 export interface PlanInput {
   readonly dockerfile: Dockerfile;
   readonly args: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
   /** What names in FROM and `--from` stand for; a name itself when absent. */
-  readonly contexts?: Readonly<Record<string, NamedContext>>;
+  readonly contexts?: Readonly<Record<string, LocalContext>>;
+  /** When the context is from, where that is known. */
+  readonly contextSeconds?: number;
   readonly target?: string;
   /** What is built for, and what builds. */
   readonly platform: Platform;
@@ -153,15 +155,20 @@ class Planner {
       this.args = args;
       this.globals = globals;
     }
-    if (source.kind === 'context') {
+    if (source.kind === 'context' && this.input.contextSeconds !== undefined) {
+      this.setEpoch(this.input.contextSeconds, args, globals);
+    } else if (source.kind === 'context') {
       this.input.warn({ message: `${EPOCH_ARG}=context: an uploaded context has no time of its own, so none is set` });
     } else if (source.kind === 'stage') {
-      this.epochSeconds = await this.epochOfStage(source.name);
-      const value = String(this.epochSeconds);
-      this.args = { ...args, [EPOCH_ARG]: value };
-      this.globals = globals.set(EPOCH_ARG, value);
+      this.setEpoch(await this.epochOfStage(source.name), args, globals);
       this.stages.clear();
     }
+  }
+
+  private setEpoch(seconds: number, args: Readonly<Record<string, string>>, globals: Map<string, string>): void {
+    this.epochSeconds = seconds;
+    this.args = { ...args, [EPOCH_ARG]: String(seconds) };
+    this.globals = globals.set(EPOCH_ARG, String(seconds));
   }
 
   private async epochOfStage(name: string): Promise<number> {
@@ -286,12 +293,12 @@ class Planner {
   }
 
   /** What the request says a name stands for. */
-  private named(name: string): NamedContext | undefined {
+  private named(name: string): LocalContext | undefined {
     const { contexts = {} } = this.input;
     return Object.hasOwn(contexts, name) ? contexts[name] : undefined;
   }
 
-  private baseName(written: string, given: NamedContext | undefined): string {
+  private baseName(written: string, given: LocalContext | undefined): string {
     if (given === undefined) return written;
     if ('image' in given) return given.image;
     if ('stage' in given) return given.stage;

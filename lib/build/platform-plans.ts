@@ -3,9 +3,9 @@ import { formatPlatform, parsePlatform, type Platform } from '../oci/index.js';
 import { type BaseImageDeps, findBaseImage } from './base-image.js';
 import type { EmitEvent } from './build-log.js';
 import type { BuildSource } from './build-source.js';
+import type { LocalRequest } from './fetched-contexts.js';
 import { type Plan, planBuild } from './plan.js';
 import type { BaseImage } from './steps.js';
-import type { BuildRequest } from './types.js';
 
 export interface PlatformBuild {
   readonly platform: Platform;
@@ -13,7 +13,7 @@ export interface PlatformBuild {
 }
 
 /** The distinct platforms a request asks for; the builder's own when it names none. */
-export function platformsOf(request: BuildRequest, own: Platform): readonly Platform[] {
+export function platformsOf(request: LocalRequest, own: Platform): readonly Platform[] {
   const asked = request.platforms ?? (request.platform === undefined ? [] : [request.platform]);
   const distinct = new Map(asked.map(parsePlatform).map((platform) => [formatPlatform(platform), platform]));
   return distinct.size === 0 ? [own] : [...distinct.values()];
@@ -22,7 +22,7 @@ export function platformsOf(request: BuildRequest, own: Platform): readonly Plat
 export async function planPlatforms(
   bases: BaseImageDeps,
   own: Platform,
-  request: BuildRequest,
+  request: LocalRequest,
   { dockerfile, lint }: Pick<BuildSource, 'dockerfile' | 'lint'>,
   emit: EmitEvent,
 ): Promise<readonly PlatformBuild[]> {
@@ -37,6 +37,7 @@ export async function planPlatforms(
       args: request.args ?? {},
       labels: request.labels ?? {},
       contexts: request.contexts ?? {},
+      ...(request.contextSeconds === undefined ? {} : { contextSeconds: request.contextSeconds }),
       ...(request.target === undefined ? {} : { target: request.target }),
       platform,
       buildPlatform: own,

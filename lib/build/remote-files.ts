@@ -4,6 +4,7 @@
  * its ETag and a file with a checksum is not asked for at all.
  */
 import type { ImageTree, LayerIndexes } from '../layers/index.js';
+import type { Digest } from '../oci/index.js';
 import type { Clock, ContentStore, RecordStore } from '../store/index.js';
 import type { BuildSecretValues } from './build-secrets.js';
 import { EgressGuard, type EgressOptions } from './egress-guard.js';
@@ -14,6 +15,10 @@ import type { FileHashes } from './selection.js';
 import type { RemoteRef } from './steps.js';
 
 export interface RemoteFiles {
+  /** What was fetched, in the store: the file as it is, or the commit's files as a plain tar. */
+  readonly blob: Digest;
+  /** When it is from, where that is known. */
+  readonly timeSeconds?: number;
   readonly tree: ImageTree;
   readonly fileHashes: FileHashes;
 }

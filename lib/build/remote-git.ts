@@ -62,7 +62,14 @@ export class GitSource {
     const before = pinned === undefined ? undefined : await this.known(keyOf(remote, pinned, call.scope));
     const commit = before ?? (await this.download(remote, pinned, call));
     const tree = ImageTree.empty(this.deps.content).withLayer(await this.deps.indexes.get(commit));
-    return { tree, fileHashes: (files) => hashFiles(tree, files, call.signal) };
+    const [newest] = tree.list('') ?? [];
+    const time = newest === undefined ? {} : { timeSeconds: newest.mtimeSeconds };
+    return {
+      blob: commit.descriptor.digest,
+      ...time,
+      tree,
+      fileHashes: (files) => hashFiles(tree, files, call.signal),
+    };
   }
 
   private async known(key: RecordKey): Promise<FetchedCommit | undefined> {

@@ -117,6 +117,8 @@ export class HttpSource {
     const entries = [{ ...file, path: name, bodyOffset: 0 }];
     const index = { descriptor, diffId: digest, uncompressedBytes: sizeBytes, entries };
     return {
+      blob: digest,
+      ...(mtimeSeconds === 0 ? {} : { timeSeconds: mtimeSeconds }),
       tree: ImageTree.empty(this.deps.content).withLayer(index),
       fileHashes: async (files) => new Map(files.map(({ inode }) => [inode, digestHex(digest)])),
     };

@@ -17,13 +17,16 @@ export function isRemote(word: string): boolean {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(word) || /^[a-z0-9._-]+@[^/:\s]+:(?!\/\/)/i.test(word);
 }
 
-/** @throws AppError BUILD_UNSUPPORTED_ADD_…, BUILD_REMOTE_INVALID, BUILD_CHECKSUM_INVALID */
-export function parseRemote(word: string, flags: RemoteFlags): RemoteRef {
+/**
+ * @param what names the word in a refusal
+ * @throws AppError BUILD_UNSUPPORTED_ADD_…, BUILD_REMOTE_INVALID, BUILD_CHECKSUM_INVALID
+ */
+export function parseRemote(word: string, flags: RemoteFlags, what = 'ADD'): RemoteRef {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(word)?.[1]?.toLowerCase() ?? 'ssh';
   if (scheme !== 'http' && scheme !== 'https') {
     throw unsupported(
       'ADD_REMOTE',
-      `ADD ${withoutUser(word)}: sources over ${scheme} are not offered`,
+      `${what} ${withoutUser(word)}: sources over ${scheme} are not offered`,
       'http or https; a git repository by its https address that ends in .git',
       word,
     );
@@ -32,7 +35,7 @@ export function parseRemote(word: string, flags: RemoteFlags): RemoteRef {
   if (url === undefined) throw invalid(word, 'is no URL', 'https://example.com/file');
   if (url.username !== '' || url.password !== '') {
     const hint = `a secret HTTP_AUTH_TOKEN_${url.host} or HTTP_AUTH_HEADER_${url.host}; for git GIT_AUTH_TOKEN`;
-    const message = `ADD ${withoutUser(word)} has a user or password in it, which would be kept in the image`;
+    const message = `${what} ${withoutUser(word)} has a user or password in it, which would be kept`;
     throw refusal('BUILD_REMOTE_INVALID', message, { hint, word });
   }
   return url.pathname.endsWith('.git') ? gitRef(url, word, flags) : httpRef(url, word, flags);

@@ -7,9 +7,11 @@ import type { BuildReport } from './report.js';
 
 export interface BuildRequest {
   /** Digest of the context: a tar (plain or gzip) in the content store, or a list of files that was sent. */
-  readonly context: Digest;
+  readonly context: Digest | RemoteContext;
   /** Path of the Dockerfile inside the context; `Dockerfile` when absent. */
   readonly dockerfile?: string;
+  /** The Dockerfile itself, in the place of one of the context. At most 128 KiB. */
+  readonly dockerfileText?: string;
   /** Names to give the image, `repository[:tag]` of Wharf's own registry. */
   readonly tags: readonly string[];
   readonly target?: string;
@@ -37,8 +39,15 @@ export interface BuildRequest {
   readonly targets?: boolean;
 }
 
-/** An image, another stage of the Dockerfile, or the digest of another context tar (not for FROM). */
-export type NamedContext = { readonly image: string } | { readonly stage: string } | { readonly context: Digest };
+/** An image, another stage of the Dockerfile, or the digest of another context (not for FROM). */
+export type LocalContext = { readonly image: string } | { readonly stage: string } | { readonly context: Digest };
+
+/** Files to fetch when the build runs: a git repository (`https://….git#ref:folder`), or a tar by its address. */
+export interface RemoteContext {
+  readonly url: string;
+}
+
+export type NamedContext = LocalContext | RemoteContext;
 
 export interface BuildCompression {
   readonly type: 'gzip' | 'zstd' | 'none';

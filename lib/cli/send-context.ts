@@ -7,7 +7,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { WharfClient } from '../client/index.js';
 import { AppError, errnoCode } from '../errors/index.js';
-import { openContextFolder } from '../layers/context-folder-fs.js';
+import { type ContextFolderOptions, openContextFolder } from '../layers/context-folder-fs.js';
 import { encodeContextManifest, type ManifestEntry } from '../layers/index.js';
 import type { Digest } from '../oci/index.js';
 import type { Clock } from '../store/index.js';
@@ -42,10 +42,10 @@ const PIECE_BYTES = 1024 * 1024;
 export function listContext(
   { cwd, env, clock }: Pick<SendContextDeps, 'cwd' | 'env' | 'clock'>,
   folder: string,
-  dockerfile?: string,
+  options: ContextFolderOptions = {},
   trustHashes = true,
 ): ListedContext {
-  const read = openContextFolder(cwd, folder, dockerfile === undefined ? {} : { dockerfile });
+  const read = openContextFolder(cwd, folder, options);
   const hashes = new FileHashes(fileHashesPath(env, resolve(cwd, folder)), clock, trustHashes);
   const files: ListedFile[] = [];
   for (const { entry, file, stamp } of read.members) {
@@ -64,11 +64,11 @@ export function listContext(
  */
 export async function withContext<T>(
   deps: SendContextDeps,
-  input: { readonly folder: string; readonly dockerfile?: string; readonly name?: string },
+  input: ContextFolderOptions & { readonly folder: string; readonly name?: string },
   use: (context: Digest, dockerfile: string) => Promise<T>,
 ): Promise<T> {
   for (let tries = 1; ; tries += 1) {
-    const listed = listContext(deps, input.folder, input.dockerfile, tries === 1);
+    const listed = listContext(deps, input.folder, input, tries === 1);
     try {
       return await use(listed.digest, listed.dockerfile);
     } catch (error) {

@@ -3,8 +3,8 @@ import type { Build } from '../build/index.js';
 import type { GivenSecrets, TarBuild, WharfClient } from '../client/index.js';
 import { AppError } from '../errors/index.js';
 import { annotationsOf, compressionOf } from '../http/text/index.js';
-import type { Digest } from '../oci/index.js';
 import { defined } from '../platform/values/index.js';
+import type { GivenContexts } from './build-contexts.js';
 import { readSecrets, readSshKeys, type SecretPlaces } from './build-secrets.js';
 
 /** What is read on this machine. @throws AppError SECRET_INVALID, SECRET_NOT_FOUND */
@@ -17,15 +17,18 @@ export async function readGiven(
 
 export async function startBuild(
   client: WharfClient,
-  context: Digest,
-  wanted: TarBuild & { readonly dockerfile: string },
+  { context, contexts, dockerfile, dockerfileText }: GivenContexts,
+  wanted: TarBuild,
   given: Required<GivenSecrets>,
 ): Promise<Build> {
-  if (given.secrets.size + given.ssh.size === 0) return client.builds.fromSent(context, wanted);
-  const { tags, dockerfile, args, labels, target, noCache, noCacheFilter, compression, annotations, instead } = wanted;
+  const isPlain = given.secrets.size + given.ssh.size === 0 && contexts === undefined && dockerfileText === undefined;
+  if (isPlain && typeof context === 'string') return client.builds.fromSent(context, { ...wanted, dockerfile });
+  const { tags, args, labels, target, noCache, noCacheFilter, compression, annotations, instead } = wanted;
   const [platform, ...others] = wanted.platforms ?? [];
   const request = defined({
     context,
+    contexts,
+    dockerfileText,
     tags,
     dockerfile,
     args,

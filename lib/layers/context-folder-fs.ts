@@ -37,6 +37,8 @@ export interface ContextFolder {
 export interface ContextFolderOptions {
   /** Relative to `cwd`; `Dockerfile` of the folder when absent. */
   readonly dockerfile?: string;
+  /** There need be none: it comes from elsewhere, or the folder is not the main context. */
+  readonly withoutDockerfile?: boolean;
   /** Patterns as in .dockerignore, applied after it. */
   readonly exclude?: readonly string[];
 }
@@ -50,7 +52,7 @@ export function openContextFolder(cwd: string, folder: string, options: ContextF
   const { dockerfile } = options;
   const path = dockerfile === undefined ? 'Dockerfile' : relative(root, resolve(cwd, dockerfile));
   const isOutside = path === '' || path === '..' || path.startsWith('../') || isAbsolute(path);
-  if (isOutside || statsOf(join(root, path)) === undefined) {
+  if (options.withoutDockerfile !== true && (isOutside || statsOf(join(root, path)) === undefined)) {
     throw new AppError('DOCKERFILE_NOT_FOUND', `there is no ${dockerfile ?? 'Dockerfile'} in ${folder}`, {
       hint: 'a Dockerfile inside the context; --file names another',
     });

@@ -71,7 +71,7 @@ async function built(change: Parameters<CliFixture['run']>[1] = {}): Promise<{ r
 
 async function sentText(path: string): Promise<string> {
   const { context } = cli.api.builds.submitted.at(-1) ?? {};
-  if (context === undefined) throw new Error('nothing was submitted');
+  if (typeof context !== 'string') throw new Error('nothing was submitted');
   const { store } = cli.api.base;
   const [record] = (await store.records.query(`CONTEXT#${context}`)).records;
   const { tree } = await new SentContexts(store).open(context, record?.sort.replace('OF#', '') ?? '');

@@ -7,11 +7,14 @@ import { formatBuildReport } from '../../http/text/index.js';
 import { buildProgress, explainBuildError, type ProgressMode } from '../build-progress.js';
 import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
-import { withContext } from '../send-context.js';
+import { withContexts } from '../build-contexts.js';
 import { readGiven, startBuild } from '../start-build.js';
 
 export interface BuildInput {
+  /** A folder, `-`, or an address. */
   readonly context: string;
+  /** `name=place` */
+  readonly contexts?: readonly string[];
   readonly tags: readonly string[];
   readonly file?: string;
   readonly target?: string;
@@ -40,15 +43,16 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
   // Before anything is sent: a missing file is not worth an upload.
   const given = await readGiven(input, deps);
   const [tag] = input.tags;
-  const folder = {
-    folder: context,
-    ...(file === undefined ? {} : { dockerfile: file }),
+  const wanted = {
+    context,
+    named: input.contexts ?? [],
+    ...(file === undefined ? {} : { file }),
     // The next build of the same image is compared with this one, whatever its tag.
     ...(tag === undefined ? {} : { name: tag.replace(/:[^/:]*$/, '').slice(0, 200) }),
   };
-  const { started, dockerfile } = await withContext(deps, folder, async (digest, path) => ({
-    started: await startBuild(client, digest, { ...input, dockerfile: path }, given),
-    dockerfile: path,
+  const { started, contexts } = await withContexts(deps, wanted, async (contexts) => ({
+    started: await startBuild(client, contexts, input, given),
+    contexts,
   }));
   const cancel = () => void client.builds.cancel(started.id).catch(() => {});
   deps.interrupted.addEventListener('abort', cancel, { once: true });
@@ -64,7 +68,8 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
   if (finished.result === undefined) {
     const { error } = finished;
     if (error !== undefined) {
-      const text = await readFile(resolve(deps.cwd, context, dockerfile), 'utf8').catch(() => undefined);
+      const path = resolve(deps.cwd, context, contexts.dockerfile);
+      const text = contexts.dockerfileText ?? (await readFile(path, 'utf8').catch(() => undefined));
       output.say(explainBuildError(error, text));
     }
     throw new AppError(error?.code ?? 'BUILD_CANCELLED', `build ${finished.id} ${finished.status}`, { kind: 'failed' });

@@ -17,6 +17,7 @@ interface BuildOptions extends Shared {
   readonly cacheFilter: readonly string[];
   readonly compression?: string;
   readonly annotation: readonly string[];
+  readonly buildContext: readonly string[];
   readonly secret: readonly string[];
   readonly ssh: readonly string[];
   readonly check?: boolean;
@@ -28,10 +29,10 @@ interface BuildOptions extends Shared {
 
 export function addBuild(wharf: Command, deps: CliDeps): void {
   talking(wharf.command('build'))
-    .description('build an image from a folder with a Dockerfile')
-    .argument('[context]', 'the folder', '.')
+    .description('build an image from a Dockerfile and the files beside it')
+    .argument('[context]', 'a folder, https://….git#ref:folder, the address of a tar, or - for standard input', '.')
     .option('-t, --tag <name>', 'name of the image, repository[:tag]; repeatable', collect, [])
-    .option('-f, --file <path>', 'the Dockerfile')
+    .option('-f, --file <path>', 'the Dockerfile; - is standard input')
     .option('--target <stage>', 'stage to build')
     .option('--build-arg <name=value>', 'value of an ARG; repeatable', collect, [])
     .option('--label <name=value>', 'label of the image; repeatable', collect, [])
@@ -47,6 +48,12 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
     .option(
       '--annotation <[where:]name=value>',
       'of the manifest, or index:, manifest-descriptor:; repeatable',
+      collect,
+      [],
+    )
+    .option(
+      '--build-context <name=place>',
+      'a folder, address, docker-image:// or target:// by name; repeatable',
       collect,
       [],
     )
@@ -69,9 +76,10 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       const annotations = filled(options.annotation);
       const secrets = filled(options.secret);
       const ssh = filled(options.ssh);
+      const contexts = filled(options.buildContext);
       const instead = (['check', 'plan', 'outline', 'targets'] as const).find((each) => options[each] === true);
       const wanted = { context, tags: tag, args, labels, progress, file, target, platforms, json, noCache };
-      const input = defined({ ...wanted, noCacheFilter, compression, annotations, secrets, ssh, instead });
+      const input = defined({ ...wanted, noCacheFilter, compression, annotations, contexts, secrets, ssh, instead });
       // Loaded only here: tar and Dockerfile code would slow every other command down.
       const { build } = await import('../commands/build.js');
       await build(input, await connected(deps, options));

@@ -127,9 +127,13 @@ async function contextRequest(
   body: Omit<z.output<typeof BuildStart>, 'secrets' | 'ssh'>,
 ): Promise<WantedBuild> {
   checkNames(body.tags, [...(body.platforms ?? []), ...(body.platform === undefined ? [] : [body.platform])]);
-  const context = body.context as Digest;
-  await checkContext(deps, call, context);
-  return { ...body, context };
+  const { context, contexts = {} } = body;
+  const named = Object.values(contexts).flatMap((each) => ('context' in each ? [each.context] : []));
+  for (const each of [...(typeof context === 'string' ? [context] : []), ...named]) {
+    await checkContext(deps, call, each as Digest);
+  }
+  // The schema has checked that they are digests.
+  return body as WantedBuild;
 }
 
 /** @throws AppError CONTEXT_NOT_FOUND */

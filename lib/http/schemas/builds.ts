@@ -13,10 +13,35 @@ export const BuildCompression = z
   })
   .meta({ id: 'BuildCompression' });
 
+const remote = z.strictObject({
+  url: z
+    .string()
+    .min(1)
+    .max(4096)
+    .meta({ description: 'A git repository (https://….git#ref:folder), a tar, or a Dockerfile.' }),
+});
+const uploaded = digest.meta({ description: 'Of a context that was uploaded to /v1/contexts.' });
+
+/** What a name in FROM, COPY --from and mounts stands for. */
+export const NamedContext = z
+  .union([
+    z.strictObject({ image: z.string().min(1) }),
+    z.strictObject({ stage: z.string().min(1) }),
+    z.strictObject({ context: uploaded }),
+    remote,
+  ])
+  .meta({ id: 'NamedContext' });
+
 export const BuildRequest = z
   .strictObject({
-    context: digest.meta({ description: 'Of a context that was uploaded to /v1/contexts.' }),
+    context: z.union([uploaded, remote]),
+    contexts: z.record(z.string().min(1).max(200), NamedContext).exactOptional(),
     dockerfile: z.string().min(1).exactOptional(),
+    dockerfileText: z
+      .string()
+      .max(128 * 1024)
+      .exactOptional()
+      .meta({ description: 'The Dockerfile itself, in the place of one of the context.' }),
     tags: z.array(tag).max(50),
     target: z.string().min(1).exactOptional(),
     args: z.record(z.string(), z.string()).exactOptional(),
