@@ -48,10 +48,10 @@ async function watch(target: Target, inputs: number): Promise<string | undefined
   const child = spawn(process.execPath, ['--import', 'tsx', script, target.name, seed, first, String(inputs), state], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  let exitCode: number | null | undefined;
-  child.once('exit', (code) => (exitCode = code));
+  const end: { code?: number | null } = {};
+  child.once('exit', (code) => (end.code = code));
   let at = { input: '', seconds: 0 };
-  while (exitCode === undefined) {
+  while (end.code === undefined) {
     await delay(POLL_MS);
     const input = inputOf(state);
     const seconds = processorSeconds(child.pid ?? 0);
@@ -62,7 +62,7 @@ async function watch(target: Target, inputs: number): Promise<string | undefined
       return `${target.name}: input ${input} takes more than ${HANG_SECONDS} s; npm run fuzz -- ${target.name} ${seed} ${input} 1`;
     }
   }
-  if (exitCode === 0) return undefined;
+  if (end.code === 0) return undefined;
   return `${target.name} failed; npm run fuzz -- ${target.name} ${seed} ${inputOf(state) ?? first} 1`;
 }
 
