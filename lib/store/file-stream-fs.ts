@@ -4,12 +4,12 @@
  */
 import { Readable } from 'node:stream';
 import { writeAll } from './durable-file-fs.js';
+import { FileReadable } from './file-readable-fs.js';
 import type { OpenFile } from './files-fs.js';
 import type { ByteRange, ByteSource } from './ports.js';
 
 /** Bytes; what one stream holds in memory is at most three such pieces. */
 const PIECE_BYTES = 1 << 20;
-const READ_BYTES = 512 * 1024;
 const SYNC_BYTES = 16 << 20;
 /** A blob up to here is read at once. */
 const SMALL_BYTES = 64 * 1024;
@@ -78,7 +78,7 @@ export async function readStream(file: OpenFile, sizeBytes: number, range?: Byte
   const start = range?.start ?? 0;
   const end = Math.min(range?.end ?? Infinity, sizeBytes - 1);
   const length = end - start + 1;
-  if (length > SMALL_BYTES) return file.createReadStream({ start, end, highWaterMark: READ_BYTES });
+  if (length > SMALL_BYTES) return new FileReadable(file, start, end);
   const bytes = Buffer.allocUnsafe(length);
   let done = 0;
   while (done < length) {

@@ -3,7 +3,6 @@
  * all that was not synced.
  */
 import { mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
 import { errnoCode } from '../errors/index.js';
 
 export interface OpenFile {
@@ -20,8 +19,6 @@ export interface OpenFile {
   sync(): Promise<void>;
   datasync(): Promise<void>;
   stat(): Promise<{ readonly size: number }>;
-  /** Closes the file at its end. */
-  createReadStream(range: { readonly start?: number; readonly end?: number; readonly highWaterMark: number }): Readable;
   close(): Promise<void>;
 }
 

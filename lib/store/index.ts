@@ -1,4 +1,5 @@
 export * from './content-store.js';
+export { pour } from './file-readable-fs.js';
 export { silentLogger } from './logger-silent.js';
 export { loggerMetrics, noMetrics } from './metrics.js';
 export * from './ports.js';

@@ -91,8 +91,9 @@ export class Writer {
     const [taken] = this.own.splice(this.random.below(this.own.length), 1);
     if (taken === undefined) return;
     const { repository, manifest } = taken;
+    // One that is open may point elsewhere by now, and then it stays.
     const tags = [...this.told.tags].filter(
-      ([name, { digest }]) => name.startsWith(`${repository}:`) && digest === manifest.digest,
+      ([name, { digest, isOpen }]) => !isOpen && name.startsWith(`${repository}:`) && digest === manifest.digest,
     );
     const done = [
       begin(this.told.manifests, `${repository}@${manifest.digest}`, undefined, nowMs),

@@ -4,7 +4,6 @@
  * operation that changes something: from then on nothing is answered.
  */
 import { basename, dirname } from 'node:path';
-import { Readable } from 'node:stream';
 import type { Files, OpenFile } from '../../lib/store/files-fs.js';
 
 interface FileNode {
@@ -139,7 +138,6 @@ export class ForgetfulFiles implements Files {
       sync: synced,
       datasync: synced,
       stat: async () => ({ size: node.bytes.length }),
-      createReadStream: ({ start = 0, end = Infinity }) => Readable.from([node.bytes.subarray(start, end + 1)]),
       close: async () => {},
     };
   }
@@ -159,7 +157,6 @@ export class ForgetfulFiles implements Files {
       read: none,
       write: none,
       truncate: none,
-      createReadStream: none,
       sync: () => this.change(sync),
       datasync: () => this.change(sync),
       stat: async () => ({ size: 0 }),

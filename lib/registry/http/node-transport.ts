@@ -3,7 +3,7 @@
  * objects in between: making those costs more than most reads.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
+import { pour } from '../../store/index.js';
 import type { Reply } from './replies.js';
 import type { RegistryRequest } from './types.js';
 
@@ -40,11 +40,25 @@ export async function writeReply(reply: Reply, incoming: IncomingMessage, outgoi
     return;
   }
   try {
-    await pipeline(body, outgoing);
+    await pour(body, writerOf(outgoing));
+    outgoing.end();
   } catch (error) {
     outgoing.destroy();
     if (!isAboutClient(error)) throw error;
   }
+}
+
+/** Writes a piece, and resolves when the system has taken it; rejects when the client goes away meanwhile. */
+function writerOf(outgoing: ServerResponse): (bytes: Uint8Array) => Promise<void> {
+  let abandon: (reason: Error) => void = () => {};
+  const gone = Object.assign(new Error('the client went away'), { code: 'ECONNRESET' });
+  outgoing.once('close', () => abandon(gone));
+  return (bytes) =>
+    new Promise((resolve, reject) => {
+      if (outgoing.destroyed) return reject(gone);
+      abandon = reject;
+      outgoing.write(bytes, (error) => (error ? reject(error) : resolve()));
+    });
 }
 
 /** Node reads on by itself where nothing of a body was read, not where some was. */
@@ -65,5 +79,5 @@ function drain(incoming: IncomingMessage): void {
 
 function isAboutClient(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ECONNRESET' || code === 'EPIPE';
+  return ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'ECONNRESET', 'EPIPE'].includes(String(code));
 }

@@ -1,0 +1,72 @@
+/**
+ * A part of a file to be read. As a stream it is like any other; poured, it takes two pieces of memory however long it
+ * is, where a stream takes new memory for each piece, which is most of what sending a large file costs.
+ */
+import { Readable } from 'node:stream';
+import type { OpenFile } from './files-fs.js';
+
+const PIECE_BYTES = 256 * 1024;
+
+export class FileReadable extends Readable {
+  private at: number;
+
+  /** @param end inclusive. The file is closed when the stream ends. */
+  constructor(
+    private readonly file: OpenFile,
+    start: number,
+    private readonly end: number,
+  ) {
+    super({ highWaterMark: PIECE_BYTES });
+    this.at = start;
+  }
+
+  /** Instead of reading the stream. A piece is good until `write` has resolved. */
+  async pour(write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+    const size = Math.min(PIECE_BYTES, this.end - this.at + 1);
+    let [piece, other] = [Buffer.allocUnsafe(size), Buffer.allocUnsafe(size)];
+    try {
+      let bytes = await this.fill(piece);
+      while (bytes > 0) {
+        const writing = write(piece.subarray(0, bytes));
+        // Both end before the file is closed or the memory used again.
+        const [read, written] = await Promise.allSettled([this.fill(other), writing]);
+        if (written.status === 'rejected') throw written.reason;
+        if (read.status === 'rejected') throw read.reason;
+        bytes = read.value;
+        [piece, other] = [other, piece];
+      }
+    } finally {
+      this.destroy();
+    }
+  }
+
+  override _read(): void {
+    const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, Math.max(1, this.end - this.at + 1)));
+    this.fill(piece).then(
+      (bytes) => this.push(bytes === 0 ? null : piece.subarray(0, bytes)),
+      (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.file.close().then(
+      () => done(error),
+      (failure: unknown) => done(error ?? (failure instanceof Error ? failure : null)),
+    );
+  }
+
+  private async fill(piece: Buffer): Promise<number> {
+    const wanted = Math.min(piece.length, this.end - this.at + 1);
+    if (wanted <= 0) return 0;
+    const { bytesRead } = await this.file.read(piece, 0, wanted, this.at);
+    if (bytesRead === 0) throw new Error(`the file ends at ${this.at}, ${this.end - this.at + 1} bytes early`);
+    this.at += bytesRead;
+    return bytesRead;
+  }
+}
+
+/** Hands over all bytes of a stream in order, one piece at a time; a piece is good until `write` has resolved. */
+export async function pour(stream: Readable, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+  if (stream instanceof FileReadable) return stream.pour(write);
+  for await (const chunk of stream) await write(chunk as Uint8Array);
+}
