@@ -9,6 +9,13 @@ export interface EmbeddedOptions {
   readonly listen: { readonly host: string; readonly port: number };
   readonly token?: string;
   readonly runtime?: RuntimeName;
+  readonly webhook?: Webhook;
+}
+
+/** Where events of the engine are sent, and what they are signed with. */
+export interface Webhook {
+  readonly url: string;
+  readonly secret: string;
 }
 
 /** What runs tasks; `simulated` runs nothing real. */
@@ -21,6 +28,7 @@ export interface EngineStart {
   readonly region?: string;
   readonly accountId?: string;
   readonly keys?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  readonly webhook?: Webhook;
 }
 
 /** The engine without the platform around it. */

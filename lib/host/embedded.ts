@@ -22,6 +22,7 @@ import { embeddedEngine } from './embedded-engine.js';
 import { type EmbeddedStore, openEmbeddedStore } from './embedded-store.js';
 import { AwsEcrAuthorization } from './ecr-authorization.js';
 import { EmbeddedUpkeep } from './embedded-upkeep.js';
+import { sendEvents, type WebhookTarget } from './engine-events.js';
 import { openEngineRuntime, type RuntimeName } from './engine-runtime.js';
 import { isLoopback } from './loopback.js';
 import { VERSION } from './version.js';
@@ -36,6 +37,8 @@ export interface EmbeddedOptions {
   readonly logger?: Logger;
   /** What runs the tasks; `simulated` runs nothing and needs no root. @default containers */
   readonly runtime?: RuntimeName;
+  /** Gets every event of the engine, beside the file in the data folder. */
+  readonly webhook?: WebhookTarget;
   /** @default us-east-1 */
   readonly region?: string;
   /** @default 000000000000 */
@@ -158,6 +161,8 @@ async function compose(
   engine.onEvent((event) => {
     platform.reconciler.apply(event).catch((error: unknown) => logger.warn('an ECS event was not applied', { error }));
   });
+
+  undo.unshift(sendEvents(engine, { clock, logger }, { directory: folder.directory, webhook: options.webhook }));
 
   const pins = { list: () => imagesInUse(records) };
   const upkeep = new EmbeddedUpkeep({

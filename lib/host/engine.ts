@@ -15,6 +15,7 @@ import { AwsEcrAuthorization } from './ecr-authorization.js';
 import { type AwsKeys, ecsDoor } from './ecs-door.js';
 import { embeddedEngine } from './embedded-engine.js';
 import { openEmbeddedStore } from './embedded-store.js';
+import { sendEvents, type WebhookTarget } from './engine-events.js';
 import { openEngineRuntime, type RuntimeName } from './engine-runtime.js';
 import { isLoopback } from './loopback.js';
 
@@ -33,6 +34,8 @@ export interface EngineHostOptions {
   readonly keys?: AwsKeys;
   /** For other registries; those kept in the data folder when absent. */
   readonly credentials?: RegistryCredentialLookup;
+  /** Gets every event, beside the file in the data folder. */
+  readonly webhook?: WebhookTarget;
   readonly logger?: Logger;
 }
 
@@ -47,7 +50,7 @@ export interface RunningEngine {
   close(options?: { readonly stopTasks?: boolean }): Promise<void>;
 }
 
-/** @throws AppError ENGINE_KEYS_WANTED, ENGINE_ACCOUNT_INVALID, DATA_FOLDER_IN_USE, DATA_FOLDER_UNUSABLE, HOST_NOT_READY */
+/** @throws AppError ENGINE_KEYS_WANTED, ENGINE_ACCOUNT_INVALID, EVENTS_WEBHOOK_INVALID, DATA_FOLDER_IN_USE, DATA_FOLDER_UNUSABLE, HOST_NOT_READY */
 export async function startEngine(options: EngineHostOptions): Promise<RunningEngine> {
   check(options);
   const folder = await DataFolder.open(options.data);
@@ -81,6 +84,7 @@ async function compose(
     { store, runtime, logger, ...(name === 'simulated' ? { targetGroups: simulatedTargetGroups() } : {}) },
     { region, accountId },
   );
+  undo.unshift(sendEvents(engine, { clock, logger }, { directory: folder.directory, webhook: options.webhook }));
   const about = { fetch: () => Response.json({ service: 'wharf engine', runtime: name, region, accountId }) };
   const server = await serve({
     listen: options.listen,

@@ -6,7 +6,7 @@ import { defined } from '../../platform/values/index.js';
 import { dataFolder } from '../connection.js';
 import type { CliDeps, EngineStart, RuntimeName, StartedEngine } from '../deps.js';
 import { printJson } from '../output.js';
-import { interrupted, parseListen, SIMULATED } from './up.js';
+import { interrupted, parseListen, SIMULATED, webhookOf } from './up.js';
 
 export interface EngineInput {
   readonly data?: string;
@@ -17,6 +17,7 @@ export interface EngineInput {
   readonly account?: string;
   /** A file in the form of ~/.aws/credentials. */
   readonly keys?: string;
+  readonly eventsWebhook?: string;
   readonly json?: boolean;
 }
 
@@ -33,6 +34,7 @@ export async function engine(input: EngineInput, deps: CliDeps): Promise<void> {
       region: input.region,
       accountId: input.account,
       keys,
+      ...webhookOf(input, deps),
     }),
   );
   try {

@@ -1,7 +1,7 @@
 /** `wharf up`: the platform on this machine, in the foreground, until Ctrl-C. */
 import { AppError } from '../../errors/index.js';
 import { dataFolder } from '../connection.js';
-import type { CliDeps, RuntimeName } from '../deps.js';
+import type { CliDeps, RuntimeName, Webhook } from '../deps.js';
 import { printJson } from '../output.js';
 
 export interface UpInput {
@@ -10,6 +10,7 @@ export interface UpInput {
   readonly listen?: string;
   readonly token?: string;
   readonly runtime?: RuntimeName;
+  readonly eventsWebhook?: string;
   readonly json?: boolean;
 }
 
@@ -22,6 +23,7 @@ export async function up(input: UpInput, deps: CliDeps): Promise<void> {
     listen: parseListen(input.listen ?? DEFAULT_LISTEN),
     ...(input.token === undefined ? {} : { token: input.token }),
     ...(input.runtime === undefined ? {} : { runtime: input.runtime }),
+    ...webhookOf(input, deps),
   });
   const { url, registry, ecs, token } = platform;
   try {
@@ -52,6 +54,14 @@ Try, in another terminal, in this folder:
   npx wharf build -t hello examples/hello
   npx wharf cluster create main --instances 2 && npx wharf deploy hello --image hello --count 2
 `;
+}
+
+/** The secret comes from WHARF_EVENTS_SECRET, so that it stands in no list of processes. */
+export function webhookOf(
+  { eventsWebhook: url }: { readonly eventsWebhook?: string },
+  { env }: CliDeps,
+): { readonly webhook?: Webhook } {
+  return url === undefined ? {} : { webhook: { url, secret: env['WHARF_EVENTS_SECRET'] ?? '' } };
 }
 
 /** Said wherever the simulated runtime is started. */

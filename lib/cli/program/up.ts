@@ -13,8 +13,11 @@ export function addUp(wharf: Command, deps: CliDeps): void {
     .option('--listen <host:port>', 'where it listens (default: 127.0.0.1:7070)')
     .option('--token <token>', 'a token to accept; one is made at first start otherwise')
     .addOption(runtimeOption())
+    .option('--events-webhook <url>', 'gets every event of the engine, signed with WHARF_EVENTS_SECRET')
     .option('--json', 'one JSON line with url, registry, ecs and token when it is ready')
-    .action((options: Shared & { listen?: string; runtime?: RuntimeName }) => up(options, deps));
+    .action((options: Shared & { listen?: string; runtime?: RuntimeName; eventsWebhook?: string }) =>
+      up(options, deps),
+    );
 }
 
 export function addEngine(wharf: Command, deps: CliDeps): void {
@@ -24,6 +27,7 @@ export function addEngine(wharf: Command, deps: CliDeps): void {
     .option('--data <dir>', 'where it keeps everything (default: .wharf)')
     .option('--listen <host:port>', 'where it listens (default: 127.0.0.1:7071)')
     .addOption(runtimeOption())
+    .option('--events-webhook <url>', 'gets every event of the engine, signed with WHARF_EVENTS_SECRET')
     .option('--region <name>', 'the region in ARNs (default: us-east-1)')
     .option('--account <id>', 'the account in ARNs, twelve digits (default: 000000000000)')
     .option('--keys <file>', 'a file in the form of ~/.aws/credentials; requests have to be signed with its keys')
