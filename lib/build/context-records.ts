@@ -25,7 +25,7 @@ export interface ContextUploadRecord {
   readonly context: Digest;
   /** Of the whole context. */
   readonly sizeBytes: number;
-  /** Blob of ArrangedPlaces. */
+  /** Blob that says what the upload is to become. */
   readonly arranged: Digest;
   /** In the blob store. */
   readonly upload: string;

@@ -6,9 +6,9 @@ import { AppError } from '../errors/index.js';
 import type { ManifestEntry } from '../layers/index.js';
 import { type Digest, digestOf } from '../oci/index.js';
 import type { ByteSource } from '../store/index.js';
-import { ContentCheck } from './content-check.js';
+import { type AnnouncedFile, ContentCheck } from './content-check.js';
 import { unknownContext } from './context.js';
-import { type ArrangedPlaces, arrange, hasContent } from './context-places.js';
+import { type ArrangedPlaces, arrange, type ContextPlaces, hasContent } from './context-places.js';
 import { CONTEXT_UPLOAD_MS, contextUploadKey, type ContextUploadRecord } from './context-records.js';
 import { type KnownContext, SentContexts, type SentContextsDeps } from './sent-contexts.js';
 
@@ -39,7 +39,7 @@ export class ContextUploads {
       await this.contexts.remember(owner, name, context);
       return { context: known };
     }
-    const entries = await this.contexts.entries(context);
+    const entries = await this.contexts.checked(context);
     const arranged = arrange(entries, await this.contexts.contentsOf(owner, name));
     const sizeBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0);
     const held = await this.contexts.hold(
@@ -54,7 +54,7 @@ export class ContextUploads {
     }
     const id = ids.hex(20);
     const upload = await content.blobs.uploads.start();
-    const draft = await content.putBytes(Buffer.from(JSON.stringify(places)));
+    const draft = await content.putBytes(Buffer.from(JSON.stringify(draftOf(entries, places))));
     const record: ContextUploadRecord = {
       owner,
       name,
@@ -76,8 +76,8 @@ export class ContextUploads {
   async send(owner: string, id: string, offset: number, body: ByteSource, signal?: AbortSignal): Promise<ContextSent> {
     const record = (await this.deps.records.get<ContextUploadRecord>(contextUploadKey(id)))?.value;
     if (record === undefined || record.owner !== owner) throw unknownUpload(id);
-    const arranged = JSON.parse((await this.contexts.bytes(record.arranged)).toString('utf8')) as ArrangedPlaces;
-    const check = new ContentCheck(await this.announced(record.context, arranged));
+    const draft = JSON.parse((await this.contexts.bytes(record.arranged)).toString('utf8')) as Draft;
+    const check = new ContentCheck(draft.announced);
     const bounded = atMost(body, record.missingBytes - offset);
     // Only what comes in one piece can be checked as it passes; the rest is read back.
     const source = offset === 0 ? check.pass(bounded) : bounded;
@@ -87,7 +87,7 @@ export class ContextUploads {
       if (appended.outcome === 'absent') throw unknownUpload(id);
       if (appended.outcome === 'wrong-offset') throw wrongOffset(appended.offset);
       if (appended.offset < record.missingBytes) return { offset: appended.offset };
-      return { context: await this.finish(id, record, arranged, check) };
+      return { context: await this.finish(id, record, draft, check) };
     } catch (error) {
       if (error instanceof AppError && error.code === 'CONTEXT_CONTENT_MISMATCH') await this.drop(id, record);
       throw error;
@@ -97,7 +97,7 @@ export class ContextUploads {
   private async finish(
     id: string,
     record: ContextUploadRecord,
-    arranged: ArrangedPlaces,
+    draft: Draft,
     check: ContentCheck,
   ): Promise<KnownContext> {
     const { content, records } = this.deps;
@@ -107,36 +107,41 @@ export class ContextUploads {
     const committed = told.outcome === 'digest-mismatch' ? await uploads.commit(record.upload, told.actual) : told;
     if (committed.outcome !== 'committed') throw unknownUpload(id);
     const pack = await content.adopt(committed.blob);
-    if (!check.isComplete) await this.checkAgain(record, arranged, pack.digest);
-    const packs = [...arranged.packs, pack];
+    if (!check.isComplete) await this.checkAgain(record, draft, pack.digest);
+    const packs = [...draft.packs, pack];
     await this.contexts.hold(record.context, record.owner, [pack.digest]);
-    const known = await this.contexts.complete(record, { packs, files: arranged.files });
+    const known = await this.contexts.complete(record, { packs, files: draft.files });
     await records.delete(contextUploadKey(id));
     return known;
   }
 
-  private async checkAgain(record: ContextUploadRecord, arranged: ArrangedPlaces, pack: Digest): Promise<void> {
-    const check = new ContentCheck(await this.announced(record.context, arranged));
+  private async checkAgain(record: ContextUploadRecord, draft: Draft, pack: Digest): Promise<void> {
+    const check = new ContentCheck(draft.announced);
     const source = (await this.deps.content.open(pack)) as ByteSource | undefined;
     if (source === undefined) throw unknownContext(record.context);
     for await (const chunk of check.pass(source)) void chunk;
-  }
-
-  private async announced(
-    context: Digest,
-    { missing }: ArrangedPlaces,
-  ): Promise<(ManifestEntry & { sha256: string })[]> {
-    const entries = await this.contexts.entries(context);
-    return missing.flatMap((number) => {
-      const entry = entries[number];
-      return entry !== undefined && hasContent(entry) ? [entry] : [];
-    });
   }
 
   private async drop(id: string, record: ContextUploadRecord): Promise<void> {
     await this.deps.records.delete(contextUploadKey(id));
     await this.deps.content.blobs.uploads.abort(record.upload);
   }
+}
+
+/** What an upload is to become. */
+interface Draft extends ContextPlaces {
+  /** What is to come, in its order. */
+  readonly announced: readonly AnnouncedFile[];
+}
+
+function draftOf(entries: readonly ManifestEntry[], { packs, files, missing }: ArrangedPlaces): Draft {
+  const announced = missing.flatMap((number): AnnouncedFile[] => {
+    const entry = entries[number];
+    if (entry === undefined || !hasContent(entry)) return [];
+    const { path, sizeBytes, sha256 } = entry;
+    return [{ path, sizeBytes, sha256 }];
+  });
+  return { packs, files, announced };
 }
 
 /** Of nothing that is ever sent. */

@@ -37,6 +37,8 @@ export class BuildContext {
     readonly tree: ImageTree,
     /** Paths that .dockerignore took away. */
     readonly ignored: ReadonlySet<string>,
+    /** All entries. */
+    private readonly whole: ImageTree = tree,
   ) {}
 
   /**
@@ -98,7 +100,7 @@ export class BuildContext {
     }
     const entries = this.index.entries.filter(({ path }) => !ignored.has(path) || needed.has(path));
     const tree = ImageTree.empty(this.content).withLayer({ ...this.index, entries: detached(entries, this.index) });
-    return new BuildContext(this.content, this.index, this.hashes, tree, ignored);
+    return new BuildContext(this.content, this.index, this.hashes, tree, ignored, this.whole);
   }
 
   /** Contents' hashes by inode; every file of the context is known. */
@@ -116,8 +118,7 @@ export class BuildContext {
    * @throws AppError CONTEXT_FILE_TOO_LARGE
    */
   async text(path: string): Promise<string | undefined> {
-    const tree = ImageTree.empty(this.content).withLayer(this.index);
-    const entry = tree.lookup(path);
+    const entry = this.whole.lookup(path);
     if (entry?.type !== 'file') return undefined;
     if (entry.sizeBytes > MAX_TEXT_BYTES) {
       throw new AppError('CONTEXT_FILE_TOO_LARGE', `${quoteName(path)} has ${entry.sizeBytes} bytes`, {
@@ -126,7 +127,7 @@ export class BuildContext {
       });
     }
     const chunks: Uint8Array[] = [];
-    for await (const chunk of tree.readFile(entry.path)) chunks.push(chunk);
+    for await (const chunk of this.whole.readFile(entry.path)) chunks.push(chunk);
     return Buffer.concat(chunks).toString('utf8');
   }
 

@@ -65,10 +65,11 @@ export async function copyChanges(input: CopyInput): Promise<readonly Change[]> 
 
 /**
  * The changes with their contents. Bodies of one tree are asked for in the order they are needed.
- * @param hashes gets the SHA-256 (hex) of each file that passes, by its inode in the source
+ * @param hashed trees whose files are not hashed yet @param hashes gets their SHA-256 (hex), by inode in the source
  */
 export async function* changeMembers(
   changes: readonly Change[],
+  hashed: ReadonlySet<ImageTree>,
   hashes: Map<string, string>,
 ): AsyncGenerator<TarMember, void, undefined> {
   const wanted = new Map<ImageTree, TreeEntry[]>();
@@ -86,9 +87,11 @@ export async function* changeMembers(
       else {
         const next = await readers.get(body.tree)?.next();
         if (next === undefined || next.done === true) throw new AppError('INTERNAL', 'a file to copy got lost');
+        const { inode } = body.entry;
+        const isHashed = hashed.has(body.tree);
         // The body of an empty file is never asked for.
-        if (entry.sizeBytes === 0) hashes.set(body.entry.inode, EMPTY_HASH);
-        yield { entry, body: hashing(next.value.body, body.entry.inode, hashes) };
+        if (isHashed && entry.sizeBytes === 0) hashes.set(inode, EMPTY_HASH);
+        yield { entry, body: isHashed ? hashing(next.value.body, inode, hashes) : next.value.body };
       }
     }
   } finally {

@@ -3,7 +3,7 @@
  * sent themselves.
  */
 import { AppError } from '../errors/index.js';
-import { isContextManifest, type ManifestEntry, readContextManifest } from '../layers/index.js';
+import { isContextManifest, type ManifestEntry, readCheckedManifest, readContextManifest } from '../layers/index.js';
 import type { Digest } from '../oci/index.js';
 import type { ByteSource, Clock, ContentStore, Ids, RecordStore } from '../store/index.js';
 import { BuildContext, unknownContext } from './context.js';
@@ -34,8 +34,12 @@ export interface KnownContext {
 /** A list and its places are small beside what they describe, and are read whole. */
 const MAX_PLACES_BYTES = 64 * 1024 * 1024;
 const HEAD_BYTES = 64;
+const KEPT_LISTS = 2;
+const MAX_LIST_ENTRIES = 50_000;
 
 export class SentContexts {
+  private readonly lists = new Map<Digest, readonly ManifestEntry[]>();
+
   constructor(private readonly deps: SentContextsDeps) {}
 
   /** Whether a build by this owner may name the context: a tar in the store, or a list of its own. Renews it. */
@@ -113,12 +117,34 @@ export class SentContexts {
     return new KnownContents(packs, await this.entries(last.value.context), files);
   }
 
-  async entries(context: Digest): Promise<ManifestEntry[]> {
+  /** The entries of a complete context's list. */
+  async entries(context: Digest): Promise<readonly ManifestEntry[]> {
+    const known = this.lists.get(context);
+    if (known !== undefined) return known;
+    const entries = await readCheckedManifest(await this.list(context));
+    this.keepList(context, entries);
+    return entries;
+  }
+
+  /** The entries of a list that just came, held to the rules. @throws AppError CONTEXT_LIST_INVALID, TAR_… */
+  async checked(context: Digest): Promise<readonly ManifestEntry[]> {
+    const entries: ManifestEntry[] = [];
+    for await (const entry of readContextManifest(await this.list(context))) entries.push(entry);
+    this.keepList(context, entries);
+    return entries;
+  }
+
+  /** The last lists stay in memory: the next build most often begins where the last one ended. */
+  private keepList(context: Digest, entries: readonly ManifestEntry[]): void {
+    this.lists.delete(context);
+    if (entries.length <= MAX_LIST_ENTRIES) this.lists.set(context, entries);
+    for (const oldest of this.lists.keys()) if (this.lists.size > KEPT_LISTS) this.lists.delete(oldest);
+  }
+
+  private async list(context: Digest): Promise<ByteSource> {
     const source = (await this.deps.content.open(context)) as ByteSource | undefined;
     if (source === undefined) throw unknownContext(context);
-    const entries: ManifestEntry[] = [];
-    for await (const entry of readContextManifest(source)) entries.push(entry);
-    return entries;
+    return source;
   }
 
   private async isList(context: Digest): Promise<boolean> {

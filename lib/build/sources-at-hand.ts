@@ -18,6 +18,7 @@ export type SourceAtHand = SourceRef & { readonly from: 'context' | 'remote' };
 
 export class SourcesAtHand {
   private readonly remotes = new Map<string, Promise<RemoteFiles>>();
+  private readonly identities = new Map<string, Promise<SelectionIdentity>>();
   private readonly contexts = new Map<Digest, Promise<BuildContext>>();
 
   constructor(
@@ -26,8 +27,18 @@ export class SourcesAtHand {
     private readonly open: (context: Digest) => Promise<BuildContext>,
   ) {}
 
-  /** @throws AppError with the step's place: BUILD_COPY_SOURCE_MISSING, BUILD_CHECKSUM_…, and what fetching throws */
-  async identify(step: Step, selection: Selection, exclude: readonly string[]): Promise<SelectionIdentity> {
+  /**
+   * What a step selects is looked at once: its key is asked for before the step is made and after.
+   * @throws AppError with the step's place: BUILD_COPY_SOURCE_MISSING, BUILD_CHECKSUM_…, and what fetching throws
+   */
+  identify(step: Step, selection: Selection, exclude: readonly string[]): Promise<SelectionIdentity> {
+    const key = JSON.stringify([step.number, selection, exclude]);
+    const known = this.identities.get(key) ?? this.find(step, selection, exclude);
+    this.identities.set(key, known);
+    return known;
+  }
+
+  private async find(step: Step, selection: Selection, exclude: readonly string[]): Promise<SelectionIdentity> {
     const { source } = selection;
     try {
       return source.from === 'remote'

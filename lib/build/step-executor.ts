@@ -63,6 +63,12 @@ export interface Execution {
   readonly hashes: ReadonlyMap<string, string>;
 }
 
+interface CopiedFiles {
+  readonly changes: readonly Change[];
+  /** Trees whose files are to be hashed as they pass. */
+  readonly hashed: ReadonlySet<ImageTree>;
+}
+
 export class StepExecutor {
   constructor(private readonly deps: StepExecutorDeps) {}
 
@@ -71,26 +77,27 @@ export class StepExecutor {
     const { step, target, timeSeconds } = input;
     const { op } = step;
     const warn = (message: string): void => input.emit({ type: 'warning', message, line: step.place.line });
-    const hashes = new Map<string, string>();
     switch (op.kind) {
       case 'workdir':
-        return this.write(input, await workdirChanges(op, target, timeSeconds, warn), hashes);
-      case 'copy':
-        return this.write(input, await this.copy(op, input, warn), hashes);
+        return this.write(input, await workdirChanges(op, target, timeSeconds, warn), new Set());
+      case 'copy': {
+        const { changes, hashed } = await this.copy(op, input, warn);
+        return this.write(input, changes, hashed);
+      }
       case 'run':
-        return { step: await this.run({ ...step, op }, input), hashes };
+        return { step: await this.run({ ...step, op }, input), hashes: new Map() };
       default:
         return op satisfies never;
     }
   }
 
-  private async copy(op: CopyOp, input: ExecutionInput, warn: (message: string) => void): Promise<readonly Change[]> {
+  private async copy(op: CopyOp, input: ExecutionInput, warn: (message: string) => void): Promise<CopiedFiles> {
     const sources = await Promise.all(
       op.sources.map(async (spec) => ({ spec, tree: await input.source(spec.source), where: whereOf(spec.source) })),
     );
     // Nothing of the image is known to a linked layer, not even its time.
     const timeSeconds = op.link && input.step.epochSeconds === undefined ? newestSource(sources) : input.timeSeconds;
-    return copyChanges({
+    const changes = await copyChanges({
       op,
       target: input.target,
       sources,
@@ -100,6 +107,9 @@ export class StepExecutor {
       warn,
       signal: input.signal,
     });
+    // Contexts and what was fetched are hashed already.
+    const made = sources.filter(({ spec: { source } }) => source.from === 'stage' || source.from === 'image');
+    return { changes, hashed: new Set(made.map(({ tree }) => tree)) };
   }
 
   private async owner(text: string, link: boolean, target: ImageTree): Promise<Owner> {
@@ -118,11 +128,12 @@ export class StepExecutor {
   private async write(
     input: ExecutionInput,
     changes: readonly Change[],
-    hashes: Map<string, string>,
+    hashed: ReadonlySet<ImageTree>,
   ): Promise<Execution> {
+    const hashes = new Map<string, string>();
     const { epochSeconds } = input.step;
     const rules = epochSeconds === undefined ? {} : { mtimeClamp: epochSeconds };
-    const members = completeChangeset(changeMembers(changes, hashes), input.target, rules);
+    const members = completeChangeset(changeMembers(changes, hashed, hashes), input.target, rules);
     return { step: await this.layer(members, input), hashes };
   }
 

@@ -98,6 +98,17 @@ export async function* readContextManifest(
   if (line === 0) throw invalid(1, 'it is empty', `${HEAD.trim()} as first line`);
 }
 
+/** The entries of a list that was held to the rules before. @throws AppError CONTEXT_LIST_INVALID */
+export async function readCheckedManifest(source: ByteSource): Promise<ManifestEntry[]> {
+  const entries: ManifestEntry[] = [];
+  let line = 0;
+  for await (const text of linesOf(source)) {
+    line += 1;
+    if (line > 1) entries.push(fromLine(parse(text, line), line));
+  }
+  return entries;
+}
+
 function checkPath(path: string, limits: TarLimits, refuse: (code: TarErrorCode, problem: string) => AppError): void {
   checkText(path, 'name', limits, refuse);
   if (path === '' || normalisePath(path) !== path || path.startsWith('/') || path.split('/').includes('..')) {

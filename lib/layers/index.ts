@@ -41,6 +41,7 @@ export {
   encodeContextManifest,
   isContextManifest,
   type ManifestEntry,
+  readCheckedManifest,
   readContextManifest,
 } from './context-manifest.js';
 export { layerName, type UnpackedLayer, UnpackedLayers } from './unpacked-layers.js';
