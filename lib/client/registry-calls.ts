@@ -1,6 +1,8 @@
 /** The part of the API that is about the registry itself: what it holds, and who may use it. */
 import type { NewRobotSecret, RobotInfo, RobotSpec } from '../auth/index.js';
+import type { Upstream } from '../registry/cache/index.js';
 import type { RegistryLogin, RegistryLoginInfo } from '../registry/client/index.js';
+import type { Digest } from '../oci/index.js';
 import type { RegistryStats, VerifyEvent } from '../registry/index.js';
 import { parseEvents } from './event-stream.js';
 import type { Transport } from './transport.js';
@@ -50,6 +52,22 @@ export class RegistryCalls {
     remove: (registry: string): Promise<void> => this.transport.call('DELETE', loginPath(registry)),
   };
 
+  /** Caches of other registries. */
+  readonly upstreams = {
+    list: async (): Promise<readonly Upstream[]> =>
+      (await this.transport.call<{ upstreams: readonly Upstream[] }>('GET', '/v1/registry/upstreams')).upstreams,
+    put: (
+      prefix: string,
+      settings: Omit<Upstream, 'prefix' | 'tagTtlSeconds'> & Partial<Pick<Upstream, 'tagTtlSeconds'>>,
+    ): Promise<Upstream> => this.transport.call('PUT', upstreamPath(prefix), { json: settings }),
+    remove: (prefix: string): Promise<void> => this.transport.call('DELETE', upstreamPath(prefix)),
+  };
+
+  /** Looks a tag of a cache up at its upstream now. */
+  refresh(image: string): Promise<{ repository: string; tag: string; digest: Digest; changed: boolean }> {
+    return this.transport.call('POST', '/v1/registry/refreshes', { json: { image } });
+  }
+
   /** Repositories that anyone may pull, as patterns. */
   readonly published = {
     list: async (): Promise<readonly string[]> =>
@@ -65,6 +83,10 @@ function robotPath(name: string): string {
 
 function loginPath(registry: string): string {
   return `/v1/registry/logins/${encodeURIComponent(registry)}`;
+}
+
+function upstreamPath(prefix: string): string {
+  return `/v1/registry/upstreams/${encodeURIComponent(prefix)}`;
 }
 
 function publicPath(pattern: string): string {

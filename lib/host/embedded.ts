@@ -10,6 +10,7 @@ import { simulatedTargetGroups } from '../engine/simulated/index.js';
 import { createApiApp, createConsole, createFront, serve } from '../http/index.js';
 import { platformOfArch } from '../oci/index.js';
 import { createPlatform, imagesInUse, localCapacity } from '../platform/index.js';
+import { CachedImages, PullThrough, Upstreams } from '../registry/cache/index.js';
 import { RegistryConnections, RegistryLogins } from '../registry/client/index.js';
 import { Collector } from '../registry/collector/index.js';
 import { createRegistryApp } from '../registry/http/index.js';
@@ -95,28 +96,37 @@ async function compose(
   const registry = new Registry({ records, content, secrets, clock, ids });
   const robots = new Robots({ records, clock, ids });
   const identities = identitiesOf(tokens, robots);
-  const registryApp = createRegistryApp({ registry, identities, registryTokens, clock, logger });
+  const logins = new RegistryLogins(secrets, new AwsEcrAuthorization(clock));
+  const connections = new RegistryConnections({ clock, credentials: logins });
+  const upstreams = new Upstreams({ records, clock });
+  const cache = new PullThrough({
+    registry,
+    upstreams,
+    // Clients of a cache do not wait for a limit of its upstream.
+    connections: new RegistryConnections({ clock, credentials: logins }, { rateLimitWaitMs: 0 }),
+    records,
+    content,
+    clock,
+    logger: logger.child({ part: 'cache' }),
+  });
+  const images = new CachedImages(registry, cache);
+  const registryApp = createRegistryApp({ registry, identities, registryTokens, cache, clock, logger });
 
   const front = createFront({ clock, logger: logger.child({ part: 'front' }) });
   const runtimeName = options.runtime ?? 'containers';
-  const runtime = await openEngineRuntime(
-    { folder, store, images: registry, logger },
-    { runtime: runtimeName, isOwnRegistry },
-  );
+  const runtime = await openEngineRuntime({ folder, store, images, logger }, { runtime: runtimeName, isOwnRegistry });
   undo.unshift(runtime.tidy);
   const engine = embeddedEngine(
     { store, runtime, targetGroups: runtimeName === 'simulated' ? simulatedTargetGroups() : front, logger },
     { region, accountId: options.accountId ?? '000000000000' },
   );
 
-  const logins = new RegistryLogins(secrets, new AwsEcrAuthorization(clock));
-  const connections = new RegistryConnections({ clock, credentials: logins });
   const builds = new BuildService({ records, content, queue, clock, ids, secrets });
   const builder = new ImageBuilder(
     {
       records,
       content,
-      images: registry,
+      images,
       remote: new RemoteImages({ content, clock, credentials: logins }),
       ...(runtime.sandbox === undefined ? {} : { sandbox: runtime.sandbox }),
       clock,
@@ -135,7 +145,7 @@ async function compose(
       // The engine is reached as Amazon ECS would be: by the unmodified SDK, over HTTP, signed.
       ecs: new ECSClient({ region, credentials: keys, endpoint: async () => endpointOf(ownUrl) }),
       records,
-      images: registry,
+      images,
       content,
       clock,
       ids,
@@ -174,7 +184,7 @@ async function compose(
   });
 
   const closing = new AbortController();
-  const access = { registry, identities, tokens, robots, logins, connections };
+  const access = { registry, identities, tokens, robots, logins, connections, caches: { upstreams, cache } };
   const apiDeps = { platform, builds, images: registry, content, ...access, records, clock, ids, logger };
   const server = await serve({
     listen: options.listen,

@@ -2,6 +2,7 @@
 import type { ApiTokens, Identities, Robots } from '../auth/index.js';
 import type { Builds } from '../build/index.js';
 import type { Platform } from '../platform/index.js';
+import type { PullThrough, Upstreams } from '../registry/cache/index.js';
 import type { RegistryConnections, RegistryLogins } from '../registry/client/index.js';
 import type { Images, Registry } from '../registry/index.js';
 import type { Clock, ContentStore, Ids, Logger, RecordStore } from '../store/index.js';
@@ -11,7 +12,7 @@ export interface ApiDeps {
   readonly builds: Builds;
   readonly images: Images;
   readonly content: ContentStore;
-  readonly registry: Pick<Registry, 'publicRepositories'>;
+  readonly registry: Pick<Registry, 'publicRepositories' | 'tagList'>;
   /** Whose secrets are taken as bearer tokens. */
   readonly identities: Identities;
   readonly tokens: Pick<ApiTokens, 'create' | 'list' | 'revoke'>;
@@ -19,6 +20,8 @@ export interface ApiDeps {
   /** Who we are at other registries, and how they are reached. */
   readonly logins: RegistryLogins;
   readonly connections: RegistryConnections;
+  /** Caches of other registries; absent where there are none. */
+  readonly caches?: { readonly upstreams: Upstreams; readonly cache: PullThrough };
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly ids: Ids;

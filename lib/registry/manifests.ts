@@ -41,6 +41,8 @@ export interface PutManifestOptions {
   readonly digest?: Digest;
   /** At most MAX_TAGS. */
   readonly tags?: readonly string[];
+  /** It comes from an upstream: what it names is fetched from there when somebody asks for it. */
+  readonly isCached?: boolean;
 }
 
 export interface PutManifestResult {
@@ -102,8 +104,9 @@ export class Manifests {
     const document = parseManifestDocument(bytes, mediaType);
     const digest = checkedDigest(bytes, options.digest);
     const references = referencesOf(document);
-    await this.prepare(repository, digest, bytes, references);
-    const record = this.recordOf(document, bytes);
+    const isCached = options.isCached === true;
+    await this.prepare(repository, digest, bytes, references, isCached);
+    const record: ManifestRecord = { ...this.recordOf(document, bytes), ...(isCached ? { isCached } : {}) };
     await this.store(repository, digest, record, document, tags);
     const subject = subjectOf(document);
     return {
@@ -151,7 +154,8 @@ export class Manifests {
     for (const { descriptor, kind } of referencesOf(parseManifestDocument(stored.bytes, stored.mediaType))) {
       if (kind !== 'blob') await this.restore(repository, descriptor.digest, undefined, depth + 1);
     }
-    await this.put(repository, stored.bytes, stored.mediaType, { digest, tags });
+    const isCached = record?.isCached === true;
+    await this.put(repository, stored.bytes, stored.mediaType, { digest, tags, isCached });
     return true;
   }
 
@@ -180,6 +184,7 @@ export class Manifests {
     digest: Digest,
     bytes: Uint8Array,
     references: readonly ManifestReference[],
+    isCached: boolean,
   ): Promise<void> {
     const isLarge = bytes.length > INLINE_BYTES;
     const targets = references.map(({ descriptor, kind }) => [descriptor.digest, kind] as const);
@@ -194,7 +199,7 @@ export class Manifests {
         await this.deps.content.putBytes(bytes, { expected: digest });
         await this.deps.blobs.link(repository, digest);
       }
-      await this.checkReferences(repository, references);
+      if (!isCached) await this.checkReferences(repository, references);
       if (this.deps.clock.nowMs() - atMs < FRESH_MS) return;
     }
   }

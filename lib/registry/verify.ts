@@ -116,6 +116,8 @@ async function manifestProblem(deps: VerifyDeps, repository: string, digest: Dig
     const message = `the body of ${repository}@${digest} ${bytes === undefined ? 'is not there' : 'hashes to something else'}`;
     return { ...problem, kind: 'manifest-corrupt', message };
   }
+  // What a cache lacks is fetched when somebody asks for it.
+  if (record.value.isCached === true) return undefined;
   for (const { descriptor, kind, isOptional } of referencesOf(parseManifestDocument(bytes, mediaType))) {
     const keys = [
       ...(kind === 'manifest' ? [] : [recordKey.link(repository, descriptor.digest)]),

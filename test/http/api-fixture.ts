@@ -1,6 +1,7 @@
 /** The API app over the real control plane, engine and store; builds are told by the test. */
 import { ApiTokens, identitiesOf, Robots, type Role } from '../../lib/auth/index.js';
 import { type ApiApp, type ApiDeps, createApiApp, type ApiOptions } from '../../lib/http/index.js';
+import { PullThrough, Upstreams } from '../../lib/registry/cache/index.js';
 import { RegistryConnections, RegistryLogins } from '../../lib/registry/client/index.js';
 import { Registry } from '../../lib/registry/index.js';
 import { silentLogger } from '../../lib/store/index.js';
@@ -46,6 +47,9 @@ export async function createApiFixture(
   const registry = new Registry({ records, clock, ids, content, secrets });
   const logins = new RegistryLogins(secrets);
   const connections = new RegistryConnections({ clock, credentials: logins });
+  const upstreams = new Upstreams({ records, clock });
+  const store = { records, content, clock };
+  const cache = new PullThrough({ ...store, registry, upstreams, connections, logger: silentLogger });
   const builds = createToldBuilds({ clock, ids });
   const deps = {
     platform: base.platform,
@@ -57,6 +61,7 @@ export async function createApiFixture(
     registry,
     logins,
     connections,
+    caches: { upstreams, cache },
     identities: identitiesOf(apiTokens, robots),
     records,
     clock,

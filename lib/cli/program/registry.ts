@@ -5,6 +5,7 @@ import { registryStats, verifyRegistry } from '../commands/registry.js';
 import type { CliDeps } from '../deps.js';
 import { addRegistryAccess } from './registry-access.js';
 import { addRegistryLogins } from './registry-logins.js';
+import { addRegistryUpstreams } from './registry-upstreams.js';
 import { connected, type Shared, talking } from './shared-options.js';
 
 export function addRegistry(wharf: Command, deps: CliDeps): void {
@@ -17,4 +18,5 @@ export function addRegistry(wharf: Command, deps: CliDeps): void {
     .action(async (options: Shared) => verifyRegistry(defined({ json: options.json }), await connected(deps, options)));
   addRegistryAccess(registry, deps);
   addRegistryLogins(registry, deps);
+  addRegistryUpstreams(registry, deps);
 }

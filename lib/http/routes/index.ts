@@ -8,6 +8,7 @@ import { eventRoutes } from './events.js';
 import { imageRoutes } from './images.js';
 import { registryAccessRoutes } from './registry-access.js';
 import { registryLoginRoutes } from './registry-logins.js';
+import { registryUpstreamRoutes } from './registry-upstreams.js';
 import { registryRoutes } from './registry.js';
 import { serviceRoutes } from './services.js';
 import { taskRoutes } from './tasks.js';
@@ -21,6 +22,7 @@ export function apiRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] 
     ...registryRoutes(deps, options),
     ...registryAccessRoutes(deps),
     ...registryLoginRoutes(deps),
+    ...registryUpstreamRoutes(deps),
     ...clusterRoutes(deps),
     ...serviceRoutes(deps),
     ...taskRoutes(deps, options),

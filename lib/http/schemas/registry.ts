@@ -1,7 +1,7 @@
 /** Rights at the registry: robots, and what is public. */
 import * as z from 'zod';
 import { isRepositoryPattern, REPOSITORY_ACTIONS } from '../../auth/index.js';
-import { timeMs } from './common.js';
+import { digest, timeMs } from './common.js';
 
 export const repositoryPattern = z
   .string()
@@ -69,3 +69,26 @@ export const RegistryLoginInfo = z
     username: z.string().exactOptional(),
   })
   .meta({ id: 'RegistryLoginInfo' });
+
+const upstreamSettings = {
+  registry: z.string().min(1).max(255).meta({ description: 'Host and port, as in a reference.' }),
+  insecure: z.boolean().exactOptional().meta({ description: 'Plain http; to loopback and private names only.' }),
+};
+const tagTtlSeconds = z.number().int().min(0).max(2_592_000);
+
+export const UpstreamRequest = z
+  .strictObject({
+    ...upstreamSettings,
+    tagTtlSeconds: tagTtlSeconds
+      .exactOptional()
+      .meta({ description: 'For so long a tag is taken to be where it was last seen; 300 when absent.' }),
+  })
+  .meta({ id: 'UpstreamRequest' });
+export const Upstream = z.object({ prefix: z.string(), ...upstreamSettings, tagTtlSeconds }).meta({ id: 'Upstream' });
+
+export const RefreshRequest = z
+  .strictObject({ image: z.string().meta({ description: 'repository[:tag] of a cache.' }) })
+  .meta({ id: 'RefreshRequest' });
+export const RefreshedTag = z
+  .object({ repository: z.string(), tag: z.string(), digest, changed: z.boolean() })
+  .meta({ id: 'RefreshedTag' });

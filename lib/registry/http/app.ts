@@ -137,7 +137,7 @@ async function serveV2(
       (await gate.refusal(caller, match)) ??
       (caller === undefined || match.outcome !== 'found'
         ? noRoute(request.method, url.pathname, match)
-        : await HANDLERS[match.route.name](callOf(caller, match)));
+        : ((await readOnly(deps, match)) ?? (await HANDLERS[match.route.name](callOf(caller, match)))));
   } catch (error) {
     logFailure(deps, error, match.outcome === 'found' ? match.route.name : 'none');
     response = errorResponse(error);
@@ -152,6 +152,15 @@ async function serveV2(
   if (request.method === 'GET' || request.method === 'HEAD') deps.logger.debug('registry read', fields);
   else deps.logger.info('registry write', fields);
   return response;
+}
+
+/** Nobody pushes to a cache: the next look at its upstream would undo it. */
+async function readOnly(
+  { cache }: RegistryAppDeps,
+  match: RouteMatch & { outcome: 'found' },
+): Promise<Reply | undefined> {
+  if (cache === undefined || match.route.needs !== 'push' || !(await cache.covers(match.repository))) return undefined;
+  return unsupported(405, `${match.repository} is a cache of another registry; push to a repository of your own`);
 }
 
 /** What the Host says becomes part of addresses we give out. */

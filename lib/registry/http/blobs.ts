@@ -11,14 +11,15 @@ const REDIRECT_SECONDS = 1200;
 
 export async function readBlob(call: Call): Promise<Reply> {
   const digest = parseDigest(call.reference);
-  const { blobs } = call.deps.registry;
+  const { registry, cache } = call.deps;
   if (call.request.method === 'HEAD') {
     // Clients leave out an upload on the strength of this answer: it is a promise.
-    const info = await blobs.stat(call.repository, digest);
-    if (info === undefined) throw blobUnknown(call.repository, digest);
-    return { status: 200, headers: { ...blobHeaders(info), 'content-length': String(info.sizeBytes) } };
+    const info = await registry.blobs.stat(call.repository, digest);
+    const sizeBytes = info?.sizeBytes ?? (await cache?.blobSize(call.repository, digest));
+    if (sizeBytes === undefined) throw blobUnknown(call.repository, digest);
+    return { status: 200, headers: { ...blobHeaders({ digest }), 'content-length': String(sizeBytes) } };
   }
-  const blob = await blobs.get(call.repository, digest);
+  const blob = (await registry.blobs.get(call.repository, digest)) ?? (await cache?.blob(call.repository, digest));
   if (blob === undefined) throw blobUnknown(call.repository, digest);
   if (isKnownToClient(call, digest)) return empty(304, { etag: etag(digest), 'docker-content-digest': digest });
   const elsewhere = await redirect(call, blob);

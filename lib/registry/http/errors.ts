@@ -28,6 +28,8 @@ const BY_CODE: Readonly<Record<string, Shape>> = {
   SIZE_INVALID: { status: 400, code: 'SIZE_INVALID' },
   TAGS_TOO_MANY: { status: 414, code: 'MANIFEST_INVALID' },
   UNAUTHORIZED: { status: 401, code: 'UNAUTHORIZED' },
+  UPSTREAM_DENIED: { status: 404, code: 'NAME_UNKNOWN' },
+  UPSTREAM_MANIFEST_UNSUPPORTED: { status: 404, code: 'MANIFEST_UNKNOWN' },
   UPLOAD_ABORTED: { status: 404, code: 'BLOB_UPLOAD_UNKNOWN' },
 };
 
@@ -51,8 +53,14 @@ const RETRY_AFTER_SECONDS = '5';
 export function errorResponse(thrown: unknown, headers: Readonly<Record<string, string>> = {}): Reply {
   const error = toAppError(thrown);
   const shape = BY_CODE[error.code] ?? BY_KIND[error.kind];
-  const retry = shape.status === 503 || shape.status === 429 ? { 'retry-after': RETRY_AFTER_SECONDS } : {};
+  const retry = shape.status === 503 || shape.status === 429 ? { 'retry-after': retryAfter(error) } : {};
   return errorsResponse(shape.status, entriesOf(error, shape), { ...retry, ...headers });
+}
+
+/** What whoever made us fail asked for, else a little. */
+function retryAfter({ details }: AppError): string {
+  const asked = details['retryAfterSeconds'];
+  return typeof asked === 'number' ? String(Math.ceil(asked)) : RETRY_AFTER_SECONDS;
 }
 
 export interface ErrorEntry {

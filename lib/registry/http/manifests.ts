@@ -7,8 +7,9 @@ import { empty, etag, type Headers, isKnownToClient, manifestPath, manifestRefer
 import type { Call } from './types.js';
 
 export async function readManifest(call: Call): Promise<Reply> {
-  const { registry } = call.deps;
+  const { registry, cache } = call.deps;
   const reference = manifestReference(call.reference);
+  await cache?.ensureManifest(call.repository, reference, { refresh: insists(call) });
   const digest =
     'digest' in reference ? reference.digest : await registry.tagList.resolve(call.repository, reference.tag);
   if (digest === undefined) throw manifestUnknown(call.repository, call.reference);
@@ -48,6 +49,11 @@ export async function deleteManifest(call: Call): Promise<Reply> {
   if ('digest' in reference) await call.deps.registry.deleteManifest(call.repository, reference.digest);
   else await call.deps.registry.deleteTag(call.repository, reference.tag);
   return empty(202);
+}
+
+/** Whether the client wants a tag looked up anew (RFC 9111, section 5.2.1.4). */
+function insists(call: Call): boolean {
+  return /(^|[\s,])no-cache([\s,]|$)/i.test(call.request.headers.get('cache-control') ?? '');
 }
 
 /** Without parameters, which the specification wants ignored. */

@@ -2,6 +2,8 @@
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:http';
 import { ApiTokens, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../../../lib/auth/index.js';
+import { PullThrough, type Upstream, Upstreams } from '../../../lib/registry/cache/index.js';
+import { RegistryConnections, RegistryLogins } from '../../../lib/registry/client/index.js';
 import {
   createRegistryApp,
   registryServerOptions,
@@ -31,6 +33,9 @@ export interface TestRegistry {
   readonly apiTokens: ApiTokens;
   readonly registryTokens: RegistryTokens;
   readonly robots: Robots;
+  readonly upstreams: Upstreams;
+  readonly cache: PullThrough;
+  readonly logins: RegistryLogins;
   readonly fetch: RegistryApp['fetch'];
   readonly handle: RegistryApp['handle'];
   readonly tokens: { readonly admin: string; readonly deploy: string; readonly read: string };
@@ -49,6 +54,7 @@ export interface TestRegistryOptions extends RegistryAppOptions {
   readonly manifests?: ManifestsOptions;
   /** Patterns of repositories that anyone may pull. */
   readonly publicRepositories?: readonly string[];
+  readonly upstreams?: readonly Upstream[];
 }
 
 /** The key that seals secrets in tests. */
@@ -65,7 +71,13 @@ export async function createTestRegistry(
   const robots = new Robots(parts);
   const identities = identitiesOf(apiTokens, robots);
   for (const pattern of options.publicRepositories ?? []) await registry.publicRepositories.publish(pattern);
-  const deps = { registry, identities, registryTokens, clock: parts.clock, logger: options.logger ?? silentLogger };
+  const logger = options.logger ?? silentLogger;
+  const logins = new RegistryLogins(secrets);
+  const upstreams = new Upstreams(parts);
+  const connections = new RegistryConnections({ ...parts, credentials: logins }, { rateLimitWaitMs: 0 });
+  const cache = new PullThrough({ ...parts, registry, upstreams, connections, logger });
+  for (const upstream of options.upstreams ?? []) await upstreams.put(upstream);
+  const deps = { registry, cache, identities, registryTokens, clock: parts.clock, logger };
   const app = createRegistryApp(deps, options);
   const [admin, deploy, read] = await Promise.all(
     (['admin', 'deploy', 'read'] as const).map((role) => apiTokens.create(`test ${role}`, role)),
@@ -75,6 +87,9 @@ export async function createTestRegistry(
     apiTokens,
     registryTokens,
     robots,
+    upstreams,
+    cache,
+    logins,
     ...app,
     tokens: { admin: admin?.token ?? '', deploy: deploy?.token ?? '', read: read?.token ?? '' },
   };

@@ -1,0 +1,40 @@
+/** `wharf registry upstream …` and `refresh`. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
+
+let cli: CliFixture;
+beforeAll(async () => {
+  cli = await createCliFixture();
+});
+afterAll(() => cli.close());
+
+const registry = (...args: string[]): Promise<Ran> => cli.run(['registry', ...args]);
+
+test('upstreams are added, changed, listed and removed', async () => {
+  expect(await registry('upstream', 'add', 'hub', 'docker.io')).toMatchObject({
+    code: 0,
+    stdout: 'hub/… is a cache of docker.io; tags are looked up every 300 s\n',
+  });
+  await registry('upstream', 'add', 'hub', 'ghcr.io', '--tag-ttl', '60');
+  await registry('upstream', 'add', 'mirror/near', '127.0.0.1:5000', '--insecure');
+  expect((await registry('upstream', 'ls')).stdout).toMatch(
+    /^PREFIX .*\nhub +ghcr\.io +60s +https\nmirror\/near +127\.0\.0\.1:5000 +300s +http\n$/,
+  );
+  expect((await registry('upstream', 'rm', 'mirror/near')).code).toBe(0);
+  expect(JSON.parse((await registry('upstream', 'ls', '--json')).stdout)).toEqual({
+    upstreams: [{ prefix: 'hub', registry: 'ghcr.io', tagTtlSeconds: 60 }],
+  });
+  expect(await registry('upstream', 'rm', 'mirror/near')).toMatchObject({ code: 4 });
+});
+
+test.each<[readonly string[], RegExp]>([
+  [['upstream', 'add', 'UPPER', 'docker.io'], /is no beginning of repository names/],
+  [['upstream', 'add', 'x', 'http://docker.io'], /is not a registry/],
+  [['upstream', 'add', 'x', 'docker.io', '--insecure'], /plain http is not spoken to docker\.io/],
+  [['upstream', 'add', 'x', 'docker.io', '--tag-ttl', '99999999'], /tagTtlSeconds/],
+  [['refresh', 'own/app:1'], /own\/app:1 is not in a cache/],
+  [['refresh', 'a b'], /image reference/],
+])('%j is refused with what is wrong', async (args, message) => {
+  const ran = await registry(...args);
+  expect([ran.code === 0, ran.stderr]).toEqual([false, expect.stringMatching(message)]);
+});
