@@ -70,6 +70,7 @@ async function containers(deps: EngineRuntimeDeps, options: EngineRuntimeOptions
   const scope = await openHostScope(folder.paths.runtime);
   const layers = await UnpackedLayers.open({ content }, folder.paths.layers);
   const runc = await Runc.open({ scope, clock });
+  if (runc.verdict.status === 'dated') logger.warn(runc.verdict.warning);
   const network = await BridgeNetwork.open(scope);
   const supervised = new SupervisedContainers({ scope, clock });
   const { otherRegistries: others } = options;

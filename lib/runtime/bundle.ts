@@ -2,8 +2,9 @@
  * A container's bundle: the folder the OCI runtime reads (runtime-spec, bundle.md), and the three files of /etc that
  * belong to the container. Written whole before the runtime is called, gone with the container.
  */
-import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AppError } from '../errors/index.js';
 import { mustRun } from './host-command.js';
 import { scopePaths } from './host-scope.js';
 import { initProgram } from './host-programs.js';
@@ -41,9 +42,10 @@ export interface Bundle {
 /**
  * Resolves the user in the mounted root and writes the bundle.
  * @param address of the container, for its hosts file
- * @throws AppError USER_UNKNOWN, GROUP_UNKNOWN and what runtimeConfig throws
+ * @throws AppError USER_UNKNOWN, GROUP_UNKNOWN, ROOT_UNSAFE and what runtimeConfig throws
  */
 export async function writeBundle(scope: HostScope, spec: ContainerSpec, address?: string): Promise<Bundle> {
+  await refuseLinkedMountPoints(spec.rootfs);
   const user = await resolveUserIn(spec.rootfs, spec.process.user);
   const config = runtimeConfig(spec, user, scope, await hostFacts());
   const directory = scopePaths.bundle(scope, spec.id);
@@ -51,6 +53,17 @@ export async function writeBundle(scope: HostScope, spec: ContainerSpec, address
   await writeFile(join(directory, 'config.json'), configText(config), { mode: 0o600 });
   await writeEtc(scope, spec, address);
   return { directory, config };
+}
+
+/** The runtime mounts and writes there before the container is closed off (CVE-2026-41579, CVE-2019-19921). */
+async function refuseLinkedMountPoints(rootfs: string): Promise<void> {
+  for (const name of ['dev', 'proc', 'sys']) {
+    const stat = await lstat(join(rootfs, name)).catch(() => undefined);
+    if (stat?.isSymbolicLink() !== true) continue;
+    throw new AppError('ROOT_UNSAFE', `/${name} of the image is a symbolic link`, {
+      hint: `an image in which /${name} is a folder, or is not there`,
+    });
+  }
 }
 
 export async function removeBundle(scope: HostScope, id: string): Promise<void> {

@@ -18,7 +18,7 @@ export {
 } from './host-scope.js';
 export { mountOverlay, mountPoints, type OverlayMount, unmountOverlay } from './overlay.js';
 export { Runc, type RunOptions, type RunResult } from './runc.js';
-export { checkRunc, judgeRunc, type RuncVerdict } from './runc-version.js';
+export { checkRunc, judgeRunc, type RuncPackage, type RuncVerdict } from './runc-version.js';
 export { type HostFacts, type OciRuntimeConfig, runtimeConfig, tmpfsOptions } from './runtime-config.js';
 export * from './types.js';
 export { resolveInRoot, type ResolvedUser, resolveUser, resolveUserIn } from './user.js';

@@ -117,7 +117,11 @@ const APPLETS =
   );
 const PLAIN = { uid: 0, gid: 0, mtimeSeconds: 0, sizeBytes: 0 } as const;
 
-async function* busyboxMembers(): AsyncGenerator<TarMember> {
+/** @param programs of the host, by their absolute paths, put at the same places */
+async function* busyboxMembers(
+  programs: readonly string[],
+  links: Readonly<Record<string, string>>,
+): AsyncGenerator<TarMember> {
   const entry = (path: string, type: LayerEntry['type'], mode: number, more: Partial<LayerEntry> = {}): LayerEntry => ({
     path,
     type,
@@ -139,6 +143,12 @@ async function* busyboxMembers(): AsyncGenerator<TarMember> {
   for (const applet of APPLETS) {
     yield { entry: entry(`bin/${applet}`, 'symlink', 0o777, { linkTarget: 'busybox' }), body: body() };
   }
+  for (const [path, linkTarget] of Object.entries(links)) {
+    yield { entry: entry(path, 'symlink', 0o777, { linkTarget }), body: body() };
+  }
+  const folders = new Set(programs.flatMap((path) => foldersOf(path)));
+  for (const folder of [...folders].sort()) yield { entry: entry(folder, 'directory', 0o755), body: body() };
+  for (const path of programs) yield file(path.slice(1), await readFile(path), 0o755);
   yield file('etc/passwd', Buffer.from('root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n'));
   yield file('www/index.html', Buffer.from('hello from a task\n'));
   yield { entry: entry('data', 'directory', 0o700, { uid: 1000, gid: 1000 }), body: body() };
@@ -148,13 +158,21 @@ async function* busyboxMembers(): AsyncGenerator<TarMember> {
   };
 }
 
-/** Pushes a busybox image with this config. */
+/** `usr` and `usr/bin` of `/usr/bin/perl`; those that busybox has anyway are left out. */
+function foldersOf(path: string): string[] {
+  const parts = path.split('/').slice(1, -1);
+  return parts.map((_, i) => parts.slice(0, i + 1).join('/')).filter((folder) => folder !== 'bin');
+}
+
+/** Pushes a busybox image with this config, and these programs of the host in it. */
 export async function pushBusybox(
   host: Pick<AgentHost, 'content' | 'images'>,
   repository: string,
   config: ContainerConfig = {},
+  programs: readonly string[] = [],
+  links: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const layer = await writeLayer(busyboxMembers(), { content: host.content });
+  const layer = await writeLayer(busyboxMembers(programs, links), { content: host.content });
   const bytes = Buffer.from(
     JSON.stringify({
       ...platformOfArch(process.arch),

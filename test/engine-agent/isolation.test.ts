@@ -1,8 +1,9 @@
-/** Thirty ways out of a container, tried from inside one that runs as root with the default rights. */
+/** Ways out of a container, tried from inside one that runs as root with the default rights. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from '@jest/globals';
-import { isContainer, isStopped, payloadOf, script } from './agent-host.js';
+import { mustRun, serviceAddress } from '../../lib/runtime/index.js';
+import { isContainer, payloadOf, pushBusybox, script } from './agent-host.js';
 import { AgentSuite, describeAgent } from './agent-suite.js';
 
 /** Writes to the first of these files of a cgroup that is there. */
@@ -50,6 +51,10 @@ const ESCAPES: readonly (readonly [name: string, command: string])[] = [
   ['reach a service on the loopback of the host', 'nc -w 2 $GATEWAY $HOST_PORT < /dev/null'],
   ['reach it by its own loopback', 'nc -w 2 127.0.0.1 $HOST_PORT < /dev/null'],
   ['find a Docker or containerd socket', 'ls /var/run/docker.sock /run/containerd/containerd.sock /run/wharf*'],
+  ['see what other tasks store', 'ls $DATA/runtime/tasks || ls $DATA/layers || ls $DATA/records'],
+  ['ask for another task’s credentials', 'wget -q -O - http://169.254.170.2/v2/credentials/'],
+  ['reach the platform’s own services by their address', 'nc -w 2 $SERVICES 51679 < /dev/null'],
+  ['reach the state of the runtime', 'ls /run/wharf-* /run/netns /var/lib/cni'],
   ['leave by a relative path of its root', 'cd / && test -e ../../../../usr/lib/cni'],
   [
     'find a file of the host in its mount table',
@@ -57,8 +62,63 @@ const ESCAPES: readonly (readonly [name: string, command: string])[] = [
   ],
 ];
 
+/** System calls that nobody needs in a container, by their numbers on x86_64 and arm64; each succeeds only outside. */
+const CALLS: readonly (readonly [name: string, numbers: readonly [number, number], args: string])[] = [
+  ['load a program into the kernel', [321, 280], '0, pack("LLLLL", 2, 4, 4, 1, 0) . ("\\0" x 100), 120'],
+  ['ask for the session’s key ring', [250, 219], '0, -3, 1'],
+  ['add a key', [248, 217], '"user\\0", "stolen\\0", "x", 1, -3'],
+  ['attach to a process of the host', [101, 117], '16, $host, 0, 0'],
+  [
+    'read the memory of a process of the host',
+    [310, 270],
+    '$host, pack("PQ", $buffer, 16), 1, pack("PQ", $buffer, 16), 1, 0',
+  ],
+  ['watch the machine’s counters', [298, 241], 'pack("LL", 1, 112) . ("\\0" x 104), -1, 0, -1, 0'],
+  ['open a file by its handle', [304, 265], '0, pack("LLQ", 8, 1, 2), 0'],
+  ['load another kernel', [246, 104], '0, 0, $buffer, 0'],
+  ['load a module', [175, 105], '$buffer, 1, ""'],
+  ['load a module from a file', [313, 273], '0, "", 0'],
+  ['unload a module', [176, 106], '"dummy\\0", 0'],
+  ['handle page faults itself', [323, 282], '0'],
+  ['enter a namespace', [308, 268], '$namespace, 0'],
+  ['unshare a user namespace', [272, 97], '0x10000000'],
+  ['unshare a mount namespace', [272, 97], '0x00020000'],
+  ['turn accounting on', [163, 89], '"/tmp\\0"'],
+  ['read the kernel’s log', [103, 116], '3, $buffer, 16'],
+  ['swap to a file', [167, 224], '"/tmp\\0", 0'],
+  ['set the clock', [164, 170], 'pack("QQ", 1000000000, 0), 0'],
+  ['reach the machine that runs this one', [41, 198], '40, 1, 0'],
+  ['submit work by a ring', [425, 425], '8, $buffer . ("\\0" x 200)'],
+  ['copy the mounts of its root', [428, 428], '-100, "/\\0", 1'],
+  ['open a file system', [430, 430], '"tmpfs\\0", 0'],
+  ['change a mount', [442, 442], '-100, "/\\0", 0, pack("QQQQ", 0, 1, 0, 0), 32'],
+  ['mount by the old call', [165, 40], '"none\\0", "/tmp\\0", "tmpfs\\0", 0, 0'],
+  ['change its root', [155, 41], '"/tmp\\0", "/tmp\\0"'],
+  ['set the name of the machine', [170, 161], '"stolen", 6'],
+  ['lay quotas', [179, 60], '0x800002, "/\\0", 0, 0'],
+];
+
+/** A script that tries each and says what got through. */
+function callScript(): string {
+  const arm = process.arch === 'arm64' ? 1 : 0;
+  const lines = CALLS.map(([name, numbers, args]) => `try_("${name}", ${numbers[arm]}, ${args});`);
+  return [
+    'my $host = int($ENV{HOST_PID}); my $buffer = "\\0" x 4096;',
+    'open(my $file, "<", "/proc/1/ns/net"); my $namespace = fileno($file);',
+    'sub try_ { my ($name, $number, @args) = @_; print "OUT $name\\n" if syscall($number, @args) >= 0; }',
+    ...lines,
+    'print "tried\\n";',
+  ].join('\n');
+}
+
+/** The interpreter and what it is linked to, by their paths on this host. */
+async function perl(): Promise<readonly string[]> {
+  const { stdout } = await mustRun('ldd', ['/usr/bin/perl']);
+  return ['/usr/bin/perl', ...[...stdout.matchAll(/(\/\S+) \(/g)].map(([, path = '']) => path)];
+}
+
 describeAgent('a container', () => {
-  const suite = new AgentSuite();
+  const suite = new AgentSuite(undefined, async (host) => pushBusybox(host, 'prober', {}, await perl()));
 
   test(`gets nowhere by ${ESCAPES.length} ways out`, async () => {
     const secret = createServer((_, response) => response.end('of the host'));
@@ -69,21 +129,35 @@ describeAgent('a container', () => {
       const payload = payloadOf(
         {
           app: script(['GATEWAY=$(ip route | grep default | cut -d" " -f3)', ...tries, 'echo done'].join('\n'), {
-            environment: [`HOST_PORT=${port}`, `HOST_PID=${process.pid}`],
+            environment: [
+              `HOST_PORT=${port}`,
+              `HOST_PID=${process.pid}`,
+              `DATA=${suite.directory}`,
+              `SERVICES=${serviceAddress(suite.host.scope)}`,
+            ],
           }),
         },
         { networkMode: 'bridge' },
       );
-      suite.host.agent.run(payload);
-      await suite.host.event(isStopped(payload.taskId));
-      const lines: string[] = [];
-      for await (const line of suite.host.agent.logs(payload.taskId, 'app', { follow: true }) ?? [])
-        lines.push(line.text);
-      expect(lines).toEqual(['done']);
+      await expect(suite.output(payload)).resolves.toEqual(['done']);
     } finally {
       secret.close();
     }
   }, 60_000);
+
+  test(`gets nowhere by ${CALLS.length} system calls`, async () => {
+    const app = script('exec perl -e "$CALLS"', {
+      image: 'prober:1',
+      environment: [`CALLS=${callScript()}`, `HOST_PID=${process.pid}`, 'PATH=/bin:/usr/bin'],
+    });
+    await expect(suite.output(payloadOf({ app }, { networkMode: 'bridge' }))).resolves.toEqual(['tried']);
+  });
+
+  test('out of an image whose /dev leads elsewhere is not made', async () => {
+    await pushBusybox(suite.host, 'linked', {}, [], { dev: '/tmp' });
+    const app = script('true', { image: 'linked:1' });
+    await expect(suite.failure(payloadOf({ app }))).resolves.toContain('/dev of the image is a symbolic link');
+  });
 
   test('over its memory limit it is ended with 137, and the reason says so', async () => {
     const payload = payloadOf({

@@ -2,7 +2,14 @@ import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { bridgeName, judgeRunc, netnsName, openHostScope, parseSignal } from '../../lib/runtime/index.js';
+import {
+  bridgeName,
+  judgeRunc,
+  netnsName,
+  type RuncPackage,
+  openHostScope,
+  parseSignal,
+} from '../../lib/runtime/index.js';
 import { containerResolvConf, hostsFile } from '../../lib/runtime/name-files.js';
 import { findOwnRules } from '../../lib/runtime/packet-rules.js';
 import { ipv4Range, overlaps, subnetCandidates } from '../../lib/runtime/subnet.js';
@@ -44,22 +51,39 @@ describe('a scope', () => {
 });
 
 describe('the version of runc', () => {
+  const packaged = (version: string, ...fixes: string[]): object => ({ version, fixes: new Set(fixes) });
+  const ALL_2025 = ['CVE-2025-31133', 'CVE-2025-52565', 'CVE-2025-52881', 'CVE-2024-45310', 'CVE-2026-41579'];
   test.each([
     ['runc version 1.1.12\n', undefined, 'dated'],
-    ['runc version 1.2.8', undefined, 'good'],
+    ['runc version 1.2.8', undefined, 'dated'],
     ['runc version 1.3.2', undefined, 'dated'],
-    ['runc version 1.3.3', undefined, 'good'],
-    ['runc version 1.4.0-rc.1', undefined, 'good'],
+    ['runc version 1.3.3', undefined, 'dated'],
+    ['runc version 1.3.6', undefined, 'good'],
+    ['runc version 1.4.0-rc.1', undefined, 'dated'],
+    ['runc version 1.4.3', undefined, 'good'],
+    ['runc version 1.5.0-rc.3', undefined, 'dated'],
+    ['runc version 1.5.0', undefined, 'good'],
     ['runc version 2.0.0', undefined, 'good'],
     ['runc version 1.1.5', undefined, 'refused'],
     ['runc version 1.0.0', undefined, 'refused'],
-    // Distributions carry the fixes without a new upstream version.
-    ['runc version 1.1.5+ds1', '1.1.5+ds1-1+deb12u1', 'good'],
-    ['runc version 1.1.5+ds1', '1.1.5+ds1-1', 'refused'],
-    ['runc version 1.1.7-0ubuntu1~22.04.2', '1.1.7-0ubuntu1~22.04.2', 'good'],
+    ['runc version 1.0.0-rc6', undefined, 'refused'],
+    // Distributions carry the fixes without a new upstream version, and their changelogs say so.
+    ['runc version 1.1.5+ds1', packaged('1.1.5+ds1-1+deb12u1', 'CVE-2024-21626'), 'dated'],
+    ['runc version 1.1.5+ds1', packaged('1.1.5+ds1-1+deb12u2', 'CVE-2024-21626', ...ALL_2025), 'good'],
+    ['runc version 1.1.5+ds1', packaged('1.1.5+ds1-1', 'CVE-2023-27561'), 'refused'],
+    ['runc version 1.1.5+ds1', packaged('1.1.5+ds1-1+deb12u9', 'CVE-2023-27561'), 'refused'],
+    ['runc version 1.1.7-0ubuntu1~22.04.2', { version: '1.1.7-0ubuntu1~22.04.2' }, 'dated'],
+    ['runc version 1.1.5+ds1', { version: '1.1.5+ds1-1' }, 'refused'],
     ['crun 1.8', undefined, 'refused'],
-  ])('%j (package %j) is %s', (text, packageVersion, status) => {
-    expect(judgeRunc(text, packageVersion).status).toBe(status);
+  ])('%j (package %j) is %s', (text, from, status) => {
+    expect(judgeRunc(text, from as RuncPackage | undefined).status).toBe(status);
+  });
+
+  test('is told with the CVEs that are open', () => {
+    expect(judgeRunc('runc version 1.3.4')).toMatchObject({
+      warning: expect.stringMatching(/^runc 1\.3\.4 lacks the fixes of CVE-2026-41579: an image whose/),
+    });
+    expect(judgeRunc('runc version 1.1.11')).toMatchObject({ reason: expect.stringContaining('(CVE-2024-21626: ') });
   });
 });
 

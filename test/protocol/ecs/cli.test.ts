@@ -1,5 +1,8 @@
 /** The unmodified `aws ecs` of the distribution against the engine. */
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { requireTools } from '../../host-tools.js';
@@ -10,15 +13,22 @@ const LONG_MS = 90_000;
 
 requireTools('aws').describe('the aws command', () => {
   let server: EcsServer;
+  /** Holds what the command looks for before it asks anybody; it is never run. */
+  let plugins: string;
   beforeAll(async () => {
     server = await startEcsServer();
+    plugins = await mkdtemp(join(tmpdir(), 'wharf-plugin-'));
+    await writeFile(join(plugins, 'session-manager-plugin'), '#!/bin/sh\n', { mode: 0o755 });
   });
-  afterAll(() => server.close());
+  afterAll(async () => {
+    await server.close();
+    await rm(plugins, { recursive: true, force: true });
+  });
 
   async function aws(...args: string[]): Promise<Record<string, unknown>> {
     const { stdout } = await run('aws', ['ecs', ...args, '--endpoint-url', server.url, '--output', 'json'], {
       env: {
-        PATH: process.env['PATH'] ?? '',
+        PATH: `${plugins}:${process.env['PATH'] ?? ''}`,
         HOME: '/nonexistent',
         AWS_ACCESS_KEY_ID: 'test',
         AWS_SECRET_ACCESS_KEY: 'test',
@@ -60,6 +70,15 @@ requireTools('aws').describe('the aws command', () => {
       await expect(aws('describe-tasks', '--cluster', 'none', '--tasks', 'x')).rejects.toThrow(
         /ClusterNotFoundException.*Cluster not found/,
       );
+    },
+    LONG_MS,
+  );
+
+  test(
+    'is told to use wharf exec for a command in a container',
+    async () => {
+      const command = ['execute-command', '--task', '0'.repeat(32), '--interactive', '--command', 'sh'];
+      await expect(aws(...command)).rejects.toThrow(/ClientException.*use `wharf exec <task> -- <command>`/);
     },
     LONG_MS,
   );
