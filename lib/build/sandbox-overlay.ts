@@ -4,14 +4,13 @@
  * so that a start after a crash can clear all of it away.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors/index.js';
 import { changesetOfUpper, isWhiteout, type TarMember, type UnpackedLayers } from '../layers/index.js';
 import type { Platform } from '../oci/index.js';
 import {
   type BridgeNetwork,
-  capabilitySet,
   type ContainerLimits,
   type HostScope,
   mountPoints,
@@ -95,7 +94,7 @@ export class OverlaySandbox implements Sandbox {
           mounts,
           network: network.mode,
           limits: { ...DEFAULT_LIMITS, ...this.options.limits },
-          ...(privileged ? { privileged, capabilities: { drop: await missingCapabilities() } } : {}),
+          ...(privileged ? { privileged } : {}),
         },
         {
           onOutput: request.onOutput,
@@ -188,15 +187,6 @@ export class OverlaySandbox implements Sandbox {
     for (const path of mounted.reverse()) await unmountOverlay(path);
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-/** Capabilities that this process itself does not have, and so cannot give. */
-async function missingCapabilities(): Promise<readonly string[]> {
-  const bits = /^CapBnd:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1];
-  if (bits === undefined) return [];
-  const mask = BigInt(`0x${bits}`);
-  // They come in the kernel's order: the place is the bit.
-  return capabilitySet({ privileged: true }).filter((_, i) => ((mask >> BigInt(i)) & 1n) === 0n);
 }
 
 /** The time the file system gives to a file that is written now: what changes will be compared with. */

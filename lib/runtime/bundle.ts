@@ -5,6 +5,7 @@
 import { access, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors/index.js';
+import { missingFrom } from './capabilities.js';
 import { mustRun } from './host-command.js';
 import { scopePaths } from './host-scope.js';
 import { initProgram } from './host-programs.js';
@@ -23,11 +24,13 @@ export function hostFacts(): Promise<HostFacts> {
     const found = await Promise.all(swapFiles.map((file) => exists(file)));
     const limits = await readFile('/proc/self/limits', 'utf8');
     const hard = /^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1];
+    const bounding = /^CapBnd:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1];
     const init = initProgram();
     return {
       ...(init === undefined ? {} : { initProgram: init }),
       architecture: process.arch,
       swapLimit: found.includes(true),
+      missingCapabilities: bounding === undefined ? [] : missingFrom(bounding),
       maxOpenFiles: hard === undefined ? Number.MAX_SAFE_INTEGER : Number(hard),
     };
   })();

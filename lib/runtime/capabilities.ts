@@ -81,6 +81,12 @@ export function capabilitySet(options: {
   ).map((name) => `CAP_${name}`);
 }
 
+/** All capabilities whose bit is not in the set, as /proc/<pid>/status writes it. */
+export function missingFrom(bits: string): readonly string[] {
+  const mask = BigInt(`0x${bits}`);
+  return ALL_CAPABILITIES.filter((_, bit) => ((mask >> BigInt(bit)) & 1n) === 0n).map((name) => `CAP_${name}`);
+}
+
 function normalise(text: string): string {
   const name = text.toUpperCase().replace(/^CAP_/, '');
   if (name === 'ALL' || ALL_CAPABILITIES.some((known) => known === name)) return name;

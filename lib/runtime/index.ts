@@ -42,3 +42,4 @@ export { hostResolvers } from './name-files.js';
 export { isNamespacedSysctl } from './sysctls.js';
 export { hostResidue, sweepHost, sweepStray } from './host-sweep.js';
 export { publishedPorts } from './packet-rules.js';
+export { ownCgroup } from './own-cgroup.js';

@@ -56,6 +56,8 @@ export interface HostFacts {
   readonly swapLimit: boolean;
   /** The hard limit of this process on open files: a host may not let us go above it. */
   readonly maxOpenFiles: number;
+  /** Capabilities that this process does not have, and so cannot give; none when absent. */
+  readonly missingCapabilities?: readonly string[];
   /** A statically linked init program; absent where the host has none. */
   readonly initProgram?: string;
 }
@@ -104,7 +106,9 @@ export function runtimeConfig(
   host: HostFacts,
 ): OciRuntimeConfig {
   const privileged = spec.privileged === true;
-  const capabilities = capabilitySet({ ...spec.capabilities, privileged });
+  const asked = capabilitySet({ ...spec.capabilities, privileged });
+  // All means all there are: on a host that lacks one, a privileged container starts with the rest.
+  const capabilities = privileged ? asked.filter((one) => host.missingCapabilities?.includes(one) !== true) : asked;
   return {
     ociVersion: '1.0.2',
     process: ociProcess(spec, user, capabilities, host),
