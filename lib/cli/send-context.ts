@@ -90,7 +90,37 @@ async function send({ client }: SendContextDeps, { list, files }: ListedContext,
   const answer = await client.builds.offerContext(list, name);
   if ('digest' in answer) return;
   const missing = answer.missing.flatMap((number) => files[number] ?? []);
-  await client.builds.sendContents(answer.upload, contentsOf(missing));
+  const contents = contentsOf(missing);
+  const { upload, pieceBytes } = answer;
+  if (pieceBytes === undefined) return void (await client.builds.sendContents(upload, contents));
+  let offset = 0;
+  for await (const piece of piecesOf(contents, pieceBytes)) {
+    await client.builds.sendContents(upload, once(piece), offset);
+    offset += piece.length;
+  }
+}
+
+/** The same bytes in pieces of this size, the last one smaller. */
+async function* piecesOf(source: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array, void> {
+  let waiting: Uint8Array[] = [];
+  let waitingBytes = 0;
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.length;) {
+      const part = chunk.slice(at, at + bytes - waitingBytes);
+      at += part.length;
+      waiting.push(part);
+      waitingBytes += part.length;
+      if (waitingBytes < bytes) continue;
+      yield Buffer.concat(waiting);
+      waiting = [];
+      waitingBytes = 0;
+    }
+  }
+  if (waitingBytes > 0) yield Buffer.concat(waiting);
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
+  yield bytes;
 }
 
 /** The contents one after the other, small files together in large pieces. */

@@ -23,7 +23,12 @@ export interface TarBuild {
 /** The answer to a list of files: where it is kept, or what is missing. */
 export type ContextAnswer =
   | { readonly digest: Digest; readonly sizeBytes: number }
-  | { readonly upload: string; readonly missing: readonly number[]; readonly missingBytes: number };
+  | {
+      readonly upload: string;
+      readonly missing: readonly number[];
+      readonly missingBytes: number;
+      readonly pieceBytes?: number;
+    };
 
 export function buildQuery(build: TarBuild): NonNullable<CallOptions['query']> {
   return {

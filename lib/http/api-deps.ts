@@ -33,6 +33,8 @@ export interface ApiOptions {
   readonly version: string;
   /** Of a build context; 4 GiB when absent. */
   readonly maxContextBytes?: number;
+  /** The most that one request can carry, where something in front bounds it; no bound when absent. */
+  readonly pieceBytes?: number;
   /** Between comments on an idle event stream; 15 s when absent. */
   readonly heartbeatMs?: number;
   /** Ends open streams when the server closes. */

@@ -8,7 +8,6 @@ import { buildProgress, explainBuildError, type ProgressMode } from '../build-pr
 import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
 import { withContexts } from '../build-contexts.js';
-import { checkOutput, parseOutput, writeOutput } from '../build-output.js';
 import { readGiven, startBuild } from '../start-build.js';
 
 export interface BuildInput {
@@ -28,8 +27,6 @@ export interface BuildInput {
   readonly compression?: string;
   /** `[manifest|index|manifest-descriptor:]name=value` */
   readonly annotations?: readonly string[];
-  /** `type=local,dest=out` */
-  readonly output?: string;
   /** `id=npm,src=.npmrc` */
   readonly secrets?: readonly string[];
   /** `default=~/.ssh/id_ed25519` */
@@ -43,8 +40,6 @@ export interface BuildInput {
 export async function build(input: BuildInput, deps: CommandDeps): Promise<void> {
   const { client, output } = deps;
   const { context, file, progress: mode, json } = input;
-  const wantedOutput = input.output === undefined ? undefined : parseOutput(input.output);
-  if (wantedOutput !== undefined) checkOutput(wantedOutput, input);
   // Before anything is sent: a missing file is not worth an upload.
   const given = await readGiven(input, deps);
   const [tag] = input.tags;
@@ -81,9 +76,6 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
   }
   const { steps, stepsCached, tags, digest } = finished.result;
   output.say(output.colors.dim(`${steps.length} steps, ${stepsCached} cached\n`));
-  if (wantedOutput !== undefined) await writeOutput(wantedOutput, finished.result, deps);
-  // Standard output is the archive's then.
-  if (wantedOutput?.dest === '-') return;
   if (json !== true) output.result(`${tags[0] ?? ''}${tags.length === 0 ? '' : '@'}${digest}\n`);
 }
 

@@ -3,7 +3,6 @@ import { type Command, Option } from 'commander';
 import { defined } from '../../platform/values/index.js';
 import type { ProgressMode } from '../build-progress.js';
 import type { CliDeps } from '../deps.js';
-import { checkDockerOptions, refuseDockerOptions } from './docker-options.js';
 import { collect, filled, pairs } from './option-values.js';
 import { connected, type Shared, talking } from './shared-options.js';
 
@@ -18,7 +17,6 @@ interface BuildOptions extends Shared {
   readonly cacheFilter: readonly string[];
   readonly compression?: string;
   readonly annotation: readonly string[];
-  readonly output?: string;
   readonly buildContext: readonly string[];
   readonly secret: readonly string[];
   readonly ssh: readonly string[];
@@ -30,12 +28,11 @@ interface BuildOptions extends Shared {
 }
 
 export function addBuild(wharf: Command, deps: CliDeps): void {
-  refuseDockerOptions(talking(wharf.command('build')))
+  talking(wharf.command('build'))
     .description('build an image from a Dockerfile and the files beside it')
     .argument('[context]', 'a folder, https://….git#ref:folder, the address of a tar, or - for standard input', '.')
     .option('-t, --tag <name>', 'name of the image, repository[:tag]; repeatable', collect, [])
     .option('-f, --file <path>', 'the Dockerfile; - is standard input')
-    .option('-o, --output <place>', 'also here: a folder, or type=local|tar|oci|docker,dest=<where to>')
     .option('--target <stage>', 'stage to build')
     .option('--build-arg <name=value>', 'value of an ARG; repeatable', collect, [])
     .option('--label <name=value>', 'label of the image; repeatable', collect, [])
@@ -70,8 +67,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       new Option('--progress <mode>', 'how to show it').choices(['auto', 'plain', 'tty', 'quiet']).default('auto'),
     )
     .action(async (context: string, options: BuildOptions) => {
-      checkDockerOptions(options);
-      const { tag, file, output, target, cache, progress, json, compression } = options;
+      const { tag, file, target, cache, progress, json, compression } = options;
       const args = pairs(options.buildArg, deps.env);
       const labels = pairs(options.label, {});
       const noCache = cache ? undefined : true;
@@ -82,7 +78,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       const ssh = filled(options.ssh);
       const contexts = filled(options.buildContext);
       const instead = (['check', 'plan', 'outline', 'targets'] as const).find((each) => options[each] === true);
-      const wanted = { context, tags: tag, args, labels, progress, file, output, target, platforms, json, noCache };
+      const wanted = { context, tags: tag, args, labels, progress, file, target, platforms, json, noCache };
       const input = defined({ ...wanted, noCacheFilter, compression, annotations, contexts, secrets, ssh, instead });
       // Loaded only here: tar and Dockerfile code would slow every other command down.
       const { build } = await import('../commands/build.js');

@@ -49,7 +49,7 @@ export function contextRoutes(deps: ApiDeps, options: ApiOptions): readonly Rout
       ],
       handler: async ({ call, query }) =>
         mediaTypeOf(call.request) === LIST_TYPE
-          ? offerContext(uploads, call, query.name ?? '-')
+          ? offerContext(uploads, options, call, query.name ?? '-')
           : { status: 201, body: await storeContext(deps, options, call) },
     }),
     route('PUT', '/v1/contexts/{upload}', {
@@ -78,12 +78,18 @@ export function ownerOf({ principal }: Call): string {
   return principal?.id ?? '';
 }
 
-async function offerContext(uploads: ContextUploads, call: Call, name: string): Promise<Reply> {
+async function offerContext(
+  uploads: ContextUploads,
+  { pieceBytes }: ApiOptions,
+  call: Call,
+  name: string,
+): Promise<Reply> {
   const body = boundedBody(call.request, MAX_LIST_BYTES);
   const isGzip = call.request.headers.get('content-encoding') === 'gzip';
   const list = isGzip ? decompress(body, 'gzip', { maxBytes: MAX_LIST_BYTES, maxRatio: 100 }) : body;
   const offer = await uploads.offer(ownerOf(call), name, list, call.request.signal);
-  return 'context' in offer ? complete(offer.context) : { status: 202, body: offer };
+  if ('context' in offer) return complete(offer.context);
+  return { status: 202, body: pieceBytes === undefined ? offer : { ...offer, pieceBytes } };
 }
 
 function complete({ digest, sizeBytes }: KnownContext): Reply {

@@ -161,6 +161,10 @@ export const ContextGap = z
     upload: z.string().meta({ description: 'Where to send them: PUT /v1/contexts/{upload}.' }),
     missing: z.array(z.number()).meta({ description: 'Entries of the list, from 0, in the order to send them.' }),
     missingBytes: z.number(),
+    pieceBytes: z
+      .number()
+      .exactOptional()
+      .meta({ description: 'The most that one request may send, where a gateway bounds it; all at once when absent.' }),
   })
   .meta({ id: 'ContextGap' });
 
