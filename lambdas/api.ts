@@ -16,6 +16,9 @@ import { RegistryConnections, RegistryLogins } from '../lib/registry/client/inde
 import { createRegistryApp } from '../lib/registry/http/index.js';
 import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
+/** As base64 in an event, with headers, below Lambda's 6 MB. */
+const PIECE_BYTES = 4 * 1024 ** 2;
+
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS, 'adminTokenArn', 'buildQueueUrl');
 const store = await openAwsStore(config);
 const all = await openAwsTokens(store, config);
@@ -30,7 +33,10 @@ const platform = openAwsPlatform(store, registry, config, { mirrorMs: 20_000 });
 const logins = new RegistryLogins(store.secrets, new AwsEcrAuthorization(store.clock));
 const connections = new RegistryConnections({ ...store, credentials: logins });
 const access = { registry, identities, tokens, robots, logins, connections };
-const app = createApiApp({ ...store, ...access, platform, builds, images: registry }, { version: VERSION });
+const app = createApiApp(
+  { ...store, ...access, platform, builds, images: registry },
+  { version: VERSION, pieceBytes: PIECE_BYTES },
+);
 const api = httpHandler(app);
 const ping = httpHandler(createRegistryApp({ ...store, ...all, registry }), { isExact: true });
 

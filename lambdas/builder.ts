@@ -1,17 +1,26 @@
-/** The builder function: one build per message of the build queue. */
-import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
+/** The builder function: one build per message of the build queue; every minute, what messages did not tell. */
+import type { Context, EventBridgeEvent, SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { openBuildTasks } from '../lib/host/aws-build-tasks.js';
 import { AwsBuilder } from '../lib/host/aws-builder.js';
-import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
+import { readAwsConfig, readOptionalAwsConfig, STORE_SETTINGS, WORKER_SETTINGS } from '../lib/host/aws-config.js';
 import { messageOf, settleBatch } from '../lib/host/aws-messages.js';
 import { openAwsRegistry } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
 import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl', 'platform', 'dockerHub');
+const workers = readOptionalAwsConfig(process.env, ...WORKER_SETTINGS);
 const store = await openAwsStore(config);
 const client = sqsClient({ region: config.region });
 const queue = new SqsQueue({ ...store, client }, { queueUrl: config.buildQueueUrl });
-const builder = new AwsBuilder({ store, registry: openAwsRegistry(store), queue }, config);
+const registry = openAwsRegistry(store);
+const tasks = workers === undefined ? {} : { tasks: openBuildTasks({ store, registry }, { ...config, ...workers }) };
+const builder = new AwsBuilder({ store, registry, queue, ...tasks }, config);
 
-export const handler = (event: SQSEvent, context: Context): Promise<SQSBatchResponse> =>
-  settleBatch(event, store.logger, (record) => builder.handle(messageOf(record), context.getRemainingTimeInMillis()));
+type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;
+
+export async function handler(event: SQSEvent | Scheduled, context: Context): Promise<SQSBatchResponse | undefined> {
+  if (!('Records' in event)) return void (await builder.sweep());
+  const remainingMs = context.getRemainingTimeInMillis();
+  return settleBatch(event, store.logger, (record) => builder.handle(messageOf(record), remainingMs));
+}

@@ -51,6 +51,13 @@ export async function pushBaseImage(target: PushTarget): Promise<Digest> {
   return client.putManifest(BASE_IMAGE.repository, BASE_IMAGE.tag, manifest, MediaType.ociManifest);
 }
 
+/** The same root as a build context whose Dockerfile copies it: for a registry that clients do not reach. */
+export function* baseContext(): Generator<TarMember> {
+  yield file('Dockerfile', 'FROM scratch\nCOPY root/ /\nENV PATH=/usr/sbin:/usr/bin:/sbin:/bin\nCMD ["sh"]\n');
+  yield directory('root');
+  for (const { entry, body } of baseFiles()) yield { entry: { ...entry, path: `root/${entry.path}` }, body };
+}
+
 /** A root with busybox, a link for each of its commands, and the few files programs expect. Sorted, dated 0. */
 function* baseFiles(): Generator<TarMember> {
   const busybox = execFileSync('sh', ['-c', 'command -v busybox'], { encoding: 'utf8' }).trim();

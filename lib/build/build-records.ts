@@ -13,6 +13,15 @@ export interface BuildRecord {
   readonly cancelRequested?: boolean;
   /** How many workers began it. */
   readonly attempts: number;
+  /** A worker of its own was asked for: the build goes on there, or nowhere. */
+  readonly elsewhere?: {
+    /** From 1; the next after a worker that was lost. */
+    readonly attempt: number;
+    /** When this attempt was decided. */
+    readonly sinceMs: number;
+    /** Absent until it is known that the worker was started. */
+    readonly task?: string;
+  };
 }
 
 export const BUILD_LIST = 'BUILDS';

@@ -182,6 +182,8 @@ export class BuildService implements Builds {
         const { outcome } = await this.deps.records.put(buildKey(id), asked, { expect: { version: state.version } });
         if (outcome === 'lost') continue;
         this.log.changed(id);
+        // Nobody may be at it yet: whoever takes the message sees to that.
+        if (state.value.elsewhere !== undefined) await this.enqueue(id, { again: true });
         return asked.build;
       }
       const cancelled = await this.finish(state, { status: 'cancelled' }, undefined);

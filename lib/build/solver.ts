@@ -10,6 +10,7 @@ import { isLinked } from './keys.js';
 import { LayerTrees } from './layer-trees.js';
 import type { StagePlan } from './plan.js';
 import { type Preview, previewPlan } from './plan-preview.js';
+import { needsWorker } from './sandbox-elsewhere.js';
 import type { Solution, SolveInput, SolverDeps } from './solve-input.js';
 import { SolvedSources } from './solved-sources.js';
 import { SourcesAtHand } from './sources-at-hand.js';
@@ -227,7 +228,8 @@ export class Solver {
       progress.finished(kept);
       return kept;
     } catch (error) {
-      progress.failed();
+      // It has not failed: whoever takes the build over begins it anew.
+      if (!needsWorker(error)) progress.failed();
       throw error;
     }
   }

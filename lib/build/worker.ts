@@ -7,9 +7,12 @@ import { AppError } from '../errors/index.js';
 import type { Clock, Ids, Logger, Queue, QueueMessage, RecordStore, StoredRecord } from '../store/index.js';
 import { toBuildError } from './build-errors.js';
 import { BuildLogWriter, type EmitEvent, leaseLost } from './build-log.js';
-import { type BuildRecord, buildKey, decodeMessage, isFinal, leaseKey, OPEN_LIST } from './build-records.js';
+import { type BuildRecord, buildKey, decodeMessage, encodeMessage, isFinal, OPEN_LIST } from './build-records.js';
 import type { BuildSecretValues } from './build-secrets.js';
 import type { BuildService } from './builds.js';
+import type { HandOver } from './hand-over.js';
+import { type BuildLease, BuildStopped, heartbeat, takeLease } from './lease.js';
+import { needsWorker } from './sandbox-elsewhere.js';
 import type { BuildReport } from './report.js';
 import type { Build, BuildOutcome, BuildRequest, BuildResult } from './types.js';
 
@@ -35,6 +38,8 @@ export interface BuildWorkerDeps {
   readonly ids: Ids;
   readonly logger: Logger;
   readonly build: BuildFunction;
+  /** Takes the builds that this process cannot make; without it they fail. */
+  readonly handOver?: HandOver;
 }
 
 export interface BuildWorkerOptions {
@@ -44,17 +49,6 @@ export interface BuildWorkerOptions {
   readonly leaseMs?: number;
   /** Workers that may begin a build before it is given up; 3 when absent. */
   readonly maxAttempts?: number;
-}
-
-interface Lease {
-  readonly owner: string;
-}
-
-/** Why a build is stopped from outside. */
-class BuildStopped extends Error {
-  constructor(readonly why: 'cancelled' | 'worker-stopping' | 'lease-lost') {
-    super(why);
-  }
 }
 
 export class BuildWorker {
@@ -120,25 +114,43 @@ export class BuildWorker {
       if (state === undefined) logger.warn('a build message names no build', { body: message.body });
       return queue.acknowledge(message.receipt);
     }
-    const version = await this.takeLease(id);
-    if (version === undefined) return queue.extend(message.receipt, Math.ceil(this.leaseMs / 1000));
-    const done = await this.leased(id, message, version);
+    if (state.value.elsewhere !== undefined && this.deps.handOver !== undefined) {
+      await this.deps.handOver.look(id);
+      return queue.acknowledge(message.receipt);
+    }
+    const lease = await this.takeLease(id);
+    if (lease === undefined) return queue.extend(message.receipt, Math.ceil(this.leaseMs / 1000));
+    const done = await this.leased(id, message, lease);
     await (done ? queue.acknowledge(message.receipt) : queue.extend(message.receipt, 0));
   }
 
-  private async takeLease(id: string): Promise<number | undefined> {
-    const value: Lease = { owner: this.owner };
-    const expiresAtMs = this.deps.clock.nowMs() + this.leaseMs;
-    const result = await this.deps.records.put(leaseKey(id), value, { expect: 'absent', expiresAtMs });
-    return result.outcome === 'written' ? result.version : undefined;
+  /**
+   * Builds this one, as the worker that was started for it. Waits while another one still holds it.
+   * @returns false when the build is left for another worker
+   */
+  async work(id: string): Promise<boolean> {
+    const { builds, clock } = this.deps;
+    const message = { id, body: encodeMessage(id), receipt: id, deliveries: 1 };
+    while (!this.stopping.signal.aborted) {
+      const state = await builds.state(id);
+      if (state === undefined || isFinal(state.value.build)) return true;
+      const lease = await this.takeLease(id);
+      if (lease !== undefined) return this.leased(id, message, lease);
+      await clock.sleep(this.leaseMs / 10, this.stopping.signal).catch(() => undefined);
+    }
+    return false;
+  }
+
+  private takeLease(id: string): Promise<BuildLease | undefined> {
+    return takeLease(this.deps, id, this.owner, this.leaseMs);
   }
 
   /** @returns false when another worker shall have the message */
-  private async leased(id: string, message: QueueMessage, leaseVersion: number): Promise<boolean> {
+  private async leased(id: string, message: QueueMessage, lease: BuildLease): Promise<boolean> {
     const { builds } = this.deps;
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, this.stopping.signal]);
-    const beat = this.heartbeat(id, message, leaseVersion, stop);
+    const beat = heartbeat(this.deps, { id, message, lease, stop });
     try {
       const state = await this.begin(id);
       if (state === undefined) return (await builds.get(id)) === undefined;
@@ -146,58 +158,6 @@ export class BuildWorker {
     } finally {
       await beat.end();
     }
-  }
-
-  /** Renews lease and message, and watches for a cancel request. */
-  private heartbeat(
-    id: string,
-    message: QueueMessage,
-    leaseVersion: number,
-    stop: AbortController,
-  ): { end(): Promise<void> } {
-    const { records, queue, clock, builds } = this.deps;
-    const ended = new AbortController();
-    let version = leaseVersion;
-    let held = true;
-    const renew = async (): Promise<void> => {
-      const expiresAtMs = clock.nowMs() + this.leaseMs;
-      const value: Lease = { owner: this.owner };
-      const result = await records.put(leaseKey(id), value, { expect: { version }, expiresAtMs });
-      if (result.outcome === 'lost') {
-        held = false;
-        stop.abort(new BuildStopped('lease-lost'));
-        return;
-      }
-      version = result.version;
-      await queue.extend(message.receipt, Math.ceil((this.leaseMs * 2) / 1000));
-    };
-    const watch = async (): Promise<void> => {
-      if ((await builds.state(id))?.value.cancelRequested === true) stop.abort(new BuildStopped('cancelled'));
-    };
-    let watching: Promise<void> = Promise.resolve();
-    const off = builds.log.onChange(id, () => {
-      watching = watching.then(watch).catch(() => undefined);
-    });
-    const beating = (async () => {
-      const goesOn = (): boolean => !ended.signal.aborted && held;
-      while (goesOn()) {
-        await clock.sleep(this.leaseMs / 3, ended.signal);
-        await renew();
-        await watch();
-      }
-    })().catch((error: unknown) => {
-      if (!ended.signal.aborted)
-        this.deps.logger.warn('a build lease could not be renewed', { id, error: String(error) });
-    });
-    return {
-      end: async () => {
-        off();
-        ended.abort();
-        await beating;
-        await watching;
-        if (held) await records.delete(leaseKey(id), { expect: { version } });
-      },
-    };
   }
 
   /** Marks the build as running; undefined when it is not to be run after all. */
@@ -253,6 +213,12 @@ export class BuildWorker {
         await log.close().catch(() => undefined);
         if (reason.why === 'worker-stopping') await this.handBack(id);
         return false;
+      }
+      if (this.deps.handOver !== undefined && needsWorker(reason)) {
+        log.emit({ type: 'message', text: `${reason.message}: the build goes on in a worker of its own` });
+        await log.close();
+        await this.deps.handOver.give(id);
+        return true;
       }
       if (reason instanceof BuildStopped) outcome = { status: 'cancelled' };
       else outcome = { status: 'failed', error: toBuildError(reason) };

@@ -39,7 +39,8 @@ export class ControlPlane extends Construct {
   /** What ECS uses to pull images and write logs for a task. */
   readonly executionRole: Role;
   readonly taskLogs: LogGroup;
-  private readonly mirrorPrefix: string;
+  /** First part of the names of ECR repositories. */
+  readonly mirrorPrefix: string;
 
   constructor(scope: Construct, id: string, props: ControlPlaneProps) {
     super(scope, id);
@@ -204,7 +205,8 @@ export class ControlPlane extends Construct {
     );
   }
 
-  private allowMirror(fn: WharfFunction): void {
+  /** Lets the function copy images to ECR under the prefix. */
+  allowMirror(fn: WharfFunction): void {
     this.grantPull(fn.role);
     fn.allow(['ecr:CreateRepository', ...PUSH_ACTIONS], [this.mirrorArn]);
   }

@@ -1,3 +1,4 @@
+export { BuildWorker, type BuildWorkerProps } from './build-worker.js';
 export {
   type AttachedCapacity,
   Capacity,

@@ -1,10 +1,12 @@
 /** All of Wharf in one construct: storage, capacity, builder, control plane and front door, each of them replaceable. */
 import { CfnOutput } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
+import { BuildWorker } from './build-worker.js';
 import { ContainerCluster } from './container-cluster.js';
 import { ControlPlane } from './control-plane.js';
 import { Edge } from './edge.js';
 import { ImageBuilder } from './image-builder.js';
+import { ImageCollector } from './image-collector.js';
 import { ImageStore } from './image-store.js';
 
 export interface WharfProps {
@@ -24,6 +26,9 @@ export class Wharf extends Construct {
   readonly capacity: ContainerCluster;
   readonly builder: ImageBuilder;
   readonly controlPlane: ControlPlane;
+  /** Where builds go on that have a RUN to run. */
+  readonly workers: BuildWorker;
+  readonly collector: ImageCollector;
   readonly edge: Edge;
 
   constructor(scope: Construct, id: string, props: WharfProps = {}) {
@@ -36,6 +41,13 @@ export class Wharf extends Construct {
       builder: this.builder,
       capacity: this.capacity,
     });
+    this.workers = new BuildWorker(this, 'Workers', {
+      store: this.store,
+      builder: this.builder,
+      capacity: this.capacity,
+      controlPlane: this.controlPlane,
+    });
+    this.collector = new ImageCollector(this, 'Collector', { store: this.store });
     this.edge = new Edge(this, 'Edge', { controlPlane: this.controlPlane });
     new CfnOutput(this, 'Url', { value: this.edge.api.apiEndpoint, description: 'Where the HTTP API answers' });
     new CfnOutput(this, 'AdminTokenSecret', {

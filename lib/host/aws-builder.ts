@@ -1,16 +1,23 @@
 /**
  * Builds on Lambda: one message, one build, within the time the function has. Shortly before it runs out the build is
- * handed back with its finished steps kept; at the last delivery it fails instead, and says so.
+ * handed back with its finished steps kept; at the last delivery it fails instead, and says so. A RUN that is not in
+ * the cache makes it go on in a worker.
  */
-import { BuildService, BuildWorker, ImageBuilder, RemoteImages } from '../build/index.js';
+import {
+  BuildService,
+  type BuildTasks,
+  BuildWorker,
+  HandOver,
+  ImageBuilder,
+  sandboxElsewhere,
+} from '../build/index.js';
 import { AppError } from '../errors/index.js';
 import { parsePlatform } from '../oci/index.js';
-import { RegistryLogins } from '../registry/client/index.js';
 import type { Registry } from '../registry/index.js';
 import type { Queue, QueueMessage } from '../store/index.js';
 import { DeliveredMessage } from './aws-messages.js';
+import { openRemoteImages } from './aws-remote-images.js';
 import type { AwsStore } from './aws-store.js';
-import { AwsEcrAuthorization } from './ecr-authorization.js';
 
 /** Kept for writing the end of a build. */
 const RESERVE_MS = 20_000;
@@ -21,10 +28,14 @@ export interface AwsBuilderDeps {
   readonly store: AwsStore;
   readonly registry: Registry;
   readonly queue: Queue;
+  /** Where workers run; without it a RUN that is not in the cache fails. */
+  readonly tasks?: BuildTasks;
 }
 
 export class AwsBuilder {
   private readonly builder: ImageBuilder;
+  private readonly builds: BuildService;
+  private readonly handOver: HandOver | undefined;
 
   /**
    * @param options.platform what images are built for unless asked otherwise
@@ -34,13 +45,20 @@ export class AwsBuilder {
     private readonly deps: AwsBuilderDeps,
     options: { readonly platform: string; readonly dockerHub: string },
   ) {
-    // No sandbox: a RUN that is not in the cache fails with BUILD_RUN_UNAVAILABLE.
+    const { store, registry, queue, tasks } = deps;
     const platform = parsePlatform(options.platform);
     const allowDockerHub = options.dockerHub === 'yes';
-    const { secrets, clock } = deps.store;
-    const credentials = new RegistryLogins(secrets, new AwsEcrAuthorization(clock));
-    const remote = new RemoteImages({ ...deps.store, credentials });
-    this.builder = new ImageBuilder({ ...deps.store, images: deps.registry, remote }, { platform, allowDockerHub });
+    const remote = openRemoteImages(store);
+    const sandbox = tasks === undefined ? {} : { sandbox: sandboxElsewhere };
+    this.builder = new ImageBuilder({ ...store, images: registry, remote, ...sandbox }, { platform, allowDockerHub });
+    this.builds = new BuildService({ ...store, queue });
+    this.handOver = tasks === undefined ? undefined : new HandOver({ ...store, builds: this.builds, tasks });
+  }
+
+  /** What no message told: workers that stopped, builds whose message was lost, secrets that nobody needs. */
+  async sweep(): Promise<void> {
+    await this.handOver?.sweep();
+    await this.builds.sweepSecrets();
   }
 
   /** @returns false when the message is to come again */
@@ -52,7 +70,8 @@ export class AwsBuilder {
     const worker = new BuildWorker({
       ...store,
       queue: delivery,
-      builds: new BuildService({ ...store, queue }),
+      builds: this.builds,
+      ...(this.handOver === undefined ? {} : { handOver: this.handOver }),
       build: (request, call) =>
         this.builder.build(request, { ...call, signal: AbortSignal.any([call.signal, budget.signal]) }),
     });

@@ -23,6 +23,13 @@ const VARIABLES = {
   taskLogGroup: 'WHARF_TASK_LOG_GROUP',
   /** First part of the names of ECR repositories, as `wharf`. */
   mirrorPrefix: 'WHARF_MIRROR_PREFIX',
+  /** `repository:tag` in our own registry. */
+  workerImage: 'WHARF_WORKER_IMAGE',
+  /** What a build's worker may do. */
+  workerRoleArn: 'WHARF_WORKER_ROLE_ARN',
+  /** ECS CPU units and MiB. */
+  workerCpu: 'WHARF_WORKER_CPU',
+  workerMemory: 'WHARF_WORKER_MEMORY',
 } as const;
 
 export type AwsSetting = keyof typeof VARIABLES;
@@ -59,3 +66,24 @@ export const PLATFORM_SETTINGS = [
   'taskLogGroup',
   'mirrorPrefix',
 ] as const;
+/** What hands builds over needs beside; a builder without capacity has none of it. */
+export const WORKER_SETTINGS = [
+  'cluster',
+  'capacityProvider',
+  'executionRoleArn',
+  'taskLogGroup',
+  'mirrorPrefix',
+  'workerImage',
+  'workerRoleArn',
+  'workerCpu',
+  'workerMemory',
+] as const;
+
+/** Undefined where none of these is set. @throws AppError HOST_CONFIG_INCOMPLETE when only some are */
+export function readOptionalAwsConfig<K extends AwsSetting>(
+  environment: Readonly<Record<string, string | undefined>>,
+  ...needed: readonly K[]
+): AwsConfig<K> | undefined {
+  if (needed.every((name) => (environment[VARIABLES[name]] ?? '') === '')) return undefined;
+  return readAwsConfig(environment, ...needed);
+}

@@ -91,7 +91,11 @@ export class TaskDefinitions {
   async ensure(runnable: Runnable): Promise<string> {
     const { repository, digest } = runnable.image;
     const image = await this.options.nameImage(repository, digest);
-    const input = taskDefinitionInput(runnable, image, this.options.defaults);
+    return this.registered(taskDefinitionInput(runnable, image, this.options.defaults));
+  }
+
+  /** The ARN of a task definition with exactly this content, registered now if it is not yet. */
+  async registered(input: TaskDefinitionInput): Promise<string> {
     const key = keys.taskDefinition(contentHash(input));
     const known = await this.deps.records.get<{ readonly arn: string }>(key);
     if (known !== undefined) {

@@ -67,18 +67,6 @@ describe('a request', () => {
   });
 });
 
-test.each([
-  ['--add-host', 'a:1.2.3.4', /etc.hosts/],
-  ['--shm-size', '1g', /tmpfs/],
-  ['--ulimit', 'nofile=1', /ulimit in the RUN/],
-  ['--network', 'host', /RUN --network/],
-  ['--cache-from', 'x', /step cache/],
-  ['-q', '--push', /in the registry|--progress quiet/],
-])('docker build %s %s is refused by name, with what to do instead', async (option, value, hint) => {
-  const { code, stderr } = await cli.run(['build', 'app', option, value]);
-  expect([code, stderr]).toEqual([2, expect.stringMatching(hint)]);
-});
-
 describe('images export', () => {
   test('writes the tar whole, and nothing for an image that is not there', async () => {
     const { base } = cli.api;

@@ -3,23 +3,29 @@ import { build } from 'esbuild';
 import { describe, expect, test } from '@jest/globals';
 import { FUNCTIONS, type FunctionName } from './cloud.js';
 
-/** Bytes, minified, without source map. A rise is to be a decision. */
-const BOUNDS: Readonly<Record<FunctionName, number>> = {
-  api: 1_100_000,
-  registry: 730_000,
-  builder: 870_000,
-  reconciler: 800_000,
+/** Bytes, minified, without source map, as they were when somebody last looked. A rise of a tenth is a decision. */
+const SIZES: Readonly<Record<FunctionName, number>> = {
+  api: 1_172_000,
+  registry: 654_000,
+  builder: 1_040_000,
+  collector: 584_000,
+  reconciler: 799_000,
 };
+
+/** MiB that a cold start should read at most. */
+const MOST: Readonly<Partial<Record<FunctionName, number>>> = { builder: 2, api: 1.25 };
 
 /** Parts of the embedded host, of tests and of deployment, which no function may carry. */
 const NEVER =
-  /^(node_modules\/(lmdb|msgpackr|aws-cdk-lib|constructs|cdk-nag|commander|tsx|esbuild)\/|lib\/(engine|runtime|constructs|cli|client)\/|lib\/host\/(?!aws|version)|lib\/build\/sandbox-|test\/|.*-(fs|lmdb)\.ts$)/;
+  /^(node_modules\/(lmdb|msgpackr|aws-cdk-lib|constructs|cdk-nag|commander|tsx|esbuild)\/|lib\/(engine|runtime|constructs|cli|client)\/|lib\/host\/(?!aws|version|ecr-authorization)|lib\/build\/sandbox-(?!elsewhere)|test\/|.*-(fs|lmdb)\.ts$)/;
 
 const ALSO_NOT: Readonly<Record<FunctionName, RegExp>> = {
   // It reads layers, of any compression, for an image's archive.
   api: /^lib\/build\/(solver|step-executor|image-builder)/,
   registry: /^(lib\/(build|layers|dockerfile|platform|http)\/|node_modules\/(zod|@aws-sdk\/client-(ecs|ecr|sqs))\/)/,
-  builder: /^(lib\/(platform|http)\/|node_modules\/(zod|hono|@aws-sdk\/client-(ecs|ecr))\/)/,
+  // It starts workers as tasks of ECS, from an image in ECR.
+  builder: /^(lib\/http\/|node_modules\/(zod|hono)\/)/,
+  collector: /^(lib\/(build|layers|dockerfile|http)\/|node_modules\/(zod|hono|@aws-sdk\/client-(ecs|ecr|sqs))\/)/,
   reconciler: /^(lib\/(build|layers|dockerfile|http)\/|node_modules\/(zod|hono|@aws-sdk\/client-sqs)\/)/,
 };
 
@@ -46,9 +52,9 @@ async function bundle(name: FunctionName): Promise<{ readonly files: readonly st
 describe.each(FUNCTIONS)('the bundle of %s', (name) => {
   test('carries only what it needs and stays in its bound', async () => {
     const { files, bytes } = await bundle(name);
-    process.stdout.write(`bundle ${name}: ${bytes} bytes of ${BOUNDS[name]}\n`);
+    process.stdout.write(`bundle ${name}: ${bytes} bytes, ${SIZES[name]} when last looked at\n`);
     expect(files).toContain(`lambdas/${name}.ts`);
     expect(files.filter((file) => NEVER.test(file) || ALSO_NOT[name].test(file))).toEqual([]);
-    expect(bytes).toBeLessThan(BOUNDS[name]);
+    expect(bytes).toBeLessThan(Math.min(1.1 * SIZES[name], (MOST[name] ?? 1) * 1024 ** 2));
   });
 });

@@ -8,7 +8,7 @@ import { type Synthesis, synthesise } from '../synth/synthesis.js';
 
 export { ADMIN_TOKEN } from '../fakes/account/account.js';
 
-export const FUNCTIONS = ['api', 'registry', 'builder', 'reconciler'] as const;
+export const FUNCTIONS = ['api', 'registry', 'builder', 'reconciler', 'collector'] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
 export interface Cloud extends Account {

@@ -71,14 +71,14 @@ describe('the synthesised stacks', () => {
     expect(all.filter((action) => action === '*' || /^[a-z0-9]+:\*$/.test(action))).toEqual([]);
   });
 
-  test('let nobody pass a role but the one for tasks, and only to ECS', () => {
+  test('let nobody pass a role but those for tasks, and only to ECS; the one of workers, the builder alone', () => {
     const passing = STACKS.flatMap(statements).filter(({ Action }) => [Action].flat().includes('iam:PassRole'));
-    expect(passing).toHaveLength(2);
-    for (const statement of passing) {
-      expect(statement).toMatchObject({
-        Resource: { 'Fn::GetAtt': [expect.stringMatching(/ExecutionRole/), 'Arn'] },
-        Condition: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
-      });
+    expect(passing).toHaveLength(3);
+    const execution = { 'Fn::GetAtt': [expect.stringMatching(/ExecutionRole/), 'Arn'] };
+    const worker = { 'Fn::GetAtt': [expect.stringMatching(/WorkersRole/), 'Arn'] };
+    expect(passing.map(({ Resource }) => Resource)).toEqual([[worker, execution], execution, execution]);
+    for (const { Condition } of passing) {
+      expect(Condition).toEqual({ StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } });
     }
   });
 
@@ -152,8 +152,8 @@ describe('the synthesised stacks', () => {
     const functions = synthesis
       .ofType('WharfPlatform', 'AWS::Lambda::Function')
       .filter((fn) => (fn.Properties['Architectures'] as string[] | undefined)?.[0] === 'arm64');
-    expect(functions).toHaveLength(4);
-    expect(new Set(functions.map((fn) => JSON.stringify(fn.Properties['Role']))).size).toBe(4);
+    expect(functions).toHaveLength(5);
+    expect(new Set(functions.map((fn) => JSON.stringify(fn.Properties['Role']))).size).toBe(5);
   });
 
   test('start instances from the newest Amazon Linux 2023 by parameter, with IMDSv2 only', () => {

@@ -21,6 +21,8 @@ export interface AccountOptions {
   readonly ecsEndpoint: string;
   readonly ecrEndpoint: string;
   readonly faults?: ServiceFaults;
+  /** Of functions, in the place of what the templates say. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 export interface Account {
@@ -57,6 +59,7 @@ export async function openAccount(options: AccountOptions): Promise<Account> {
     AWS_ENDPOINT_URL_SECRETS_MANAGER: services.endpoints.secrets,
     AWS_ENDPOINT_URL_ECS: options.ecsEndpoint,
     AWS_ENDPOINT_URL_ECR: options.ecrEndpoint,
+    ...options.settings,
   };
   const deployed = templates.ofType('AWS::Lambda::Function').filter(({ properties }) => 'Handler' in properties);
   const functions = new Map(deployed.map((each) => [each.id, functionOf(each, synthesis, environment)]));

@@ -1,7 +1,11 @@
 /** What stands for Amazon ECR: its JSON API for tokens and repositories, and our own registry for its /v2. */
 import { createTestStore } from '../embedded-store.js';
 import { jsonFailure, startJsonApi } from '../json-api.js';
-import { type RunningRegistry, startTestRegistry } from '../../protocol/registry/registry-server.js';
+import {
+  type RegistryParts,
+  type RunningRegistry,
+  startTestRegistry,
+} from '../../protocol/registry/registry-server.js';
 
 export interface EcrStandIn {
   readonly endpoint: string;
@@ -10,9 +14,10 @@ export interface EcrStandIn {
   close(): Promise<void>;
 }
 
-export async function startEcrStandIn(): Promise<EcrStandIn> {
-  const store = await createTestStore();
-  const registry = await startTestRegistry(store);
+/** @param shared a store to keep the images in, which stays the caller's; a fresh one when absent */
+export async function startEcrStandIn(shared?: RegistryParts): Promise<EcrStandIn> {
+  const own = shared === undefined ? await createTestStore() : undefined;
+  const registry = await startTestRegistry(shared ?? (own as RegistryParts));
   const repositories = new Set<string>();
   const api = await startJsonApi(async ({ operation, input }) => {
     if (operation === 'GetAuthorizationToken') {
@@ -43,7 +48,7 @@ export async function startEcrStandIn(): Promise<EcrStandIn> {
     async close() {
       await api.close();
       await registry.close();
-      await store.close();
+      await own?.close();
     },
   };
 }

@@ -92,16 +92,20 @@ function isList(value: EventPattern | readonly PatternValue[]): value is readonl
   return Array.isArray(value);
 }
 
+/** A placeholder inside a text stands for the value's text; one by itself for the value as JSON. */
 function transformed({ paths, template }: InputTransformer, event: object): unknown {
-  const text = template.replaceAll(/<([^<>]+)>/g, (_, name: string) => {
-    const value = (paths[name] ?? '')
-      .split('.')
-      .slice(1)
-      .reduce<unknown>(
-        (at, member) => (typeof at === 'object' && at !== null ? Reflect.get(at, member) : undefined),
-        event,
-      );
-    return typeof value === 'string' ? value : JSON.stringify(value ?? '');
+  const text = template.replaceAll(/<([^<>]+)>/g, (_, name: string, at: number) => {
+    const value = valueAt(event, paths[name] ?? '');
+    const isInText = (template.slice(0, at).match(/"/g) ?? []).length % 2 === 1;
+    return isInText && typeof value === 'string' ? value : JSON.stringify(value ?? '');
   });
   return JSON.parse(text) as unknown;
+}
+
+function valueAt(event: object, path: string): unknown {
+  const members = path.split('.').slice(1);
+  return members.reduce<unknown>(
+    (at, member) => (typeof at === 'object' && at !== null ? Reflect.get(at, member) : undefined),
+    event,
+  );
 }

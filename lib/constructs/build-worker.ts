@@ -1,0 +1,115 @@
+/**
+ * Where builds go on that need a container: a task for each, on the cluster's own capacity, which starts from none. The
+ * builder function starts them; this gives it the rights, and the tasks a role, a log group and an image's name.
+ */
+import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { EventField, Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction, SqsQueue } from 'aws-cdk-lib/aws-events-targets';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { acknowledgeWildcards } from './acknowledge-wildcards.js';
+import type { ContainerCluster } from './container-cluster.js';
+import type { ControlPlane } from './control-plane.js';
+import type { ImageBuilder } from './image-builder.js';
+import type { ImageStore } from './image-store.js';
+
+export interface BuildWorkerProps {
+  readonly store: ImageStore;
+  readonly builder: ImageBuilder;
+  readonly capacity: ContainerCluster;
+  /** Lets the builder copy the worker image to ECR, and the task pull it. */
+  readonly controlPlane: ControlPlane;
+  /** `repository:tag` in Wharf's own registry; made by `npm run worker-image`. @default build-worker:1 */
+  readonly image?: string;
+  /** ECS CPU units. @default 1024 */
+  readonly cpu?: number;
+  /** MiB, a hard limit; what is left of a t4g.small is about 1,900. @default 1536 */
+  readonly memoryMiB?: number;
+  /** How often the builder looks after workers and lost messages. @default Duration.minutes(1) */
+  readonly sweepInterval?: Duration;
+  /** What workers write. @default - a new log group, kept for a month, gone with the stack */
+  readonly logGroup?: LogGroup;
+}
+
+export class BuildWorker extends Construct {
+  /** What a worker may do: read and write images and records. */
+  readonly role: Role;
+  readonly logGroup: LogGroup;
+
+  constructor(scope: Construct, id: string, props: BuildWorkerProps) {
+    super(scope, id);
+    const { store, builder, capacity, controlPlane } = props;
+    this.logGroup =
+      props.logGroup ??
+      new LogGroup(this, 'Logs', { retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
+    this.logGroup.grantWrite(controlPlane.executionRole);
+    this.role = new Role(this, 'Role', {
+      assumedBy: new ServicePrincipal('ecs-tasks.amazonaws.com'),
+      description: `Wharf build workers in ${Stack.of(this).stackName}`,
+    });
+    store.grantReadWrite(this.role);
+    acknowledgeWildcards(this.role, [
+      {
+        finding: /^Resource::.*Blobs.*\/\*$/,
+        reason: 'The objects of the image bucket: their keys are made at run time.',
+      },
+    ]);
+    const settings = {
+      WHARF_CLUSTER: capacity.clusterName,
+      WHARF_CAPACITY_PROVIDER: capacity.capacityProviderName,
+      WHARF_EXECUTION_ROLE_ARN: controlPlane.executionRole.roleArn,
+      WHARF_TASK_LOG_GROUP: this.logGroup.logGroupName,
+      WHARF_MIRROR_PREFIX: controlPlane.mirrorPrefix,
+      WHARF_WORKER_IMAGE: props.image ?? 'build-worker:1',
+      WHARF_WORKER_ROLE_ARN: this.role.roleArn,
+      WHARF_WORKER_CPU: String(props.cpu ?? 1024),
+      WHARF_WORKER_MEMORY: String(props.memoryMiB ?? 1536),
+    };
+    for (const [name, value] of Object.entries(settings)) builder.function.function.addEnvironment(name, value);
+    this.allow(builder, capacity, controlPlane);
+    this.listen(builder, capacity, props.sweepInterval ?? Duration.minutes(1));
+  }
+
+  private allow(builder: ImageBuilder, capacity: ContainerCluster, controlPlane: ControlPlane): void {
+    const { clusterArn } = capacity.cluster;
+    const inCluster = { ArnEquals: { 'ecs:cluster': clusterArn } };
+    const arn = (resource: string, resourceName: string): string =>
+      Stack.of(this).formatArn({ service: 'ecs', resource, resourceName });
+    const fn = builder.function;
+    fn.allow(['ecs:RunTask'], [arn('task-definition', `${capacity.clusterName}--build-worker:*`)], inCluster);
+    fn.allow(['ecs:DescribeTasks', 'ecs:StopTask'], [arn('task', `${capacity.clusterName}/*`)], inCluster);
+    fn.allow(['ecs:DescribeTaskDefinition', 'ecs:RegisterTaskDefinition'], ['*']);
+    fn.allow(['iam:PassRole'], [this.role.roleArn, controlPlane.executionRole.roleArn], {
+      StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' },
+    });
+    controlPlane.allowMirror(fn);
+  }
+
+  private listen(builder: ImageBuilder, capacity: ContainerCluster, sweepInterval: Duration): void {
+    new Rule(this, 'Stopped', {
+      description: 'A worker stopped: the builder looks whether its build is done',
+      eventPattern: {
+        source: ['aws.ecs'],
+        detailType: ['ECS Task State Change'],
+        detail: {
+          clusterArn: [capacity.cluster.clusterArn],
+          lastStatus: ['STOPPED'],
+          group: [`family:${capacity.clusterName}--build-worker`],
+        },
+      },
+      targets: [
+        new SqsQueue(builder.queue, {
+          deadLetterQueue: builder.deadLetters,
+          message: RuleTargetInput.fromObject({ build: EventField.fromPath('$.detail.startedBy') }),
+        }),
+      ],
+    });
+    builder.function.function.configureAsyncInvoke({ retryAttempts: 0 });
+    new Rule(this, 'Sweep', {
+      description: 'Looks after builds that no message tells about',
+      schedule: Schedule.rate(sweepInterval),
+      targets: [new LambdaFunction(builder.function.function)],
+    });
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Takes away what nobody needs: untagged manifests, blobs without holders, uploads that were given up. One at a time,
+ * called often and mostly resting: a pass that does not fit into one call goes on in the next.
+ */
+import { Duration } from 'aws-cdk-lib';
+import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
+import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import { Construct } from 'constructs';
+import type { ImageStore } from './image-store.js';
+import { WharfFunction } from './wharf-function.js';
+
+export interface ImageCollectorProps {
+  readonly store: ImageStore;
+  /** How often it is called; a whole pass is made every six hours. @default Duration.minutes(5) */
+  readonly interval?: Duration;
+}
+
+export class ImageCollector extends Construct {
+  readonly function: WharfFunction;
+
+  constructor(scope: Construct, id: string, props: ImageCollectorProps) {
+    super(scope, id);
+    this.function = new WharfFunction(this, 'Collector', {
+      entry: 'collector',
+      timeout: Duration.minutes(4),
+      // Two at a time would undo one another's choices.
+      reservedConcurrency: 1,
+      environment: {
+        WHARF_TABLE: props.store.table.tableName,
+        WHARF_BUCKET: props.store.bucket.bucketName,
+        WHARF_SEALING_KEY_ARN: props.store.sealingKey.secretArn,
+      },
+    });
+    props.store.grantReadWrite(this.function.role);
+    this.function.function.configureAsyncInvoke({ retryAttempts: 0 });
+    new Rule(this, 'Schedule', {
+      description: 'Goes on with the pass over all that is stored',
+      schedule: Schedule.rate(props.interval ?? Duration.minutes(5)),
+      targets: [new LambdaFunction(this.function.function)],
+    });
+  }
+
+  /** Calls that failed: the next one begins anew. */
+  metricErrors(options?: MetricOptions): Metric {
+    return this.function.metricErrors(options);
+  }
+}

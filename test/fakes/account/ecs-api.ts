@@ -1,0 +1,44 @@
+/** An engine behind the wire of Amazon ECS, with a place where a test sees and changes what is asked. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { Engine } from '../../../lib/engine/index.js';
+
+export type EcsInput = Readonly<Record<string, unknown>>;
+
+export interface EcsApi {
+  readonly endpoint: string;
+  /** Calls the engine as whoever looks after the account: unseen and unchanged. */
+  ask(operation: string, input: object): Promise<Record<string, unknown>>;
+  close(): Promise<void>;
+}
+
+const TARGET = 'AmazonEC2ContainerServiceV20141113.';
+
+/** @param seen gets every call and gives what the engine is asked; an answer instead ends the call */
+export async function serveEcs(
+  engine: Engine,
+  seen: (operation: string, input: EcsInput) => Promise<EcsInput | Response>,
+): Promise<EcsApi> {
+  const ask = (operation: string, input: object): Promise<Response> => {
+    const headers = { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': `${TARGET}${operation}` };
+    return engine.fetch(new Request('http://ecs/', { method: 'POST', headers, body: JSON.stringify(input) }));
+  };
+  const server = createServer((request, response) => {
+    void (async () => {
+      const operation = String(request.headers['x-amz-target']).slice(TARGET.length);
+      const wanted = await seen(operation, JSON.parse(await text(request)) as EcsInput);
+      const answer = wanted instanceof Response ? wanted : await ask(operation, wanted);
+      response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
+    })().catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ask: async (operation, input) => (await (await ask(operation, input)).json()) as Record<string, unknown>,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
