@@ -251,7 +251,11 @@ export class SupervisedContainers {
 }
 
 function mannerOf(spec: ContainerSpec): Manner {
-  return { terminal: spec.process.terminal === true, stdin: spec.stdin === true };
+  return {
+    terminal: spec.process.terminal === true,
+    stdin: spec.stdin === true,
+    ...(spec.maxLogBytes === undefined ? {} : { maxLogBytes: spec.maxLogBytes }),
+  };
 }
 
 let execCount = 0;

@@ -239,6 +239,14 @@ describe('RegisterTaskDefinition', () => {
       { containerDefinitions: [{ ...container, environmentFiles: [{ value: 'arn:aws:s3:::b/k.env', type: 's3' }] }] },
       'environmentFiles',
     ],
+    [
+      {
+        containerDefinitions: [
+          { ...container, logConfiguration: { logDriver: 'json-file', options: { 'max-size': '10x' } } },
+        ],
+      },
+      'max-size',
+    ],
     [{ containerDefinitions: [{ ...container, extraHosts: [{ hostname: 'a b', ipAddress: '10.0.0.1' }] }] }, 'a b'],
     [{ volumes: [{ name: 'v', efsVolumeConfiguration: { fileSystemId: 'fs' } }] }, 'EFS'],
     [

@@ -81,6 +81,17 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
       .map((task) => (task.containers[0] as { runtimeId?: string } | undefined)?.runtimeId ?? '')
       .toSorted();
 
+  /** What another task of the cluster finds: the service by its name, and itself by the metadata endpoint. */
+  async function seenFromInside(): Promise<readonly string[]> {
+    const look = 'wget -q -O - http://web.default/; wget -q -O - $ECS_CONTAINER_METADATA_URI_V4/task';
+    const app = { name: 'app', image: 'web:1', memory: 32, user: 'root', command: ['/bin/sh', '-c', look] };
+    await ecs('RegisterTaskDefinition', { family: 'look', containerDefinitions: [app] });
+    const [task] = (await ecs('RunTask', { taskDefinition: 'look' })).tasks ?? [];
+    const lines: string[] = [];
+    for await (const line of engine.logs(task?.taskArn ?? '', 'app', { follow: true }) ?? []) lines.push(line.text);
+    return lines;
+  }
+
   test(
     'runs a service of real containers, adopts them after a restart, rolls over and leaves nothing behind',
     async () => {
@@ -122,6 +133,13 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
       await open();
       await serviceIs(stable(1));
       expect(await runtimeIds()).toEqual(before);
+      const [answer, metadata = ''] = await seenFromInside();
+      expect(answer).toBe('hello from a task');
+      const containers = [{ Name: 'app', Image: 'web:1', LogDriver: 'json-file', ContainerARN: expect.any(String) }];
+      expect(JSON.parse(metadata)).toMatchObject({
+        Cluster: expect.stringMatching(/\/default$/),
+        Containers: containers,
+      });
 
       await ecs('RegisterTaskDefinition', definition);
       await ecs('UpdateService', { service: 'web', taskDefinition: 'web' });

@@ -13,6 +13,7 @@ import type { ContainerStatus } from './dependencies.js';
 import { healthCommand, monitorHealth } from './health-monitor.js';
 import type { ResolvedImage } from './image-source.js';
 import { Observed } from './observed.js';
+import { logBytes } from './log-limits.js';
 import { mayRestart } from './restart-policy.js';
 import type { ContainerRecord } from './task-records.js';
 import type { AgentEvent, ContainerPayload } from './types.js';
@@ -252,8 +253,10 @@ export class ContainerRun {
 }
 
 function runtimeManner(payload: ContainerPayload): Parameters<SupervisedContainers['recreate']>[1] {
+  const maxLogBytes = logBytes(payload.logDriver, payload.logOptions);
   return {
     terminal: payload.terminal === true,
     stdin: payload.stdin === true,
+    ...(typeof maxLogBytes === 'number' ? { maxLogBytes } : {}),
   };
 }

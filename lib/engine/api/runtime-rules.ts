@@ -1,5 +1,6 @@
 /** What must hold between the members that describe a container's surroundings: volumes, links, names, port ranges. */
 import { parseEnvironmentFile } from '../agent/environment-files.js';
+import { logBytes } from '../agent/log-limits.js';
 import { parseSecretReference } from '../agent/secret-source.js';
 import { clientError } from '../ecs-error.js';
 import { tmpfsOptions } from '../../runtime/index.js';
@@ -33,6 +34,7 @@ export function checkRuntimeMembers(definition: TaskDefinitionInput): void {
       if ('problem' in reference) throw clientError(`Invalid secret ${name}: ${reference.problem}.`);
     }
     checkEnvironmentFiles(container.environmentFiles);
+    checkLogOptions(container);
     for (const { mountOptions = [], size } of container.linuxParameters?.tmpfs ?? []) {
       if (size <= 0) throw clientError('The size of a tmpfs must be above 0 MiB.');
       try {
@@ -42,6 +44,12 @@ export function checkRuntimeMembers(definition: TaskDefinitionInput): void {
       }
     }
   }
+}
+
+function checkLogOptions({ name = '', logConfiguration }: ContainerDefinitionInput): void {
+  const limit = logBytes(logConfiguration?.logDriver, logConfiguration?.options);
+  if (typeof limit !== 'object') return;
+  throw clientError(`Container '${name}': logConfiguration.options: ${limit.problem}.`);
 }
 
 /** Also of overrides. @throws ClientException */

@@ -42,6 +42,7 @@ export class NameServer {
   private turn = 0;
   private isBound = false;
   private listening: Promise<void> | undefined;
+  private closed: Promise<void> | undefined;
 
   /** @param address to listen on, UDP and TCP */
   constructor(
@@ -68,7 +69,13 @@ export class NameServer {
     if (this.isBound && !this.closing.signal.aborted) await this.deps.sign(true);
   }
 
-  async close(): Promise<void> {
+  /** May be called again. */
+  close(): Promise<void> {
+    this.closed ??= this.end();
+    return this.closed;
+  }
+
+  private async end(): Promise<void> {
     this.closing.abort();
     await this.listening;
     for (const socket of this.connections) socket.destroy();
