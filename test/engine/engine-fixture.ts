@@ -7,6 +7,7 @@ import { createTestStore } from '../fakes/embedded-store.js';
 import { manualClock, type ManualClock } from '../fakes/manual-clock.js';
 import { mortalRecords, type MortalRecords } from '../fakes/mortal-records.js';
 import { ScriptedTargetGroups } from '../fakes/target-groups.js';
+import { shapeProblems } from '../protocol/ecs/shapes.js';
 
 export type Body = Record<string, unknown> & {
   // The answers of many operations, as far as tests look into them.
@@ -129,6 +130,9 @@ export async function createEngineFixture(
     async ecs(operation, input = {}) {
       const { status, body } = await call(operation, input);
       if (status !== 200) throw new Error(`${operation}: ${String(status)} ${JSON.stringify(body)}`);
+      // Every answer that any test of the engine gets is held against the service model.
+      const problems = shapeProblems(operation, body);
+      if (problems.length > 0) throw new Error(`${operation}: ${problems.join('; ')}`);
       return body;
     },
     async refused(operation, input = {}) {
