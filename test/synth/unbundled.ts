@@ -7,7 +7,7 @@ export interface TestStack {
   readonly app: App;
   readonly stack: Stack;
   /** Synthesises. @throws Error with what cdk-nag AwsSolutions found, where it was asked for */
-  template(of?: Stack): Template;
+  readonly template: (of?: Stack) => Template;
 }
 
 export interface TestStackOptions {
@@ -31,9 +31,9 @@ export function ofType(template: Template, type: string): Readonly<Record<string
 }
 
 /** The properties of the one resource of a type. @throws Error when there are more or none */
-export function onlyOf<T>(template: Template, type: string): T {
+export function onlyOf(template: Template, type: string): unknown {
   const found = Object.values(ofType(template, type));
   const [one] = found;
   if (one === undefined || found.length > 1) throw new Error(`${found.length} resources ${type}`);
-  return one['Properties'] as T;
+  return one['Properties'];
 }
