@@ -4,7 +4,7 @@
  */
 import { App, Stack, Tags, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { ContainerCluster, ImageStore, Wharf } from '../lib/constructs/index.js';
+import { ContainerCluster, idleSentence, ImageStore, Wharf, WHOLE_PLATFORM } from '../lib/constructs/index.js';
 
 const app = new App();
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
@@ -20,3 +20,4 @@ new Wharf(platform, 'Wharf', { store, capacity });
 
 Tags.of(app).add('application', 'wharf');
 app.synth();
+process.stderr.write(`Wharf: ${idleSentence(WHOLE_PLATFORM)}; see docs/aws/cost.md\n`);

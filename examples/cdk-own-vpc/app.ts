@@ -1,7 +1,9 @@
-/** The platform in a network that is there already: its public subnets, and an alarm on what needs somebody. */
+/** The platform in a network that is there already, in its public subnets, with alarms that reach somebody. */
 import { App, Stack } from 'aws-cdk-lib';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { Vpc } from 'aws-cdk-lib/aws-ec2';
-import { ContainerCluster, Wharf } from '../../lib/constructs/index.js';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { ContainerCluster, Monitoring, Wharf } from '../../lib/constructs/index.js';
 
 const app = new App();
 const stack = new Stack(app, 'Platform');
@@ -14,6 +16,7 @@ const vpc = Vpc.fromVpcAttributes(stack, 'Vpc', {
 const capacity = new ContainerCluster(stack, 'Capacity', { vpc });
 const wharf = new Wharf(stack, 'Wharf', { capacity });
 
-wharf.builder.metricDeadLetters().createAlarm(stack, 'BuildsNeedALook', { threshold: 1, evaluationPeriods: 1 });
+const onCall = new Topic(stack, 'OnCall', { enforceSSL: true });
+new Monitoring(stack, 'Monitoring', { wharf, actions: [new SnsAction(onCall)] });
 
 app.synth();

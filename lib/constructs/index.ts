@@ -13,6 +13,7 @@ export type { CfnOverrides } from './cfn-overrides.js';
 export { ContainerCluster, type ContainerClusterProps } from './container-cluster.js';
 export { ControlPlane, type ControlPlaneProps } from './control-plane.js';
 export { Edge, type EdgeProps } from './edge.js';
+export { idleSentence, type IdleOptions, WHOLE_PLATFORM } from './cost.js';
 export { DockerfileImage, type DockerfileImageProps } from './dockerfile-image.js';
 export type { DockerfileImageCodeOptions } from './dockerfile-image-code.js';
 export {
@@ -23,5 +24,6 @@ export {
 } from './image-builder.js';
 export { ImageProvider, type ImageProviderProps } from './image-provider.js';
 export { type IImageStore, ImageStore, type ImageStoreAttributes, type ImageStoreProps } from './image-store.js';
+export { Monitoring, type MonitoringProps } from './monitoring.js';
 export { Wharf, type WharfProps } from './wharf.js';
 export { WharfFunction, type WharfFunctionProps } from './wharf-function.js';

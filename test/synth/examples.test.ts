@@ -24,7 +24,10 @@ const EXAMPLES: Readonly<Record<string, Expected>> = {
   'cdk-dockerfile-image': { stack: 'Greeting', counts: { 'Custom::WharfDockerfileImage': 1, 'AWS::ECS::Service': 1 } },
   'cdk-dockerfile-lambda': { stack: 'Handler', counts: { 'Custom::WharfDockerfileImage': 1 } },
   'cdk-spot': { stack: 'Cheap', counts: { 'AWS::AutoScaling::AutoScalingGroup': 1 } },
-  'cdk-own-vpc': { stack: 'Platform', counts: { 'AWS::EC2::VPC': 0, 'AWS::ECS::Cluster': 1 } },
+  'cdk-own-vpc': {
+    stack: 'Platform',
+    counts: { 'AWS::EC2::VPC': 0, 'AWS::CloudWatch::Alarm': 6, 'AWS::CloudWatch::Dashboard': 1 },
+  },
   'cdk-accounts': { stack: 'Production', counts: { 'AWS::ECS::Service': 1, 'AWS::ECR::Repository': 0 } },
 };
 const APPS = ['bin/app.ts', ...Object.keys(EXAMPLES).map((name) => `examples/${name}/app.ts`)];

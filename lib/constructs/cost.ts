@@ -1,0 +1,122 @@
+/**
+ * What an installation costs, from a table of list prices with its date: for `docs/aws/cost.md`, and for the line that
+ * synthesis prints. Prices are of us-east-1, in US dollars; an hour is 1/730 of a month.
+ */
+
+/** Written down by hand: check them against the price pages before you rely on a sum. */
+export const PRICES = {
+  date: '2026-11',
+  region: 'us-east-1',
+  secretMonth: 0.4,
+  sqsMillion: 0.4,
+  lambdaMillion: 0.2,
+  lambdaArmGiBSecond: 0.000_013_333_4,
+  s3GiBMonth: 0.023,
+  s3PutThousand: 0.005,
+  dynamoDbWriteMillion: 0.625,
+  ecrGiBMonth: 0.1,
+  httpApiMillion: 1,
+  transferOutGiB: 0.09,
+  dashboardMonth: 3,
+  alarmMonth: 0.1,
+  t4gSmallHour: 0.0168,
+  gp3GiBMonth: 0.08,
+  publicIpv4Hour: 0.005,
+  natHour: 0.045,
+  natGiB: 0.045,
+  albHour: 0.0225,
+  codeBuildSmallArmMinute: 0.0034,
+} as const;
+
+const HOURS = 730;
+const MINUTES = HOURS * 60;
+
+export interface IdleOptions {
+  /** Instances that stay when nothing runs. */
+  readonly minInstances: number;
+  readonly volumeGiB: number;
+  readonly secrets: number;
+  /** Queues that functions poll. */
+  readonly queues: number;
+  readonly hasReconciler: boolean;
+  readonly hasMonitoring: boolean;
+}
+
+/** What `bin/app.ts` deploys. */
+export const WHOLE_PLATFORM: IdleOptions = {
+  minInstances: 0,
+  volumeGiB: 40,
+  secrets: 2,
+  queues: 2,
+  hasReconciler: true,
+  hasMonitoring: false,
+};
+
+export interface CostLine {
+  readonly what: string;
+  readonly dollars: number;
+}
+
+/** Five pollers a queue, 20 s a poll: what Lambda asks of an empty queue. */
+const POLLS_PER_QUEUE_MONTH = 5 * 3 * MINUTES;
+
+/** Per month while nothing is built or asked, without any free tier. */
+export function idleMonth(options: IdleOptions): readonly CostLine[] {
+  const { minInstances, volumeGiB, secrets, queues } = options;
+  const reconcilerSeconds = MINUTES * 0.25;
+  const instance = HOURS * (PRICES.t4gSmallHour + PRICES.publicIpv4Hour) + volumeGiB * PRICES.gp3GiBMonth;
+  return [
+    { what: `${secrets} secret${secrets === 1 ? '' : 's'}`, dollars: secrets * PRICES.secretMonth },
+    {
+      what: `polling of ${queues} queue${queues === 1 ? '' : 's'}`,
+      dollars: (queues * POLLS_PER_QUEUE_MONTH * PRICES.sqsMillion) / 1e6,
+    },
+    ...(options.hasReconciler
+      ? [
+          {
+            what: 'the reconciler, a quarter of a second a minute',
+            dollars: reconcilerSeconds * PRICES.lambdaArmGiBSecond + (MINUTES * PRICES.lambdaMillion) / 1e6,
+          },
+        ]
+      : []),
+    ...(minInstances > 0
+      ? [{ what: `${minInstances} t4g.small with ${volumeGiB} GiB and an address`, dollars: minInstances * instance }]
+      : []),
+    ...(options.hasMonitoring
+      ? [{ what: 'a dashboard and six alarms', dollars: PRICES.dashboardMonth + 6 * PRICES.alarmMonth }]
+      : []),
+  ];
+}
+
+/** 1,000 builds of a minute at 1,769 MiB, 20 MB of new layers each, with their records. */
+export function thousandBuilds(): readonly CostLine[] {
+  const gibSeconds = 1000 * 60 * (1769 / 1024);
+  return [
+    { what: 'the builder function, a minute each', dollars: gibSeconds * PRICES.lambdaArmGiBSecond },
+    { what: '200 writes to the table each', dollars: (1000 * 200 * PRICES.dynamoDbWriteMillion) / 1e6 },
+    { what: '10 writes to the bucket each', dollars: 10 * PRICES.s3PutThousand },
+  ];
+}
+
+/** The same done by hand: CodeBuild, ECR, a load balancer, and one NAT gateway for private subnets. */
+export function byHandMonth(): readonly CostLine[] {
+  return [
+    { what: 'NAT gateway, one zone', dollars: HOURS * PRICES.natHour },
+    { what: 'application load balancer, idle', dollars: HOURS * PRICES.albHour },
+  ];
+}
+
+/** CodeBuild bills begun minutes, the start of its container among them. */
+export function thousandBuildsByHand(): readonly CostLine[] {
+  return [{ what: 'CodeBuild, arm1.small, two minutes each', dollars: 2000 * PRICES.codeBuildSmallArmMinute }];
+}
+
+export function total(lines: readonly CostLine[]): number {
+  return lines.reduce((sum, { dollars }) => sum + dollars, 0);
+}
+
+/** For the synthesis: `about US$ 2.93 a month when idle (list prices of us-east-1, 2026-11)`. */
+export function idleSentence(options: IdleOptions): string {
+  const sum = total(idleMonth(options)).toFixed(2);
+  return `about US$ ${sum} a month when idle (list prices of ${PRICES.region}, ${PRICES.date})`;
+}

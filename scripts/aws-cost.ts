@@ -1,0 +1,79 @@
+/** Writes docs/aws/cost.md from the table of prices; `--check` says whether it is as the table gives it. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import {
+  byHandMonth,
+  type CostLine,
+  idleMonth,
+  type IdleOptions,
+  PRICES,
+  thousandBuilds,
+  thousandBuildsByHand,
+  total,
+  WHOLE_PLATFORM,
+} from '../lib/constructs/cost.js';
+
+const FILE = 'docs/aws/cost.md';
+const image: IdleOptions = { ...WHOLE_PLATFORM, secrets: 1, queues: 1, hasReconciler: false };
+
+const money = (dollars: number): string => dollars.toFixed(2);
+
+function table(lines: readonly CostLine[]): string {
+  const rows = [...lines, { what: '**together**', dollars: total(lines) }];
+  return ['| | US$ |', '| --- | ---: |', ...rows.map(({ what, dollars }) => `| ${what} | ${money(dollars)} |`)].join(
+    '\n',
+  );
+}
+
+const { s3GiBMonth, ecrGiBMonth, transferOutGiB } = PRICES;
+const text = `# What it costs
+
+Made by \`npx tsx scripts/aws-cost.ts\` from \`lib/constructs/cost.ts\`: list prices of ${PRICES.region} as known in ${PRICES.date}, written
+down by hand, without free tiers. Check them against the price pages; no bill has been compared with it yet.
+\`cdk synth\` prints the first sum.
+
+## Per month, when nothing happens
+
+The platform, from zero instances:
+
+${table(idleMonth(WHOLE_PLATFORM))}
+
+Only \`DockerfileImage\`, with the builder it brings:
+
+${table(idleMonth(image))}
+
+The platform with one instance that stays, a dashboard and alarms:
+
+${table(idleMonth({ ...WHOLE_PLATFORM, minInstances: 1, hasMonitoring: true }))}
+
+By hand, with a NAT gateway and a load balancer, before any instance:
+
+${table(byHandMonth())}
+
+Wharf makes no NAT gateway, load balancer or interface endpoint.
+
+## Per 1,000 builds
+
+A build of a minute, without RUN, with 20 MB of new layers:
+
+${table(thousandBuilds())}
+
+By hand:
+
+${table(thousandBuildsByHand())}
+
+## Per 100 GB
+
+| | US$ |
+| --- | ---: |
+| stored in the image bucket, a month | ${money(100 * s3GiBMonth)} |
+| stored in ECR, a month (what was deployed is in both) | ${money(100 * ecrGiBMonth)} |
+| pulled by instances in the region, by the gateway endpoint or from ECR | 0.00 |
+| pulled by clients outside AWS | ${money(100 * transferOutGiB)} |
+`;
+
+if (process.argv.includes('--check')) {
+  if (readFileSync(FILE, 'utf8') !== text)
+    throw new Error(`${FILE} is not what the prices give: run this without --check`);
+} else {
+  writeFileSync(FILE, text);
+}
