@@ -3,29 +3,30 @@
  * a commit first; a commit that was fetched before is not fetched again. Files are read out of the object store
  * (`git cat-file`), never checked out.
  */
-import { createReadStream } from 'node:fs';
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError } from '../errors/index.js';
-import {
-  comparePaths,
-  ImageTree,
-  type LayerEntry,
-  type LayerIndexes,
-  type TarMember,
-  writeLayer,
-} from '../layers/index.js';
+import { ImageTree, type LayerIndexes, type TarMember, writeLayer } from '../layers/index.js';
 import type { Descriptor, Digest } from '../oci/index.js';
 import type { Clock, ContentStore, RecordKey, RecordStore } from '../store/index.js';
 import { hashFiles } from './file-hashes.js';
 import { hashParts } from './framing.js';
 import { GitCommand } from './git-command.js';
+import { fileMembers, listFiles, repositoryMembers, tidyRepository } from './git-files.js';
+import { submodulesOf } from './git-submodules.js';
 import { type FetchLimits, type GuardedFetch, shown } from './guarded-fetch.js';
 import { authorization, type RemoteCall, type RemoteFiles } from './remote-files.js';
 import type { RemoteRef } from './steps.js';
 
 type GitRef = RemoteRef & { readonly kind: 'git' };
+
+/** A fetch, of the repository that was named or of one in it. */
+interface GitCall extends RemoteCall {
+  readonly depth: number;
+  /** Of the repository that was named. */
+  readonly host: string;
+}
 
 export interface GitSourceDeps {
   readonly content: ContentStore;
@@ -41,13 +42,6 @@ interface FetchedCommit {
   readonly descriptor: Descriptor;
 }
 
-interface GitFile {
-  readonly mode: string;
-  readonly id: string;
-  readonly sizeBytes: number;
-  readonly path: string;
-}
-
 const KEEP_MS = 90 * 24 * 3600 * 1000;
 const COMMIT = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 
@@ -58,6 +52,10 @@ export class GitSource {
   ) {}
 
   async fetch(remote: GitRef, call: RemoteCall): Promise<RemoteFiles> {
+    return this.fetchAt(remote, { ...call, depth: 0, host: new URL(remote.url).host });
+  }
+
+  private async fetchAt(remote: GitRef, call: GitCall): Promise<RemoteFiles> {
     const pinned = COMMIT.test(remote.ref) ? checked(remote, remote.ref) : undefined;
     const before = pinned === undefined ? undefined : await this.known(keyOf(remote, pinned, call.scope));
     const commit = before ?? (await this.download(remote, pinned, call));
@@ -83,7 +81,7 @@ export class GitSource {
     return (await this.deps.content.hold(descriptor.digest, key.partition, { forMs: KEEP_MS })) !== undefined;
   }
 
-  private async download(remote: GitRef, pinned: string | undefined, call: RemoteCall): Promise<FetchedCommit> {
+  private async download(remote: GitRef, pinned: string | undefined, call: GitCall): Promise<FetchedCommit> {
     const directory = await mkdtemp(join(tmpdir(), 'wharf-git-'));
     try {
       const { git, url } = await this.open(remote, directory, call);
@@ -106,13 +104,15 @@ export class GitSource {
    * Asks for the list of references ourselves, following redirects under guard: git then goes to where they led, at
    * the address that was checked.
    */
-  private async open(remote: GitRef, directory: string, call: RemoteCall): Promise<{ git: GitCommand; url: string }> {
+  private async open(remote: GitRef, directory: string, call: GitCall): Promise<{ git: GitCommand; url: string }> {
     const service = '/info/refs?service=git-upload-pack';
     const { host } = new URL(remote.url);
     const secrets = { header: 'GIT_AUTH_HEADER', token: 'GIT_AUTH_TOKEN' };
     const wrap = (token: string): string => `basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}`;
     const own = { header: `${secrets.header}.${host}`, token: `${secrets.token}.${host}` };
-    const credentials = authorization(call.secrets, own, wrap) ?? authorization(call.secrets, secrets, wrap);
+    // A secret for no host in particular is for the one that the Dockerfile names, not for those a repository names.
+    const common = host === call.host ? authorization(call.secrets, secrets, wrap) : undefined;
+    const credentials = authorization(call.secrets, own, wrap) ?? common;
     const headers = credentials === undefined ? {} : { authorization: credentials };
     const response = await this.deps.fetch.get(new URL(remote.url + service), headers, call.signal);
     response.drop();
@@ -146,15 +146,19 @@ export class GitSource {
     git: GitCommand,
     directory: string,
     commit: string,
-    call: RemoteCall,
+    call: GitCall,
   ): Promise<FetchedCommit> {
     const files = await listFiles(git, remote, commit);
+    const submodules = new Map<string, ImageTree>();
+    for (const { path, remote: other } of await submodulesOf(git, remote, commit, files, call.depth)) {
+      submodules.set(path, (await this.fetchAt(other, { ...call, depth: call.depth + 1 })).tree);
+    }
     const mtimeSeconds = Number((await git.run('show', '--no-patch', '--format=%ct', commit)).trim());
     const own = remote.keepGitFolder && remote.subfolder === '';
     if (own) await tidyRepository(git, directory, commit, remote);
     const members = async function* (): AsyncGenerator<TarMember, void, undefined> {
       if (own) yield* repositoryMembers(directory, mtimeSeconds);
-      yield* fileMembers(git, files, mtimeSeconds);
+      yield* fileMembers(git, files, submodules, mtimeSeconds);
     };
     const { content, indexes } = this.deps;
     const written = await writeLayer(members(), { content, compression: 'none', signal: call.signal });
@@ -170,7 +174,7 @@ function keyOf(remote: GitRef, commit: string, scope: string): RecordKey {
     { name: 'scope', value: scope },
     { name: 'files', value },
   ];
-  return { partition: `REMOTE-GIT#${hashParts('wharf.remote-git.v1', parts)}`, sort: '-' };
+  return { partition: `REMOTE-GIT#${hashParts('wharf.remote-git.v2', parts)}`, sort: '-' };
 }
 
 /** @throws AppError BUILD_CHECKSUM_MISMATCH */
@@ -227,100 +231,4 @@ async function fetchCommit(git: GitCommand, url: string, commit: string, name: s
   await git.run(...flags, '--', url, '+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*');
   if (await has()) return;
   throw new AppError('BUILD_GIT_REF_UNKNOWN', `${url} has no commit ${commit}`, { kind: 'not-found' });
-}
-
-async function listFiles(git: GitCommand, remote: GitRef, commit: string): Promise<readonly GitFile[]> {
-  const at = remote.subfolder === '' ? `${commit}^{tree}` : `${commit}:${remote.subfolder}`;
-  const type = await git.try('cat-file', '-t', at);
-  if (type.exitCode !== 0 || type.stdout.trim() !== 'tree') {
-    throw new AppError('BUILD_GIT_REF_UNKNOWN', `${remote.url} has no folder ${JSON.stringify(remote.subfolder)}`, {
-      kind: 'not-found',
-    });
-  }
-  const listed = (await git.run('ls-tree', '-r', '-t', '-z', '-l', '--full-tree', at)).split('\0');
-  const files: GitFile[] = [];
-  for (const line of listed) {
-    const match = /^(\d{6}) \S+ ([0-9a-f]+) +(\d+|-)\t([\s\S]+)$/.exec(line);
-    if (match === null) continue;
-    const [, mode = '', id = '', size = '', path = ''] = match;
-    if (mode === '160000') {
-      if (remote.skipSubmodules) continue;
-      throw new AppError('BUILD_UNSUPPORTED_GIT_SUBMODULES', `${remote.url} has a submodule at ${path}`, {
-        kind: 'unsupported',
-        hint: 'the address with ?submodules=false takes the rest; ADD the submodule by its own address',
-      });
-    }
-    if (path.split('/').some((part) => ['', '.', '..', '.git'].includes(part.toLowerCase()))) {
-      throw new AppError('BUILD_GIT_FAILED', `${remote.url} has a file named ${JSON.stringify(path)}`, {
-        kind: 'failed',
-      });
-    }
-    files.push({ mode, id, sizeBytes: size === '-' ? 0 : Number(size), path });
-  }
-  return files.sort((a, b) => comparePaths(a.path, b.path));
-}
-
-async function* fileMembers(
-  git: GitCommand,
-  files: readonly GitFile[],
-  mtimeSeconds: number,
-): AsyncGenerator<TarMember, void, undefined> {
-  const objects = git.objects(files.filter(({ mode }) => mode !== '040000').map(({ id }) => id));
-  try {
-    for (const { mode, path, sizeBytes } of files) {
-      const entry = { path, uid: 0, gid: 0, mtimeSeconds, sizeBytes: 0 };
-      if (mode === '040000') {
-        yield { entry: { ...entry, type: 'directory', mode: 0o755 }, body: nothing() };
-        continue;
-      }
-      const next = await objects.next();
-      if (next.done === true) throw new AppError('BUILD_GIT_FAILED', 'git cat-file broke off', { kind: 'failed' });
-      if (mode === '120000') {
-        const chunks: Uint8Array[] = [];
-        for await (const chunk of next.value) chunks.push(chunk);
-        const linkTarget = Buffer.concat(chunks).toString('utf8');
-        yield { entry: { ...entry, type: 'symlink', mode: 0o777, linkTarget }, body: nothing() };
-        continue;
-      }
-      const file: LayerEntry = { ...entry, type: 'file', mode: mode === '100755' ? 0o755 : 0o644, sizeBytes };
-      yield { entry: file, body: next.value };
-    }
-  } finally {
-    await objects.return();
-  }
-}
-
-/** The repository as a person would find it after a clone, without anything that tells of this machine or moment. */
-async function tidyRepository(git: GitCommand, directory: string, commit: string, remote: GitRef): Promise<void> {
-  await git.run('config', 'core.bare', 'false');
-  await git.run('config', 'remote.origin.url', remote.url);
-  await git.run('config', 'remote.origin.fetch', '+refs/heads/*:refs/remotes/origin/*');
-  await git.run('read-tree', commit);
-  await writeFile(join(directory, 'HEAD'), `${commit}\n`);
-  for (const name of ['FETCH_HEAD', 'ORIG_HEAD', 'logs'])
-    await rm(join(directory, name), { recursive: true, force: true });
-}
-
-/** Small files, except for packs, which are read as they are needed. */
-async function* repositoryMembers(directory: string, mtimeSeconds: number): AsyncGenerator<TarMember, void, undefined> {
-  const names = await readdir(directory, { recursive: true });
-  const base = { uid: 0, gid: 0, mtimeSeconds };
-  yield { entry: { ...base, path: '.git', type: 'directory', mode: 0o755, sizeBytes: 0 }, body: nothing() };
-  for (const name of names.sort(comparePaths)) {
-    const path = join(directory, name);
-    const info = await stat(path);
-    const entry = { ...base, path: `.git/${name}` };
-    if (info.isDirectory())
-      yield { entry: { ...entry, type: 'directory', mode: 0o755, sizeBytes: 0 }, body: nothing() };
-    else if (info.isFile())
-      yield { entry: { ...entry, type: 'file', mode: 0o644, sizeBytes: info.size }, body: contentOf(path) };
-  }
-}
-
-async function* contentOf(path: string): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of createReadStream(path)) yield chunk as Buffer;
-}
-
-async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {
-  // An entry without content.
 }

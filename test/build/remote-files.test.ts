@@ -253,18 +253,6 @@ requireTools('git', 'prlimit').describe('ADD of a git repository', () => {
     expect(web.authorizations.length).toBeGreaterThan(1);
   });
 
-  test('refuses submodules by name, unless they are to be left out', async () => {
-    const sub = await mkdtemp(join(repositories, 'sub-'));
-    git(sub, 'init', '-q', '-b', 'main');
-    await commit(sub, { s: 's' });
-    git(sub, 'update-index', '--add', '--cacheinfo', `160000,${first},lib`);
-    git(sub, 'commit', '-q', '-m', 'submodule');
-    git(repositories, 'clone', '-q', '--bare', sub, 'withsub.git');
-    const error = await failure(add(`ADD ${web.url}/git/withsub.git /`));
-    expect([error.code, error.details?.['line']]).toEqual(['BUILD_UNSUPPORTED_GIT_SUBMODULES', 2]);
-    expect(await text(`ADD ${web.url}/git/withsub.git?submodules=false /`, 's')).toBe('s');
-  });
-
   test.each([
     ['#nothing', 'BUILD_GIT_REF_UNKNOWN'],
     ['#main:nowhere', 'BUILD_GIT_REF_UNKNOWN'],
