@@ -22,6 +22,7 @@ import { buildQuery, type ContextAnswer, contextList, type TarBuild } from './bu
 import { follow } from './event-stream.js';
 import { type ExecCall, openExec, type RemoteExec } from './exec-session.js';
 import { RegistryCalls } from './registry-calls.js';
+import { TagCalls } from './tag-calls.js';
 import { Transport, type TransportOptions } from './transport.js';
 
 export interface PageQuery {
@@ -60,11 +61,13 @@ interface CallSettings {
 
 export class WharfClient {
   readonly registry: RegistryCalls;
+  readonly tags: TagCalls;
   private readonly transport: Transport;
 
   constructor(private readonly options: TransportOptions) {
     this.transport = new Transport(options);
     this.registry = new RegistryCalls(this.transport);
+    this.tags = new TagCalls(this.transport);
   }
 
   readonly builds = {

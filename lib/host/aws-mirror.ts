@@ -72,7 +72,7 @@ export class EcrMirror {
     // A tag keeps rules that expire what has none away from images in use.
     const to = { repository: remote, tag: digest.replace(':', '-') };
     try {
-      const { blobsSent } = await pushImage({ ...this.deps, client }, { repository, digest, to }, signal);
+      const { blobsSent } = await pushImage({ ...this.deps, client }, { repository, digest, to }, { signal });
       this.deps.logger.info('an image was copied to ECR', { repository: remote, digest, blobsSent });
     } catch (error) {
       if (!signal.aborted) throw error;

@@ -184,7 +184,7 @@ async function compose(
   });
 
   const closing = new AbortController();
-  const access = { registry, identities, tokens, robots, logins, connections, caches: { upstreams, cache } };
+  const access = { registry, identities, tokens, robots, logins, connections, caches: { upstreams, cache, images } };
   const apiDeps = { platform, builds, images: registry, content, ...access, records, clock, ids, logger };
   const server = await serve({
     listen: options.listen,

@@ -12,7 +12,7 @@ export interface ApiDeps {
   readonly builds: Builds;
   readonly images: Images;
   readonly content: ContentStore;
-  readonly registry: Pick<Registry, 'publicRepositories' | 'tagList'>;
+  readonly registry: Pick<Registry, 'publicRepositories' | 'tagList' | 'deleteTag' | 'undelete'>;
   /** Whose secrets are taken as bearer tokens. */
   readonly identities: Identities;
   readonly tokens: Pick<ApiTokens, 'create' | 'list' | 'revoke'>;
@@ -21,7 +21,7 @@ export interface ApiDeps {
   readonly logins: RegistryLogins;
   readonly connections: RegistryConnections;
   /** Caches of other registries; absent where there are none. */
-  readonly caches?: { readonly upstreams: Upstreams; readonly cache: PullThrough };
+  readonly caches?: { readonly upstreams: Upstreams; readonly cache: PullThrough; readonly images: Images };
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly ids: Ids;

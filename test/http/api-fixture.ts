@@ -1,7 +1,7 @@
 /** The API app over the real control plane, engine and store; builds are told by the test. */
 import { ApiTokens, identitiesOf, Robots, type Role } from '../../lib/auth/index.js';
 import { type ApiApp, type ApiDeps, createApiApp, type ApiOptions } from '../../lib/http/index.js';
-import { PullThrough, Upstreams } from '../../lib/registry/cache/index.js';
+import { CachedImages, PullThrough, Upstreams } from '../../lib/registry/cache/index.js';
 import { RegistryConnections, RegistryLogins } from '../../lib/registry/client/index.js';
 import { Registry } from '../../lib/registry/index.js';
 import { silentLogger } from '../../lib/store/index.js';
@@ -61,7 +61,7 @@ export async function createApiFixture(
     registry,
     logins,
     connections,
-    caches: { upstreams, cache },
+    caches: { upstreams, cache, images: new CachedImages(registry, cache) },
     identities: identitiesOf(apiTokens, robots),
     records,
     clock,

@@ -27,10 +27,50 @@ export function addImages(wharf: Command, deps: CliDeps): void {
       const input = defined({ reference, file, format, platform, json });
       await exportImage(input, await connected(deps, options));
     });
+  addTags(shown, deps);
   shown
     .description('images of the registry, or what is inside one')
     .argument('[reference]', 'repository[:tag]')
     .action(async (reference: string | undefined, options: Shared) => {
       await images(defined({ reference, json: options.json }), await connected(deps, options));
+    });
+}
+
+function addTags(shown: Command, deps: CliDeps): void {
+  // What stands before the name belongs to the command above.
+  const optionsOf = (command: Command): Shared & { readonly digest?: string } => command.optsWithGlobals();
+  talking(shown.command('history'))
+    .description('where a tag pointed, newest first')
+    .argument('<image>', 'repository[:tag]')
+    .action(async (image: string, _: unknown, command: Command) => {
+      const options = optionsOf(command);
+      const { tagHistory } = await import('../commands/image-tags.js');
+      await tagHistory(defined({ image, json: options.json }), await connected(deps, options));
+    });
+  talking(shown.command('rm'))
+    .description('take a tag away; it can be brought back for seven days')
+    .argument('<image>', 'repository[:tag]')
+    .action(async (image: string, _: unknown, command: Command) => {
+      const options = optionsOf(command);
+      const { removeTag } = await import('../commands/image-tags.js');
+      await removeTag(defined({ image, json: options.json }), await connected(deps, options));
+    });
+  talking(shown.command('undelete'))
+    .description('point a tag at where it pointed before, with what was deleted')
+    .argument('<image>', 'repository[:tag]')
+    .option('--digest <digest>', 'one of its history (default: the newest)')
+    .action(async (image: string, _: unknown, command: Command) => {
+      const { digest, ...options } = optionsOf(command);
+      const { undeleteTag } = await import('../commands/image-tags.js');
+      await undeleteTag(defined({ image, digest, json: options.json }), await connected(deps, options));
+    });
+  talking(shown.command('push'))
+    .description('copy an image, all its platforms, to another registry; sends only what it lacks')
+    .argument('<image>', 'repository[:tag][@digest]')
+    .argument('<target>', 'host/repository[:tag]')
+    .action(async (image: string, to: string, _: unknown, command: Command) => {
+      const options = optionsOf(command);
+      const { pushImage } = await import('../commands/image-tags.js');
+      await pushImage(defined({ image, to, json: options.json }), await connected(deps, options));
     });
 }

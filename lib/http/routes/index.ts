@@ -5,12 +5,14 @@ import { buildRoutes } from './builds.js';
 import { clusterRoutes } from './clusters.js';
 import { contextRoutes } from './contexts.js';
 import { eventRoutes } from './events.js';
+import { imageCopyRoutes } from './image-copies.js';
 import { imageRoutes } from './images.js';
 import { registryAccessRoutes } from './registry-access.js';
 import { registryLoginRoutes } from './registry-logins.js';
 import { registryUpstreamRoutes } from './registry-upstreams.js';
 import { registryRoutes } from './registry.js';
 import { serviceRoutes } from './services.js';
+import { tagHistoryRoutes } from './tag-history.js';
 import { taskRoutes } from './tasks.js';
 import { tokenRoutes } from './tokens.js';
 
@@ -19,6 +21,8 @@ export function apiRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] 
     ...contextRoutes(deps, options),
     ...buildRoutes(deps, options),
     ...imageRoutes(deps),
+    ...imageCopyRoutes(deps, options),
+    ...tagHistoryRoutes(deps),
     ...registryRoutes(deps, options),
     ...registryAccessRoutes(deps),
     ...registryLoginRoutes(deps),

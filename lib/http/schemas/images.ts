@@ -18,3 +18,15 @@ export const Image = z
     sizeBytes: z.number().meta({ description: 'Compressed bytes of all layers.' }),
   })
   .meta({ id: 'Image' });
+
+export const TagHistoryEntry = z
+  .object({ digest: digest.exactOptional().meta({ description: 'Absent: it was deleted then.' }), atMs: timeMs })
+  .meta({ id: 'TagHistoryEntry' });
+export const UndeleteRequest = z
+  .strictObject({ digest: digest.exactOptional().meta({ description: 'The newest of its history when absent.' }) })
+  .meta({ id: 'UndeleteRequest' });
+export const RestoredTag = z.object({ repository: z.string(), tag: z.string(), digest }).meta({ id: 'RestoredTag' });
+
+export const ImageCopyRequest = z
+  .strictObject({ to: z.string().min(1).meta({ description: 'host/repository[:tag]; the tag stays when absent.' }) })
+  .meta({ id: 'ImageCopyRequest' });

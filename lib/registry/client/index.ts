@@ -10,7 +10,16 @@ export {
   type RegistryLoginInfo,
   RegistryLogins,
 } from './logins.js';
-export { pushImage, type PushedImage, type PushImageDeps } from './push-image.js';
+export { knownBlobs } from './known-blobs.js';
+export {
+  type KnownBlobs,
+  pushImage,
+  type PushedImage,
+  type PushImageDeps,
+  type PushOptions,
+  type PushProgress,
+  type PushResult,
+} from './push-image.js';
 export {
   type RemoteBlob,
   type RemoteManifest,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { imageSet } from '../registry/images.js';
 import { type ApiFixture, createApiFixture } from '../../http/api-fixture.js';
 
 let api: ApiFixture;
@@ -61,6 +62,9 @@ describe('the OpenAPI document', () => {
     await api.call('PUT', '/v1/clusters/main/services/web', { image: 'hello:1', count: 1, ports: [{ container: 80 }] });
     await api.call('POST', '/v1/builds?tag=a', 'x', { 'content-type': 'application/x-tar' });
     const { id } = (await api.call('POST', '/v1/clusters/main/tasks', { image: 'hello:1' })).body;
+    const [index] = imageSet('an empty index').manifests;
+    if (index === undefined) throw new Error('the set has no manifest');
+    await api.registry.putManifest('team/app', index.bytes, index.mediaType, ['v1']);
     await api.robots.create('ci', { grants: [{ repositories: 'team/*', actions: ['pull'] }] });
     const gets: Record<string, string> = {
       getTask: `/v1/clusters/main/tasks/${String(id)}`,
@@ -68,6 +72,7 @@ describe('the OpenAPI document', () => {
       listTags: '/v1/repositories/hello/tags',
       getCluster: '/v1/clusters/main',
       getRobot: '/v1/registry/robots/ci',
+      getTagHistory: '/v1/repositories/team/app/tags/v1/history',
       getService: '/v1/clusters/main/services/web',
     };
     const streams = ['followBuild', 'getTaskLogs', 'getBuild', 'exportImage'];

@@ -1,0 +1,157 @@
+/** `wharf images push` to the registry of the CNCF with a password, and tags that are deleted and brought back. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { digestOf } from '../../lib/oci/index.js';
+import { RegistryClient } from '../../lib/registry/client/index.js';
+import { systemClock } from '../../lib/store/clock-system.js';
+import { requireTools } from '../host-tools.js';
+import { type CncfRegistry, startCncfRegistry } from '../protocol/registry/cncf-registry.js';
+import { imageSet, type ImageSet, type TestManifest } from '../protocol/registry/images.js';
+import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
+
+const user = { username: 'ci', password: 'secret' };
+let cli: CliFixture;
+beforeAll(async () => {
+  cli = await createCliFixture();
+});
+afterAll(() => cli.close());
+
+const images = (...args: string[]): Promise<Ran> => cli.run(['images', ...args]);
+const lines = ({ stdout }: Ran) =>
+  stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+/** Puts the set into our registry; its last manifest. */
+async function put(repository: string, tag: string, set: ImageSet): Promise<TestManifest> {
+  const { registry, base } = cli.api;
+  for (const { bytes } of set.blobs) {
+    await registry.linkBlob(repository, (await base.store.content.putBytes(bytes)).digest);
+  }
+  const last = set.manifests.at(-1);
+  if (last === undefined) throw new Error('the set has no manifest');
+  for (const each of set.manifests) {
+    await registry.putManifest(repository, each.bytes, each.mediaType, each === last ? [tag] : []);
+  }
+  return last;
+}
+
+requireTools('docker-registry', 'htpasswd').describe('a copy to the registry of the CNCF', () => {
+  let other: CncfRegistry;
+  let there: RegistryClient;
+  beforeAll(async () => {
+    other = await startCncfRegistry(user);
+    there = new RegistryClient({ clock: systemClock }, { registry: other.host, insecure: true, credentials: user });
+  });
+  afterAll(() => other.close());
+
+  test('without a login is refused before anything is sent, with one it arrives byte for byte', async () => {
+    const set = imageSet('an image');
+    const image = await put('team/app', 'v1', set);
+    const refused = await images('push', 'team/app:v1', `${other.host}/copies/app:v1`);
+    expect([refused.code === 0, refused.stderr]).toEqual([false, expect.stringContaining('answered 401')]);
+    await cli.api.logins.put(other.host, user);
+    const sent = await images('push', 'team/app:v1', `${other.host}/copies/app:v1`);
+    expect(sent).toMatchObject({ code: 0, stdout: `${other.host}/copies/app:v1@${image.digest}\n` });
+    expect(sent.stderr).toContain(`${set.blobs.length} blobs sent`);
+    expect((await there.getManifest('copies/app', 'v1'))?.bytes.equals(image.bytes)).toBe(true);
+    for (const { digest } of set.blobs) expect(await there.headBlob('copies/app', digest)).toBeDefined();
+  });
+
+  test('sends nothing a second time, mounts what another repository there has, and keeps the tag when none is said', async () => {
+    const set = imageSet('an image');
+    const again = lines(await images('push', 'team/app:v1', `${other.host}/copies/app:v2`, '--json'));
+    expect(again.at(-1)).toMatchObject({ type: 'finished', blobsSent: 0, bytesSent: 0 });
+    const mounted = lines(await images('push', 'team/app:v1', `${other.host}/elsewhere/app`, '--json'));
+    expect(mounted.at(-1)).toMatchObject({
+      blobsSent: 0,
+      blobsMounted: set.blobs.length,
+      to: `${other.host}/elsewhere/app:v1`,
+    });
+    expect(await there.headManifest('elsewhere/app', 'v1')).toBeDefined();
+  });
+
+  test('sends only the layer that is new', async () => {
+    const set = imageSet('an uncompressed image');
+    await put('team/next', 'v2', set);
+    const first = set.blobs[0];
+    if (first === undefined) throw new Error('no blob');
+    await there.uploadBlob('copies/next', {
+      digest: first.digest,
+      sizeBytes: first.bytes.length,
+      async *open() {
+        yield first.bytes;
+      },
+    });
+    const sent = lines(await images('push', 'team/next:v2', `${other.host}/copies/next`, '--json')).at(-1);
+    expect(sent).toMatchObject({ blobsSent: set.blobs.length - 1, blobsThere: 1 });
+  });
+
+  test('takes all images of an index along', async () => {
+    const set = imageSet('an index');
+    const index = await put('team/multi', 'v1', set);
+    expect((await images('push', 'team/multi:v1', `${other.host}/copies/multi`)).code).toBe(0);
+    expect((await there.getManifest('copies/multi', 'v1'))?.digest).toBe(index.digest);
+    for (const { digest } of set.manifests) expect(await there.headManifest('copies/multi', digest)).toBeDefined();
+  });
+
+  test.each<[string, string, RegExp]>([
+    ['absent/app:1', '127.0.0.1:1/x:1', /there is no image absent\/app:1/],
+    ['team/app:v1', 'no/host:1', /no\/host:1 names no place at another registry/],
+    ['team/app:v1', `127.0.0.1:1/x@${digestOf('x')}`, /names no place at another registry/],
+    ['team/app:v1', '127.0.0.1:1/x:1', /127\.0\.0\.1:1 cannot be reached/],
+  ])('%s to %s is refused with what is wrong', async (image, to, message) => {
+    const ran = await images('push', image, to);
+    expect([ran.code === 0, ran.stdout, ran.stderr]).toEqual([false, '', expect.stringMatching(message)]);
+  });
+
+  test('that fails midway says so with the failure of the other registry', async () => {
+    const set = imageSet('an artifact');
+    await put('team/lost', 'v1', set);
+    for (const { digest } of set.blobs) {
+      await cli.api.base.store.records.delete({ partition: `BLOB#${digest}`, sort: '-' });
+    }
+    const ran = await images('push', 'team/lost:v1', `${other.host}/copies/lost`);
+    expect([ran.code === 0, ran.stderr]).toEqual([false, expect.stringContaining('is not in the store')]);
+    expect(await there.headManifest('copies/lost', 'v1')).toBeUndefined();
+  });
+});
+
+describe('tags over time', () => {
+  test('a deleted tag is seen in its history and brought back', async () => {
+    const first = await put('history/app', 'v1', imageSet('an image'));
+    const second = await put('history/app', 'v1', imageSet('an uncompressed image'));
+    expect(await images('rm', 'history/app:v1')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('wharf images undelete history/app:v1'),
+    });
+    expect(await cli.api.registry.tags('history/app')).toEqual([]);
+    const history = await images('history', 'history/app:v1');
+    expect(history.stdout.split('\n').map((line) => line.trim().split(/ +/)[1])).toEqual([
+      'POINTED',
+      'deleted',
+      second.digest,
+      first.digest,
+      undefined,
+    ]);
+    expect((await images('undelete', 'history/app:v1')).stdout).toBe(`history/app:v1 is ${second.digest}\n`);
+    expect(await images('undelete', 'history/app:v1')).toMatchObject({
+      code: 5,
+      stderr: expect.stringContaining('digest'),
+    });
+    const back = await images('undelete', 'history/app:v1', '--digest', first.digest, '--json');
+    expect(JSON.parse(back.stdout)).toEqual({ repository: 'history/app', tag: 'v1', digest: first.digest });
+    expect(await cli.api.registry.tags('history/app')).toMatchObject([{ tag: 'v1', digest: first.digest }]);
+  });
+
+  test.each<[readonly string[], RegExp]>([
+    [['history', 'history/none:v1'], /there is and was no tag history\/none:v1/],
+    [['rm', 'history/none:v1'], /there is no repository history\/none/],
+    [['undelete', 'history/app:v9'], /has no manifest v9/],
+    [['undelete', 'history/app:v1', '--digest', 'sha256:1'], /is not sha256:<64 hex digits>/],
+    [['rm', 'ghcr.io/x:1'], /names no tag of this registry/],
+  ])('%j says what is wrong', async (args, message) => {
+    const ran = await images(...args);
+    expect([ran.code === 0, ran.stderr]).toEqual([false, expect.stringMatching(message)]);
+  });
+});
