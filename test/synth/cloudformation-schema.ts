@@ -95,6 +95,7 @@ export class CloudFormationSchema {
         return Object.entries(value).flatMap(([name, one]) => this.value(`${place}.${name}`, one, type.element));
       case 'union':
         return this.anyOf(place, value, type.types);
+      case 'ref':
       default: {
         if (!isObject(value)) return wanted('an object');
         return this.object(place, value, this.database.get('typeDefinition', type.reference.$ref).properties);

@@ -1,0 +1,54 @@
+#!/bin/sh
+# What only an account shows: deploys everything, builds, deploys a service, looks at headers and leftovers, removes.
+# Costs money. Refuses without credentials, and for any account but the one that is named. See TESTING.md.
+set -eu
+cd "$(dirname "$0")/.."
+
+refuse() { echo "verify-on-aws: $1" >&2; exit 2; }
+[ -n "${WHARF_VERIFY_ACCOUNT:-}" ] || refuse 'set WHARF_VERIFY_ACCOUNT to the account that may be used and charged'
+command -v aws > /dev/null || refuse 'the AWS CLI is wanted'
+account=$(aws sts get-caller-identity --query Account --output text 2> /dev/null) || refuse 'no credentials that work'
+[ "$account" = "$WHARF_VERIFY_ACCOUNT" ] || refuse "these credentials are of $account, not of $WHARF_VERIFY_ACCOUNT"
+
+step() { printf '\n== %s\n' "$1"; }
+output() { aws cloudformation describe-stacks --stack-name WharfPlatform --output text \
+  --query "Stacks[0].Outputs[?contains(OutputKey, '$1')].OutputValue | [0]"; }
+leave() {
+  step 'removal'
+  npx --no-install cdk destroy --force WharfPlatform WharfCapacity || echo 'NOT CLEAN: cdk destroy failed'
+  step 'leftovers, which docs/aws/removal.md explains'
+  aws ecr describe-repositories --query "repositories[?starts_with(repositoryName, 'wharf/')].repositoryName" || true
+  aws resourcegroupstaggingapi get-resources --tag-filters Key=application,Values=wharf \
+    --query 'ResourceTagMappingList[].ResourceARN' || true
+}
+
+step 'deployment'
+trap leave EXIT
+npx --no-install cdk deploy --all --require-approval never
+WHARF_URL=$(output Url); export WHARF_URL
+WHARF_TOKEN=$(aws secretsmanager get-secret-value --query SecretString --output text \
+  --secret-id "$(output AdminTokenSecret)"); export WHARF_TOKEN
+
+step 'a build without RUN, of an image of another registry'
+npx --no-install tsx bin/wharf.ts build examples/cdk-dockerfile-image/app -t greeting:1
+
+step 'a service, from no instance'
+npx --no-install tsx bin/wharf.ts cluster create wharf --instances 1
+npx --no-install tsx bin/wharf.ts deploy greeting --cluster wharf --image greeting:1 --count 1
+
+step 'headers: the challenge of the registry, HEAD and Range through the gateway'
+curl -sS -o /dev/null -D - "$WHARF_URL/v2/" | grep -i authenticate
+for method in HEAD GET; do
+  curl -sS -o /dev/null -D - -X "$method" -H 'Range: bytes=0-9' -H "Authorization: Bearer $WHARF_TOKEN" \
+    "$WHARF_URL/v2/greeting/manifests/1" | grep -iE '^(HTTP|content-length|content-range)'
+done
+
+step 'an image of a template: built, and the same the second time'
+for turn in 1 2; do
+  npx --no-install cdk deploy --require-approval never --app 'npx tsx examples/cdk-dockerfile-lambda/app.ts' Handler
+  aws lambda get-function --query Code.ImageUri --output text --function-name "$(aws cloudformation \
+    describe-stack-resources --stack-name Handler --output text \
+    --query "StackResources[?starts_with(LogicalResourceId, 'Function') && ResourceType=='AWS::Lambda::Function'].PhysicalResourceId | [0]")"
+done
+npx --no-install cdk destroy --force --app 'npx tsx examples/cdk-dockerfile-lambda/app.ts' Handler
+echo 'verify-on-aws: done; what was printed is to be compared with TESTING.md'
