@@ -18,7 +18,7 @@ export interface Submodule {
 }
 
 /** One in the other. */
-const MAX_DEPTH = 8;
+const MAX_DEPTH = 5;
 const MAX_SUBMODULES = 200;
 
 /** @param depth of the parent, from 0 @throws AppError BUILD_GIT_SUBMODULE, BUILD_REMOTE_INVALID, BUILD_UNSUPPORTED_… */
