@@ -34,8 +34,17 @@ export class AdoptedCapacity implements Capacity {
   }
 
   /** The number is a wish within bounds: the capacity provider decides, by what tasks ask for. */
-  async ensure(cluster: string, wanted: { readonly instances: number }): Promise<void> {
+  async ensure(
+    cluster: string,
+    wanted: { readonly instances: number; readonly maximum?: number | undefined },
+  ): Promise<void> {
     const { maxInstances } = this.options;
+    if (wanted.maximum !== undefined) {
+      throw new AppError('CAPACITY_UNSUPPORTED', `a maximum for cluster ${cluster} is set by CDK`, {
+        kind: 'unsupported',
+        hint: `it is ${maxInstances} now; maxInstances of ContainerCluster changes it`,
+      });
+    }
     if (wanted.instances <= maxInstances) return;
     throw new AppError('CAPACITY_UNSUPPORTED', `${wanted.instances} instances in cluster ${cluster}`, {
       kind: 'unsupported',

@@ -6,11 +6,14 @@ import { createHash } from 'node:crypto';
 import { AppError } from '../errors/index.js';
 import type { Ecs, EcsInstance } from './ecs/index.js';
 import { Turns } from './turns.js';
-import type { Capacity } from './types.js';
+import type { Capacity, ClusterSpec } from './types.js';
 
 const NUMBER_ATTRIBUTE = 'wharf.instance-number';
 /** Ports of the host that no task may ask for, as the ECS agent reserves them. */
 const RESERVED_PORTS = ['22', '2375', '2376', '51678', '51679', '51680'];
+
+/** The capacity provider of a cluster that grows by itself. */
+const providerOf = (cluster: string): string => `wharf-${cluster}`;
 
 export interface LocalCapacityOptions {
   /** What one instance offers. CPU units (1,024 are one core), MiB. */
@@ -34,16 +37,29 @@ export class LocalCapacity implements Capacity {
     return (await this.ecs.createCluster(cluster)).clusterArn ?? cluster;
   }
 
-  async ensure(cluster: string, wanted: { readonly instances: number }): Promise<void> {
+  async ensure(cluster: string, wanted: ClusterSpec): Promise<void> {
     const maximum = this.options.maximum ?? 32;
-    if (wanted.instances > maximum) {
-      throw new AppError('CAPACITY_UNSUPPORTED', `${wanted.instances} instances on one machine`, {
+    const most = Math.max(wanted.instances, wanted.maximum ?? 0);
+    if (wanted.maximum !== undefined && wanted.maximum < wanted.instances) {
+      throw new AppError('CAPACITY_INVALID', `a maximum of ${wanted.maximum} is below ${wanted.instances} instances`, {
+        kind: 'invalid',
+        hint: 'leave the maximum out for a fixed number of instances',
+      });
+    }
+    if (most > maximum) {
+      throw new AppError('CAPACITY_UNSUPPORTED', `${most} instances on one machine`, {
         kind: 'unsupported',
         hint: `at most ${maximum}; more machines need the AWS host`,
       });
     }
     await this.turns.take(cluster, async () => {
       const numbered = await this.numbered(cluster);
+      if (wanted.maximum !== undefined) {
+        await this.grow(cluster, wanted.instances, wanted.maximum);
+        for (const instance of numbered.values()) await this.deregister(cluster, instance);
+        return;
+      }
+      await this.growNoMore(cluster);
       for (let number = 0; number < wanted.instances; number += 1) {
         if (!numbered.has(number)) await this.register(cluster, number);
       }
@@ -62,9 +78,29 @@ export class LocalCapacity implements Capacity {
 
   async remove(cluster: string): Promise<void> {
     await this.turns.take(cluster, async () => {
+      await this.growNoMore(cluster);
       for (const instance of await this.ecs.instances(cluster)) await this.deregister(cluster, instance);
       await this.ecs.deleteCluster(cluster);
     });
+  }
+
+  private async grow(cluster: string, minimum: number, maximum: number): Promise<void> {
+    const providers = this.ecs.capacityProviders;
+    await providers.put(providerOf(cluster), {
+      'wharf:minimum': String(minimum),
+      'wharf:maximum': String(maximum),
+      'wharf:cpu': String(this.options.cpu),
+      'wharf:memory': String(this.options.memory),
+    });
+    await providers.associate(cluster, providerOf(cluster));
+  }
+
+  /** @throws AppError kind conflict while services or tasks are on the provider's instances */
+  private async growNoMore(cluster: string): Promise<void> {
+    const [found] = await this.ecs.describeClusters([cluster]);
+    if (found?.capacityProviders?.includes(providerOf(cluster)) !== true) return;
+    await this.ecs.capacityProviders.associate(cluster, undefined);
+    await this.ecs.capacityProviders.delete(providerOf(cluster));
   }
 
   private async numbered(cluster: string): Promise<ReadonlyMap<number, EcsInstance>> {

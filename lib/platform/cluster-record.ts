@@ -3,6 +3,8 @@ export interface ClusterRecord {
   readonly name: string;
   readonly arn: string;
   readonly instances: number;
+  /** Of a cluster that grows by itself. */
+  readonly maximum?: number;
   readonly status: 'active' | 'deleting';
   readonly createdMs: number;
 }

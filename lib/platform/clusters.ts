@@ -146,7 +146,14 @@ export class Clusters {
         });
       }
       const createdMs = existing?.value.createdMs ?? this.deps.clock.nowMs();
-      const value: ClusterRecord = { name, arn, instances: spec.instances, status: 'active', createdMs };
+      const value: ClusterRecord = {
+        name,
+        arn,
+        instances: spec.instances,
+        ...maximumOf(spec),
+        status: 'active',
+        createdMs,
+      };
       const created = existing === undefined;
       const message = `cluster ${name} was made with ${spec.instances} instances`;
       const result = await this.deps.records.transact([
@@ -175,6 +182,10 @@ export class Clusters {
   }
 }
 
+function maximumOf({ maximum }: { readonly maximum?: number | undefined }): { readonly maximum?: number } {
+  return maximum === undefined ? {} : { maximum };
+}
+
 function isBusy(error: unknown): boolean {
   return isEcsError(
     error,
@@ -190,7 +201,11 @@ function clusterView(record: ClusterRecord, found: EcsCluster | undefined): Clus
     name: record.name,
     arn: record.arn,
     status: record.status,
-    instances: { wanted: record.instances, registered: found?.registeredContainerInstancesCount ?? 0 },
+    instances: {
+      wanted: record.instances,
+      registered: found?.registeredContainerInstancesCount ?? 0,
+      ...maximumOf(record),
+    },
     services: found?.activeServicesCount ?? 0,
     tasks: { running: found?.runningTasksCount ?? 0, pending: found?.pendingTasksCount ?? 0 },
     createdMs: record.createdMs,

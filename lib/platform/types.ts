@@ -19,15 +19,17 @@ export interface Page<T> {
 }
 
 export interface ClusterSpec {
-  /** Container instances wanted. */
+  /** Container instances wanted; the least number when there is a maximum. */
   readonly instances: number;
+  /** So many at most: the cluster grows and shrinks by itself with what its tasks ask for. */
+  readonly maximum?: number | undefined;
 }
 
 export interface Cluster {
   readonly name: string;
   readonly arn: string;
   readonly status: 'active' | 'deleting';
-  readonly instances: { readonly wanted: number; readonly registered: number };
+  readonly instances: { readonly wanted: number; readonly registered: number; readonly maximum?: number };
   readonly services: number;
   readonly tasks: { readonly running: number; readonly pending: number };
   readonly createdMs: number;
@@ -201,8 +203,8 @@ export interface Capacity {
    * @throws AppError kind unsupported for a name the host cannot serve
    */
   open(cluster: string): Promise<string>;
-  /** Brings the cluster to so many instances. @throws AppError kind unsupported for what the host cannot do */
-  ensure(cluster: string, wanted: { readonly instances: number }): Promise<void>;
+  /** Brings the cluster to so many instances, or to growing between these bounds. @throws AppError kind unsupported for what the host cannot do */
+  ensure(cluster: string, wanted: ClusterSpec): Promise<void>;
   describe(cluster: string): Promise<{ readonly kind: string; readonly instances: number; readonly maximum?: number }>;
   /** Undoes `open` and `ensure`: what this made is taken away, what it found is left. */
   remove(cluster: string): Promise<void>;

@@ -40,6 +40,25 @@ describe('a cluster', () => {
     await expect(refused).rejects.toMatchObject({ kind: 'unsupported', hint: expect.stringContaining('at most 8') });
   });
 
+  test('with a maximum grows for tasks that find no room, and is gone with its provider', async () => {
+    const { clusters, tasks } = fixture.platform;
+    const made = await clusters.put('main', { instances: 0, maximum: 3 });
+    expect(made.cluster.instances).toEqual({ wanted: 0, registered: 0, maximum: 3 });
+    const spec = { image: 'hello:1', cpu: 2048, memory: 512 };
+    for (let count = 0; count < 3; count += 1) await tasks.run('main', spec);
+    await fixture.until('three instances', async () => (await clusters.instances('main')).length === 3);
+    await fixture.until('three tasks', async () => (await clusters.get('main'))?.tasks.running === 3);
+    await expect(clusters.put('main', { instances: 2, maximum: 1 })).rejects.toMatchObject({
+      code: 'CAPACITY_INVALID',
+    });
+    await expect(clusters.put('main', { instances: 1 })).rejects.toMatchObject({ kind: 'conflict' });
+    await clusters.remove('main', { force: true });
+    await fixture.until('it is gone', async () => {
+      await clusters.advanceRemoval('main');
+      return (await clusters.get('main')) === undefined;
+    });
+  });
+
   test('is listed page by page', async () => {
     const { clusters } = fixture.platform;
     for (const name of ['c', 'a', 'b']) await clusters.put(name, { instances: 0 });

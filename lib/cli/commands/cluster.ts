@@ -7,12 +7,17 @@ import { formatTable, printJson } from '../output.js';
 export interface ClusterCreateInput {
   readonly name: string;
   readonly instances: number;
+  /** It grows up to so many by itself. */
+  readonly max?: number;
   readonly json?: boolean;
 }
 
 export async function createCluster(input: ClusterCreateInput, deps: CommandDeps): Promise<void> {
-  const cluster = await deps.client.clusters.put(input.name, { instances: input.instances });
-  deps.output.say(`cluster ${cluster.name} has ${cluster.instances.registered} instances\n`);
+  const spec = { instances: input.instances, ...(input.max === undefined ? {} : { maximum: input.max }) };
+  const cluster = await deps.client.clusters.put(input.name, spec);
+  const { registered, maximum } = cluster.instances;
+  const growing = maximum === undefined ? '' : `, and grows to ${maximum} when tasks find no room`;
+  deps.output.say(`cluster ${cluster.name} has ${registered} instances${growing}\n`);
   if (input.json === true) printJson(deps.output, cluster);
   else deps.output.result(`${cluster.name}\n`);
 }

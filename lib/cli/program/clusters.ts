@@ -11,10 +11,11 @@ export function addClusters(wharf: Command, deps: CliDeps): void {
   talking(cluster.command('create'))
     .description('make a cluster, or change its number of instances')
     .argument('<name>', 'lower-case letters, digits and hyphens')
-    .option('--instances <n>', 'container instances', whole, 1)
-    .action(async (name: string, options: Shared & { instances: number }) => {
-      const { instances, json } = options;
-      await createCluster(defined({ name, instances, json }), await connected(deps, options));
+    .option('--instances <n>', 'container instances; the least number with --max', whole, 1)
+    .option('--max <n>', 'grow to so many when tasks find no room, and shrink again', whole)
+    .action(async (name: string, options: Shared & { instances: number; max?: number }) => {
+      const { instances, max, json } = options;
+      await createCluster(defined({ name, instances, max, json }), await connected(deps, options));
     });
   talking(cluster.command('ls'))
     .description('all clusters')

@@ -4,7 +4,12 @@ import { clusterName, timeMs } from './common.js';
 
 export const ClusterSpec = z
   .strictObject({
-    instances: z.number().int().min(0).max(1000).meta({ description: 'Container instances wanted.' }),
+    instances: z.number().int().min(0).max(1000).meta({
+      description: 'Container instances wanted; the least number when there is a maximum.',
+    }),
+    maximum: z.number().int().min(0).max(1000).optional().meta({
+      description: 'The cluster grows up to so many instances, and shrinks again, with what its tasks ask for.',
+    }),
   })
   .meta({ id: 'ClusterSpec' });
 
@@ -13,7 +18,7 @@ export const Cluster = z
     name: clusterName,
     arn: z.string(),
     status: z.enum(['active', 'deleting']),
-    instances: z.object({ wanted: z.number(), registered: z.number() }),
+    instances: z.object({ wanted: z.number(), registered: z.number(), maximum: z.number().optional() }),
     services: z.number(),
     tasks: z.object({ running: z.number(), pending: z.number() }),
     createdMs: timeMs,

@@ -35,6 +35,7 @@ import {
 } from '@aws-sdk/client-ecs';
 import { AppError } from '../../errors/index.js';
 import type { Clock } from '../../store/index.js';
+import { EcsCapacityProviders } from './capacity-providers.js';
 import { isEcsError, toEcsError } from './errors.js';
 import { type RetryOptions, withRetry } from './retry.js';
 
@@ -66,11 +67,15 @@ export function ecsClient(options: {
 }
 
 export class Ecs {
+  readonly capacityProviders: EcsCapacityProviders;
+
   constructor(
     private readonly client: ECSClient,
     private readonly clock: Clock,
     private readonly retry: RetryOptions = {},
-  ) {}
+  ) {
+    this.capacityProviders = new EcsCapacityProviders(client);
+  }
 
   /** Idempotent, as ECS has it: an ACTIVE cluster of the name is answered as it is. */
   async createCluster(name: string): Promise<Cluster> {
