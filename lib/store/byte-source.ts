@@ -8,29 +8,24 @@ export async function* abortable(source: ByteSource, signal?: AbortSignal): Byte
   }
   signal.throwIfAborted();
   const iterator = source[Symbol.asyncIterator]();
+  // One listener for all chunks, and a promise of its own for each: one long-lived promise in `Promise.race` would keep
+  // every chunk it was raced with alive until the source ends.
+  let refuse: (reason: unknown) => void = () => {};
+  const onAbort = (): void => refuse(signal.reason);
+  signal.addEventListener('abort', onAbort);
   try {
     for (;;) {
-      const next = await nextOrAbort(iterator, signal);
+      signal.throwIfAborted();
+      const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+        refuse = reject;
+        iterator.next().then(resolve, reject);
+      });
       if (next.done === true) return;
       yield next.value;
     }
   } finally {
+    signal.removeEventListener('abort', onAbort);
     // Not awaited: a source that hangs would hold the abort up.
     void iterator.return?.()?.catch(() => {});
   }
-}
-
-/**
- * A promise of its own for each chunk: one long-lived promise in `Promise.race` would keep every chunk it was raced
- * with alive until the source ends.
- */
-function nextOrAbort(iterator: AsyncIterator<Uint8Array>, signal: AbortSignal): Promise<IteratorResult<Uint8Array>> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-    iterator
-      .next()
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
