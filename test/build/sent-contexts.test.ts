@@ -6,8 +6,10 @@ import { parseIgnore } from '../../lib/dockerfile/index.js';
 import { encodeContextManifest, type ManifestEntry } from '../../lib/layers/index.js';
 import type { Digest } from '../../lib/oci/index.js';
 import { Collector } from '../../lib/registry/collector/index.js';
+import { ContentStore } from '../../lib/store/index.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { manualClock, type ManualClock } from '../fakes/manual-clock.js';
+import { mortalRecords } from '../fakes/mortal-records.js';
 import { buildFixture, failure, type Files, membersOf, textOf } from './fixture.js';
 
 const DAY = 24 * 3600 * 1000;
@@ -164,6 +166,39 @@ describe('a context as a list of files', () => {
     await uploads.send('ann', offer.upload, 0, bytes('content'));
     expect(await contexts.has(digest, 'ann')).toBe(true);
   });
+
+  test.each(['before', 'after'] as const)(
+    'survives a kill %s every write: whole or not there, and sent again it is',
+    async (moment) => {
+      const files = { 'a/': {}, 'a/x': 'one', 'a/y': 'two' };
+      const list = [...encodeContextManifest(entriesOf(files))].join('');
+      const digest = `sha256:${sha256(list)}` as Digest;
+      let deaths = 0;
+      for (let write = 1; ; write++) {
+        const fresh = await createTestStore({ clock });
+        try {
+          const records = mortalRecords(fresh.records);
+          const content = new ContentStore(fresh.blobs, records, clock);
+          const died = new Promise<'died'>((resolve) => records.killAt(write, moment, () => resolve('died')));
+          const sending = send(files, 'ann', 'app', new ContextUploads({ ...fresh, records, content }));
+          const end = await Promise.race([died, sending.then(() => 'sent' as const)]);
+          if (end === 'sent') break;
+          deaths += 1;
+          while (records.inFlight > 0) await new Promise((resolve) => setImmediate(resolve));
+          const after = new SentContexts(fresh);
+          if (await after.has(digest, 'ann')) {
+            expect(await textOf((await after.open(digest, 'ann')).tree, 'a/y')).toBe('two');
+          }
+          const again = await send(files, 'ann', 'app', new ContextUploads(fresh));
+          expect(again.digest).toBe(digest);
+          expect(await textOf((await after.open(digest, 'ann')).tree, 'a/x')).toBe('one');
+        } finally {
+          await fresh.close();
+        }
+      }
+      expect(deaths).toBeGreaterThan(8);
+    },
+  );
 
   test('tells nobody what others have sent', async () => {
     const files = { secret: 'of ann' };
