@@ -17,7 +17,7 @@ const MOST: Readonly<Partial<Record<FunctionName, number>>> = { builder: 2, api:
 
 /** Parts of the embedded host, of tests and of deployment, which no function may carry. */
 const NEVER =
-  /^(node_modules\/(lmdb|msgpackr|aws-cdk-lib|constructs|cdk-nag|commander|tsx|esbuild)\/|lib\/(engine|runtime|constructs|cli|client)\/|lib\/host\/(?!aws|version|ecr-authorization)|lib\/build\/sandbox-(?!elsewhere)|test\/|.*-(fs|lmdb)\.ts$)/;
+  /^(node_modules\/(lmdb|msgpackr|aws-cdk-lib|constructs|cdk-nag|commander|tsx|esbuild)\/|lib\/(engine|runtime|constructs|cli|client)\/|lib\/host\/(?!aws|version|ecr-authorization)|lib\/build\/sandbox-(?!elsewhere)|test\/|lib\/store\/(?!file-readable).*-(fs|lmdb)\.ts$)/;
 
 const ALSO_NOT: Readonly<Record<FunctionName, RegExp>> = {
   // It reads layers, of any compression, for an image's archive.
