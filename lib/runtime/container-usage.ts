@@ -142,7 +142,7 @@ async function diskUsage(read: Reader): Promise<ContainerUsage['disk']> {
 }
 
 /** @param text of /proc/<pid>/net/dev */
-export function parseInterfaces(text: string): Readonly<Record<string, InterfaceCounters>> {
+function parseInterfaces(text: string): Readonly<Record<string, InterfaceCounters>> {
   const found: Record<string, InterfaceCounters> = {};
   for (const [, name = '', values = ''] of text.matchAll(/^\s*([^\s:|]+):\s*(.+)$/gm)) {
     if (name === 'lo') continue;
