@@ -25,5 +25,6 @@ export {
 export { ImageProvider, type ImageProviderProps } from './image-provider.js';
 export { type IImageStore, ImageStore, type ImageStoreAttributes, type ImageStoreProps } from './image-store.js';
 export { Monitoring, type MonitoringProps } from './monitoring.js';
+export { RegistryDomain, type RegistryDomainProps } from './registry-domain.js';
 export { Wharf, type WharfProps } from './wharf.js';
 export { WharfFunction, type WharfFunctionProps } from './wharf-function.js';

@@ -1,0 +1,86 @@
+/**
+ * CloudFront in front of the HTTP API, for one reason: API Gateway renames `WWW-Authenticate`, so that registry clients
+ * never learn where to get a token. A function at the edge gives the header its name back; nothing is cached. A domain
+ * of one's own is possible here, with a certificate of us-east-1.
+ */
+import { Stack, Validations } from 'aws-cdk-lib';
+import type { ICertificate } from 'aws-cdk-lib/aws-certificatemanager';
+import {
+  AllowedMethods,
+  CachePolicy,
+  Distribution,
+  Function as EdgeFunction,
+  FunctionCode,
+  FunctionEventType,
+  FunctionRuntime,
+  OriginRequestPolicy,
+  ViewerProtocolPolicy,
+} from 'aws-cdk-lib/aws-cloudfront';
+import { HttpOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
+import { Construct } from 'constructs';
+import type { Edge } from './edge.js';
+
+export interface RegistryDomainProps {
+  readonly edge: Edge;
+  /** Names of the distribution beside its own. @default - none */
+  readonly domainNames?: string[];
+  /** For those names, in us-east-1. @default - none, with no names */
+  readonly certificate?: ICertificate;
+}
+
+/** Runs at the edge, in CloudFront's own JavaScript. */
+export const RESTORE_CHALLENGE = `function handler(event) {
+  var response = event.response;
+  var renamed = response.headers['x-amzn-remapped-www-authenticate'];
+  if (renamed && !response.headers['www-authenticate']) {
+    response.headers['www-authenticate'] = renamed;
+    delete response.headers['x-amzn-remapped-www-authenticate'];
+  }
+  return response;
+}`;
+
+/** @example const { distribution } = new RegistryDomain(stack, 'Domain', { edge: wharf.edge }); */
+export class RegistryDomain extends Construct {
+  readonly distribution: Distribution;
+  readonly restoreChallenge: EdgeFunction;
+
+  /** @throws Error for names without a certificate */
+  constructor(scope: Construct, id: string, props: RegistryDomainProps) {
+    super(scope, id);
+    const { domainNames = [], certificate } = props;
+    if (domainNames.length > 0 && certificate === undefined) {
+      throw new Error(`${this.node.path}: ${domainNames.join(', ')} want a certificate of us-east-1`);
+    }
+    this.restoreChallenge = new EdgeFunction(this, 'RestoreChallenge', {
+      runtime: FunctionRuntime.JS_2_0,
+      code: FunctionCode.fromInline(RESTORE_CHALLENGE),
+      comment: 'Gives WWW-Authenticate the name back that API Gateway took',
+    });
+    const { api } = props.edge;
+    this.distribution = new Distribution(this, 'Distribution', {
+      comment: 'Wharf: registry and API',
+      defaultBehavior: {
+        origin: new HttpOrigin(`${api.apiId}.execute-api.${Stack.of(this).region}.${Stack.of(this).urlSuffix}`),
+        allowedMethods: AllowedMethods.ALLOW_ALL,
+        compress: false,
+        cachePolicy: CachePolicy.CACHING_DISABLED,
+        originRequestPolicy: OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
+        viewerProtocolPolicy: ViewerProtocolPolicy.HTTPS_ONLY,
+        functionAssociations: [{ function: this.restoreChallenge, eventType: FunctionEventType.VIEWER_RESPONSE }],
+      },
+      ...(certificate === undefined ? {} : { domainNames, certificate }),
+    });
+    this.acknowledge();
+  }
+
+  private acknowledge(): void {
+    const reasons = {
+      'AwsSolutions-CFR1': 'Clients may be anywhere; each is asked for a token.',
+      'AwsSolutions-CFR2': 'Every request is checked for a token; who wants a firewall adds it to the distribution.',
+      'AwsSolutions-CFR3': 'The HTTP API behind it logs every request.',
+      'AwsSolutions-CFR4':
+        'The distribution has its own certificate unless a name is given, and with it the default policy.',
+    };
+    for (const [id, reason] of Object.entries(reasons)) Validations.of(this.distribution).acknowledge({ id, reason });
+  }
+}
