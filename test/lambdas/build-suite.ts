@@ -68,13 +68,18 @@ export function buildSuite(cloud: () => Cloud): void {
       expect(await clientOf(cloud()).builds.get(id)).toEqual(first);
     });
 
-    test('fails a RUN that is not in the cache, with the line', async () => {
+    test('fails a RUN that is not in the cache while there is no worker image, and tells how to make it', async () => {
       const files = { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\nRUN ["/bin/true"]\n' };
       const { id, event } = await submit(cloud(), files, 'team/run');
       expect(await cloud().fn('builder').invoke(event)).toEqual({ batchItemFailures: [] });
       const { status, error } = await clientOf(cloud()).builds.get(id);
       expect([status, error?.code]).toEqual(['failed', 'BUILD_RUN_UNAVAILABLE']);
-      expect(JSON.stringify(error)).toMatch(/"line":3|:3/);
+      expect(error?.hint).toMatch(/npm run worker-image/);
+      const texts: string[] = [];
+      for await (const { event: told } of clientOf(cloud()).builds.follow(id)) {
+        if (told.type === 'message') texts.push(told.text);
+      }
+      expect(texts.join()).toMatch(/Dockerfile:3:1: RUN needs a container/);
     });
 
     test('hands a build back before its time runs out, and fails it at the last delivery', async () => {
