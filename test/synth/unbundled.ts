@@ -1,7 +1,15 @@
 /** Stacks synthesised in the test's own process, functions unbundled: for what templates say, not for what functions do. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll } from '@jest/globals';
 import { App, type Environment, Stack, Validations } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
+
+const outputs = mkdtempSync(join(tmpdir(), 'wharf-unbundled-'));
+let made = 0;
+afterAll(() => rmSync(outputs, { recursive: true, force: true }));
 
 export interface TestStack {
   readonly app: App;
@@ -19,7 +27,7 @@ export interface TestStackOptions {
 
 export function testStack(options: TestStackOptions = {}): TestStack {
   const { name = 'Test', nag = false, env } = options;
-  const app = new App({ context: { 'aws:cdk:bundling-stacks': [] } });
+  const app = new App({ outdir: join(outputs, String(made++)), context: { 'aws:cdk:bundling-stacks': [] } });
   if (nag) Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   const stack = new Stack(app, name, env === undefined ? {} : { env });
   return { app, stack, template: (of = stack) => Template.fromStack(of) };
