@@ -34,7 +34,12 @@ const PROGRAMS = [
 ];
 const PLUGINS = ['bridge', 'portmap', 'firewall', 'host-local', 'loopback'];
 const PLUGIN_FOLDERS = ['/usr/lib/cni', '/opt/cni/bin'];
-const FOLDERS = [`/usr/lib/${gnuArchitecture()}/xtables`, '/etc/ssl/certs', '/usr/share/ca-certificates'];
+const FOLDERS = [
+  `/usr/lib/${gnuArchitecture()}/xtables`,
+  '/usr/share/doc/runc',
+  '/etc/ssl/certs',
+  '/usr/share/ca-certificates',
+];
 const DOCKERFILE = 'FROM scratch\nCOPY root/ /\nENTRYPOINT ["/usr/bin/node", "/worker/build-worker.mjs"]\n';
 
 /** A context for the image in a folder of its own, which the caller removes. */
