@@ -20,7 +20,10 @@ const builder = new AwsBuilder({ store, registry, queue, ...tasks }, config);
 type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;
 
 export async function handler(event: SQSEvent | Scheduled, context: Context): Promise<SQSBatchResponse | undefined> {
-  if (!('Records' in event)) return void (await builder.sweep());
+  if (!('Records' in event)) {
+    await builder.sweep();
+    return undefined;
+  }
   const remainingMs = context.getRemainingTimeInMillis();
   return settleBatch(event, store.logger, (record) => builder.handle(messageOf(record), remainingMs));
 }

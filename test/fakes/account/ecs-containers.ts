@@ -56,7 +56,7 @@ export async function startContainerEcs(options: {
   const api = await serveEcs(engine, async (operation, input) => {
     calls.push({ operation, input });
     const { capacityProviderStrategy: strategy, ...known } = input;
-    if (strategy !== undefined) await (scaling ??= scaleOut(api.ask, options));
+    if (strategy !== undefined) await (scaling ??= scaleOut((operation, body) => api.ask(operation, body), options));
     return operation === 'RegisterTaskDefinition' && known['taskRoleArn'] !== undefined
       ? withKeys(known, granted)
       : known;
@@ -68,7 +68,7 @@ export async function startContainerEcs(options: {
     engine,
     scopeId,
     calls,
-    ask: api.ask,
+    ask: (operation, body) => api.ask(operation, body),
     async grant(environment) {
       const gateway = await bridge(await openHostScope(folder.paths.runtime));
       granted = await Promise.all(

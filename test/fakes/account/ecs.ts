@@ -51,7 +51,7 @@ export async function startEcsStandIn(): Promise<EcsStandIn> {
     agent,
     events,
     calls,
-    ask: api.ask,
+    ask: (operation, body) => api.ask(operation, body),
     async close() {
       await api.close();
       await engine.stop();
