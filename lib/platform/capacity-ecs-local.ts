@@ -137,8 +137,14 @@ export class LocalCapacity implements Capacity {
   }
 
   private async deregister(cluster: string, instance: EcsInstance): Promise<void> {
-    if (instance.containerInstanceArn !== undefined) {
-      await this.ecs.deregisterInstance(cluster, instance.containerInstanceArn);
+    const arn = instance.containerInstanceArn;
+    if (arn === undefined) return;
+    try {
+      await this.ecs.deregisterInstance(cluster, arn);
+    } catch (error) {
+      // The group may have taken it away since it was listed.
+      const left = await this.ecs.instances(cluster);
+      if (left.some(({ containerInstanceArn }) => containerInstanceArn === arn)) throw error;
     }
   }
 }

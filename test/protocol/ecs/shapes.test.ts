@@ -99,8 +99,10 @@ describe('an answer of the engine', () => {
     const deployments = listed['serviceDeployments'] as {
       serviceDeploymentArn: string;
       targetServiceRevisionArn: string;
+      status: string;
     }[];
-    const [current] = deployments;
+    // Two deployments of one moment have no order.
+    const current = deployments.find(({ status }) => status !== 'SUCCESSFUL');
     await call('DescribeServiceDeployments', { serviceDeploymentArns: [current?.serviceDeploymentArn] });
     await call('DescribeServiceRevisions', { serviceRevisionArns: [current?.targetServiceRevisionArn] });
     await call('StopServiceDeployment', { serviceDeploymentArn: current?.serviceDeploymentArn, stopType: 'ROLLBACK' });
