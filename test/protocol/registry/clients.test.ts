@@ -1,4 +1,4 @@
-/** The clients people use, unmodified: skopeo, podman and docker log in, push, pull, copy and delete. */
+/** The clients people use, unmodified: skopeo, podman, buildah and docker log in, push, pull, copy and delete. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -109,6 +109,70 @@ requireTools('podman', 'skopeo', 'root').describe('podman', () => {
 
   test('cannot log in with a wrong token', async () => {
     const login = podman('login', '--tls-verify=false', '-u', 'wharf', '-p', 'wrong', registry.host);
+    await expect(login).rejects.toThrow(/invalid username\/password/);
+  });
+});
+
+requireTools('skopeo').describe('skopeo, without credentials or as a robot', () => {
+  const at = (name: string): string => `docker://${registry.host}/${name}`;
+  const inspect = (name: string, ...how: string[]): Promise<string> =>
+    run('skopeo', ['inspect', '--tls-verify=false', ...how, at(name)], {
+      REGISTRY_AUTH_FILE: join(folder, 'nobody.json'),
+    });
+
+  test('reads what is public, and nothing else', async () => {
+    const to = ['--dest-tls-verify=false', '--dest-creds', `x:${registry.tokens.admin}`];
+    await run('skopeo', ['copy', ...to, layout.image, at('open/app:one')]);
+    await run('skopeo', ['copy', ...to, layout.image, at('shut/app:one')]);
+    await registry.registry.publicRepositories.publish('open/*');
+    expect(JSON.parse(await inspect('open/app:one', '--no-creds'))).toMatchObject({ Digest: layout.manifest });
+    await expect(inspect('shut/app:one', '--no-creds')).rejects.toThrow(/unauthorized|authentication required/i);
+  });
+
+  test('as a robot pushes where the robot may and nowhere else', async () => {
+    const grants = [{ repositories: 'robots/*', actions: ['pull', 'push'] }] as const;
+    const { secret } = await registry.robots.create('skopeo', { grants });
+    const to = ['--dest-tls-verify=false', '--dest-creds', `skopeo:${secret}`];
+    await run('skopeo', ['copy', ...to, layout.image, at('robots/app:one')]);
+    const elsewhere = run('skopeo', ['copy', ...to, layout.image, at('others/app:one')]);
+    await expect(elsewhere).rejects.toThrow(/denied|unauthorized|insufficient/i);
+  });
+});
+
+requireTools('buildah', 'skopeo', 'root').describe('buildah', () => {
+  const buildah = (...args: string[]): Promise<string> => {
+    const place = (name: string): string => join(folder, 'buildah', name);
+    const own = ['--root', place('root'), '--runroot', place('run'), '--storage-driver', 'vfs'];
+    return run('buildah', [...own, ...args], { TMPDIR: folder });
+  };
+  const at = (name: string): string => `docker://${registry.host}/${name}`;
+  const inspect = (name: string): Promise<string> =>
+    run('skopeo', ['inspect', '--raw', '--tls-verify=false', '--creds', `x:${registry.tokens.admin}`, at(name)]);
+
+  test('logs in, builds on what it pulls, and pushes layer, image and index', async () => {
+    const to = ['--dest-tls-verify=false', '--dest-creds', `x:${registry.tokens.admin}`];
+    await run('skopeo', ['copy', ...to, layout.image, at('buildah/base:one')]);
+    await buildah('login', '--tls-verify=false', '-u', 'wharf', '-p', registry.tokens.admin, registry.host);
+    const container = await buildah('from', '-q', '--tls-verify=false', `${registry.host}/buildah/base:one`);
+    await buildah('config', '--label', 'by=buildah', container);
+    const image = await buildah('commit', '-q', container);
+    await buildah('push', '-q', '--tls-verify=false', image, at('buildah/app:two'));
+    const manifest = JSON.parse(await inspect('buildah/app:two')) as { layers: unknown[] };
+    expect(manifest.layers.length).toBeGreaterThan(0);
+    await buildah('manifest', 'create', 'both');
+    await buildah('manifest', 'add', '--tls-verify=false', 'both', at('buildah/base:one'));
+    await buildah('manifest', 'add', '--tls-verify=false', 'both', at('buildah/app:two'));
+    await buildah('manifest', 'push', '-q', '--all', '--tls-verify=false', 'both', at('buildah/both:one'));
+    const index = JSON.parse(await inspect('buildah/both:one')) as { manifests: unknown[] };
+    expect(index.manifests).toHaveLength(2);
+    await buildah('rm', container);
+    await buildah('rmi', '-a', '-f');
+    await buildah('pull', '-q', '--tls-verify=false', at('buildah/app:two'));
+    await buildah('rmi', '-a', '-f');
+  }, 120_000);
+
+  test('cannot log in with a wrong token', async () => {
+    const login = buildah('login', '--tls-verify=false', '-u', 'wharf', '-p', 'wrong', registry.host);
     await expect(login).rejects.toThrow(/invalid username\/password/);
   });
 });
