@@ -6,15 +6,12 @@
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BuildResult } from '../lib/build/index.js';
-import { buildProgress, packContext, streamOutput } from '../lib/cli/index.js';
 import { WharfClient } from '../lib/client/index.js';
 import { toAppError } from '../lib/errors/index.js';
 import { type EmbeddedPlatform, startEmbedded } from '../lib/host/embedded.js';
 import { hostResidue } from '../lib/runtime/index.js';
-import type { Deployed } from '../lib/platform/index.js';
 import { BASE_IMAGE, pushBaseImage } from './base-image.js';
-import { containerProcesses, sharedNamespaces } from './demo/isolation.js';
+import { newBytes, Releases } from './demo/releases.js';
 import { type Address, get, startAsking } from './demo/steady-client.js';
 import { Story } from './demo/story.js';
 
@@ -60,7 +57,18 @@ console.log(`\nEverything above was checked, in ${((performance.now() - started)
   docs/architecture.md                        how it works`);
 process.exit(0);
 
+function releasesOf({ scopeId }: EmbeddedPlatform, wharf: WharfClient): Releases {
+  return new Releases(story, wharf, {
+    cluster: CLUSTER,
+    service: SERVICE,
+    source,
+    scopeId,
+    longestMs: LONGEST_WAIT_MS,
+  });
+}
+
 async function tell(at: EmbeddedPlatform, wharf: WharfClient): Promise<void> {
+  const releases = releasesOf(at, wharf);
   const address: Address = { port: Number(new URL(at.url).port), host: `${SERVICE}.${CLUSTER}.localhost` };
 
   await story.step('make a cluster of two container instances', async () => {
@@ -73,112 +81,52 @@ async function tell(at: EmbeddedPlatform, wharf: WharfClient): Promise<void> {
     story.say(`${BASE_IMAGE.repository}:${BASE_IMAGE.tag} ${digest}`);
   });
 
-  const first = await story.step('build release 1', () => build(wharf, `${SERVICE}:1`), newBytes);
+  const first = await story.step('build release 1', () => releases.build(`${SERVICE}:1`), newBytes);
   const image = await wharf.images.get(`${SERVICE}:1`);
   story.check('the registry has the image under the digest that was built', image.digest === first.digest);
   for (const layer of image.layers ?? []) story.say(`layer ${layer.digest} ${layer.size} bytes`);
 
   await story.step('deploy it as a service of two tasks', async () => {
-    await rollOut(wharf, await wharf.services.put(CLUSTER, SERVICE, { image: `${SERVICE}:1`, count: 2 }));
-    await checkTasks(at, wharf, 'release 1');
+    await releases.rollOut(await wharf.services.put(CLUSTER, SERVICE, { image: `${SERVICE}:1`, count: 2 }));
+    await releases.checkTasks('release 1');
   });
 
   await writeFile(join(source, 'release.txt'), 'release 2\n');
-  const second = await story.step('change one file and build release 2', () => build(wharf, `${SERVICE}:2`), newBytes);
-  checkRebuild(first, second);
+  const second = await story.step(
+    'change one file and build release 2',
+    () => releases.build(`${SERVICE}:2`),
+    newBytes,
+  );
+  releases.checkRebuild(first, second);
 
   await story.step('roll release 2 out while a client keeps asking', async () => {
     const asking = startAsking(address, '/release.txt');
-    await rollOut(wharf, await wharf.services.put(CLUSTER, SERVICE, { image: `${SERVICE}:2`, count: 2 }));
+    await releases.rollOut(await wharf.services.put(CLUSTER, SERVICE, { image: `${SERVICE}:2`, count: 2 }));
     const { ok, failed, answers, firstFailure } = await asking.stop();
     for (const [answer, count] of answers) story.say(`${count} answers: ${answer}`);
     story.check(`no request of ${ok + failed} failed`, failed === 0 && ok > 0, firstFailure);
     story.check('both releases answered', answers.size === 2, [...answers.keys()].join(', '));
-    await checkTasks(at, wharf, 'release 2');
+    await releases.checkTasks('release 2');
   });
 
   await story.step('roll back to release 1', async () => {
     const asking = startAsking(address, '/release.txt');
-    await rollOut(wharf, await wharf.services.rollback(CLUSTER, SERVICE, 1));
+    await releases.rollOut(await wharf.services.rollback(CLUSTER, SERVICE, 1));
     const { ok, failed, firstFailure } = await asking.stop();
     story.check(`no request of ${ok + failed} failed`, failed === 0 && ok > 0, firstFailure);
-    await checkTasks(at, wharf, 'release 1');
+    await releases.checkTasks('release 1');
     const page = await get(address, '/');
     story.check('the page is served through the front', page.body.includes('Hello from Wharf'), page.body);
   });
 }
 
-async function build(wharf: WharfClient, tag: string): Promise<BuildResult> {
-  const packed = await packContext('.', source);
-  const { id } = await wharf.builds.fromTar(packed.tar, { tags: [tag], dockerfile: packed.dockerfile });
-  const progress = buildProgress('plain', streamOutput(process.stdout, process.stdout, process.env));
-  for await (const logged of wharf.builds.follow(id)) {
-    progress.show(logged);
-    if (logged.event.type !== 'finished') continue;
-    const { result, error } = logged.event;
-    if (result === undefined) throw new Error(`the build ${logged.event.status}: ${error?.message ?? ''}`);
-    story.say(`image ${tag} ${result.digest}`);
-    return result;
-  }
-  throw new Error('the build log ended before the build');
-}
-
-/** Bytes of the layers that this build made. */
-function newBytes(result: BuildResult): number {
-  return result.steps.reduce((sum, step) => sum + (step.cached ? 0 : (step.layerBytes ?? 0)), 0);
-}
-
-function checkRebuild(first: BuildResult, second: BuildResult): void {
-  const before = new Set(first.layers.map((layer) => layer.digest));
-  const fresh = second.layers.filter((layer) => !before.has(layer.digest));
-  story.check('exactly one layer is new', fresh.length === 1, `${fresh.length} are`);
-  const changed = second.steps.filter((step) => !step.cached).map((step) => step.instruction);
-  story.check('every unchanged step says CACHED', changed.length === 1, changed.join(' | '));
-}
-
-async function rollOut(wharf: WharfClient, { release, deployment }: Deployed): Promise<void> {
-  await until(`release ${release.number} is complete`, async () => {
-    const { deployments } = await wharf.services.deployments(CLUSTER, SERVICE);
-    const current = deployments.find((each) => each.id === deployment.id);
-    if (current !== undefined && !['pending', 'in-progress', 'completed'].includes(current.status)) {
-      throw new Error(`release ${release.number} ${current.status}: ${current.reason ?? ''}`);
-    }
-    return current?.status === 'completed';
-  });
-}
-
-/** Looks every tenth of a second, for a bounded time. */
-async function until(claim: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + LONGEST_WAIT_MS;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`not within ${LONGEST_WAIT_MS / 1000} s: ${claim}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  story.say(claim);
-}
-
-/** Each task on its own instance, in its own namespaces, and answering on its own published port. */
-async function checkTasks(at: EmbeddedPlatform, wharf: WharfClient, answer: string): Promise<void> {
-  const { tasks } = await wharf.tasks.list(CLUSTER, { service: SERVICE, status: 'running' });
-  story.check('two tasks run', tasks.length === 2, tasks.map((task) => task.status).join(', '));
-  story.check('each on its own instance', new Set(tasks.map((task) => task.instance)).size === 2);
-  const processes = containerProcesses(at.scopeId);
-  story.check('each in a cgroup of its own', processes.size === 2, [...processes.keys()].join(', '));
-  const shared = sharedNamespaces(processes);
-  story.check('each in namespaces of its own', shared.length === 0, shared.join('; '));
-  for (const task of tasks) {
-    const port = task.containers[0]?.ports[0]?.host ?? 0;
-    const { body } = await get({ port, host: 'localhost' }, '/release.txt');
-    story.check(`task ${task.id.slice(0, 8)} answers "${answer}" on port ${port}`, body === answer, body);
-  }
-}
-
 async function cleanUp(at: EmbeddedPlatform): Promise<void> {
   await story.step('stop everything', async () => {
     const wharf = new WharfClient(at);
+    const releases = releasesOf(at, wharf);
     const { clusters } = await wharf.clusters.list();
     for (const cluster of clusters) await wharf.clusters.remove(cluster.name, { force: true });
-    await until('all clusters are gone', async () => (await wharf.clusters.list()).clusters.length === 0);
+    await releases.until('all clusters are gone', async () => (await wharf.clusters.list()).clusters.length === 0);
     await at.close();
     const left = await hostResidue({ id: at.scopeId, directory: join(data, 'runtime') });
     story.check('no process, mount, network namespace, bridge or rule is left', left.length === 0, left.join('; '));
