@@ -193,9 +193,14 @@ export class Tasks {
       readonly ecsDeploymentId?: string;
     }>(partition, { prefix: 'D#', reverse: true, limit: 50 });
     const deployments = page.records.map((record) => record.value);
-    const exact = deployments.find((deployment) => deployment.ecsDeploymentId === task.startedBy);
-    const same = deployments.find((deployment) => deployment.taskDefinitionArn === task.taskDefinitionArn);
-    return (task.startedBy === undefined ? same : (exact ?? same))?.release;
+    const same = deployments.filter((deployment) => deployment.taskDefinitionArn === task.taskDefinitionArn);
+    // ECS names a deployment only when it answers, and the first task may be heard of before.
+    const started = deployments.find(
+      (deployment) =>
+        deployment.ecsDeploymentId === task.startedBy ||
+        (deployment.ecsDeploymentId === undefined && same.includes(deployment)),
+    );
+    return (task.startedBy === undefined ? same[0] : (started ?? same[0]))?.release;
   }
 }
 

@@ -1,4 +1,6 @@
 /** The part of the demo that is the same wherever the platform runs: build, roll out, look at what runs. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { BuildResult } from '../../lib/build/index.js';
 import { buildProgress, packContext, streamOutput } from '../../lib/cli/index.js';
 import type { WharfClient } from '../../lib/client/index.js';
@@ -40,7 +42,10 @@ export class Releases {
     throw new Error('the build log ended before the build');
   }
 
-  checkRebuild(first: BuildResult, second: BuildResult): void {
+  /** Changes one file of the folder and builds again: what did not change must be cached. */
+  async rebuild(first: BuildResult, tag: string): Promise<void> {
+    await writeFile(join(this.options.source, 'release.txt'), 'release 2\n');
+    const second = await this.story.step('change one file and build release 2', () => this.build(tag), newBytes);
     const before = new Set(first.layers.map((layer) => layer.digest));
     const fresh = second.layers.filter((layer) => !before.has(layer.digest));
     this.story.check('exactly one layer is new', fresh.length === 1, `${fresh.length} are`);

@@ -50,7 +50,6 @@ class CountingSandbox implements Sandbox {
     return { exitCode: 0, value: await collect(NOTHING) };
   }
 }
-// eslint-disable-next-line require-yield
 const NOTHING: AsyncIterable<never> = (async function* () {})();
 
 const FILES = { Dockerfile: 'FROM scratch\nCOPY a /a\nRUN ["/x"]\nCOPY a /b\n', a: 'a' };

@@ -59,6 +59,14 @@ describe('a cluster', () => {
     });
   });
 
+  test('loses its instances also while somebody else takes them away', async () => {
+    const { platform } = fixture;
+    await platform.clusters.put('main', { instances: 6 });
+    const both = [platform, fixture.again()].map(({ clusters }) => clusters.put('main', { instances: 0 }));
+    await Promise.all(both);
+    expect(await platform.clusters.instances('main')).toEqual([]);
+  });
+
   test('is listed page by page', async () => {
     const { clusters } = fixture.platform;
     for (const name of ['c', 'a', 'b']) await clusters.put(name, { instances: 0 });

@@ -38,6 +38,22 @@ describe('events', () => {
     expect(items.filter(({ type }) => type === 'task-stopped')).toHaveLength(1);
   });
 
+  test('of a task that ECS started before it named the deployment show the newest release', async () => {
+    const { platform, store, until } = fixture;
+    const arns = (): ReadonlySet<unknown> => new Set(seen.flatMap(({ detail }) => detail['taskArn'] ?? []));
+    await platform.services.put('main', 'web', { image: 'hello:1', count: 1 });
+    await until('one task', () => arns().size === 1);
+    for (const event of [...seen]) await platform.reconciler.apply(event);
+    const { deployment } = await platform.services.put('main', 'web', { image: 'hello:1', count: 2 });
+    await until('two tasks', () => arns().size === 2);
+    const key = { partition: 'SERVICE#main/web', sort: `D#${deployment.id}` };
+    const { ecsDeploymentId: _, ...unnamed } = deployment;
+    await store.records.put(key, unnamed);
+    for (const event of [...seen]) await platform.reconciler.apply(event);
+    const { items } = await platform.tasks.list('main');
+    expect(new Set(items.map(({ release }) => release))).toEqual(new Set([1, 2]));
+  });
+
   test('of clusters that are not ours are left alone', async () => {
     const event = {
       id: 'e1',
