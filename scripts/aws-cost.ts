@@ -27,8 +27,8 @@ function table(lines: readonly CostLine[]): string {
 const { s3GiBMonth, ecrGiBMonth, transferOutGiB } = PRICES;
 const text = `# What it costs
 
-Made by \`npx tsx scripts/aws-cost.ts\` from \`lib/constructs/cost.ts\`: list prices of ${PRICES.region} as known in ${PRICES.date}, written
-down by hand, without free tiers. Check them against the price pages; no bill has been compared with it yet.
+Made by \`npx tsx scripts/aws-cost.ts\` from \`lib/constructs/cost.ts\`: prices of ${PRICES.region} as remembered in ${PRICES.date},
+without free tiers. **They were compared with no price page and no bill: check them before you rely on a sum.**
 \`cdk synth\` prints the first sum.
 
 ## Per month, when nothing happens

@@ -1,9 +1,9 @@
 /**
- * What an installation costs, from a table of list prices with its date: for `docs/aws/cost.md`, and for the line that
+ * What an installation costs, from a table of prices and the month they were written down: for `docs/aws/cost.md`, and for the line that
  * synthesis prints. Prices are of us-east-1, in US dollars; an hour is 1/730 of a month.
  */
 
-/** Written down by hand: check them against the price pages before you rely on a sum. */
+/** Written down from memory, and compared with no price page and no bill: check them before you rely on a sum. */
 export const PRICES = {
   date: '2026-11',
   region: 'us-east-1',
@@ -115,8 +115,8 @@ export function total(lines: readonly CostLine[]): number {
   return lines.reduce((sum, { dollars }) => sum + dollars, 0);
 }
 
-/** For the synthesis: `about US$ 2.93 a month when idle (list prices of us-east-1, 2026-11)`. */
+/** For the synthesis: `about US$ 2.93 a month when idle (prices of us-east-1 as remembered in 2026-11, unchecked)`. */
 export function idleSentence(options: IdleOptions): string {
   const sum = total(idleMonth(options)).toFixed(2);
-  return `about US$ ${sum} a month when idle (list prices of ${PRICES.region}, ${PRICES.date})`;
+  return `about US$ ${sum} a month when idle (prices of ${PRICES.region} as remembered in ${PRICES.date}, unchecked)`;
 }
