@@ -7,9 +7,8 @@ import { App, type Environment, Stack, Validations } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 
-const outputs = mkdtempSync(join(tmpdir(), 'wharf-unbundled-'));
-let made = 0;
-afterAll(() => rmSync(outputs, { recursive: true, force: true }));
+const made: string[] = [];
+afterAll(() => made.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
 export interface TestStack {
   readonly app: App;
@@ -27,7 +26,10 @@ export interface TestStackOptions {
 
 export function testStack(options: TestStackOptions = {}): TestStack {
   const { name = 'Test', nag = false, env } = options;
-  const app = new App({ outdir: join(outputs, String(made++)), context: { 'aws:cdk:bundling-stacks': [] } });
+  // Only now: where every test of a file is left out, nothing would take it away again.
+  const outdir = mkdtempSync(join(tmpdir(), 'wharf-unbundled-'));
+  made.push(outdir);
+  const app = new App({ outdir, context: { 'aws:cdk:bundling-stacks': [] } });
   if (nag) Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   const stack = new Stack(app, name, env === undefined ? {} : { env });
   return { app, stack, template: (of = stack) => Template.fromStack(of) };
