@@ -2,35 +2,7 @@
  * Go's ways of writing values. BuildKit puts them into history lines and image configs, and image ids are hashes over
  * those bytes, so an image that should equal docker's has to be written the same way.
  */
-
-/** `%q` of a string: double quotes, Go escapes (strconv.Quote). */
-export function goQuote(text: string): string {
-  let out = '"';
-  for (const character of text) out += quoteCharacter(character);
-  return `${out}"`;
-}
-
-const SHORT: Readonly<Record<string, string>> = {
-  '\u0007': '\\a',
-  '\b': '\\b',
-  '\f': '\\f',
-  '\n': '\\n',
-  '\r': '\\r',
-  '\t': '\\t',
-  '\v': '\\v',
-  '\\': '\\\\',
-  '"': '\\"',
-};
-
-function quoteCharacter(character: string): string {
-  const short = SHORT[character];
-  if (short !== undefined) return short;
-  const code = character.codePointAt(0) ?? 0;
-  if (code < 0x20 || code === 0x7f) return `\\x${code.toString(16).padStart(2, '0')}`;
-  // strconv.IsPrint: letters, marks, numbers, punctuation, symbols and the ASCII space.
-  if (character === ' ' || /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u.test(character)) return character;
-  return code > 0xffff ? `\\U${code.toString(16).padStart(8, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
-}
+import { goQuote } from '../dockerfile/index.js';
 
 /** `%q` of a list of strings. */
 export function goQuoteList(values: readonly string[]): string {

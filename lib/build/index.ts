@@ -4,7 +4,6 @@ export { BuildSecrets, type BuildSecretValues } from './build-secrets.js';
 export { BuildContext } from './context.js';
 export { type ContextOffer, type ContextSent, ContextUploads } from './context-uploads.js';
 export { type KnownContext, SentContexts, type SentContextsDeps } from './sent-contexts.js';
-export { goQuote } from './go-format.js';
 export {
   type BuildTasks,
   type BuildTaskState,

@@ -2,7 +2,7 @@
  * The statements as S-expressions, in the form BuildKit's parser tests use: lower-case keyword, flags as a bracketed
  * list, every word quoted, the instruction inside ONBUILD in parentheses. Fixtures compare these.
  */
-import { quote } from './quote.js';
+import { goQuote } from './quote.js';
 import { SourceText } from './source-text.js';
 import { parseStatements } from './statements.js';
 import type { Dockerfile, Statement } from './types.js';
@@ -15,7 +15,7 @@ export function dumpDockerfile(dockerfile: Dockerfile | string): string {
 }
 
 function dumpStatement(statement: Statement): string {
-  const flags = statement.flags.length === 0 ? '' : ` [${statement.flags.map(quote).join(' ')}]`;
+  const flags = statement.flags.length === 0 ? '' : ` [${statement.flags.map(goQuote).join(' ')}]`;
   const nested = statement.nested === undefined ? '' : ` (${dumpStatement(statement.nested)})`;
-  return `${statement.keyword.toLowerCase()}${flags}${nested}${statement.words.map((word) => ` ${quote(word)}`).join('')}`;
+  return `${statement.keyword.toLowerCase()}${flags}${nested}${statement.words.map((word) => ` ${goQuote(word)}`).join('')}`;
 }

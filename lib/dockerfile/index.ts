@@ -26,3 +26,4 @@ export { baseStage, findStage, sourcesOf, stagesNeeded, targetStage, type StageO
 export { BuildLinter, checkFailure } from './build-linter.js';
 export { LINT_RULES, type LintRule } from './lint-rules.js';
 export { csvFields } from './csv.js';
+export { goQuote } from './quote.js';

@@ -1,4 +1,4 @@
-/** Go's strconv.Quote: the form BuildKit's parse dumps and history lines use. */
+/** Go's strconv.Quote: the form in which BuildKit writes text into parse dumps, history lines and image configs. */
 
 const SHORT: Readonly<Record<string, string>> = {
   '\u0007': '\\a',
@@ -12,7 +12,8 @@ const SHORT: Readonly<Record<string, string>> = {
   '\\': '\\\\',
 };
 
-export function quote(text: string): string {
+/** `%q` of a string: double quotes, Go escapes; what strconv.IsPrint does not print becomes its number. */
+export function goQuote(text: string): string {
   let out = '"';
   for (const char of text) {
     const short = SHORT[char];

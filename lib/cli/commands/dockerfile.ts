@@ -5,8 +5,14 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { goQuote } from '../../build/index.js';
-import { checkFailure, dumpDockerfile, expandWord, expandWords, parseDockerfile } from '../../dockerfile/index.js';
+import {
+  checkFailure,
+  dumpDockerfile,
+  expandWord,
+  expandWords,
+  goQuote,
+  parseDockerfile,
+} from '../../dockerfile/index.js';
 import { AppError, errnoCode } from '../../errors/index.js';
 import type { CliDeps } from '../deps.js';
 import { printJson } from '../output.js';
