@@ -12,7 +12,9 @@ import {
   type FromInstruction,
   type IgnoreFile,
   type Instruction,
+  isOfBuiltStages,
   type LintWarning,
+  type Stage,
   type WorkdirInstruction,
 } from '../dockerfile/index.js';
 import type { Platform } from '../oci/index.js';
@@ -24,14 +26,22 @@ export class PlanLint {
   private readonly linter: BuildLinter;
   private readonly found = new Map<string, LintWarning>();
 
-  /** @param tell is told each finding as it comes, those of the parser first */
+  /** @param tell is told each finding as it comes, those about the whole file first */
   constructor(
-    dockerfile: Dockerfile,
+    private readonly dockerfile: Dockerfile,
     private readonly ignore: IgnoreFile | undefined,
     private readonly tell: (warning: LintWarning) => void,
   ) {
     this.linter = new BuildLinter(dockerfile);
-    this.add(dockerfile.warnings);
+    this.add(dockerfile.warnings.filter((warning) => !isOfBuiltStages(warning)));
+  }
+
+  /** What the parser found in a stage that is built. */
+  stage({ index, from }: Stage): void {
+    const first = from.range.start.line;
+    const next = this.dockerfile.stages[index + 1]?.from.range.start.line ?? Infinity;
+    const own = this.dockerfile.warnings.filter(({ line }) => line >= first && line < next);
+    this.add(own.filter(isOfBuiltStages));
   }
 
   /** In the order they were found. */

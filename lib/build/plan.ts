@@ -37,6 +37,8 @@ export interface PlanInput {
   /** When the context is from, where that is known. */
   readonly contextSeconds?: number;
   readonly target?: string;
+  /** Plan the stages that the target does not need as well, as a check does that names no target. */
+  readonly allStages?: boolean;
   /** What is built for, and what builds. */
   readonly platform: Platform;
   readonly buildPlatform: Platform;
@@ -118,6 +120,9 @@ class Planner {
     await this.resolveEpoch();
     const targetIndex = targetStage(this.input.dockerfile, this.input.target).index;
     await this.stage(targetIndex);
+    if (this.input.allStages === true) {
+      for (const { index } of this.input.dockerfile.stages) await this.stage(index);
+    }
     const drafts = await Promise.all(this.stages.values());
     drafts.sort((a, b) => a.index - b.index);
     const stages = new Map<number, StagePlan>();
@@ -212,8 +217,9 @@ class Planner {
   }
 
   private async planStage(stage: Stage): Promise<DraftStage> {
-    const { dockerfile } = this.input;
+    const { dockerfile, lint } = this.input;
     const from = this.place(stage.from);
+    lint.stage(stage);
     const { platform, base, state, triggers, trusted } = await this.placed(from, () => this.stageBase(stage));
     const planner = new StagePlanner(state, {
       escape: dockerfile.escape,
@@ -223,7 +229,7 @@ class Planner {
       platform,
       source: (name, allowed) => this.source(name, stage, platform, allowed),
       mount: planMount,
-      lint: this.input.lint,
+      lint,
     });
     for (const trigger of triggers) {
       const dispatch = (): Promise<void> =>

@@ -39,6 +39,7 @@ export async function planPlatforms(
       contexts: request.contexts ?? {},
       ...(request.contextSeconds === undefined ? {} : { contextSeconds: request.contextSeconds }),
       ...(request.target === undefined ? {} : { target: request.target }),
+      allStages: request.check === true && request.target === undefined,
       platform,
       buildPlatform: own,
       base,

@@ -24,6 +24,6 @@ export { IgnoreFile, parseIgnore } from './ignore-file.js';
 export { Glob, hasWildcards, matchGlob, type GlobOptions } from './glob.js';
 export { baseStage, findStage, sourcesOf, stagesNeeded, targetStage, type StageOptions } from './stage-graph.js';
 export { BuildLinter, checkFailure } from './build-linter.js';
-export { LINT_RULES, type LintRule } from './lint-rules.js';
+export { isOfBuiltStages, LINT_RULES, type LintRule } from './lint-rules.js';
 export { csvFields } from './csv.js';
 export { goQuote } from './quote.js';

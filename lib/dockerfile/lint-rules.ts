@@ -33,6 +33,18 @@ export type LintRule = keyof typeof LINT_RULES;
 
 /** Rules that run only when a Dockerfile asks for them. */
 const EXPERIMENTAL: ReadonlySet<string> = new Set<LintRule>(['InvalidDefinitionDescription']);
+/** Rules about what a stage does: a stage that is not built is not asked. The others look at the whole file. */
+const OF_BUILT_STAGES: ReadonlySet<string> = new Set<LintRule>([
+  'JSONArgsRecommended',
+  'WorkdirRelativePath',
+  'UndefinedVar',
+  'MultipleInstructionsDisallowed',
+  'LegacyKeyValueFormat',
+  'SecretsUsedInArgOrEnv',
+  'CopyIgnoredFile',
+  'ExposeProtoCasing',
+  'ExposeInvalidFormat',
+]);
 /** Rules docker has no page for. */
 const WITHOUT_PAGE: ReadonlySet<string> = new Set<LintRule>(['InvalidBaseImagePlatform']);
 
@@ -90,6 +102,11 @@ export function withComments(options: CheckOptions, comments: readonly string[])
 
 function union(a: CheckOptions['skip'], b: CheckOptions['skip']): CheckOptions['skip'] {
   return a === 'all' || b === 'all' ? 'all' : new Set([...a, ...b]);
+}
+
+/** Whether a finding counts only when its stage is built. */
+export function isOfBuiltStages({ rule }: LintWarning): boolean {
+  return OF_BUILT_STAGES.has(rule);
 }
 
 /** The warning, or none when the options silence its rule. */
