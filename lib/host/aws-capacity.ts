@@ -17,7 +17,7 @@ export class AdoptedCapacity implements Capacity {
     private readonly options: AdoptedCapacityOptions,
   ) {}
 
-  async open(cluster: string): Promise<string> {
+  private async open(cluster: string): Promise<string> {
     if (cluster !== this.options.cluster) {
       throw new AppError('CLUSTER_UNSUPPORTED', `cluster ${cluster} cannot be made: clusters are deployed by CDK`, {
         kind: 'unsupported',
@@ -37,7 +37,8 @@ export class AdoptedCapacity implements Capacity {
   async ensure(
     cluster: string,
     wanted: { readonly instances: number; readonly maximum?: number | undefined },
-  ): Promise<void> {
+  ): Promise<string> {
+    const arn = await this.open(cluster);
     const { maxInstances } = this.options;
     if (wanted.maximum !== undefined) {
       throw new AppError('CAPACITY_UNSUPPORTED', `a maximum for cluster ${cluster} is set by CDK`, {
@@ -45,7 +46,7 @@ export class AdoptedCapacity implements Capacity {
         hint: `it is ${maxInstances} now; maxInstances of ContainerCluster changes it`,
       });
     }
-    if (wanted.instances <= maxInstances) return;
+    if (wanted.instances <= maxInstances) return arn;
     throw new AppError('CAPACITY_UNSUPPORTED', `${wanted.instances} instances in cluster ${cluster}`, {
       kind: 'unsupported',
       hint: `at most ${maxInstances}; raise maxInstances of ContainerCluster and deploy`,

@@ -135,7 +135,7 @@ function taskTable(tasks: readonly Task[], now: number): Html {
       task.id.slice(0, 12),
       task.service ?? '–',
       task.release === undefined ? '–' : String(task.release),
-      task.status,
+      task.runtime === undefined ? task.status : `${task.status} (${task.runtime})`,
       task.health,
       (task.instance ?? '').slice(0, 12),
       task.containers.flatMap(({ ports }) => ports.map((port) => `${port.host}→${port.container}`)).join(', '),

@@ -33,25 +33,9 @@ export class LocalCapacity implements Capacity {
     private readonly options: LocalCapacityOptions,
   ) {}
 
-  async open(cluster: string): Promise<string> {
-    return (await this.ecs.createCluster(cluster)).clusterArn ?? cluster;
-  }
-
-  async ensure(cluster: string, wanted: ClusterSpec): Promise<void> {
-    const maximum = this.options.maximum ?? 32;
-    const most = Math.max(wanted.instances, wanted.maximum ?? 0);
-    if (wanted.maximum !== undefined && wanted.maximum < wanted.instances) {
-      throw new AppError('CAPACITY_INVALID', `a maximum of ${wanted.maximum} is below ${wanted.instances} instances`, {
-        kind: 'invalid',
-        hint: 'leave the maximum out for a fixed number of instances',
-      });
-    }
-    if (most > maximum) {
-      throw new AppError('CAPACITY_UNSUPPORTED', `${most} instances on one machine`, {
-        kind: 'unsupported',
-        hint: `at most ${maximum}; more machines need the AWS host`,
-      });
-    }
+  async ensure(cluster: string, wanted: ClusterSpec): Promise<string> {
+    this.check(wanted);
+    const { clusterArn = cluster } = await this.ecs.createCluster(cluster);
     await this.turns.take(cluster, async () => {
       const numbered = await this.numbered(cluster);
       if (wanted.maximum !== undefined) {
@@ -67,6 +51,24 @@ export class LocalCapacity implements Capacity {
         if (number >= wanted.instances) await this.deregister(cluster, instance);
       }
     });
+    return clusterArn;
+  }
+
+  private check(wanted: ClusterSpec): void {
+    const maximum = this.options.maximum ?? 32;
+    const most = Math.max(wanted.instances, wanted.maximum ?? 0);
+    if (wanted.maximum !== undefined && wanted.maximum < wanted.instances) {
+      throw new AppError('CAPACITY_INVALID', `a maximum of ${wanted.maximum} is below ${wanted.instances} instances`, {
+        kind: 'invalid',
+        hint: 'leave the maximum out for a fixed number of instances',
+      });
+    }
+    if (most > maximum) {
+      throw new AppError('CAPACITY_UNSUPPORTED', `${most} instances on one machine`, {
+        kind: 'unsupported',
+        hint: `at most ${maximum}; more machines need the AWS host`,
+      });
+    }
   }
 
   async describe(

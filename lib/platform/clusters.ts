@@ -24,11 +24,16 @@ const RACES = 5;
 export class Clusters {
   constructor(private readonly deps: ClustersDeps) {}
 
-  /** Makes the cluster, or brings the one there is to this shape. */
+  /**
+   * Makes the cluster, or brings the one there is to this shape. It is told of only once its capacity is there: what
+   * was refused or failed half way shows no new cluster, and an old one as it was. Asked again, it goes on.
+   */
   async put(name: string, spec: ClusterSpec): Promise<{ readonly cluster: Cluster; readonly created: boolean }> {
     checkName('cluster', name);
-    const created = await this.write(name, await this.deps.capacity.open(name), spec);
-    await this.deps.capacity.ensure(name, spec);
+    const before = await this.deps.records.get<ClusterRecord>(keys.cluster(name));
+    refuseWhileDeleting(before?.value);
+    const arn = await this.deps.capacity.ensure(name, spec);
+    const created = await this.write(name, arn, spec);
     return { cluster: await this.require(name), created };
   }
 
@@ -139,12 +144,7 @@ export class Clusters {
     const key = keys.cluster(name);
     for (let race = 0; race < RACES; race += 1) {
       const existing = await this.deps.records.get<ClusterRecord>(key);
-      if (existing?.value.status === 'deleting') {
-        throw new AppError('CLUSTER_DELETING', `cluster ${name} is being deleted`, {
-          kind: 'conflict',
-          retryable: true,
-        });
-      }
+      refuseWhileDeleting(existing?.value);
       const createdMs = existing?.value.createdMs ?? this.deps.clock.nowMs();
       const value: ClusterRecord = {
         name,
@@ -180,6 +180,14 @@ export class Clusters {
   private async hasServices(name: string): Promise<boolean> {
     return (await this.deps.records.query(`CLUSTER#${name}`, { prefix: 'SERVICE#', limit: 1 })).records.length > 0;
   }
+}
+
+function refuseWhileDeleting(record: ClusterRecord | undefined): void {
+  if (record?.status !== 'deleting') return;
+  throw new AppError('CLUSTER_DELETING', `cluster ${record.name} is being deleted`, {
+    kind: 'conflict',
+    retryable: true,
+  });
 }
 
 function maximumOf({ maximum }: { readonly maximum?: number | undefined }): { readonly maximum?: number } {

@@ -8,6 +8,9 @@ export interface TaskProjection extends Task {
   readonly startedBy?: string;
 }
 
+/** An attribute that the local engine gives to tasks which are only played. */
+const RUNTIME = 'wharf.runtime';
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /** @param cluster name, for tasks whose ARN is of the old short form */
@@ -31,6 +34,7 @@ export function projectTask(source: object, cluster: string): TaskProjection {
     stoppedMs: timeMs(task['stoppedAt']),
     stopCode: text(task['stopCode']),
     stoppedReason: text(task['stoppedReason']),
+    runtime: list(task['attributes']).flatMap(({ name, value }) => (name === RUNTIME ? (text(value) ?? []) : []))[0],
     startedBy: text(task['startedBy']),
     ecsVersion: number(task['version']) ?? 0,
   });

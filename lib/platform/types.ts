@@ -173,6 +173,8 @@ export interface Task {
   readonly stoppedMs?: number;
   readonly stopCode?: string;
   readonly stoppedReason?: string;
+  /** What plays the task where nothing real runs: `simulated`. Absent for real containers. */
+  readonly runtime?: string;
 }
 
 export interface PlatformEvent {
@@ -199,14 +201,14 @@ export interface EcsEvent {
 /** Gives a cluster its container instances. Calls are idempotent and may be repeated. */
 export interface Capacity {
   /**
-   * The ARN of the ECS cluster of this name, which is made where the host makes clusters.
-   * @throws AppError kind unsupported for a name the host cannot serve
+   * Brings the ECS cluster of this name, which is made where the host makes clusters, to so many instances, or to
+   * growing between these bounds. Nothing is made or changed for what is refused.
+   * @returns the cluster's ARN
+   * @throws AppError kind unsupported for a name or a size that the host cannot serve
    */
-  open(cluster: string): Promise<string>;
-  /** Brings the cluster to so many instances, or to growing between these bounds. @throws AppError kind unsupported for what the host cannot do */
-  ensure(cluster: string, wanted: ClusterSpec): Promise<void>;
+  ensure(cluster: string, wanted: ClusterSpec): Promise<string>;
   describe(cluster: string): Promise<{ readonly kind: string; readonly instances: number; readonly maximum?: number }>;
-  /** Undoes `open` and `ensure`: what this made is taken away, what it found is left. */
+  /** Undoes `ensure`: what this made is taken away, what it found is left. */
   remove(cluster: string): Promise<void>;
 }
 

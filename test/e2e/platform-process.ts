@@ -1,10 +1,11 @@
 /** A platform in a process of its own, started as a user starts it, and the command line beside it. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { hostResidue } from '../../lib/runtime/index.js';
 
 export interface Ready {
@@ -24,7 +25,7 @@ const PROGRAM = resolve('bin/wharf.cjs');
 const LONGEST_COMMAND_MS = 120_000;
 
 export class PlatformProcess {
-  private child: ChildProcess | undefined;
+  private child: ChildProcessByStdio<null, Readable, Readable> | undefined;
   private stderr = '';
   ready: Ready | undefined;
 
@@ -41,17 +42,23 @@ export class PlatformProcess {
 
   /** Starts it and waits for its one line. */
   async start(...more: readonly string[]): Promise<Ready> {
-    const port = this.ready === undefined ? '0' : new URL(this.ready.url).port;
-    const args = [PROGRAM, 'up', '--data', this.data, '--listen', `127.0.0.1:${port}`, '--json', ...more];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    this.child = child;
-    child.stderr.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    const child = this.launch(...more);
     const line = await new Promise<string>((resolveLine, reject) => {
       createInterface({ input: child.stdout }).once('line', resolveLine);
       child.once('exit', (code) => reject(new Error(`wharf up ended with ${code}: ${this.stderr}`)));
     });
     this.ready = JSON.parse(line) as Ready;
     return this.ready;
+  }
+
+  /** Starts it, at the address it had before, and leaves it to itself. */
+  launch(...more: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
+    const port = this.ready === undefined ? '0' : new URL(this.ready.url).port;
+    const args = [PROGRAM, 'up', '--data', this.data, '--listen', `127.0.0.1:${port}`, '--json', ...more];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = child;
+    child.stderr.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    return child;
   }
 
   /** Sends the signal and waits for the end; the exit code, or the signal's name. */

@@ -38,6 +38,22 @@ describe('a cluster', () => {
   test('larger than the machine allows is not supported, and says what is', async () => {
     const refused = fixture.platform.clusters.put('main', { instances: 9 });
     await expect(refused).rejects.toMatchObject({ kind: 'unsupported', hint: expect.stringContaining('at most 8') });
+    expect((await fixture.platform.clusters.list()).items).toEqual([]);
+    expect(await fixture.ecs.clusterNames()).toEqual([]);
+  });
+
+  test('that could not be brought to its size is as it was, and asked again goes on', async () => {
+    const { clusters } = fixture.platform;
+    await clusters.put('main', { instances: 1 });
+    await clusters.put('other', { instances: 0 });
+    fixture.ecs.failNext('RegisterContainerInstance', 1);
+    await expect(clusters.put('main', { instances: 3 })).rejects.toThrow();
+    expect((await clusters.get('main'))?.instances).toMatchObject({ wanted: 1 });
+    fixture.ecs.failNext('RegisterContainerInstance', 1);
+    await expect(clusters.put('new', { instances: 1 })).rejects.toThrow();
+    expect((await clusters.list()).items.map(({ name }) => name)).toEqual(['main', 'other']);
+    expect(await clusters.put('new', { instances: 1 })).toMatchObject({ created: true });
+    expect((await clusters.put('main', { instances: 3 })).cluster.instances).toMatchObject({ registered: 3 });
   });
 
   test('with a maximum grows for tasks that find no room, and is gone with its provider', async () => {
@@ -114,6 +130,7 @@ describe('a one-off task', () => {
     agent.exit(task.id, 'main', 4);
     await until('it has stopped', async () => (await platform.tasks.get('main', task.id))?.status === 'STOPPED');
     const ended = await platform.tasks.get('main', task.id);
+    expect(ended?.runtime).toBeUndefined();
     expect(ended).toMatchObject({ stopCode: 'EssentialContainerExited', containers: [{ exitCode: 4 }] });
     expect((await platform.tasks.list('main')).items).toEqual([]);
     expect((await platform.tasks.list('main', { status: 'all' })).items).toHaveLength(1);

@@ -17,6 +17,12 @@ export interface PlatformFixture {
   readonly targets: ScriptedTargetGroups;
   readonly images: TestImages;
   readonly store: TestStore;
+  /** The engine's API, as far as tests look behind the platform or put something in its way. */
+  readonly ecs: {
+    clusterNames(): Promise<readonly string[]>;
+    /** So many of the next calls of this operation are answered with a refusal. */
+    failNext(operation: string, times: number): void;
+  };
   /** Waits, without sleeping for a time of its own choice, until this holds. */
   readonly until: (what: string, holds: () => Promise<boolean> | boolean) => Promise<void>;
   /** A second control plane over the same records and engine, as after a restart. */
@@ -46,7 +52,16 @@ export async function createPlatformFixture(
     },
   );
   await engine.start();
-  const listener = getRequestListener((request) => engine.fetch(request), { overrideGlobalObjects: false });
+  const failing = new Map<string, number>();
+  const answer = (request: Request): Promise<Response> => {
+    const operation = request.headers.get('x-amz-target')?.split('.')[1] ?? '';
+    const left = failing.get(operation) ?? 0;
+    if (left === 0) return engine.fetch(request);
+    failing.set(operation, left - 1);
+    const body = { __type: 'ClientException', message: 'not now' };
+    return Promise.resolve(new Response(JSON.stringify(body), { status: 400 }));
+  };
+  const listener = getRequestListener(answer, { overrideGlobalObjects: false });
   const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -99,6 +114,15 @@ export async function createPlatformFixture(
     targets,
     images,
     store,
+    ecs: {
+      clusterNames: async () => {
+        const headers = { 'x-amz-target': 'AmazonEC2ContainerServiceV20141113.ListClusters' };
+        const listed = await engine.fetch(new Request(endpoint, { method: 'POST', headers, body: '{}' }));
+        const { clusterArns } = (await listed.json()) as { clusterArns: string[] };
+        return clusterArns.map((arn) => arn.split('/').at(-1) ?? '');
+      },
+      failNext: (operation, times) => failing.set(operation, times),
+    },
     again: make,
     async until(what, holds) {
       const end = performance.now() + LONGEST_MS;

@@ -74,7 +74,7 @@ function taskTable(tasks: readonly Task[], nowMs: number): string {
       task.id.slice(0, 12),
       task.service ?? '-',
       task.release === undefined ? '-' : String(task.release),
-      task.status,
+      task.runtime === undefined ? task.status : `${task.status} (${task.runtime})`,
       (task.instance ?? '').slice(0, 12),
       task.containers.flatMap(({ ports }) => ports.map((port) => `${port.host}->${port.container}`)).join(','),
       task.createdMs === undefined ? '' : formatAge(nowMs - task.createdMs),

@@ -34,6 +34,7 @@ export const Task = z
     stoppedMs: timeMs.exactOptional(),
     stopCode: z.string().exactOptional(),
     stoppedReason: z.string().exactOptional(),
+    runtime: z.string().exactOptional().meta({ description: '`simulated` where no container runs.' }),
   })
   .meta({ id: 'Task' });
 
