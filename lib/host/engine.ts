@@ -89,7 +89,7 @@ async function compose(
   const server = await serve({
     listen: options.listen,
     api: about,
-    registry: { fetch: () => Response.json({ code: 'NOT_SERVED', message: 'no registry here' }, { status: 404 }) },
+    registry: { fetch: noRegistry },
     ecs: keys === undefined ? engine : ecsDoor(engine, { keys, clock, takesAnyCredentials: false }),
     logger: logger.child({ part: 'server' }),
   });
@@ -105,6 +105,14 @@ async function compose(
       for (const step of undo) await step();
     },
   };
+}
+
+/** In the shape of the distribution API, so that docker and skopeo print it to who tries to push here. */
+function noRegistry(): Response {
+  const message =
+    'wharf engine serves the ECS API only: task definitions name images of any registry, or images that `wharf build` or a push to `wharf up` left in the same data folder';
+  const errors = [{ code: 'UNSUPPORTED', message }];
+  return Response.json({ errors }, { status: 404, headers: { 'docker-distribution-api-version': 'registry/2.0' } });
 }
 
 function check({ listen, keys, accountId }: EngineHostOptions): void {

@@ -50,8 +50,12 @@ requireTools('aws').describe('the engine alone, with keys', () => {
     async () => {
       const engine = await start({ keys: KEYS, region: 'eu-west-3', accountId: '123456789012' });
       try {
-        const aws = async (secret: string, ...args: string[]): Promise<Record<string, unknown>> => {
-          const { stdout } = await run('aws', ['ecs', ...args, '--output', 'json'], {
+        const aws = async (
+          secret: string,
+          args: string | readonly string[],
+          env: Readonly<Record<string, string>> = {},
+        ): Promise<Record<string, unknown>> => {
+          const { stdout } = await run('aws', ['ecs', ...[args].flat(), '--output', 'json'], {
             env: {
               PATH: process.env['PATH'] ?? '',
               HOME: '/nonexistent',
@@ -60,6 +64,7 @@ requireTools('aws').describe('the engine alone, with keys', () => {
               AWS_SECRET_ACCESS_KEY: secret,
               AWS_DEFAULT_REGION: 'eu-west-3',
               AWS_EC2_METADATA_DISABLED: 'true',
+              ...env,
             },
           });
           return JSON.parse(stdout) as Record<string, unknown>;
@@ -68,6 +73,13 @@ requireTools('aws').describe('the engine alone, with keys', () => {
           cluster: { clusterArn: 'arn:aws:ecs:eu-west-3:123456789012:cluster/default' },
         });
         await expect(aws('another', 'list-clusters')).rejects.toThrow('InvalidSignatureException');
+        const stranger = aws(KEYS.secretAccessKey, 'list-clusters', { AWS_ACCESS_KEY_ID: 'AKIDSTRANGER' });
+        await expect(stranger).rejects.toThrow('UnrecognizedClientException');
+        const unsigned = aws(KEYS.secretAccessKey, ['list-clusters', '--no-sign-request']);
+        await expect(unsigned).rejects.toThrow('MissingAuthenticationTokenException');
+        await expect(aws(KEYS.secretAccessKey, 'list-clusters', { AWS_DEFAULT_REGION: 'eu-west-1' })).resolves.toEqual({
+          clusterArns: ['arn:aws:ecs:eu-west-3:123456789012:cluster/default'],
+        });
       } finally {
         await engine.close();
       }
@@ -88,6 +100,10 @@ describe('the engine alone', () => {
     try {
       const about = await fetch(engine.url);
       expect(await about.json()).toMatchObject({ service: 'wharf engine', runtime: 'simulated' });
+      const registry = await fetch(`${engine.url}/v2/`);
+      expect(registry.status).toBe(404);
+      const message = expect.stringContaining('a push to `wharf up`') as unknown;
+      expect(await registry.json()).toEqual({ errors: [{ code: 'UNSUPPORTED', message }] });
       const arn = await runOne(client(), 'nginx:1');
       await waitUntilTasksRunning({ client: client(), maxWaitTime: 60, minDelay: 1 }, { tasks: [arn] });
       await engine.close();
