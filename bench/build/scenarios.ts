@@ -123,16 +123,25 @@ const aptInstall: Scenario = {
 const slowStages: Scenario = {
   name: `(e) two independent stages of ${SLOW_SECONDS} s`,
   async prepare(folder) {
-    const files = join(folder, 'context');
-    await mkdir(files, { recursive: true });
     const stage = (name: string): string =>
       `FROM \${BASE} AS ${name}\nRUN sleep ${SLOW_SECONDS} && echo ${name} > /${name}\n`;
-    const last = 'FROM ${BASE}\nCOPY --from=left /left /\nCOPY --from=right /right /\n';
-    await writeFile(join(files, 'Dockerfile'), `ARG BASE\n${stage('left')}${stage('right')}${last}`);
+    const dockerfile = (...names: string[]): string => {
+      const copies = names.map((name) => `COPY --from=${name} /${name} /${name}\n`);
+      return ['ARG BASE\n', ...names.map(stage), 'FROM ${BASE}\n', ...copies].join('');
+    };
+    const contexts = { alone: join(folder, 'alone'), both: join(folder, 'both') };
+    for (const files of Object.values(contexts)) await mkdir(files, { recursive: true });
+    await writeFile(join(contexts.alone, 'Dockerfile'), dockerfile('alone'));
+    await writeFile(join(contexts.both, 'Dockerfile'), dockerfile('left', 'right'));
     return {
       bases: { BASE: await busyboxLayout(join(folder, 'base')) },
       async run(builder, args) {
-        return [{ what: 'cold', cost: await builder.build({ context: files, name: 'stages', args }) }];
+        const alone = await builder.build({ context: contexts.alone, name: 'alone', args });
+        const both = await builder.build({ context: contexts.both, name: 'stages', args });
+        return [
+          { what: 'one of them alone', cost: alone },
+          { what: 'both', cost: both },
+        ];
       },
     };
   },
