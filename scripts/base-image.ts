@@ -48,7 +48,7 @@ export async function pushBaseImage(target: PushTarget): Promise<Digest> {
       layers: [{ mediaType: MediaType.ociLayerGzip, digest: digestOf(layer), size: layer.length }],
     }),
   );
-  return client.putManifest(BASE_IMAGE.repository, BASE_IMAGE.tag, manifest, MediaType.ociManifest);
+  return (await client.putManifest(BASE_IMAGE.repository, BASE_IMAGE.tag, manifest, MediaType.ociManifest)).digest;
 }
 
 /** The same root as a build context whose Dockerfile copies it: for a registry that clients do not reach. */

@@ -33,6 +33,7 @@ podman||podman|the registry is not tried with podman
 buildah||buildah|the registry is not tried with buildah
 docker-registry||docker-registry|caches, copies and base images are not tried with the registry of the CNCF
 htpasswd||apache2-utils|other registries are not tried with a password
+openssl||openssl|other registries are not tried with a token service
 docker|/usr/bin/docker|docker.io|the registry is not tried with docker
 dockerd|/usr/sbin/dockerd|docker.io|the registry is not tried with docker
 debootstrap|/usr/sbin/debootstrap|debootstrap|no build is compared with docker's on a Debian base

@@ -32,11 +32,17 @@ export class TagCalls {
   async *push(
     image: string,
     to: string,
-    settings: { readonly signal?: AbortSignal } = {},
+    settings: {
+      /** Take what is attached to the image along: signatures, SBOMs. */
+      readonly referrers?: boolean;
+      readonly signal?: AbortSignal;
+    } = {},
   ): AsyncGenerator<ImageCopyEvent> {
     const path = `/v1/images/${encodeURIComponent(image)}/push`;
     const headers = { accept: 'text/event-stream' };
-    const response = await this.transport.send('POST', path, { json: { to }, headers, ...settings });
+    const { referrers, ...rest } = settings;
+    const json = { to, ...(referrers === undefined ? {} : { referrers }) };
+    const response = await this.transport.send('POST', path, { json, headers, ...rest });
     for await (const { data } of parseEvents((response.body ?? []) as AsyncIterable<Uint8Array>)) {
       const event = JSON.parse(data) as ImageCopyEvent | { readonly type: 'failed'; readonly problem: ProblemLike };
       if (event.type === 'failed') {

@@ -73,19 +73,37 @@ export function referrerWrite(
   document: ManifestDocument,
   manifest: { readonly digest: Digest; readonly mediaType: string; readonly sizeBytes: number },
 ): RecordWrite | undefined {
-  const body = document.kind === 'manifest' ? document.manifest : document.index;
-  if (body.subject === undefined) return undefined;
-  const artifactType = artifactTypeOf(document);
-  const { annotations } = body;
+  const referrer = referrerOf(document, manifest);
+  if (referrer === undefined) return undefined;
+  const { subject, descriptor } = referrer;
+  const { mediaType, digest, size: sizeBytes, artifactType, annotations } = descriptor;
   const isLarge = annotations !== undefined && JSON.stringify(annotations).length > INLINE_ANNOTATIONS_BYTES;
   const value: ReferrerRecord = {
-    mediaType: manifest.mediaType,
-    sizeBytes: manifest.sizeBytes,
+    mediaType,
+    sizeBytes,
     ...(artifactType === undefined ? {} : { artifactType }),
     ...(annotations === undefined || isLarge ? {} : { annotations }),
     ...(isLarge ? { annotationsInManifest: true } : {}),
   };
-  return { op: 'put', key: recordKey.referrer(repository, body.subject.digest, manifest.digest), value };
+  return { op: 'put', key: recordKey.referrer(repository, subject, digest), value };
+}
+
+/** What a manifest refers to, and how a listing shows it there; undefined when it has no subject. */
+export function referrerOf(
+  document: ManifestDocument,
+  manifest: { readonly digest: Digest; readonly mediaType: string; readonly sizeBytes: number },
+): { readonly subject: Digest; readonly descriptor: Descriptor } | undefined {
+  const { subject, annotations } = document.kind === 'manifest' ? document.manifest : document.index;
+  if (subject === undefined) return undefined;
+  const artifactType = artifactTypeOf(document);
+  const descriptor: Descriptor = {
+    mediaType: manifest.mediaType,
+    digest: manifest.digest,
+    size: manifest.sizeBytes,
+    ...(artifactType === undefined ? {} : { artifactType }),
+    ...(annotations === undefined ? {} : { annotations }),
+  };
+  return { subject: subject.digest, descriptor };
 }
 
 /** The manifest's own, else the config's media type; an index without one has none. */

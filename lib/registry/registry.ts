@@ -1,15 +1,15 @@
 /** The registry as one object: its parts share one set of records, and together they are `Images` for the house. */
 import { AppError } from '../errors/index.js';
-import type { Descriptor, Digest } from '../oci/index.js';
+import { type Descriptor, type Digest, parseDigest } from '../oci/index.js';
 import type { Clock, ContentStore, Ids, RecordStore, SecretStore } from '../store/index.js';
 import { Blobs } from './blobs.js';
 import { checkRepositoryName, manifestUnknown, nameUnknown } from './errors.js';
 import { Manifests, type ManifestsOptions } from './manifests.js';
 import { Referrers } from './referrers.js';
 import { PublicRepositories } from './public-repositories.js';
-import { Repositories } from './repositories.js';
+import { type Page, Repositories } from './repositories.js';
 import { Tags } from './tags.js';
-import type { Images, StoredManifest, TagEntry } from './types.js';
+import type { AttachedManifest, Images, StoredManifest, TagEntry } from './types.js';
 import { Uploads } from './uploads.js';
 
 export interface RegistryDeps {
@@ -80,6 +80,26 @@ export class Registry implements Images {
       const page = await this.tagList.list(repository, { limit: 1000, ...(after === undefined ? {} : { after }) });
       all.push(...page.items);
       if (!page.more) return all;
+    }
+  }
+
+  /** What belongs to a manifest: its referrers, and what tools tag with its digest, as in `sha256-<hex>.sig`. */
+  async *attachedTo(repository: string, digest: Digest): AsyncGenerator<AttachedManifest> {
+    let next: Digest | undefined;
+    do {
+      const page = await this.referrers.list(repository, digest, next === undefined ? {} : { after: next });
+      for (const referrer of page.descriptors) yield { digest: referrer.digest };
+      next = page.next === undefined ? undefined : parseDigest(page.next);
+    } while (next !== undefined);
+    const prefix = `${digest.replace(':', '-')}.`;
+    let after: string | undefined = prefix;
+    while (after !== undefined) {
+      const page: Page<TagEntry> = await this.tagList.list(repository, { after });
+      for (const { tag, digest: target } of page.items) {
+        if (!tag.startsWith(prefix)) return;
+        yield { digest: target, tag };
+      }
+      after = page.more ? page.items.at(-1)?.tag : undefined;
     }
   }
 

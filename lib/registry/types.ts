@@ -17,6 +17,13 @@ export interface TagEntry {
   readonly updatedMs: number;
 }
 
+/** A manifest that belongs to another: a signature, an SBOM, a provenance. */
+export interface AttachedManifest {
+  readonly digest: Digest;
+  /** How it is found, where it is not by its subject. */
+  readonly tag?: string;
+}
+
 export interface Images {
   /** The manifest behind a tag or digest; undefined when absent. */
   manifest(

@@ -1,11 +1,16 @@
 /** `wharf images push` to the registry of the CNCF with a password, and tags that are deleted and brought back. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { digestOf } from '../../lib/oci/index.js';
+import { digestOf, MediaType } from '../../lib/oci/index.js';
 import { RegistryClient } from '../../lib/registry/client/index.js';
 import { systemClock } from '../../lib/store/clock-system.js';
 import { requireTools } from '../host-tools.js';
-import { type CncfRegistry, startCncfRegistry } from '../protocol/registry/cncf-registry.js';
-import { imageSet, type ImageSet, type TestManifest } from '../protocol/registry/images.js';
+import {
+  type CncfRegistry,
+  startCncfRegistry,
+  startCncfRegistryWithTokens,
+} from '../protocol/registry/cncf-registry.js';
+import { imageSet, type ImageSet, SetBuilder, type TestManifest } from '../protocol/registry/images.js';
+import { type RunningRegistry, startTestRegistry } from '../protocol/registry/registry-server.js';
 import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
 
 const user = { username: 'ci', password: 'secret' };
@@ -36,7 +41,7 @@ async function put(repository: string, tag: string, set: ImageSet): Promise<Test
   return last;
 }
 
-requireTools('docker-registry', 'htpasswd').describe('a copy to the registry of the CNCF', () => {
+requireTools('docker-registry', 'htpasswd', 'openssl').describe('a copy to the registry of the CNCF', () => {
   let other: CncfRegistry;
   let there: RegistryClient;
   beforeAll(async () => {
@@ -93,6 +98,101 @@ requireTools('docker-registry', 'htpasswd').describe('a copy to the registry of 
     expect((await images('push', 'team/multi:v1', `${other.host}/copies/multi`)).code).toBe(0);
     expect((await there.getManifest('copies/multi', 'v1'))?.digest).toBe(index.digest);
     for (const { digest } of set.manifests) expect(await there.headManifest('copies/multi', digest)).toBeDefined();
+  });
+
+  test('takes referrers and what is tagged with the digest along when asked, and lists them as such', async () => {
+    const set = imageSet('a subject with referrers');
+    const [subject] = set.manifests;
+    if (subject === undefined) throw new Error('the set has no subject');
+    await put('team/signed', 'unused', set);
+    await cli.api.registry.putManifest('team/signed', subject.bytes, subject.mediaType, ['v1']);
+    const signature = imageSet('an artifact without layers');
+    const tag = `${subject.digest.replace(':', '-')}.sig`;
+    const signed = await put('team/signed', tag, signature);
+
+    expect((await images('push', 'team/signed:v1', `${other.host}/copies/signed`)).code).toBe(0);
+    expect(await there.headManifest('copies/signed', tag)).toBeUndefined();
+    for (const round of ['once', 'again']) {
+      const ran = await images('push', '--referrers', 'team/signed:v1', `${other.host}/copies/signed`);
+      expect([round, ran.code, ran.stderr]).toEqual([round, 0, expect.stringContaining('6 attached manifests')]);
+      // This registry has no referrers API: a tag of the subject's digest is their list.
+      const listed = await there.getManifest('copies/signed', subject.digest.replace(':', '-'));
+      const { manifests } = JSON.parse(listed?.bytes.toString() ?? '') as { manifests: { digest: string }[] };
+      const referrers = set.manifests.filter((each) => each.subject === subject.digest);
+      expect(manifests.map(({ digest }) => digest).sort()).toEqual(referrers.map(({ digest }) => digest).sort());
+      expect(manifests).toContainEqual(
+        expect.objectContaining({
+          artifactType: 'application/vnd.example.signature',
+          mediaType: MediaType.ociManifest,
+        }),
+      );
+    }
+    expect((await there.headManifest('copies/signed', tag))?.digest).toBe(signed.digest);
+  });
+
+  describe('to a registry with a token service', () => {
+    test('arrives where that refuses a token for the mount: the blobs are sent instead', async () => {
+      const behind = await startCncfRegistryWithTokens(user);
+      try {
+        await cli.api.logins.put(behind.host, user);
+        const { asked, refused } = behind.tokens;
+        const copy = async (to: string) =>
+          lines(await images('push', '--json', 'team/app:v1', `${behind.host}/${to}`)).at(-1);
+        const set = imageSet('an image');
+        expect(await copy('first/app')).toMatchObject({ type: 'finished', blobsSent: set.blobs.length });
+        expect(await copy('second/app')).toMatchObject({ type: 'finished', blobsMounted: set.blobs.length });
+        refused.add('first/app');
+        asked.splice(0);
+        expect(await copy('third/app')).toMatchObject({ type: 'finished', blobsSent: set.blobs.length });
+        expect(asked.some((scope) => scope.includes('first/app'))).toBe(true);
+        // What is refused for the push itself is refused.
+        refused.add('fourth/app');
+        const ran = await images('push', 'team/app:v1', `${behind.host}/fourth/app`);
+        expect([ran.code === 0, ran.stderr]).toEqual([false, expect.stringContaining('not with these rights')]);
+      } finally {
+        await behind.close();
+      }
+    });
+  });
+
+  describe('to a registry with the referrers API', () => {
+    let ours: RunningRegistry;
+    beforeAll(async () => {
+      ours = await startTestRegistry(cli.api.base.store);
+      await cli.api.logins.put(ours.host, { username: 'x', password: ours.tokens.admin });
+    });
+    afterAll(() => ours.close());
+    const finished = async (...args: string[]) => lines(await images('push', '--json', ...args)).at(-1);
+
+    test('takes the referrers of an index and of its images along, without tags for them', async () => {
+      const set = new SetBuilder('an index with referrers');
+      const [child, other] = [set.image(), set.image()];
+      const index = set.index([child, other]);
+      const sbom = set.artifact({ subject: child });
+      const signature = set.artifact({ subject: index });
+      const signed = set.artifact({ subject: sbom });
+      await put('team/attested', 'unused', set);
+      const top = set.manifests[2];
+      await cli.api.registry.putManifest('team/attested', top?.bytes ?? Buffer.of(), top?.mediaType ?? '', ['v1']);
+      const to = `${ours.host}/copies/attested`;
+      expect(await finished('--referrers', 'team/attested:v1', to)).toMatchObject({ type: 'finished', attached: 3 });
+      for (const [subject, referrer] of [
+        [child, sbom],
+        [index, signature],
+        [sbom, signed],
+      ] as const) {
+        const { descriptors } = await ours.registry.referrers.list('copies/attested', subject.digest);
+        expect(descriptors.map(({ digest }) => digest)).toEqual([referrer.digest]);
+      }
+      expect((await ours.registry.tags('copies/attested'))?.map(({ tag }) => tag)).toEqual(['v1']);
+    });
+
+    test('leaves layers out that are fetched from elsewhere', async () => {
+      const set = imageSet('non-distributable layers that are not pushed');
+      await put('team/foreign', 'v1', set);
+      const done = await finished('team/foreign:v1', `${ours.host}/copies/foreign`);
+      expect(done).toMatchObject({ type: 'finished', blobsSent: set.blobs.length });
+    });
   });
 
   test.each<[string, string, RegExp]>([

@@ -37,18 +37,19 @@ export async function undeleteTag(
 }
 
 export async function pushImage(
-  { image, to, json }: TagInput & { readonly to: string },
+  { image, to, json, referrers = false }: TagInput & { readonly to: string; readonly referrers?: boolean },
   { client, output, interrupted }: CommandDeps,
 ): Promise<void> {
-  for await (const event of client.tags.push(image, to, { signal: interrupted })) {
+  for await (const event of client.tags.push(image, to, { referrers, signal: interrupted })) {
     if (json === true) printJson(output, event);
     else if (event.type === 'blob') {
       const what = { existed: 'is there', mounted: 'mounted', uploaded: 'sent' }[event.outcome];
       output.say(`${event.digest.slice(0, 19)} ${formatBytes(event.sizeBytes)} ${what}\n`);
     } else {
-      const { blobsSent, blobsMounted, blobsThere, bytesSent } = event;
+      const { blobsSent, blobsMounted, blobsThere, bytesSent, attached } = event;
+      const along = referrers ? `; ${attached} attached manifests taken along` : '';
       output.say(
-        `${blobsSent} blobs sent (${formatBytes(bytesSent)}), ${blobsMounted} mounted, ${blobsThere} were there\n`,
+        `${blobsSent} blobs sent (${formatBytes(bytesSent)}), ${blobsMounted} mounted, ${blobsThere} were there${along}\n`,
       );
       output.result(`${event.to}@${event.digest}\n`);
     }

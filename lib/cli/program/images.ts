@@ -38,7 +38,8 @@ export function addImages(wharf: Command, deps: CliDeps): void {
 
 function addTags(shown: Command, deps: CliDeps): void {
   // What stands before the name belongs to the command above.
-  const optionsOf = (command: Command): Shared & { readonly digest?: string } => command.optsWithGlobals();
+  const optionsOf = (command: Command): Shared & { readonly digest?: string; readonly referrers?: boolean } =>
+    command.optsWithGlobals();
   talking(shown.command('history'))
     .description('where a tag pointed, newest first')
     .argument('<image>', 'repository[:tag]')
@@ -68,9 +69,10 @@ function addTags(shown: Command, deps: CliDeps): void {
     .description('copy an image, all its platforms, to another registry; sends only what it lacks')
     .argument('<image>', 'repository[:tag][@digest]')
     .argument('<target>', 'host/repository[:tag]')
+    .option('--referrers', 'take along what is attached to it: signatures, SBOMs')
     .action(async (image: string, to: string, _: unknown, command: Command) => {
-      const options = optionsOf(command);
+      const { referrers, ...options } = optionsOf(command);
       const { pushImage } = await import('../commands/image-tags.js');
-      await pushImage(defined({ image, to, json: options.json }), await connected(deps, options));
+      await pushImage(defined({ image, to, referrers, json: options.json }), await connected(deps, options));
     });
 }

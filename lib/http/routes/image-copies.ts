@@ -22,7 +22,7 @@ export function imageCopyRoutes(deps: ApiDeps, options: ApiOptions): readonly Ro
       isReplayable: false,
       answers: [{ status: 200, description: 'What was sent', streams: ['text/event-stream'] }],
       handler: async ({ params, body, call }) => {
-        const copy = await prepare(deps, params.reference, body.to);
+        const copy = await prepare(deps, params.reference, body);
         async function* events(signal: AbortSignal) {
           let id = 0;
           for await (const data of progressOf((onBlob) => copy(onBlob, signal), call.requestId)) {
@@ -46,7 +46,11 @@ type Copy = (
 ) => Promise<PushResult & { readonly digest: Digest; readonly to: string }>;
 
 /** All that can be refused before anything is sent. @throws AppError IMAGE_NOT_FOUND, COPY_TARGET_INVALID */
-async function prepare(deps: ApiDeps, name: string, target: string): Promise<Copy> {
+async function prepare(
+  deps: ApiDeps,
+  name: string,
+  { to: target, referrers }: z.infer<typeof ImageCopyRequest>,
+): Promise<Copy> {
   const from = parseReference(name);
   const { registry, repository, tag, digest: pinned } = parseReference(target);
   if (registry === undefined || pinned !== undefined) {
@@ -66,7 +70,11 @@ async function prepare(deps: ApiDeps, name: string, target: string): Promise<Cop
   return async (onBlob, signal) => {
     const known = knownBlobs(deps, registry);
     const image = { repository: from.repository, digest: found.digest, to };
-    const result = await pushImage({ ...deps, images, client, known }, image, { signal, onBlob });
+    const attached =
+      referrers === true
+        ? { attachedTo: (repository: string, digest: Digest) => deps.registry.attachedTo(repository, digest) }
+        : {};
+    const result = await pushImage({ ...deps, images, client, known, ...attached }, image, { signal, onBlob });
     return { ...result, digest: found.digest, to: `${registry}/${to.repository}:${to.tag}` };
   };
 }

@@ -28,5 +28,8 @@ export const UndeleteRequest = z
 export const RestoredTag = z.object({ repository: z.string(), tag: z.string(), digest }).meta({ id: 'RestoredTag' });
 
 export const ImageCopyRequest = z
-  .strictObject({ to: z.string().min(1).meta({ description: 'host/repository[:tag]; the tag stays when absent.' }) })
+  .strictObject({
+    to: z.string().min(1).meta({ description: 'host/repository[:tag]; the tag stays when absent.' }),
+    referrers: z.boolean().optional().meta({ description: 'Take signatures, SBOMs and the like along.' }),
+  })
   .meta({ id: 'ImageCopyRequest' });

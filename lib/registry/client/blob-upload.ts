@@ -1,4 +1,5 @@
 /** Sending a blob: a mount where one is offered, else POST and one streamed PUT, or chunks where they are asked for. */
+import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { ByteSource } from '../../store/index.js';
 import { broken } from './errors.js';
@@ -16,6 +17,8 @@ export interface UploadOptions {
   readonly mountFrom?: string;
   /** Send PATCH requests of so many bytes instead of one PUT: for registries behind a body limit. */
   readonly chunkBytes?: number;
+  /** The registry refused the mount itself; the blob was sent instead. */
+  readonly onMountRefused?: () => void;
   readonly signal?: AbortSignal;
 }
 
@@ -37,31 +40,49 @@ export async function uploadBlob(
   blob: BlobUpload,
   options: UploadOptions,
 ): Promise<UploadOutcome> {
-  const push = `repository:${at.repository}:pull,push`;
   const session: Session = {
     ask,
     registry: new URL(at.origin).host,
     common: {
-      // A mount also needs to read the source; both go into one token.
-      scope: options.mountFrom === undefined ? push : `${push} repository:${options.mountFrom}:pull`,
+      scope: `repository:${at.repository}:pull,push`,
       doing: `upload blob ${at.repository}@${blob.digest}`,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     },
   };
-  const query =
-    options.mountFrom === undefined ? '' : `?mount=${blob.digest}&from=${encodeURIComponent(options.mountFrom)}`;
-  const started = await ask({
-    ...session.common,
-    method: 'POST',
-    target: `/v2/${at.repository}/blobs/uploads/${query}`,
-    body: NOTHING,
-  });
+  const started = (await mount(session, at.repository, blob.digest, options)) ?? (await start(session, at.repository));
   await started.body?.cancel();
   if (started.status === 201) return 'mounted';
   const location = locationOf(session, started, at.origin);
   if (options.chunkBytes === undefined) await finish(session, location, blob.digest, blob);
   else await finish(session, await sendChunks(session, location, blob, options.chunkBytes), blob.digest, NOTHING);
   return 'uploaded';
+}
+
+function start({ ask, common }: Session, repository: string): Promise<Response> {
+  return ask({ ...common, method: 'POST', target: `/v2/${repository}/blobs/uploads/`, body: NOTHING });
+}
+
+/**
+ * A mount needs a token that also reads the source. A token service may refuse that, or a registry the mount: then the
+ * blob is sent, and that tells whether the push is refused too.
+ * @returns undefined when there is nothing to mount, or it is refused
+ */
+async function mount(
+  { ask, common }: Session,
+  repository: string,
+  digest: Digest,
+  { mountFrom, onMountRefused }: UploadOptions,
+): Promise<Response | undefined> {
+  if (mountFrom === undefined) return undefined;
+  const scope = `${common.scope} repository:${mountFrom}:pull`;
+  const target = `/v2/${repository}/blobs/uploads/?mount=${digest}&from=${encodeURIComponent(mountFrom)}`;
+  try {
+    return await ask({ ...common, scope, method: 'POST', target, body: NOTHING });
+  } catch (error) {
+    if (!(error instanceof AppError) || error.retryable) throw error;
+    onMountRefused?.();
+    return undefined;
+  }
 }
 
 async function sendChunks(session: Session, location: string, blob: BlobUpload, chunkBytes: number): Promise<string> {

@@ -23,6 +23,7 @@ export {
 export {
   type RemoteBlob,
   type RemoteManifest,
+  type RemotePut,
   RegistryClient,
   type RegistryClientDeps,
   type RegistryClientOptions,

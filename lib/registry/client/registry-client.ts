@@ -45,6 +45,12 @@ export interface RemoteManifest {
   readonly bytes: Buffer;
 }
 
+export interface RemotePut {
+  readonly digest: Digest;
+  /** The registry read the manifest's subject and lists it as a referrer. */
+  readonly listsReferrers: boolean;
+}
+
 export interface RemoteBlob {
   readonly sizeBytes: number;
   /** Fails with REGISTRY_CONTENT_MISMATCH at its end when the bytes are not those of the digest. */
@@ -119,7 +125,7 @@ export class RegistryClient {
     return { mediaType: mediaTypeOf(response), digest, size: Number(response.headers.get('content-length') ?? 0) };
   }
 
-  async putManifest(repository: string, reference: string, bytes: Uint8Array, mediaType: string): Promise<Digest> {
+  async putManifest(repository: string, reference: string, bytes: Uint8Array, mediaType: string): Promise<RemotePut> {
     const doing = `put manifest ${name(repository, reference)}`;
     const response = await this.ask({
       method: 'PUT',
@@ -133,7 +139,7 @@ export class RegistryClient {
     const digest = digestOf(bytes, isDigest(reference) ? digestAlgorithm(reference) : 'sha256');
     const said = response.headers.get('docker-content-digest');
     if (said !== null && said !== digest) throw this.mismatch(doing, digest, said);
-    return digest;
+    return { digest, listsReferrers: response.headers.has('oci-subject') };
   }
 
   async headBlob(repository: string, digest: Digest): Promise<{ readonly sizeBytes: number } | undefined> {

@@ -1,10 +1,14 @@
-/** The registry of the CNCF (Debian's docker-registry) on loopback, open or with one user; it can be killed and come back. */
+/**
+ * The registry of the CNCF (Debian's docker-registry) on loopback: open, with one user, or with a token service. It can be
+ * killed and come back.
+ */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type CncfTokens, startCncfTokens } from './cncf-tokens.js';
 
 export interface CncfRegistry {
   readonly host: string;
@@ -25,13 +29,29 @@ export interface CncfUser {
 /** @param user asked for by Basic when given, with a password file of htpasswd's making */
 export async function startCncfRegistry(user?: CncfUser): Promise<CncfRegistry> {
   const folder = await mkdtemp(join(tmpdir(), 'wharf-cncf-'));
+  if (user === undefined) return startIn(folder, '');
+  const line = execFileSync('htpasswd', ['-nbB', '-C', '4', user.username, user.password], { encoding: 'utf8' });
+  await writeFile(join(folder, 'htpasswd'), line);
+  return startIn(folder, `auth: {htpasswd: {realm: test, path: ${folder}/htpasswd}}\n`);
+}
+
+/** The same behind a token service. */
+export async function startCncfRegistryWithTokens(user: CncfUser): Promise<CncfRegistry & { tokens: CncfTokens }> {
+  const folder = await mkdtemp(join(tmpdir(), 'wharf-cncf-'));
+  const tokens = await startCncfTokens(folder, user);
+  const registry = await startIn(folder, tokens.config);
+  return {
+    ...registry,
+    tokens,
+    async close() {
+      await tokens.close();
+      await registry.close();
+    },
+  };
+}
+
+async function startIn(folder: string, auth: string): Promise<CncfRegistry> {
   const host = `127.0.0.1:${await freePort()}`;
-  let auth = '';
-  if (user !== undefined) {
-    const line = execFileSync('htpasswd', ['-nbB', '-C', '4', user.username, user.password], { encoding: 'utf8' });
-    await writeFile(join(folder, 'htpasswd'), line);
-    auth = `auth: {htpasswd: {realm: test, path: ${folder}/htpasswd}}\n`;
-  }
   const storage = `storage: {filesystem: {rootdirectory: ${folder}/data}, delete: {enabled: true}}\n`;
   const config = `version: 0.1\nlog: {level: error}\n${storage}http: {addr: "${host}"}\n${auth}`;
   await writeFile(join(folder, 'config.yml'), config);
