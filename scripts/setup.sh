@@ -23,7 +23,7 @@ fi
 # program | where else it may lie | Debian package | what is lost without it
 platform_tools="runc||runc|no container can run: neither RUN steps nor tasks
 conmon||conmon|no task can run
-bridge|/usr/lib/cni/bridge /opt/cni/bin/bridge|containernetworking-plugins|containers get no network
+portmap|/usr/lib/cni/portmap /opt/cni/bin/portmap|containernetworking-plugins|containers get no network
 ip|/usr/sbin/ip /sbin/ip|iproute2|containers get no network
 iptables|/usr/sbin/iptables /sbin/iptables|iptables|no published ports and no egress
 mount||mount|no layers can be mounted
@@ -45,7 +45,7 @@ tools=$platform_tools
 $test_tools"
 
 is_there() { # program, other places
-  case "$1" in bridge) ;; *) command -v "$1" >/dev/null 2>&1 && return 0 ;; esac
+  case "$1" in portmap) ;; *) command -v "$1" >/dev/null 2>&1 && return 0 ;; esac
   for place in $2; do [ -x "$place" ] && return 0; done
   return 1
 }

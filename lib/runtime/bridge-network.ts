@@ -1,39 +1,43 @@
 /**
  * BridgeNetwork: one Linux bridge per platform, and on it one network namespace per container with an address, a way
- * out by masquerade, and published ports. The CNI plugins do the work; this file decides names and ranges, remembers
- * what was attached, and can take every trace of it away again.
+ * out by masquerade, and published ports. What all containers share is made once; a container without published ports
+ * costs two calls of `ip` and no packet rule. Published ports are the work of the CNI plugin portmap. This file
+ * remembers what was attached, and can take every trace of it away again.
  */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, errnoCode } from '../errors/index.js';
-import { CniChain, type CniPlugin, type CniResult, findPluginFolder, PLUGINS } from './cni.js';
+import { hasBridge, type LinkedAddress, makeBridge, makeLink, withPrefix } from './bridge-link.js';
+import { CniChain, type CniResult, findPluginFolder, PLUGINS } from './cni.js';
 import { mustRun, runCommand } from './host-command.js';
 import { bridgeName, netnsName, networkName, scopePaths } from './host-scope.js';
 import { ensureBridgeRules, routeToLoopback } from './link-local.js';
+import { NetworkAddresses } from './network-addresses.js';
 import { removeRules, type RuleOwner } from './packet-rules.js';
 import { claimSubnet, releaseSubnet, type Subnet } from './subnet.js';
 import type { HostScope, PortMapping } from './types.js';
 
-export interface NetworkAttachment {
+export interface NetworkAttachment extends LinkedAddress {
   /** For `{ mode: 'namespace', path }`. */
   readonly netnsPath: string;
-  readonly address: string;
-  readonly gateway: string;
-  /** Of the container's end. */
-  readonly macAddress?: string;
 }
 
 interface AttachmentRecord {
   readonly id: string;
   readonly ports: readonly PortMapping[];
-  /** Absent while the plugins are at work: after a crash such a record is undone, not believed. */
-  readonly result?: CniResult;
+  /** Absent while it is being made: after a crash such a record is undone, not believed. */
+  readonly link?: LinkedAddress;
 }
 
 export class BridgeNetwork {
   private readonly directory: string;
-  /** The plugins work one after the other anyway; waiting here keeps their lock's waiting time short. */
-  private queue: Promise<unknown> = Promise.resolve();
+  private readonly addresses: NetworkAddresses;
+  /** What is being done about a container, one thing after the other. */
+  private readonly queues = new Map<string, Promise<unknown>>();
+  /** A look at what all share that has not begun: whoever comes until then waits for the same one. */
+  private nextLook: Promise<void> | undefined;
+  private looking: Promise<void> = Promise.resolve();
+  private isBridgeMade = false;
 
   private constructor(
     readonly scope: HostScope,
@@ -42,6 +46,7 @@ export class BridgeNetwork {
     private readonly mtu: number,
   ) {
     this.directory = scopePaths.network(scope);
+    this.addresses = new NetworkAddresses(join(this.directory, 'addresses'), subnet);
   }
 
   /** @throws AppError HOST_TOOL_MISSING without the plugins, NETWORK_FULL */
@@ -57,7 +62,7 @@ export class BridgeNetwork {
     await mkdir(scopePaths.network(scope), { recursive: true, mode: 0o700 });
     const kept = await readKeptSubnet(scope);
     const subnet = await claimSubnet(scope, bridgeName(scope), kept);
-    if (kept?.cidr !== subnet.cidr) await writeAtomically(join(scopePaths.network(scope), 'subnet.json'), subnet);
+    if (kept?.cidr !== subnet.cidr) await writeAtomically(join(scopePaths.network(scope), 'subnet.json'), subnet, true);
     return new BridgeNetwork(scope, subnet, folder, await uplinkMtu());
   }
 
@@ -66,25 +71,25 @@ export class BridgeNetwork {
    * @throws AppError NETWORK_ATTACH_FAILED; nothing is left then
    */
   attach(id: string, options: { readonly ports?: readonly PortMapping[] } = {}): Promise<NetworkAttachment> {
-    return this.serially(async () => {
-      const path = scopePaths.netns(this.scope, id);
+    return this.inTurn(id, async () => {
       const known = await this.record(id);
-      if (known?.result !== undefined && (await hasNetns(this.scope, id))) return attachment(path, known.result);
+      if (known?.link !== undefined && (await hasNetns(this.scope, id))) return this.attachment(id, known.link);
       if (known !== undefined) await this.undo(id, known);
       const record: AttachmentRecord = { id, ports: options.ports ?? [] };
-      await writeAtomically(this.file(id), record);
+      await writeAtomically(this.file(id), record, true);
       try {
-        await ensureBridgeRules(this.scope);
-        await mustRun('ip', ['netns', 'add', netnsName(this.scope, id)]);
-        await mustRun('ip', ['-n', netnsName(this.scope, id), 'link', 'set', 'lo', 'up']);
-        const result = await this.chain(record.ports).add({ containerId: id, netns: path, interfaceName: 'eth0' });
-        await routeToLoopback(this.scope);
-        const attached = attachment(path, result);
-        await writeAtomically(this.file(id), { ...record, result });
-        return attached;
+        const link = await this.link(id, record.ports);
+        // Need not outlive a loss of power: the namespace would not.
+        await writeAtomically(this.file(id), { ...record, link }, false);
+        return this.attachment(id, link);
       } catch (error) {
         await this.undo(id, record).catch(() => undefined);
-        throw error;
+        if (error instanceof AppError && error.code !== 'HOST_COMMAND_FAILED') throw error;
+        const said = error instanceof Error ? error.message : String(error);
+        throw new AppError('NETWORK_ATTACH_FAILED', `container ${id} got no network: ${said}`, {
+          kind: 'failed',
+          cause: error,
+        });
       }
     });
   }
@@ -92,12 +97,12 @@ export class BridgeNetwork {
   /** The attachment of a container; undefined when it has none. */
   async find(id: string): Promise<NetworkAttachment | undefined> {
     const record = await this.record(id);
-    return record?.result === undefined ? undefined : attachment(scopePaths.netns(this.scope, id), record.result);
+    return record?.link === undefined ? undefined : this.attachment(id, record.link);
   }
 
   /** Takes ports, address and namespace away. Idempotent. */
   detach(id: string): Promise<void> {
-    return this.serially(async () => this.undo(id, await this.record(id)));
+    return this.inTurn(id, async () => this.undo(id, await this.record(id)));
   }
 
   /** Ids that are attached, or were being attached when a process died. */
@@ -109,52 +114,100 @@ export class BridgeNetwork {
   /** Detaches everything and takes away bridge, rules, claim and records: as if it had never been. */
   async remove(): Promise<void> {
     for (const id of await this.attached()) await this.detach(id);
-    await this.serially(() => removeNetwork(this.scope, this.subnet));
+    await removeNetwork(this.scope, this.subnet);
+    this.isBridgeMade = false;
   }
 
-  private serially<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.queue.then(work);
-    this.queue = done.catch(() => undefined);
+  private inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const before = this.queues.get(id) ?? Promise.resolve();
+    const done = before.then(work);
+    const settled = done
+      .catch(() => undefined)
+      .then(() => {
+        if (this.queues.get(id) === settled) this.queues.delete(id);
+      });
+    this.queues.set(id, settled);
+    return done;
+  }
+
+  private async link(id: string, ports: readonly PortMapping[]): Promise<LinkedAddress> {
+    const { scope, subnet, mtu } = this;
+    await this.ensureBridge();
+    // Nothing runs in the namespace before both are done.
+    const [rules, made] = await Promise.allSettled([
+      this.ensureRules(),
+      this.addresses.claim(id).then((address) => makeLink(scope, id, { address, subnet, mtu })),
+    ]);
+    if (made.status === 'rejected') throw made.reason;
+    if (rules.status === 'rejected') throw rules.reason;
+    if (ports.length > 0) await this.published(ports).add(this.cniAttachment(id), this.cniResult(id, made.value));
+    return made.value;
+  }
+
+  private async ensureBridge(): Promise<void> {
+    if (this.isBridgeMade && (await hasBridge(this.scope))) return;
+    await this.oneAtATime(async () => {
+      await makeBridge(this.scope, this.subnet, this.mtu);
+      await routeToLoopback(this.scope);
+    });
+    this.isBridgeMade = true;
+  }
+
+  /** Looks, after it was called, whether the rules that all containers share are there. */
+  private ensureRules(): Promise<void> {
+    this.nextLook ??= this.oneAtATime(() => {
+      this.nextLook = undefined;
+      return ensureBridgeRules(this.scope, this.subnet);
+    });
+    return this.nextLook;
+  }
+
+  private oneAtATime(work: () => Promise<void>): Promise<void> {
+    const done = this.looking.then(work);
+    this.looking = done.catch(() => undefined);
     return done;
   }
 
   private async undo(id: string, record: AttachmentRecord | undefined): Promise<void> {
     const exists = await hasNetns(this.scope, id);
     if (record === undefined && !exists) return;
-    const netns = exists ? scopePaths.netns(this.scope, id) : '';
-    const chain = this.chain(record?.ports ?? []);
-    await chain.delete({ containerId: id, netns, interfaceName: 'eth0' }, record?.result);
+    const { ports = [], link } = record ?? {};
+    if (ports.length > 0) {
+      const attachment = exists ? this.cniAttachment(id) : { ...this.cniAttachment(id), netns: '' };
+      await this.published(ports).delete(attachment, link && this.cniResult(id, link));
+    }
+    // The link goes with it.
     if (exists) await mustRun('ip', ['netns', 'delete', netnsName(this.scope, id)]);
+    await (link === undefined ? this.addresses.release(id) : this.addresses.releaseAddress(link.address));
     await rm(this.file(id), { force: true });
   }
 
-  private chain(ports: readonly PortMapping[]): CniChain {
+  private published(ports: readonly PortMapping[]): CniChain {
     const portMappings = ports.map(({ containerPort, hostPort, hostIp, protocol }) => ({
       containerPort,
       hostPort,
       protocol,
       ...(hostIp === '' || hostIp === '0.0.0.0' ? {} : { hostIP: hostIp }),
     }));
-    const plugins: CniPlugin[] = [
-      {
-        type: 'bridge',
-        bridge: bridgeName(this.scope),
-        isGateway: true,
-        ipMasq: true,
-        hairpinMode: true,
-        mtu: this.mtu,
-        ipam: {
-          type: 'host-local',
-          dataDir: join(this.directory, 'addresses'),
-          ranges: [[{ subnet: this.subnet.cidr, gateway: this.subnet.gateway }]],
-          routes: [{ dst: '0.0.0.0/0' }],
-        },
-      },
-      { type: 'portmap', snat: true, capabilities: { portMappings: true }, runtimeConfig: { portMappings } },
-      // Where a Docker engine has ever run, FORWARD drops what nobody allows.
-      { type: 'firewall', backend: 'iptables' },
-    ];
-    return new CniChain(this.pluginFolder, networkName(this.scope), plugins);
+    const portmap = { type: 'portmap', snat: true, capabilities: { portMappings: true } };
+    return new CniChain(this.pluginFolder, networkName(this.scope), [{ ...portmap, runtimeConfig: { portMappings } }]);
+  }
+
+  private cniAttachment(id: string): { containerId: string; netns: string; interfaceName: string } {
+    return { containerId: id, netns: scopePaths.netns(this.scope, id), interfaceName: 'eth0' };
+  }
+
+  /** What portmap is told of the link. */
+  private cniResult(id: string, { address, gateway, macAddress }: LinkedAddress): CniResult {
+    return {
+      cniVersion: '0.4.0',
+      interfaces: [{ name: 'eth0', mac: macAddress, sandbox: scopePaths.netns(this.scope, id) }],
+      ips: [{ version: '4', interface: 0, address: withPrefix(address, this.subnet), gateway }],
+    };
+  }
+
+  private attachment(id: string, link: LinkedAddress): NetworkAttachment {
+    return { netnsPath: scopePaths.netns(this.scope, id), ...link };
   }
 
   private async record(id: string): Promise<AttachmentRecord | undefined> {
@@ -207,20 +260,6 @@ async function readKeptSubnet(scope: HostScope): Promise<Subnet | undefined> {
   return text === undefined ? undefined : (JSON.parse(text) as Subnet);
 }
 
-function attachment(netnsPath: string, result: CniResult): NetworkAttachment {
-  const [ip] = result.ips ?? [];
-  if (ip === undefined) {
-    throw new AppError('NETWORK_ATTACH_FAILED', 'the network plugins gave no address', { kind: 'failed' });
-  }
-  const macAddress = result.interfaces?.find(({ sandbox = '' }) => sandbox !== '')?.mac;
-  return {
-    netnsPath,
-    address: ip.address.replace(/\/.*$/, ''),
-    gateway: ip.gateway ?? '',
-    ...(macAddress === undefined ? {} : { macAddress }),
-  };
-}
-
 /** The bridge must not send larger packets than the way out takes. */
 async function uplinkMtu(): Promise<number> {
   const { stdout } = await runCommand('ip', ['-j', '-4', 'route', 'show', 'default']);
@@ -229,8 +268,8 @@ async function uplinkMtu(): Promise<number> {
   return Math.min(1500, Number(text));
 }
 
-async function writeAtomically(path: string, value: object): Promise<void> {
+async function writeAtomically(path: string, value: object, flush: boolean): Promise<void> {
   const temporary = `${path}.tmp`;
-  await writeFile(temporary, JSON.stringify(value), { flush: true });
+  await writeFile(temporary, JSON.stringify(value), { flush });
   await rename(temporary, path);
 }

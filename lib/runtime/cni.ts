@@ -11,15 +11,11 @@ import { LOCK_SECONDS, NETWORK_LOCK } from './network-lock.js';
 
 /** Where distributions and the upstream archive put the plugins. */
 export const PLUGIN_FOLDERS = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni'];
-/** Those of the bridge network. */
-export const PLUGINS = ['bridge', 'host-local', 'portmap', 'firewall'];
+/** Those that are used. */
+export const PLUGINS = ['portmap'];
 
-export interface CniResult {
-  readonly ips?: readonly { readonly address: string; readonly gateway?: string }[];
-  /** `sandbox` is there for those inside a namespace. */
-  readonly interfaces?: readonly { readonly name: string; readonly mac?: string; readonly sandbox?: string }[];
-  readonly [key: string]: unknown;
-}
+/** As the specification has it: what was made so far. */
+export type CniResult = Readonly<Record<string, unknown>>;
 
 export interface CniPlugin {
   readonly type: string;
@@ -49,12 +45,13 @@ export class CniChain {
     private readonly plugins: readonly CniPlugin[],
   ) {}
 
-  /** @throws AppError NETWORK_ATTACH_FAILED with the plugin's own words; call `delete` then, what was added stays. */
-  async add(attachment: CniAttachment): Promise<CniResult> {
-    let result: CniResult = {};
-    for (const [i, plugin] of this.plugins.entries()) {
-      result = await this.call('ADD', plugin, attachment, i === 0 ? undefined : result);
-    }
+  /**
+   * @param made what was there before the first plugin
+   * @throws AppError NETWORK_ATTACH_FAILED with the plugin's own words; call `delete` then, what was added stays.
+   */
+  async add(attachment: CniAttachment, made: CniResult): Promise<CniResult> {
+    let result = made;
+    for (const plugin of this.plugins) result = await this.call('ADD', plugin, attachment, result);
     return result;
   }
 

@@ -1,5 +1,5 @@
 /** The conmon and runc processes of a scope, found by the scope's folders among their arguments. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoCode } from '../errors/index.js';
 import { scopePaths } from './host-scope.js';
@@ -13,12 +13,13 @@ export interface HostProcess {
   readonly containerId?: string;
 }
 
+/** Reads at once: these files never wait for a disk, and hundreds of them by way of threads take ten times as long. */
 export async function scopeProcesses(scope: HostScope): Promise<readonly HostProcess[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   const folders = [`${scope.directory}/`, `${scopePaths.run(scope)}/`];
   const found: HostProcess[] = [];
   for (const pid of pids) {
-    const args = (await readFile(join('/proc', pid, 'cmdline'), 'utf8').catch(() => '')).split('\0');
+    const args = commandLine(pid).split('\0');
     if (!/(^|\/)(conmon|runc)$/.test(args[0] ?? '')) continue;
     if (!args.some((arg) => folders.some((folder) => arg.startsWith(folder)))) continue;
     const flag = args.indexOf('-c');
@@ -27,6 +28,15 @@ export async function scopeProcesses(scope: HostScope): Promise<readonly HostPro
     found.push({ pid: Number(pid), args, command, ...(containerId === undefined ? {} : { containerId }) });
   }
   return found;
+}
+
+/** Empty for one that has ended. */
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(join('/proc', pid, 'cmdline'), 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 /** SIGKILL; one that is gone already is fine. */

@@ -107,7 +107,7 @@ export function bridgeName(scope: HostScope): string {
   return `wh${scope.id}`;
 }
 
-/** Name of the CNI network; it stands in the comments of the iptables rules the plugins make. */
+/** Name of the network; it stands in the comments of the iptables rules that we and the plugin make. */
 export function networkName(scope: HostScope): string {
   return `wharf-${scope.id}`;
 }

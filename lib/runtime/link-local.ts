@@ -1,13 +1,15 @@
 /**
- * The link-local addresses a cloud gives its machines, as containers of a platform find them: where its own services
- * are asked (169.254.170.2 for metadata and credentials of tasks, 169.254.169.253 for names), and what is closed to
- * them. Packets from the platform's bridge are sent to a loopback address that only this platform has, so the services
- * need no address on the bridge and two platforms never meet.
+ * The packet rules that all containers of a platform share: their way out, and the link-local addresses a cloud gives
+ * its machines, as containers find them: where the platform's own services are asked (169.254.170.2 for metadata and
+ * credentials of tasks, 169.254.169.253 for names), and what is closed to them. Packets from the platform's bridge are
+ * sent to a loopback address that only this platform has, so the services need no address on the bridge and two
+ * platforms never meet.
  */
 import { writeFile } from 'node:fs/promises';
 import { mustRun, runCommand } from './host-command.js';
 import { bridgeName, networkName } from './host-scope.js';
 import { hostNameServers } from './name-files.js';
+import type { Subnet } from './subnet.js';
 import type { HostScope } from './types.js';
 
 /** Where containers ask for metadata and credentials of their task, on port 80. */
@@ -33,26 +35,32 @@ export function serviceAddress(scope: HostScope): string {
  * Sees to it that the rules of the scope's bridge are there: one look at the tables when all is well, and otherwise all
  * of them anew. Those that choose who answers are a chain of the scope's own.
  */
-export async function ensureBridgeRules(scope: HostScope): Promise<void> {
+export async function ensureBridgeRules(scope: HostScope, { cidr }: Subnet): Promise<void> {
   const { stdout } = await runCommand('iptables-save', []);
   const present = new Set(stdout.split('\n').flatMap((line) => /--comment "?(\S+?)"?(?: |$)/.exec(line)?.[1] ?? []));
-  const own = serviceAddress(scope);
+  const bridge = bridgeName(scope);
   const chain = networkName(scope);
-  const into: readonly (readonly [name: string, table: string, rule: string])[] = [
+  const rules: readonly (readonly [name: string, table: string, rule: string])[] = [
     // Publishing on 127.0.0.1 makes the kernel route loopback addresses on the bridge; a container must not reach the
     // host's loopback services by that (CVE-2020-8558), nor the machine's credentials.
-    ['loopback', 'raw', 'PREROUTING 1 -d 127.0.0.0/8 -j DROP'],
-    ['instance', 'raw', `PREROUTING 1 -d ${INSTANCE_METADATA} -j DROP`],
-    ['services', 'filter', `INPUT 1 -d ${own}/32 -j ACCEPT`],
-    ['asked', 'nat', `PREROUTING 1 -j ${chain}`],
+    ['loopback', 'raw', `PREROUTING 1 -d 127.0.0.0/8 -i ${bridge} -j DROP`],
+    ['instance', 'raw', `PREROUTING 1 -d ${INSTANCE_METADATA} -i ${bridge} -j DROP`],
+    ['services', 'filter', `INPUT 1 -d ${serviceAddress(scope)}/32 -i ${bridge} -j ACCEPT`],
+    // Where a Docker engine has ever run, FORWARD drops what nobody allows.
+    ['out', 'filter', `FORWARD 1 -s ${cidr} -i ${bridge} -j ACCEPT`],
+    ['back', 'filter', `FORWARD 1 -d ${cidr} -o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`],
+    ['masquerade', 'nat', `POSTROUTING 1 -s ${cidr} ! -o ${bridge} -j MASQUERADE`],
   ];
-  for (const [name, table, rule] of into) {
-    const comment = `${networkName(scope)}:${name}`;
-    if (present.has(comment)) continue;
-    const line = `-I ${rule.replace(' -j', ` -i ${bridgeName(scope)} -m comment --comment ${comment} -j`)}`;
-    if (table === 'nat') await restoreAnswers(scope, line);
-    else await restore([`*${table}`, line]);
+  const missing = rules.filter(([name]) => !present.has(`${chain}:${name}`));
+  const lines = missing.flatMap(([name, table, rule]) => [`*${table}`, inserted(scope, name, rule), 'COMMIT']);
+  if (lines.length > 0) await restore(lines);
+  if (!present.has(`${chain}:asked`)) {
+    await restoreAnswers(scope, inserted(scope, 'asked', `PREROUTING 1 -i ${bridge} -j ${chain}`));
   }
+}
+
+function inserted(scope: HostScope, name: string, rule: string): string {
+  return `-I ${rule.replace(' -j', ` -m comment --comment ${networkName(scope)}:${name} -j`)}`;
 }
 
 /** The chain, and the way into it. A kernel without the match for signs of life asks us alone. */
@@ -70,6 +78,7 @@ async function restoreAnswers(scope: HostScope, jump: string): Promise<void> {
       return [`${asked}${sign} ${toUs(scope, RESOLVER_PORT)}`, `${asked} -j DNAT --to-destination ${upstream}:53`];
     }),
     jump,
+    'COMMIT',
   ];
   await restore(lines(alive)).catch(() => restore(lines('')));
 }
@@ -79,7 +88,7 @@ function toUs(scope: HostScope, port: number): string {
 }
 
 async function restore(lines: readonly string[]): Promise<void> {
-  await mustRun('iptables-restore', ['-w', '10', '--noflush'], { input: [...lines, 'COMMIT', ''].join('\n') });
+  await mustRun('iptables-restore', ['-w', '10', '--noflush'], { input: [...lines, ''].join('\n') });
 }
 
 /** Lets what came in by the bridge be answered from a loopback address; `ensureBridgeRules` closes all others. */

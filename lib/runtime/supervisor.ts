@@ -3,6 +3,7 @@
  * exit code. It belongs to nobody, so it outlives whoever started it.
  */
 import { spawn } from 'node:child_process';
+import { watch } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../store/index.js';
@@ -26,9 +27,10 @@ export interface SupervisorOptions {
 }
 
 const DEFAULT_LOG_BYTES = 64 * 1024 * 1024;
-/** How long the runtime may take to set a container up, and how often that is looked at. */
+/** How long the runtime may take to set a container up. */
 const CREATE_MS = 60_000;
-const POLL_MS = 5;
+/** How often it is looked whether the supervisor lives, and the container stands, without a sign of it. */
+const LOOK_MS = 50;
 
 export class Supervisor {
   constructor(
@@ -46,14 +48,22 @@ export class Supervisor {
     const flags = await this.flags(id, bundle, manner.maxLogBytes);
     if (manner.terminal) flags.push('-t');
     if (manner.stdin) flags.push('-i', '--leave-stdin-open');
-    await this.spawn(flags, bundle, errors);
-    const readPid = async (): Promise<number> => Number(await readFile(pidFile, 'utf8').catch(() => '0'));
-    for (let waitedMs = 0; waitedMs < CREATE_MS; waitedMs += POLL_MS) {
-      const alive = await this.has(id);
-      const pid = await readPid();
-      if (pid > 0) return pid;
-      if (!alive) break;
-      await this.deps.clock.sleep(POLL_MS);
+    let wake = new AbortController();
+    const watcher = watch(bundle, { persistent: false }, (_, name) => name === 'pid' && wake.abort());
+    // A lost watch is no loss: it is also looked from time to time.
+    watcher.on('error', () => watcher.close());
+    try {
+      await this.spawn(flags, bundle, errors);
+      for (let waitedMs = 0; waitedMs < CREATE_MS; waitedMs += LOOK_MS) {
+        wake = new AbortController();
+        const alive = await this.has(id);
+        const pid = Number(await readFile(pidFile, 'utf8').catch(() => '0'));
+        if (pid > 0) return pid;
+        if (!alive) break;
+        await this.deps.clock.sleep(LOOK_MS, wake.signal).catch(() => undefined);
+      }
+    } finally {
+      watcher.close();
     }
     const said = (await readFile(errors, 'utf8').catch(() => '')).trim();
     const reason = (await runcError(join(bundle, 'runc.log'))) ?? said;

@@ -1,6 +1,6 @@
 /**
  * What a Linux host gives a container: a root from layers (overlayfs), a process in namespaces and a cgroup (runc),
- * a supervisor that outlives us (conmon), a network (CNI). Build steps and tasks both stand on these.
+ * a supervisor that outlives us (conmon), a network (a bridge, and links to it). Build steps and tasks both stand on these.
  */
 
 /** Identity of one platform on this host; names of bridges, namespaces and cgroups are made from it, so that two

@@ -38,20 +38,22 @@ export async function createContainer(
 ): Promise<void> {
   const { runtimeId, rootfs, payload, image } = plan;
   await rm(join(task.folder, runtimeId), { recursive: true, force: true });
-  let record = firstRecord(plan, deps.clock.nowMs());
-  await task.write(record);
   const bindings = await chooseBindings(deps, task, payload, runtimeId);
-  record = { ...record, bindings };
+  let record: ContainerRecord = { ...firstRecord(plan, deps.clock.nowMs()), bindings };
   await task.write(record);
   const secrets = await secretEnvironment(deps.secrets, payload);
   const filed = await filedEnvironment(deps.objects, payload);
-  const network = await failingAs('CannotStartContainerError', signal, () =>
-    attachNetwork(deps, task, payload, { runtimeId, bindings }),
-  );
-  if (network.address !== undefined) await deps.announceNames();
-  await failingAs('CannotCreateContainerError', signal, () => mountRoot(deps, task, plan));
-  const volumes = await failingAs('CannotCreateContainerError', signal, () =>
-    task.volumes.prepare(payload, rootfs, Object.keys(image.config.config?.Volumes ?? {}), inherited(task, payload)),
+  const [network, volumes] = await both(
+    failingAs('CannotStartContainerError', signal, async () => {
+      const place = await attachNetwork(deps, task, payload, { runtimeId, bindings });
+      if (place.address !== undefined) await deps.announceNames();
+      return place;
+    }),
+    failingAs('CannotCreateContainerError', signal, async () => {
+      await mountRoot(deps, task, plan);
+      const declared = Object.keys(image.config.config?.Volumes ?? {});
+      return task.volumes.prepare(payload, rootfs, declared, inherited(task, payload));
+    }),
   );
   record = { ...record, mounts: volumes };
   await task.write(record);
@@ -76,6 +78,12 @@ export async function createContainer(
     ...(address === undefined ? {} : { address }),
     ...(macAddress === undefined ? {} : { macAddress }),
   });
+}
+
+/** Side by side. When one fails, the other has ended too: what is left is taken away then. */
+async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second]);
+  return [await first, await second];
 }
 
 function firstRecord({ runtimeId, image }: ContainerPlan, nowMs: number): ContainerRecord {

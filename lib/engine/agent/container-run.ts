@@ -83,8 +83,8 @@ export class ContainerRun {
 
   /** Makes the container, ready to start. @throws ContainerFailure */
   async create(image: ResolvedImage, layers: readonly string[], signal: AbortSignal): Promise<void> {
-    // What an earlier attempt left half made.
-    await this.release();
+    // What an earlier attempt left half made; its record was written before anything else.
+    if (this.task.record() !== undefined) await this.release();
     const { runtimeId, rootfs, payload } = this;
     const prepared = (): void => this.status.set({ ...this.status.value, prepared: true });
     await createContainer(this.deps, this.task, { runtimeId, rootfs, payload, image, layers, prepared }, signal);
