@@ -66,7 +66,7 @@ class Cluster {
     sizes: readonly { readonly cpu: number; readonly memoryMiB: number }[],
     private readonly isShared: boolean,
   ) {
-    this.instances = sizes.map((size, number) => empty(`i${String(number)}`, size));
+    this.instances = sizes.map((size, number) => empty(`i${String(number).padStart(3, '0')}`, size));
     this.index = new PlacementIndex(this.instances);
   }
 
@@ -178,13 +178,32 @@ describe('placement', () => {
       { numRuns: HISTORIES },
     );
   }, 60_000);
+
+  test('its index walks over hundreds of instances and chooses as the definition does', () => {
+    const size = fc.record({ cpu: fc.integer({ min: 1, max: 5000 }), memoryMiB: fc.integer({ min: 1, max: 5000 }) });
+    fc.assert(
+      fc.property(
+        fc.array(size, { minLength: 100, maxLength: 300 }),
+        fc.array(ask, { minLength: 50, maxLength: 150 }),
+        fc.boolean(),
+        (sizes, asks, isShared) => {
+          const cluster = new Cluster(sizes, isShared);
+          for (const { cpu, memoryMiB, ports, constraints: held, random, ...rest } of asks) {
+            const needs = { cpu: cpu * 4, memoryMiB: memoryMiB * 4, tcpPorts: ports, udpPorts: [] };
+            asked(cluster, { ...rest, needs, constraints: held }, () => random);
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
+  }, 60_000);
 });
 
 function changeInstance(
   cluster: Cluster,
   { which, change, cpu, memoryMiB }: { which: number; change: string; cpu: number; memoryMiB: number },
 ): void {
-  const id = `i${String(which)}`;
+  const id = `i${String(which).padStart(3, '0')}`;
   const instance = cluster.instances.find((one) => one.id === id);
   if (instance === undefined) cluster.set(empty(id, { cpu, memoryMiB }));
   else if (change === 'leave') cluster.leave(id);

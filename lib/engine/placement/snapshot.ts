@@ -67,10 +67,12 @@ export function portKeys(ports: Pick<Resources, 'tcpPorts' | 'udpPorts'>): strin
 
 /** Takes from (sign -1) or gives back to (sign 1) what an instance has left. */
 export function adjusted(remaining: Resources, need: Resources, sign: 1 | -1): Resources {
-  const ports = (have: readonly number[], change: readonly number[]): number[] =>
-    sign === -1
-      ? [...new Set([...have, ...change])].sort((a, b) => a - b)
-      : have.filter((port) => !change.includes(port));
+  const ports = (have: readonly number[], change: readonly number[]): readonly number[] =>
+    change.length === 0
+      ? have
+      : sign === -1
+        ? [...new Set([...have, ...change])].sort((a, b) => a - b)
+        : have.filter((port) => !change.includes(port));
   return {
     cpu: remaining.cpu + sign * need.cpu,
     memoryMiB: remaining.memoryMiB + sign * need.memoryMiB,
