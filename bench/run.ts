@@ -2,12 +2,9 @@
  * Benchmarks, side by side with what Wharf replaces:
  *   npm run bench -- registry    pushes and pulls against CNCF distribution
  *   npm run bench -- build       builds against docker and buildah
- *   npm run bench -- engine      tasks
+ *   npm run bench -- engine      tasks, from placement alone to containers beside docker run
  * See bench/README.md for the options.
  */
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { machine, Session } from './session.js';
 
@@ -44,10 +41,8 @@ switch (subject) {
     break;
   }
   case 'engine': {
-    const file = resolve(import.meta.dirname, 'engine.ts');
-    if (!existsSync(file)) fail('the benchmark of the engine is not there yet');
-    // Runs by being imported; reads the rest of the command line itself.
-    await import(pathToFileURL(file).href);
+    const { benchEngine } = await import('./engine/run.js');
+    await measured((session) => benchEngine(session, { quick, rounds: number(values.rounds, quick ? 12 : 60) }));
     break;
   }
   default:

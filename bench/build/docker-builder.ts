@@ -2,35 +2,21 @@
  * `docker build` with the classic builder and `docker push` to CNCF distribution. dockerd runs with folders, network
  * and mount namespace of its own; the registry shares its network namespace, where it is on loopback.
  */
-import { join } from 'node:path';
 import { DockerNetwork } from '../../test/differential/docker-network.js';
 import { DISTRIBUTION, DistributionServer } from '../peers/distribution.js';
-import { Server, timed } from '../process.js';
+import { DOCKER_NEEDS, startDockerd } from '../peers/dockerd.js';
+import { timed } from '../process.js';
 import type { Builder, BuilderKind } from './builder.js';
 import { copyIn, pullOut } from './registry-copy.js';
 
-const CLIENT = '/usr/bin/docker';
 const PORT = 5000;
 
 export const dockerBuilder: BuilderKind = {
   name: 'docker + push',
-  needs: { dockerd: 'docker.io', [DISTRIBUTION]: DISTRIBUTION, skopeo: 'skopeo' },
+  needs: { ...DOCKER_NEEDS, [DISTRIBUTION]: DISTRIBUTION, skopeo: 'skopeo' },
   async start(session, network): Promise<Builder> {
-    const folder = await session.directory('docker');
-    const cgroup = `/wharf-bench-${process.pid}`;
-    const engine = [
-      'dockerd --bridge=none --iptables=false --ip-forward=false --ip-masq=false --storage-driver=overlay2',
-      `--data-root=${folder}/data --exec-root=${folder}/exec --pidfile=${folder}/pid --host=unix://${folder}/docker.sock`,
-      `--cgroup-parent=${cgroup}`,
-    ].join(' ');
-    const script = `ip link set lo up && exec ${engine}`;
-    const command = ['unshare', '--net', '--mount', '--propagation', 'slave', 'sh', '-c', script];
-    const daemon = await Server.start(command, join(folder, 'log'));
-    session.defer(() => daemon.stop());
-    session.defer(() => removeCgroups(cgroup));
-    const env = { DOCKER_BUILDKIT: '0', DOCKER_CONFIG: folder, DOCKER_HOST: `unix://${folder}/docker.sock` };
-    const docker = (...args: readonly string[]): ReturnType<typeof timed> => timed([CLIENT, ...args], { env });
-    await daemon.ready(async () => (await docker('version')).stdout !== '', 50);
+    const daemon = await startDockerd(session, ['--bridge=none --iptables=false --ip-forward=false --ip-masq=false']);
+    const { docker, cgroup } = daemon;
     const outside = network ? await DockerNetwork.join(daemon.pid) : undefined;
     const prefix = ['nsenter', '-t', String(daemon.pid), '-n'];
     const registry = await DistributionServer.create(session, { port: PORT, prefix });
@@ -44,7 +30,6 @@ export const dockerBuilder: BuilderKind = {
         await registry.stop();
         await daemon.stop();
         await outside?.close();
-        await removeCgroups(cgroup);
       },
       async addBase(layout, name) {
         const image = `${host}/${name}:1`;
@@ -65,7 +50,3 @@ export const dockerBuilder: BuilderKind = {
     };
   },
 };
-
-async function removeCgroups(name: string): Promise<void> {
-  await timed(['sh', '-c', `find /sys/fs/cgroup -depth -type d -path '*${name}*' -exec rmdir {} + 2>/dev/null; true`]);
-}

@@ -16,7 +16,12 @@ export interface WharfAddress {
 export class WharfServer {
   private running: { readonly server: Server; readonly address: WharfAddress } | undefined;
 
-  private constructor(private readonly folder: string) {}
+  /** Its data folder. */
+  readonly data: string;
+
+  private constructor(private readonly folder: string) {
+    this.data = join(folder, 'data');
+  }
 
   /** The server of a fresh folder; not started yet. */
   static async create(session: Session): Promise<WharfServer> {
@@ -27,8 +32,7 @@ export class WharfServer {
 
   async start(): Promise<void> {
     const command = [process.execPath, ...profiling(), WHARF, 'up', '--listen', '127.0.0.1:0', '--json'];
-    const data = join(this.folder, 'data');
-    const server = await Server.start([...command, '--data', data], join(this.folder, 'log'), { reads: true });
+    const server = await Server.start([...command, '--data', this.data], join(this.folder, 'log'), { reads: true });
     const stdout = server.process.stdout;
     if (stdout === null) throw new Error('wharf up has no stdout');
     const lines = createInterface({ input: stdout });
