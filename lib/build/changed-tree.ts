@@ -6,6 +6,7 @@ import { AppError } from '../errors/index.js';
 import {
   baseName,
   comparePaths,
+  copyEntry,
   type ImageTree,
   isBelow,
   joinPath,
@@ -91,11 +92,8 @@ export class ChangedTree {
   put(entry: LayerEntry, options: { readonly node?: object; readonly body?: Body } = {}): void {
     const before = this.exact(entry.path);
     if (before?.entry.type === 'directory' && entry.type !== 'directory') this.drop(entry.path);
-    this.changes.set(entry.path, {
-      entry,
-      node: options.node ?? {},
-      ...(options.body === undefined ? {} : { body: options.body }),
-    });
+    const { node = {}, body } = options;
+    this.changes.set(entry.path, body === undefined ? { entry, node } : { entry, node, body });
   }
 
   /** Takes a path away, to put something else there. */
@@ -140,7 +138,7 @@ export class ChangedTree {
         first.set(node, entry.path);
         return change;
       }
-      return { entry: { ...entry, type: 'hardlink', sizeBytes: 0, linkTarget: target }, node };
+      return { entry: copyEntry(entry, { type: 'hardlink', sizeBytes: 0, linkTarget: target }), node };
     });
   }
 
@@ -166,23 +164,6 @@ export class ChangedTree {
     for (let at = path; at !== ''; at = parentPath(at)) if (this.replaced.has(at)) return true;
     return false;
   }
-}
-
-/** The entry without what only a tree knows. */
-export function plain(entry: LayerEntry): LayerEntry {
-  const { path, type, mode, uid, gid, mtimeSeconds, sizeBytes, linkTarget, device, xattrs } = entry;
-  return {
-    path,
-    type,
-    mode,
-    uid,
-    gid,
-    mtimeSeconds,
-    sizeBytes,
-    ...(linkTarget === undefined ? {} : { linkTarget }),
-    ...(device === undefined ? {} : { device }),
-    ...(xattrs === undefined ? {} : { xattrs }),
-  };
 }
 
 export function notFolder(path: string, entry: LayerEntry): AppError {

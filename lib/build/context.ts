@@ -8,8 +8,10 @@ import type { IgnoreFile } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
 import {
   CONTEXT_LIMITS,
+  copyEntry,
   decompress,
   ImageTree,
+  indexedEntry,
   type IndexedEntry,
   type LayerDescriptor,
   type LayerIndex,
@@ -22,6 +24,7 @@ import {
 import { type Digest, MediaType } from '../oci/index.js';
 import type { ByteSource, ContentStore } from '../store/index.js';
 import type { ContextPlaces } from './context-places.js';
+import { ROOT } from './owners.js';
 
 /** A Dockerfile or ignore file may not be larger. */
 const MAX_TEXT_BYTES = 2 * 1024 * 1024;
@@ -53,7 +56,7 @@ export class BuildContext {
     for await (const { entry, body, bodyOffset } of readContext(source)) {
       signal?.throwIfAborted();
       // Docker gives everything of a context to root, whoever owns it where it came from.
-      entries.push({ ...entry, uid: 0, gid: 0, bodyOffset });
+      entries.push(indexedEntry(copyEntry(entry, ROOT), bodyOffset));
       if (entry.type !== 'file') continue;
       const hash = createHash('sha256');
       for await (const chunk of body) hash.update(chunk);
@@ -78,13 +81,12 @@ export class BuildContext {
     const descriptor = { mediaType: MediaType.ociLayer, digest, size: 0 };
     const hashes = new Map<string, string>();
     let at = 0;
-    const entries = list.map(({ sha256, ...entry }, number): IndexedEntry => {
+    const entries = list.map((entry, number): IndexedEntry => {
       // Not by place: files with one content are still two files.
       const inode = `${digest}#${number}`;
-      if (sha256 !== undefined) hashes.set(inode, sha256);
+      if (entry.sha256 !== undefined) hashes.set(inode, entry.sha256);
       const [pack, bodyOffset] = (entry.sizeBytes > 0 ? files[at++] : undefined) ?? [0, 0];
-      const elsewhere = blobs[pack];
-      return { ...entry, inode, bodyOffset, ...(elsewhere === undefined ? {} : { elsewhere }) };
+      return indexedEntry(entry, bodyOffset, { inode, elsewhere: blobs[pack] });
     });
     const index = { descriptor, diffId: digest, uncompressedBytes: 0, entries };
     return new BuildContext(content, index, hashes, ImageTree.empty(content).withLayer(index), new Set());
@@ -149,13 +151,16 @@ function detached(entries: readonly IndexedEntry[], whole: LayerIndex): IndexedE
     if (entry.type !== 'hardlink' || entry.linkTarget === undefined) return entry;
     let first = all.get(entry.linkTarget);
     while (first?.type === 'hardlink') first = all.get(first.linkTarget ?? '');
-    if (first === undefined || kept.has(first.path))
-      return first === undefined ? entry : { ...entry, linkTarget: first.path };
+    if (first === undefined || kept.has(first.path)) return first === undefined ? entry : linkTo(entry, first.path);
     const heir = heirs.get(first.path);
-    if (heir !== undefined) return { ...entry, linkTarget: heir };
+    if (heir !== undefined) return linkTo(entry, heir);
     heirs.set(first.path, entry.path);
-    return { ...first, path: entry.path };
+    return indexedEntry(copyEntry(first, { path: entry.path }), first.bodyOffset, first);
   });
+}
+
+function linkTo(entry: IndexedEntry, linkTarget: string): IndexedEntry {
+  return indexedEntry(copyEntry(entry, { linkTarget }), entry.bodyOffset, entry);
 }
 
 function inodeOf(descriptor: LayerDescriptor, bodyOffset: number): string {

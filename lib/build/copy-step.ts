@@ -9,6 +9,7 @@ import { AppError } from '../errors/index.js';
 import { parseChmod } from '../dockerfile/index.js';
 import {
   baseName,
+  copyEntry,
   type ImageTree,
   joinPath,
   type LayerEntry,
@@ -17,7 +18,7 @@ import {
   type TreeEntry,
 } from '../layers/index.js';
 import { openArchive } from './archive.js';
-import { type Attributes, type Body, type Change, ChangedTree, notFolder, plain } from './changed-tree.js';
+import { type Attributes, type Body, type Change, ChangedTree, notFolder } from './changed-tree.js';
 import { type Owner, ROOT } from './owners.js';
 import { missingInTree } from './missing-source.js';
 import {
@@ -236,7 +237,7 @@ class Copy {
   private touch(destination: string, from: LayerEntry | undefined): void {
     const standing = destination === '' ? undefined : this.tree.exact(destination);
     if (standing === undefined || from === undefined) return;
-    this.tree.put({ ...plain(standing.entry), mtimeSeconds: from.mtimeSeconds });
+    this.tree.put(copyEntry(standing.entry, { mtimeSeconds: from.mtimeSeconds }));
   }
 
   private place(from: LayerEntry, path: string, body: Body, node: object): void {
@@ -249,7 +250,8 @@ class Copy {
     const { owner } = this.input;
     const folder = from.type === 'directory';
     const mode = this.chmod === undefined || from.type === 'symlink' ? from.mode : this.chmod.apply(from.mode, folder);
-    const entry: LayerEntry = { ...plain(from), ...owner, path, mode };
+    const { uid, gid } = owner ?? from;
+    const entry = copyEntry(from, { uid, gid, path, mode });
     this.tree.put(entry, { node, ...(from.type === 'file' ? { body } : {}) });
   }
 
@@ -276,7 +278,8 @@ class Copy {
       if (standing !== undefined && !merges) this.tree.drop(path);
       const node = nodes.get(entry.inode) ?? {};
       nodes.set(entry.inode, node);
-      const made: LayerEntry = { ...plain(entry), ...this.input.owner, path };
+      const { uid, gid } = this.input.owner ?? entry;
+      const made = copyEntry(entry, { uid, gid, path });
       this.tree.put(made, { node, ...(entry.type === 'file' ? { body: { kind: 'tree', tree: archive, entry } } : {}) });
     }
     return true;

@@ -3,7 +3,14 @@
  * of the merged root folder. Blobs pass as they are stored; the same image always gives the same bytes.
  */
 import { AppError } from '../errors/index.js';
-import { completeChangeset, ImageTree, type LayerIndexes, type TarMember, writeTar } from '../layers/index.js';
+import {
+  completeChangeset,
+  copyEntry,
+  ImageTree,
+  type LayerIndexes,
+  type TarMember,
+  writeTar,
+} from '../layers/index.js';
 import {
   type Descriptor,
   type Digest,
@@ -199,7 +206,7 @@ async function* rootMembers(tree: ImageTree): AsyncGenerator<TarMember, void, un
     for (const entry of entries) {
       const linkTarget = entry.type === 'file' ? first.get(entry.inode) : undefined;
       if (linkTarget !== undefined && linkTarget !== entry.path) {
-        yield { entry: { ...entry, type: 'hardlink', linkTarget, sizeBytes: 0 }, body: once(new Uint8Array()) };
+        yield { entry: copyEntry(entry, { type: 'hardlink', linkTarget, sizeBytes: 0 }), body: once(new Uint8Array()) };
         continue;
       }
       const next = await members.next();

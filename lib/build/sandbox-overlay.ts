@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors/index.js';
-import { changesetOfUpper, isWhiteout, type TarMember, type UnpackedLayers } from '../layers/index.js';
+import { changesetOfUpper, copyEntry, isWhiteout, type TarMember, type UnpackedLayers } from '../layers/index.js';
 import type { Platform } from '../oci/index.js';
 import {
   type BridgeNetwork,
@@ -208,6 +208,6 @@ async function* settled(
   const last = Math.floor(window.endMs / 1000);
   for await (const { entry, body } of changes) {
     const own = entry.mtimeSeconds >= first && entry.mtimeSeconds <= last && !isWhiteout(entry.path);
-    yield { entry: own ? { ...entry, mtimeSeconds: timeSeconds } : entry, body };
+    yield { entry: own ? copyEntry(entry, { mtimeSeconds: timeSeconds }) : entry, body };
   }
 }

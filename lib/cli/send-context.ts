@@ -8,7 +8,7 @@ import { basename, resolve } from 'node:path';
 import type { WharfClient } from '../client/index.js';
 import { AppError, errnoCode } from '../errors/index.js';
 import { type ContextFolderOptions, openContextFolder } from '../layers/context-folder-fs.js';
-import { encodeContextManifest, type ManifestEntry } from '../layers/index.js';
+import { encodeContextManifest, type ManifestEntry, withContent } from '../layers/index.js';
 import type { Digest } from '../oci/index.js';
 import type { Clock } from '../store/index.js';
 import { FileHashes, fileHashesPath } from './file-hashes.js';
@@ -50,7 +50,7 @@ export function listContext(
   const files: ListedFile[] = [];
   for (const { entry, file, stamp } of read.members) {
     const sha256 = stamp === undefined ? undefined : hashes.of(entry.path, file, stamp);
-    files.push({ entry: sha256 === undefined ? entry : { ...entry, sha256 }, file });
+    files.push({ entry: sha256 === undefined ? entry : withContent(entry, sha256), file });
   }
   hashes.save();
   const list = Buffer.concat([...encodeContextManifest(files.map(({ entry }) => entry))]);

@@ -3,6 +3,7 @@
  * first, the first changed path of a file is the file and its other names are links to it.
  */
 import { noBytes } from './byte-stream.js';
+import { copyEntry } from './copy-entry.js';
 import { applyRules, type ChangesetRules, ParentsOnce, whiteoutMember } from './changeset.js';
 import type { LayerEntry, TarMember } from './types.js';
 
@@ -38,7 +39,8 @@ export class ChangeWriter {
     yield* this.write(member);
     if (inode === undefined) return;
     this.firstPath.set(inode, entry.path);
-    for (const name of this.unchanged.get(inode) ?? []) yield* this.link({ ...entry, path: name.path }, entry.path);
+    for (const name of this.unchanged.get(inode) ?? [])
+      yield* this.link(copyEntry(entry, { path: name.path }), entry.path);
     this.unchanged.delete(inode);
   }
 
@@ -54,8 +56,8 @@ export class ChangeWriter {
   }
 
   private *link(entry: LayerEntry, target: string): Generator<TarMember> {
-    const { device: _, ...rest } = entry;
-    yield* this.write({ entry: { ...rest, type: 'hardlink', linkTarget: target, sizeBytes: 0 }, body: noBytes() });
+    const link = copyEntry(entry, { type: 'hardlink', linkTarget: target, sizeBytes: 0 });
+    yield* this.write({ entry: link, body: noBytes() });
   }
 
   private *write({ entry, body }: TarMember): Generator<TarMember> {

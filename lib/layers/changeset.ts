@@ -4,6 +4,7 @@
  * file and later ones are links.
  */
 import { noBytes } from './byte-stream.js';
+import { copyEntry } from './copy-entry.js';
 import { ancestors } from './path-name.js';
 import { impliedDirectory } from './tree-node.js';
 import type { LayerEntry, TarMember } from './types.js';
@@ -32,7 +33,7 @@ export async function* completeChangeset(
 ): AsyncGenerator<TarMember, void, undefined> {
   const parents = new ParentsOnce((path) => {
     const entry = lower.exact(path);
-    return entry?.type === 'directory' ? withoutPlace(entry) : impliedDirectory(path);
+    return entry?.type === 'directory' ? copyEntry(entry) : impliedDirectory(path);
   });
   for await (const { entry, body } of members) {
     for (const parent of parents.before(entry)) yield { entry: applyRules(parent, rules), body: noBytes() };
@@ -55,16 +56,13 @@ export class ParentsOnce {
 }
 
 export function applyRules(entry: LayerEntry, rules: ChangesetRules): LayerEntry {
-  const { xattrs, ...rest } = entry;
+  const clamp = isWhiteout(entry.path) ? Infinity : (rules.mtimeClamp ?? Infinity);
+  const { xattrs, mtimeSeconds } = entry;
+  if (xattrs === undefined && mtimeSeconds <= clamp) return entry;
   const keep = rules.keepXattr ?? ((name: string): boolean => name === 'security.capability');
   // `trusted.` belongs to the machine: overlayfs keeps its own state there.
   const kept = new Map([...(xattrs ?? [])].filter(([name]) => !name.startsWith('trusted.') && keep(name)));
-  const clamp = isWhiteout(entry.path) ? Infinity : (rules.mtimeClamp ?? Infinity);
-  return {
-    ...rest,
-    mtimeSeconds: Math.min(entry.mtimeSeconds, clamp),
-    ...(kept.size > 0 ? { xattrs: kept } : {}),
-  };
+  return copyEntry(entry, { mtimeSeconds: Math.min(mtimeSeconds, clamp), xattrs: kept });
 }
 
 /** The mark for a path that is gone: an empty file of mode 0 and time 0. */
@@ -79,10 +77,4 @@ export function whiteoutMember(path: string): TarMember {
     sizeBytes: 0,
   };
   return { entry, body: noBytes() };
-}
-
-/** A tree's entry without what only the tree knows. */
-function withoutPlace(entry: LayerEntry): LayerEntry {
-  const { path, type, mode, uid, gid, mtimeSeconds, sizeBytes, xattrs } = entry;
-  return { path, type, mode, uid, gid, mtimeSeconds, sizeBytes, ...(xattrs === undefined ? {} : { xattrs }) };
 }

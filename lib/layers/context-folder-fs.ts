@@ -7,6 +7,7 @@ import { type BigIntStats, lstatSync, readdirSync, readFileSync, readlinkSync } 
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { IgnoreFile, parseIgnore } from '../dockerfile/index.js';
 import { AppError, errnoCode } from '../errors/index.js';
+import { copyEntry } from './copy-entry.js';
 import { comparePaths } from './path-name.js';
 import type { LayerEntry } from './types.js';
 
@@ -86,7 +87,7 @@ class Selection {
     const inode = `${dev}:${ino}`;
     const linkTarget = this.linked.get(inode);
     if (linkTarget !== undefined) {
-      return { file: member.file, entry: { ...entry, type: 'hardlink', sizeBytes: 0, linkTarget } };
+      return { file: member.file, entry: copyEntry(entry, { type: 'hardlink', sizeBytes: 0, linkTarget }) };
     }
     this.linked.set(inode, entry.path);
     return member;
@@ -137,17 +138,17 @@ function* walk(
 /** Nothing for sockets, pipes and devices: they have no place in an image context. */
 function memberOf(file: string, path: string, stats: BigIntStats): FolderMember | undefined {
   if (stats.isSymbolicLink()) {
-    return { file, entry: { ...entryOf(path, stats, 'symlink'), linkTarget: readlinkSync(file) } };
+    return { file, entry: copyEntry(entryOf(path, stats, 'symlink'), { linkTarget: readlinkSync(file) }) };
   }
   if (stats.isDirectory()) return { file, entry: entryOf(path, stats, 'directory') };
   if (!stats.isFile()) return undefined;
   const sizeBytes = Number(stats.size);
   const { mtimeNs, ctimeNs, ino: inode } = stats;
   const stamp = { sizeBytes, mtimeNs, ctimeNs, inode };
-  return { file, entry: { ...entryOf(path, stats, 'file'), sizeBytes }, stamp };
+  return { file, entry: entryOf(path, stats, 'file', sizeBytes), stamp };
 }
 
-function entryOf(path: string, stats: BigIntStats, type: LayerEntry['type']): LayerEntry {
+function entryOf(path: string, stats: BigIntStats, type: LayerEntry['type'], sizeBytes = 0): LayerEntry {
   return {
     path,
     type,
@@ -155,7 +156,7 @@ function entryOf(path: string, stats: BigIntStats, type: LayerEntry['type']): La
     uid: 0,
     gid: 0,
     mtimeSeconds: secondsOf(stats.mtimeNs),
-    sizeBytes: 0,
+    sizeBytes,
   };
 }
 

@@ -6,14 +6,22 @@
 import { AppError } from '../errors/index.js';
 import type { ByteSource } from '../store/index.js';
 import { ContextRules } from './context-rules.js';
+import { copyEntry, type Unfinished } from './copy-entry.js';
 import { normalisePath, quoteName } from './path-name.js';
 import { TAR_ERROR_KIND, type TarErrorCode } from './tar-errors.js';
 import { CONTEXT_LIMITS, type TarLimits } from './tar-limits.js';
-import type { LayerEntry } from './types.js';
+import type { EntryType, LayerEntry } from './types.js';
 
 export interface ManifestEntry extends LayerEntry {
   /** SHA-256 (hex) of a file's content; of nothing else. */
   readonly sha256?: string;
+}
+
+/** The entry of a file with the digest of its content. */
+export function withContent(entry: LayerEntry, sha256: string): ManifestEntry {
+  const copy: Unfinished<ManifestEntry> = copyEntry(entry);
+  copy.sha256 = sha256;
+  return copy;
 }
 
 /** First line of every list. */
@@ -135,7 +143,15 @@ function checkText(
 function fromLine(values: readonly unknown[], line: number): ManifestEntry {
   const [kind, path] = values;
   if (typeof path !== 'string') throw invalid(line, 'the second value is no path');
-  const common = { path, uid: 0, gid: 0, mtimeSeconds: 0, sizeBytes: 0 };
+  const make = (type: EntryType, mode: number, mtimeSeconds: number): Unfinished<ManifestEntry> => ({
+    path,
+    type,
+    mode,
+    uid: 0,
+    gid: 0,
+    mtimeSeconds,
+    sizeBytes: 0,
+  });
   const number = (at: number, what: string, max = Number.MAX_SAFE_INTEGER): number => {
     const value = values[at];
     if (Number.isSafeInteger(value) && Math.abs(value as number) <= max && (what === 'mtime' || (value as number) >= 0))
@@ -153,15 +169,23 @@ function fromLine(values: readonly unknown[], line: number): ManifestEntry {
       if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) {
         throw invalid(line, `${quoteName(path)}: its digest is not SHA-256 in lower-case hex`);
       }
-      const mode = number(2, 'mode', 0o7777);
-      return { ...common, type: 'file', mode, mtimeSeconds: number(3, 'mtime'), sizeBytes: number(4, 'size'), sha256 };
+      const file = make('file', number(2, 'mode', 0o7777), number(3, 'mtime'));
+      file.sizeBytes = number(4, 'size');
+      file.sha256 = sha256;
+      return file;
     }
     case 'd':
-      return { ...common, type: 'directory', mode: number(2, 'mode', 0o7777), mtimeSeconds: number(3, 'mtime') };
-    case 'l':
-      return { ...common, type: 'symlink', mode: 0o777, mtimeSeconds: number(2, 'mtime'), linkTarget: target(3) };
-    case 'h':
-      return { ...common, type: 'hardlink', mode: 0o644, linkTarget: target(2) };
+      return make('directory', number(2, 'mode', 0o7777), number(3, 'mtime'));
+    case 'l': {
+      const link = make('symlink', 0o777, number(2, 'mtime'));
+      link.linkTarget = target(3);
+      return link;
+    }
+    case 'h': {
+      const link = make('hardlink', 0o644, 0);
+      link.linkTarget = target(2);
+      return link;
+    }
     default:
       throw invalid(
         line,

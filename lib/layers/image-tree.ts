@@ -6,6 +6,7 @@
 import { AppError } from '../errors/index.js';
 import type { ByteSource } from '../store/index.js';
 import { noBytes } from './byte-stream.js';
+import { copyRare, type Unfinished } from './copy-entry.js';
 import { LayerBodies } from './layer-bodies.js';
 import type { LayerIndex } from './layer-index.js';
 import type { LayerContent } from './layer-reader.js';
@@ -171,7 +172,19 @@ export class ImageTree {
 }
 
 function treeEntry(node: TreeNode, path: string): TreeEntry {
-  return { ...node.entry, path, inode: node.inode };
+  const { type, mode, uid, gid, mtimeSeconds, sizeBytes } = node.entry;
+  const entry: Unfinished<TreeEntry> = {
+    path,
+    type,
+    mode,
+    uid,
+    gid,
+    mtimeSeconds,
+    sizeBytes,
+    inode: node.inode,
+  };
+  copyRare(entry, node.entry);
+  return entry;
 }
 
 function* walk(node: TreeNode, path: string): Generator<TreeEntry, void, undefined> {

@@ -17,6 +17,7 @@ export {
   parentPath,
   quoteName,
 } from './path-name.js';
+export { copyEntry } from './copy-entry.js';
 export { CONTEXT_LIMITS, LAYER_LIMITS, type TarLimits } from './tar-limits.js';
 export { type PlacedMember, readTar, type TarReadOptions } from './tar-reader.js';
 export { writeTar, type TarWriteOptions } from './tar-writer.js';
@@ -30,7 +31,7 @@ export {
   type TreeEntry,
   type TreeMember,
 } from './image-tree.js';
-export { type IndexedEntry, type LayerDescriptor, type LayerIndex } from './layer-index.js';
+export { indexedEntry, type IndexedEntry, type LayerDescriptor, type LayerIndex } from './layer-index.js';
 export { LayerIndexes, layerIndexKey, type LayerIndexDeps, type LayerIndexRecord } from './layer-indexes.js';
 export { indexLayer, type LayerContent, openLayer, readLayer } from './layer-reader.js';
 export { type IndexedLayer, segmentsCoder, writeLayer, type WriteLayerOptions } from './layer-writer.js';
@@ -43,6 +44,7 @@ export {
   type ManifestEntry,
   readCheckedManifest,
   readContextManifest,
+  withContent,
 } from './context-manifest.js';
 export { layerName, type UnpackedLayer, UnpackedLayers } from './unpacked-layers.js';
 export { changesetOfUpper, type UpperChangesetOptions } from './upper-changeset.js';

@@ -7,6 +7,7 @@ import { AppError } from '../errors/index.js';
 import type { Digest } from '../oci/index.js';
 import type { ByteSource } from '../store/index.js';
 import { compress, decompress } from './compression.js';
+import { copyRare, type Unfinished } from './copy-entry.js';
 import type { EntryType, LayerEntry } from './types.js';
 
 /** The stored blob of a layer. */
@@ -25,6 +26,22 @@ export interface IndexedEntry extends LayerEntry {
   /** What makes the file one, when its place does not: several files may have one content. Not in a stored index. */
   readonly inode?: string;
 }
+
+/** @param known of the file, where its place in the tar does not say it */
+export function indexedEntry(
+  entry: LayerEntry,
+  bodyOffset: number,
+  known: { readonly inode?: string | undefined; readonly elsewhere?: LayerDescriptor | undefined } = NOTHING,
+): IndexedEntry {
+  const { path, type, mode, uid, gid, mtimeSeconds, sizeBytes } = entry;
+  const copy: Unfinished<IndexedEntry> = { path, type, mode, uid, gid, mtimeSeconds, sizeBytes, bodyOffset };
+  if (known.inode !== undefined) copy.inode = known.inode;
+  if (known.elsewhere !== undefined) copy.elsewhere = known.elsewhere;
+  copyRare(copy, entry);
+  return copy;
+}
+
+const NOTHING = {};
 
 export interface LayerIndex {
   readonly descriptor: LayerDescriptor;

@@ -4,7 +4,7 @@ import { type Digest, Digester, layerCompression } from '../oci/index.js';
 import type { ByteRange, ByteSource, ContentStore } from '../store/index.js';
 import { digesting } from './byte-stream.js';
 import { decompress } from './compression.js';
-import type { IndexedEntry, LayerDescriptor, LayerIndex } from './layer-index.js';
+import { indexedEntry, type IndexedEntry, type LayerDescriptor, type LayerIndex } from './layer-index.js';
 import { type PlacedMember, readTar, type TarReadOptions } from './tar-reader.js';
 
 /** Where layer blobs are read from. */
@@ -54,7 +54,7 @@ export async function indexLayer(
   const digester = new Digester();
   const entries: IndexedEntry[] = [];
   for await (const { entry, bodyOffset } of readTar(digesting(openLayer(content, descriptor), digester))) {
-    entries.push({ ...entry, bodyOffset });
+    entries.push(indexedEntry(entry, bodyOffset));
   }
   const diffId = digester.digest();
   checkDiffId(descriptor, diffId, expected);

@@ -3,7 +3,7 @@ import { type Compression, Digester, MediaType } from '../oci/index.js';
 import type { ByteSource, ContentStore } from '../store/index.js';
 import { digesting } from './byte-stream.js';
 import { compress, DEFAULT_GZIP_LEVEL } from './compression.js';
-import type { IndexedEntry, LayerIndex } from './layer-index.js';
+import { indexedEntry, type IndexedEntry, type LayerIndex } from './layer-index.js';
 import type { LayerSegments } from './layer-segments.js';
 import { type Segment, segmentCoder, segmentedGzip, type SegmentSource } from './segmented-gzip.js';
 import { TarCuts } from './tar-cuts.js';
@@ -57,7 +57,7 @@ export async function writeLayer(
   const cuts = new TarCuts();
   const coder = segmentsCoder(options);
   const tar = writeTar(members, {
-    onEntry: (entry, bodyOffset) => entries.push({ ...entry, bodyOffset }),
+    onEntry: (entry, bodyOffset) => entries.push(indexedEntry(entry, bodyOffset)),
     ...(coder === undefined ? {} : { cuts }),
   });
   const digester = new Digester();

@@ -5,6 +5,7 @@
  */
 import { AppError } from '../errors/index.js';
 import { noBytes } from './byte-stream.js';
+import { copyEntry } from './copy-entry.js';
 import { ancestors, parentPath, quoteName } from './path-name.js';
 import { impliedDirectory } from './tree-node.js';
 import type { PlacedMember } from './tar-reader.js';
@@ -80,7 +81,7 @@ class OverlayFolder {
   private *writeDirectory(entry: LayerEntry, opaque: boolean): Generator<TarMember> {
     this.written.set(entry.path, { type: 'directory', entry, opaque });
     const xattrs = new Map([...(entry.xattrs ?? []), [OPAQUE_XATTR, Buffer.from('y')] as const]);
-    yield { entry: opaque ? { ...entry, xattrs } : entry, body: noBytes() };
+    yield { entry: opaque ? copyEntry(entry, { xattrs }) : entry, body: noBytes() };
   }
 
   private isOpaque(path: string): boolean {
@@ -117,7 +118,7 @@ function refuse(code: string, { entry, offset }: PlacedMember, problem: string):
 
 /** An image may not set what steers overlayfs. */
 function withoutTrusted(entry: LayerEntry): LayerEntry {
-  const { xattrs, ...rest } = entry;
-  const kept = new Map([...(xattrs ?? [])].filter(([name]) => !name.startsWith('trusted.')));
-  return kept.size > 0 ? { ...rest, xattrs: kept } : rest;
+  if (entry.xattrs === undefined) return entry;
+  const kept = new Map([...entry.xattrs].filter(([name]) => !name.startsWith('trusted.')));
+  return copyEntry(entry, { xattrs: kept });
 }

@@ -1,5 +1,6 @@
 /** Nodes of an ImageTree, and how one layer is laid over them. Nodes are shared between trees and copied on write. */
 import { AppError } from '../errors/index.js';
+import { copyEntry } from './copy-entry.js';
 import type { BodyPlace } from './layer-bodies.js';
 import type { IndexedEntry, LayerIndex } from './layer-index.js';
 import { baseName, parentPath, quoteName } from './path-name.js';
@@ -7,7 +8,7 @@ import type { LayerEntry } from './types.js';
 import { isOpaqueMarker, isWhiteout, whiteoutOf } from './whiteout.js';
 
 export interface TreeNode {
-  /** Never of type `hardlink`: each name of a file has the file's own entry. */
+  /** Never of type `hardlink`: each name of a file has the file's own entry. Mostly the index's own object. */
   entry: LayerEntry;
   /** The same for all names of one file. */
   readonly inode: string;
@@ -72,14 +73,15 @@ class Laying {
   }
 
   private node(indexed: IndexedEntry, before: TreeNode | undefined): TreeNode {
-    const { bodyOffset, elsewhere, inode = `${this.index.diffId}@${bodyOffset}`, ...entry } = indexed;
-    if (entry.type === 'hardlink') return this.link(entry);
-    if (entry.type === 'directory') {
+    const { type, bodyOffset, elsewhere, inode = `${this.index.diffId}@${bodyOffset}` } = indexed;
+    const { owner } = this;
+    if (type === 'hardlink') return this.link(indexed);
+    if (type === 'directory') {
       const children = before?.children === undefined ? new Map<string, TreeNode>() : this.own(before).children;
-      return { entry, inode, children: children ?? new Map<string, TreeNode>(), owner: this.owner };
+      return { entry: indexed, inode, owner, children: children ?? new Map<string, TreeNode>() };
     }
-    const body = { layer: elsewhere ?? this.index.descriptor, offset: bodyOffset };
-    return { entry, inode, ...(entry.type === 'file' ? { body } : {}), owner: this.owner };
+    if (type !== 'file') return { entry: indexed, inode, owner };
+    return { entry: indexed, inode, owner, body: { layer: elsewhere ?? this.index.descriptor, offset: bodyOffset } };
   }
 
   private link(entry: LayerEntry): TreeNode {
@@ -90,7 +92,9 @@ class Laying {
         `layer ${this.index.diffId}: the hard link ${quoteName(entry.path)} points at ${quoteName(entry.linkTarget ?? '')}, which is no file before it`,
       );
     }
-    return { ...target, entry: { ...target.entry, path: entry.path }, owner: this.owner };
+    const { inode, body } = target;
+    const named = copyEntry(target.entry, { path: entry.path });
+    return { entry: named, inode, owner: this.owner, ...(body === undefined ? {} : { body }) };
   }
 
   /** A folder of this layer, made (0755) where the layer does not describe it or has something else there. */
@@ -124,7 +128,10 @@ class Laying {
 
   private own(node: TreeNode): TreeNode {
     if (node.owner === this.owner) return node;
-    return { ...node, owner: this.owner, ...(node.children === undefined ? {} : { children: new Map(node.children) }) };
+    const { entry, inode, body, children } = node;
+    const { owner } = this;
+    if (children !== undefined) return { entry, inode, owner, children: new Map(children) };
+    return { entry, inode, owner, ...(body === undefined ? {} : { body }) };
   }
 
   private forget(directory: string): void {
