@@ -5,7 +5,17 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { buildFixture, type BuildFixture, type Files, type Spec } from './fixture.js';
+import { goJson } from '../../lib/build/go-format.js';
+import { writeLayer } from '../../lib/layers/index.js';
+import { digestOf, MediaType } from '../../lib/oci/index.js';
+import {
+  GOLDEN_BUSYBOX,
+  GOLDEN_EPOCH,
+  GOLDEN_LAYERS,
+  GOLDEN_MANIFESTS,
+  type GoldenLayer,
+} from '../golden/layers/buildkit.js';
+import { buildFixture, type BuildFixture, type Files, membersOf, type Spec } from './fixture.js';
 
 const ROOT = 'test/golden/build';
 let f: BuildFixture;
@@ -56,5 +66,30 @@ describe('golden images', () => {
     });
     await other.close();
     expect(two.result.digest).toBe(one.result.digest);
+  });
+});
+
+describe('whole manifests that BuildKit publishes', () => {
+  const descriptor = async ({ entries }: GoldenLayer): Promise<object> => {
+    const { content } = f.store;
+    const written = await writeLayer(membersOf(entries, GOLDEN_EPOCH), { content, compression: 'gzip', level: 0 });
+    return written.descriptor;
+  };
+
+  test.each(GOLDEN_MANIFESTS)('$name', async ({ inputs, config, manifest }) => {
+    const own = GOLDEN_LAYERS.filter(({ name }) => ['base', inputs, 'generated'].includes(name));
+    expect(own).toHaveLength(3);
+    const layers = [
+      { mediaType: MediaType.ociLayerGzip, ...GOLDEN_BUSYBOX },
+      ...(await Promise.all(own.map(descriptor))),
+    ];
+    const annotations = { 'buildkit/rewritten-timestamp': String(GOLDEN_EPOCH) };
+    const document = {
+      schemaVersion: 2,
+      mediaType: MediaType.ociManifest,
+      config: { mediaType: MediaType.ociConfig, digest: config, size: 2295 },
+      layers: layers.map((layer) => ({ ...layer, annotations })),
+    };
+    expect(digestOf(goJson(document, 2))).toBe(manifest);
   });
 });

@@ -39,6 +39,7 @@ export const GOLDEN_LAYERS: readonly GoldenLayer[] = [
     name: 'inputs, compatibility 10',
     entries: inputs(0o666),
     diffId: 'sha256:78260322e6ea253e5f3f675b3140ebe95ae8fc7e0ac2b1b3b88f1c8fc83525ce',
+    gzip0: 'sha256:32b77f982cd1e1e83523fc65841d82dd0d925872e3dee6bd508ff81b157864c9',
   },
   {
     name: 'generated',
@@ -52,3 +53,23 @@ export const GOLDEN_LAYERS: readonly GoldenLayer[] = [
     gzip0: 'sha256:847e9b228e5b81db2fe943892d3602808b8f94ec498afe963a23bf8ab1d39a26',
   },
 ];
+
+/** Manifests of whole images over these layers (gzip level 0), above a pinned busybox whose layer is not here. */
+export const GOLDEN_MANIFESTS = [
+  {
+    name: 'compatibility 20 and 30',
+    inputs: 'inputs, compatibility 20 and 30',
+    config: 'sha256:1772fd0a3b45a62fc5e23737bf8aa63ea2cb178a02e57cec4d14ef9e6fcc4c95',
+    manifest: 'sha256:861754d242691772d20bc1468bf5f78a7e7ab59ae7d03367c6dac0d0f1804c25',
+  },
+  {
+    name: 'compatibility 10',
+    inputs: 'inputs, compatibility 10',
+    config: 'sha256:697cbcf20a7a2050075178146adc20d19e01634b96a2fd6ae574864f5ec5adac',
+    manifest: 'sha256:777d6dbd9cabe484c3ac34fa1e9c23138cdceacd7c2c9805ef3d3cbef6eb028b',
+  },
+] as const;
+export const GOLDEN_BUSYBOX = {
+  digest: 'sha256:3b2645dc700f1550f22b0915aea1fb70755d0cccd4171499c7a18f396a284d48',
+  size: 4492656,
+};
