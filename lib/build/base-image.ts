@@ -3,25 +3,13 @@
  * one without at our own, then at Docker Hub where the operator allows it. What was found is pinned by its digest.
  */
 import { AppError } from '../errors/index.js';
-import {
-  type Descriptor,
-  type Digest,
-  formatPlatform,
-  formatReference,
-  type Index,
-  type Manifest,
-  parseImageConfig,
-  parseManifestDocument,
-  parseReference,
-  type Platform,
-  platformMatches,
-  type Reference,
-} from '../oci/index.js';
+import { formatReference, parseReference, type Platform, type Reference } from '../oci/index.js';
 import type { Images, StoredManifest } from '../registry/index.js';
 import type { ContentStore } from '../store/index.js';
 import { closeNames } from './build-errors.js';
-import type { LayerOrigin, RemoteImages } from './remote-images.js';
-import type { BaseImage } from './steps.js';
+import { imageIn, type ImageSource, type WantedImage } from './image-source.js';
+import type { RemoteImages } from './remote-images.js';
+import type { BaseImage, RegistryOrigin } from './steps.js';
 
 export interface BaseImageDeps {
   readonly images: Images;
@@ -35,16 +23,9 @@ export interface BaseImageDeps {
 }
 
 /** A registry an image may be in. */
-interface Source {
-  /** As messages name it. */
-  readonly where: string;
-  readonly origin?: LayerOrigin;
+interface Source extends ImageSource<RegistryOrigin> {
   readonly repository: string;
-  manifest(by: Wanted): Promise<StoredManifest | undefined>;
-  config(descriptor: Descriptor): Promise<Buffer | undefined>;
 }
-
-type Wanted = { readonly tag: string } | { readonly digest: Digest };
 
 interface Found {
   readonly source: Source;
@@ -55,36 +36,17 @@ interface Found {
 export async function findBaseImage(deps: BaseImageDeps, name: string, platform: Platform): Promise<BaseImage> {
   const reference = parseReference(name);
   const { source, stored } = await lookUp(deps, name, reference);
-  const { manifest, digest } = await pick(source, name, stored, platform);
-  const bytes = await source.config(manifest.config);
-  if (bytes === undefined) throw broken(name, `its config ${manifest.config.digest} is not in ${source.where}`);
-  const config = parseImageConfig(bytes);
-  const { diff_ids: diffIds } = config.rootfs;
-  if (diffIds.length !== manifest.layers.length) {
-    throw broken(name, `the manifest has ${manifest.layers.length} layers, the config ${diffIds.length}`);
-  }
   const { origin, repository } = source;
   const pinned = { ...reference, digest: stored.digest };
   return {
+    ...(await imageIn(source, name, stored, platform)),
     name: formatReference(origin === undefined ? pinned : { ...pinned, registry: origin.registry, repository }),
-    repository,
-    digest,
-    platform: {
-      os: config.os,
-      architecture: config.architecture,
-      ...(config.variant === undefined || config.variant === '' ? {} : { variant: config.variant }),
-    },
-    layers: manifest.layers.flatMap((descriptor, i) => {
-      const diffId = diffIds[i];
-      return diffId === undefined ? [] : [{ descriptor, diffId, ...(origin === undefined ? {} : { origin }) }];
-    }),
-    config: config as unknown as Record<string, unknown>,
   };
 }
 
 async function lookUp(deps: BaseImageDeps, name: string, reference: Reference): Promise<Found> {
   const { digest } = reference;
-  const by: Wanted = digest === undefined ? { tag: reference.tag ?? 'latest' } : { digest };
+  const by: WantedImage = digest === undefined ? { tag: reference.tag ?? 'latest' } : { digest };
   const asked: string[] = [];
   for (const source of await sourcesOf(deps, name, reference)) {
     let stored: StoredManifest | undefined;
@@ -139,7 +101,7 @@ async function remoteSource(remote: RemoteImages, registry: string, repository: 
   };
 }
 
-function shown({ repository, where }: Source, by: Wanted): string {
+function shown({ repository, where }: Source, by: WantedImage): string {
   return `${repository}${'tag' in by ? `:${by.tag}` : `@${by.digest}`} in ${where}`;
 }
 
@@ -185,43 +147,4 @@ async function unknown(
       : ', or name the registry it is in: docker.io/library/busybox';
   const hint = close.length > 0 ? `did you mean ${close.join(' or ')}?` : `push it to this registry first${elsewhere}`;
   return new AppError('BUILD_BASE_UNKNOWN', message, { ...options, hint });
-}
-
-/** The manifest for the platform; a single manifest is taken as it is, like docker does. */
-async function pick(
-  source: Source,
-  name: string,
-  stored: StoredManifest,
-  platform: Platform,
-): Promise<{ readonly manifest: Manifest; readonly digest: Digest }> {
-  const document = parseManifestDocument(stored.bytes, stored.mediaType);
-  if (document.kind === 'manifest') return { manifest: document.manifest, digest: stored.digest };
-  const entry = choose(document.index, platform);
-  if (entry === undefined) {
-    const offered = document.index.manifests.flatMap((each) =>
-      each.platform === undefined || each.platform.os === 'unknown' ? [] : [formatPlatform(each.platform)],
-    );
-    throw new AppError('BUILD_BASE_PLATFORM', `base image ${name} has no image for ${formatPlatform(platform)}`, {
-      kind: 'not-found',
-      hint: `it has ${offered.join(', ') || 'none that names a platform'}`,
-    });
-  }
-  const child = await source.manifest({ digest: entry });
-  const parsed = child === undefined ? undefined : parseManifestDocument(child.bytes, child.mediaType);
-  if (child === undefined || parsed?.kind !== 'manifest') {
-    throw broken(name, `its index names ${entry}, which is no manifest in ${source.where}`);
-  }
-  return { manifest: parsed.manifest, digest: child.digest };
-}
-
-function choose(index: Index, platform: Platform): Digest | undefined {
-  return index.manifests.find((each) => each.platform !== undefined && platformMatches(platform, each.platform))
-    ?.digest;
-}
-
-function broken(name: string, why: string): AppError {
-  return new AppError('BUILD_BASE_BROKEN', `base image ${name} cannot be built on: ${why}`, {
-    kind: 'failed',
-    hint: 'push the image again',
-  });
 }

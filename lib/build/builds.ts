@@ -28,6 +28,7 @@ import {
 } from './build-records.js';
 import { parseTag } from './export.js';
 import { contextAddress } from './fetched-contexts.js';
+import { sentContext } from './named-contexts.js';
 import type {
   Build,
   BuildOutcome,
@@ -273,6 +274,6 @@ function remotesOf({ context, contexts = {} }: BuildRequest): readonly RemoteCon
 
 /** Digests of all contexts of a build that are in the store, each once. */
 function contextsOf({ context, contexts = {} }: BuildRequest): readonly Digest[] {
-  const others = Object.values(contexts).flatMap((named) => ('context' in named ? [named.context] : []));
+  const others = Object.values(contexts).flatMap(sentContext);
   return [...new Set([...(typeof context === 'string' ? [context] : []), ...others])];
 }

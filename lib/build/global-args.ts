@@ -1,5 +1,5 @@
 /** Build arguments that are no ordinary ARG: the proxies, and SOURCE_DATE_EPOCH. */
-import { predefinedArgs } from '../dockerfile/index.js';
+import { type Dockerfile, predefinedArgs } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
 
 /** `NAME=value` of the proxy arguments a request brings: usable in RUN without ARG, out of history and keys. */
@@ -35,4 +35,20 @@ export function epochInvalid(text: string, problem: string): AppError {
   return new AppError('BUILD_EPOCH_INVALID', `${EPOCH_ARG}=${JSON.stringify(text)} ${problem}`, {
     hint: 'seconds since 1970-01-01T00:00:00Z, "context", or the name of a stage that is an image as it is',
   });
+}
+
+/** Arguments of the request that no ARG of the file declares, sorted; those that mean something without one are not told. */
+export function unusedArgs(
+  dockerfile: Dockerfile,
+  args: Readonly<Record<string, string>>,
+  globals: ReadonlyMap<string, string>,
+): readonly string[] {
+  const declared = new Set([...globals.keys(), ...predefinedArgs, EPOCH_ARG]);
+  const instructions = dockerfile.stages.flatMap((stage) => stage.instructions);
+  for (const instruction of [...dockerfile.globalArgs, ...instructions]) {
+    if (instruction.kind === 'arg') for (const arg of instruction.args) declared.add(arg.key);
+  }
+  return Object.keys(args)
+    .filter((name) => !declared.has(name) && !name.startsWith('BUILDKIT_'))
+    .sort();
 }

@@ -16,6 +16,7 @@ import { SingleFlight } from './concurrency.js';
 import { exportImage } from './export.js';
 import { fetchContexts, type LocalRequest } from './fetched-contexts.js';
 import { type ExportedPlatform, exportIndex } from './export-index.js';
+import { LayoutImages } from './layout-images.js';
 import { outlineOf, targetsOf } from './outline.js';
 import { planReport } from './plan-preview.js';
 import { type PlatformBuild, planPlatforms, platformsOf } from './platform-plans.js';
@@ -25,6 +26,7 @@ import { type RemoteFiles, RemoteSources, type RemoteSourcesOptions } from './re
 import type { BuildReport, LintFinding, OutlineReport, PlanReport } from './report.js';
 import type { Sandbox } from './sandbox.js';
 import { SentContexts } from './sent-contexts.js';
+import type { SolverDeps } from './solve-input.js';
 import { Solver } from './solver.js';
 import { type CachedStep, StepCache } from './step-cache.js';
 import { StepExecutor } from './step-executor.js';
@@ -116,7 +118,8 @@ export class ImageBuilder {
     const source = await openSource(this.contexts, request, call);
     if (request.targets === true) return targetsOf(source.dockerfile);
     if (request.outline === true) return this.outline(request, source);
-    const builds = await planPlatforms(this.bases(), this.options.platform, request, source, call.emit);
+    const layouts = this.layouts(call);
+    const builds = await planPlatforms({ ...this.bases(), layouts }, this.options.platform, request, source, call.emit);
     const failure = source.lint.failure();
     if (failure !== undefined) throw failure;
     if (request.check === true) return { kind: 'check', warnings: source.lint.warnings.map(findingOf) };
@@ -165,7 +168,7 @@ export class ImageBuilder {
     for (const each of builds) {
       const { plan } = each;
       const solution = await this.solver(request, source, each, made, call).solve();
-      await this.fetchLayers(solution.layers, call.signal);
+      await this.fetchLayers(call)(solution.layers, call.signal);
       const { manifest: annotations = {} } = request.annotations ?? {};
       const exported = await exportImage(this.deps, {
         image: plan.target.image,
@@ -193,9 +196,17 @@ export class ImageBuilder {
     return { images, content, registryHosts, allowDockerHub, ...(remote === undefined ? {} : { remote }) };
   }
 
-  private readonly fetchLayers = async (layers: readonly Layer[], signal: AbortSignal): Promise<void> => {
-    await this.deps.remote?.fetchLayers(layers, signal);
-  };
+  private layouts({ owner = '', signal }: BuildCall): LayoutImages {
+    return new LayoutImages(this.deps.content, (context) => this.contexts.open(context, owner, signal));
+  }
+
+  private fetchLayers(call: BuildCall): SolverDeps['fetchLayers'] {
+    const layouts = this.layouts(call);
+    return async (layers, signal) => {
+      await layouts.fetchLayers(layers, signal);
+      await this.deps.remote?.fetchLayers(layers, signal);
+    };
+  }
 
   private solver(
     request: LocalRequest,
@@ -210,7 +221,7 @@ export class ImageBuilder {
     const { compression } = request;
     const { secrets = NO_SECRETS } = call;
     return new Solver(
-      { content, indexes, cache, executor, flights, now: () => clock.nowMs(), fetchLayers: this.fetchLayers },
+      { content, indexes, cache, executor, flights, now: () => clock.nowMs(), fetchLayers: this.fetchLayers(call) },
       {
         plan,
         context,

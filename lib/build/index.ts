@@ -14,6 +14,7 @@ export {
 export { type ExportedImage, parseTag, type Tag } from './export.js';
 export { ImageBuilder, type ImageBuilderDeps, type ImageBuilderOptions } from './image-builder.js';
 export type * from './report.js';
+export { sentContext } from './named-contexts.js';
 export { type StepKey } from './keys.js';
 export { EgressGuard, type EgressOptions, type Resolve } from './egress-guard.js';
 export type { RemoteSourcesOptions } from './remote-files.js';

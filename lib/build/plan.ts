@@ -4,29 +4,27 @@
  * never looked at.
  */
 import {
-  baseStage,
   type Dockerfile,
-  expandWord,
   findStage,
   type FromInstruction,
   globalArguments,
   type Instruction,
   parseInstruction,
   platformArgs,
-  predefinedArgs,
   type Stage,
   targetStage,
 } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
-import { parsePlatform, type Platform } from '../oci/index.js';
-import { type Place, refusal, unsupported, withPlace } from './build-errors.js';
-import { EPOCH_ARG, epochInvalid, proxyEnv, sourceDateEpoch } from './global-args.js';
-import { ImageDraft } from './image-draft.js';
+import type { Platform } from '../oci/index.js';
+import { type Place, withPlace } from './build-errors.js';
+import { EPOCH_ARG, epochInvalid, proxyEnv, sourceDateEpoch, unusedArgs } from './global-args.js';
+import type { ImageDraft } from './image-draft.js';
 import type { PlanLint } from './plan-lint.js';
 import { planMount } from './run-mounts.js';
-import { StagePlanner, type StageState } from './stage-planner.js';
-import type { BaseImage, SourceRef, StageBase, Step } from './steps.js';
-import type { LocalContext } from './types.js';
+import { StagePlanner } from './stage-planner.js';
+import { type DraftStage, StageSources } from './stage-sources.js';
+import type { BaseImage, StageBase, Step } from './steps.js';
+import type { LayoutContext, LocalContext } from './types.js';
 
 export interface PlanInput {
   readonly dockerfile: Dockerfile;
@@ -44,6 +42,8 @@ export interface PlanInput {
   readonly buildPlatform: Platform;
   /** Looks an image up. @throws AppError BUILD_BASE_UNKNOWN and others, without a place */
   readonly base: (reference: string, platform: Platform) => Promise<BaseImage>;
+  /** Looks an image of an OCI layout up. @throws AppError, without a place */
+  readonly layout: (layout: LayoutContext, platform: Platform) => Promise<BaseImage>;
   readonly warn: (warning: { readonly message: string; readonly line?: number; readonly rule?: string }) => void;
   readonly lint: PlanLint;
   /** Number of the first step, when other plans come before; 1 when absent. */
@@ -81,32 +81,13 @@ export async function planBuild(input: PlanInput): Promise<Plan> {
   return planner.plan();
 }
 
-interface DraftStage {
-  readonly index: number;
-  readonly name: string;
-  readonly base: StageBase;
-  readonly platform: Platform;
-  readonly planner: StagePlanner;
-  readonly state: StageState;
-}
-
-/** What a stage is planned on. */
-interface StageFoundation {
-  readonly platform: Platform;
-  readonly base: StageBase;
-  readonly state: StageState;
-  /** ONBUILD instructions the base left. */
-  readonly triggers: readonly string[];
-  /** Whether the triggers come from this file; those of an image may not name its stages. */
-  readonly trusted: boolean;
-}
-
 class Planner {
   private readonly stages = new Map<number, Promise<DraftStage>>();
   private globals: ReadonlyMap<string, string>;
   /** Of the request; SOURCE_DATE_EPOCH as a number once it is known. */
   private args: Readonly<Record<string, string>>;
   private epochSeconds: number | undefined;
+  private readonly sources: StageSources;
 
   constructor(private readonly input: PlanInput) {
     const { dockerfile, args, platform, buildPlatform } = input;
@@ -114,6 +95,7 @@ class Planner {
     const given = new Map(Object.entries(args));
     this.globals = globalArguments(dockerfile, platformArgs(buildPlatform, platform, name), given);
     this.args = args;
+    this.sources = new StageSources(input, (index) => this.stage(index));
   }
 
   async plan(): Promise<Plan> {
@@ -137,7 +119,8 @@ class Planner {
     const target = stages.get(targetIndex);
     if (target === undefined) throw new AppError('INTERNAL', 'the target stage was not planned', { kind: 'internal' });
     for (const [name, value] of Object.entries(this.input.labels)) target.image.setLabel(name, value);
-    this.warnUnusedArgs();
+    const unused = unusedArgs(this.input.dockerfile, this.input.args, this.globals);
+    if (unused.length > 0) this.input.warn({ message: `build arguments that no ARG declares: ${unused.join(', ')}` });
     return {
       stages,
       target,
@@ -220,23 +203,25 @@ class Planner {
     const { dockerfile, lint } = this.input;
     const from = this.place(stage.from);
     lint.stage(stage);
-    const { platform, base, state, triggers, trusted } = await this.placed(from, () => this.stageBase(stage));
+    const foundation = await this.placed(from, () => this.sources.foundation(stage, this.globals));
+    const { platform, base, state, triggers, trusted, files, replaced } = foundation;
     const planner = new StagePlanner(state, {
       escape: dockerfile.escape,
       args: this.args,
       globalArgs: this.globals,
       hiddenEnv: proxyEnv(this.input.args),
       platform,
-      source: (name, allowed) => this.source(name, stage, platform, allowed),
+      source: (name, allowed) => this.sources.source(name, stage, platform, allowed),
       mount: planMount,
       lint,
     });
+    if (files !== undefined) planner.startWith(files, stage.from.code, from);
     for (const trigger of triggers) {
       const dispatch = (): Promise<void> =>
         planner.dispatch(parseInstruction(trigger), from, { onbuild: true, trusted });
       await this.placed(from, dispatch);
     }
-    for (const instruction of stage.instructions) {
+    for (const instruction of replaced ? [] : stage.instructions) {
       const place = this.place(instruction);
       await this.placed(place, () => planner.dispatch(instruction, place));
     }
@@ -254,112 +239,8 @@ class Planner {
     }
   }
 
-  private expandGlobal(word: string): string {
-    return expandWord(word, this.globals, { escape: this.input.dockerfile.escape });
-  }
-
-  private async stageBase(stage: Stage): Promise<StageFoundation> {
-    const { from } = stage;
-    const platform =
-      from.platform === undefined ? this.input.platform : parsePlatform(this.expandGlobal(from.platform));
-    const written = this.expandGlobal(from.image);
-    const given = this.named(written);
-    const name = this.baseName(written, given);
-    if (name === '') {
-      throw refusal('BUILD_BASE_INVALID', `the base name ${JSON.stringify(from.image)} is empty`, {
-        hint: 'give the argument a value: ARG BASE=busybox',
-        word: from.image,
-      });
-    }
-    const isImage = given !== undefined && 'image' in given;
-    const earlier = isImage ? undefined : baseStage(this.input.dockerfile, stage, name);
-    if (earlier !== undefined) {
-      const draft = await this.stage(earlier.index);
-      const triggers = draft.state.image.config.OnBuild ?? [];
-      const state = { ...draft.state, image: draft.state.image.fork() };
-      return {
-        platform: draft.platform,
-        base: { kind: 'stage', stage: earlier.index },
-        state,
-        triggers,
-        trusted: true,
-      };
-    }
-    const none = { env: new Map<string, string>(), buildArgs: new Map<string, string | undefined>() };
-    if (name === 'scratch') {
-      const state = { ...none, image: ImageDraft.scratch(platform) };
-      return { platform, base: { kind: 'scratch' }, state, triggers: [], trusted: true };
-    }
-    const image = await this.lookUp(name, from.image, platform);
-    this.input.lint.baseImagePlatform(from, name, platform, image.platform);
-    const draft = ImageDraft.fromBase(image.config, platform);
-    const triggers = draft.config.OnBuild ?? [];
-    delete draft.config.OnBuild;
-    return { platform, base: { kind: 'image', image }, state: { ...none, image: draft }, triggers, trusted: false };
-  }
-
-  /** What the request says a name stands for. */
-  private named(name: string): LocalContext | undefined {
-    const { contexts = {} } = this.input;
-    return Object.hasOwn(contexts, name) ? contexts[name] : undefined;
-  }
-
-  private baseName(written: string, given: LocalContext | undefined): string {
-    if (given === undefined) return written;
-    if ('image' in given) return given.image;
-    if ('stage' in given) return given.stage;
-    throw unsupported('FROM_CONTEXT', `FROM ${written}: a folder of files is no base`, 'an image or a stage', written);
-  }
-
-  private async lookUp(name: string, word: string, platform: Platform): Promise<BaseImage> {
-    try {
-      return await this.input.base(name, platform);
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      const { code, message, kind, hint, details } = error;
-      throw refusal(code, message, { kind, details, word, cause: error, ...(hint === undefined ? {} : { hint }) });
-    }
-  }
-
-  /** What `--from` names: an earlier stage by name or number, else an image. */
-  private async source(name: string, user: Stage, platform: Platform, trusted: boolean): Promise<SourceRef> {
-    if (name.includes('$')) {
-      throw refusal('BUILD_FROM_INVALID', `--from=${name}: variables do not work here`, {
-        hint: 'name a stage: FROM ${IMAGE} AS files, then --from=files',
-        word: name,
-      });
-    }
-    const given = trusted ? this.named(name) : undefined;
-    if (given !== undefined && 'context' in given) return { from: 'context', context: given.context };
-    const isImage = given !== undefined && 'image' in given;
-    const wanted = given === undefined ? name : this.baseName(name, given);
-    const stage = trusted && !isImage ? findStage(this.input.dockerfile.stages, wanted) : undefined;
-    if (stage === undefined) return { from: 'image', image: await this.lookUp(wanted, name, platform) };
-    if (stage.index >= user.index) {
-      throw refusal('BUILD_FROM_INVALID', `--from=${name} names a stage that does not come before this one`, {
-        hint: 'move that stage up',
-        word: name,
-      });
-    }
-    await this.stage(stage.index);
-    return { from: 'stage', stage: stage.index };
-  }
-
   private place(instruction: FromInstruction | Instruction): Place {
     const { line, column } = instruction.range.start;
     return { file: this.input.dockerfile.fileName, line, column, original: instruction.original };
-  }
-
-  private warnUnusedArgs(): void {
-    const { dockerfile, args } = this.input;
-    const declared = new Set(this.globals.keys());
-    const instructions = dockerfile.stages.flatMap((stage) => stage.instructions);
-    for (const instruction of [...dockerfile.globalArgs, ...instructions]) {
-      if (instruction.kind === 'arg') for (const arg of instruction.args) declared.add(arg.key);
-    }
-    const unused = Object.keys(args).filter((name) => !declared.has(name) && !predefinedArgs.includes(name));
-    const known = unused.filter((name) => name !== 'SOURCE_DATE_EPOCH' && !name.startsWith('BUILDKIT_'));
-    if (known.length > 0)
-      this.input.warn({ message: `build arguments that no ARG declares: ${known.sort().join(', ')}` });
   }
 }

@@ -4,6 +4,7 @@ import { type BaseImageDeps, findBaseImage } from './base-image.js';
 import type { EmitEvent } from './build-log.js';
 import type { BuildSource } from './build-source.js';
 import type { LocalRequest } from './fetched-contexts.js';
+import type { LayoutImages } from './layout-images.js';
 import { type Plan, planBuild } from './plan.js';
 import type { BaseImage } from './steps.js';
 
@@ -20,7 +21,7 @@ export function platformsOf(request: LocalRequest, own: Platform): readonly Plat
 }
 
 export async function planPlatforms(
-  bases: BaseImageDeps,
+  bases: BaseImageDeps & { readonly layouts: Pick<LayoutImages, 'find'> },
   own: Platform,
   request: LocalRequest,
   { dockerfile, lint }: Pick<BuildSource, 'dockerfile' | 'lint'>,
@@ -43,6 +44,7 @@ export async function planPlatforms(
       platform,
       buildPlatform: own,
       base,
+      layout: (layout, wanted) => bases.layouts.find(layout, wanted),
       lint,
       firstStep,
       ...(platforms.length === 1 ? {} : { label: formatPlatform(platform) }),

@@ -14,7 +14,7 @@ import {
 import type { StoredManifest } from '../registry/index.js';
 import type { ByteSource, ContentStore } from '../store/index.js';
 import { SingleFlight, Slots } from './concurrency.js';
-import type { Layer } from './steps.js';
+import type { Layer, RegistryOrigin } from './steps.js';
 
 export interface RemoteImagesDeps extends RegistryConnectionsDeps {
   readonly content: ContentStore;
@@ -23,12 +23,6 @@ export interface RemoteImagesDeps extends RegistryConnectionsDeps {
 export interface RemoteImagesOptions extends RegistryConnectionsOptions {
   /** Layers fetched at once; 3 when absent. */
   readonly parallelism?: number;
-}
-
-/** Where a layer comes from when the store does not have it. */
-export interface LayerOrigin {
-  readonly registry: string;
-  readonly repository: string;
 }
 
 const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
@@ -52,18 +46,19 @@ export class RemoteImages {
   }
 
   /**
-   * Makes sure that the layers are in the content store.
+   * Makes sure that the layers that come from registries are in the content store.
    * @throws AppError BUILD_LAYER_UNAVAILABLE, REGISTRY_…
    */
   async fetchLayers(layers: readonly Layer[], signal: AbortSignal): Promise<void> {
     const fetching = layers.map(async ({ descriptor, origin }) => {
-      if (origin === undefined || (await this.deps.content.stat(descriptor.digest)) !== undefined) return;
+      if (origin === undefined || !('registry' in origin)) return;
+      if ((await this.deps.content.stat(descriptor.digest)) !== undefined) return;
       await this.flights.run(descriptor.digest, () => this.fetchLayer(descriptor, origin, signal), signal);
     });
     await Promise.all(fetching);
   }
 
-  private fetchLayer(descriptor: Descriptor, origin: LayerOrigin, signal: AbortSignal): Promise<true> {
+  private fetchLayer(descriptor: Descriptor, origin: RegistryOrigin, signal: AbortSignal): Promise<true> {
     return this.slots.run(async (): Promise<true> => {
       signal.throwIfAborted();
       const client = await this.connections.open(origin.registry);

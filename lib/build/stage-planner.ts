@@ -12,7 +12,7 @@ import {
   parseExposePort,
   parseStopSignal,
 } from '../dockerfile/index.js';
-import type { Healthcheck, Platform } from '../oci/index.js';
+import type { Digest, Healthcheck, Platform } from '../oci/index.js';
 import { type Place, refusal } from './build-errors.js';
 import { planCopy } from './copy-planner.js';
 import { goList } from './go-format.js';
@@ -88,6 +88,14 @@ export class StagePlanner {
 
   get state(): StageState {
     return { image: this.image, env: this.env, buildArgs: this.buildArgs, workdirSet: this.workdirSet };
+  }
+
+  /** The stage begins with the files of a context, as if they were copied. */
+  startWith(context: Digest, code: string, place: Place): void {
+    const source = { source: { from: 'context', context }, path: '/', unpack: false } as const;
+    const op: StepOp = { kind: 'copy', sources: [source], inline: [], destination: '/', exclude: [], link: false };
+    this.push(op, code, place, {});
+    this.image.record(this.shown(code), { layer: true, marked: true });
   }
 
   async dispatch(instruction: Instruction, place: Place, options: DispatchOptions = {}): Promise<void> {

@@ -5,7 +5,6 @@
  */
 import type { Descriptor, Digest, Platform } from '../oci/index.js';
 import type { Place } from './build-errors.js';
-import type { LayerOrigin } from './remote-images.js';
 
 /**
  * Where files come from: the build context, an earlier stage, an image that no stage starts from, or a place on the
@@ -47,8 +46,6 @@ export type RemoteRef =
 export interface BaseImage {
   /** As a person would write it, with the digest: `busybox:1@sha256:…`. */
   readonly name: string;
-  /** Where its blobs are linked. */
-  readonly repository: string;
   readonly digest: Digest;
   readonly platform: Platform;
   readonly layers: readonly Layer[];
@@ -60,8 +57,15 @@ export interface BaseImage {
 export interface Layer {
   readonly diffId: Digest;
   readonly descriptor: Descriptor;
-  /** The registry it comes from while our store does not have it. */
+  /** Where it comes from while our store does not have it. */
   readonly origin?: LayerOrigin;
+}
+
+export type LayerOrigin = RegistryOrigin | { readonly layout: Digest };
+
+export interface RegistryOrigin {
+  readonly registry: string;
+  readonly repository: string;
 }
 
 export interface WorkdirOp {

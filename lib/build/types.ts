@@ -39,8 +39,16 @@ export interface BuildRequest {
   readonly targets?: boolean;
 }
 
-/** An image, another stage of the Dockerfile, or the digest of another context (not for FROM). */
-export type LocalContext = { readonly image: string } | { readonly stage: string } | { readonly context: Digest };
+/** An image, another stage of the Dockerfile, another context (its files), or an image in one that is an OCI layout. */
+export type LocalContext =
+  { readonly image: string } | { readonly stage: string } | { readonly context: Digest } | LayoutContext;
+
+export interface LayoutContext {
+  /** Digest of a context that is an OCI layout. */
+  readonly layout: Digest;
+  /** Tag or digest of one of its images; the only one, or `latest`, when absent. */
+  readonly reference?: string;
+}
 
 /** Files to fetch when the build runs: a git repository (`https://….git#ref:folder`), or a tar by its address. */
 export interface RemoteContext {

@@ -44,6 +44,7 @@ export async function withContexts<T>(
       hint: 'a Dockerfile alone: wharf build - < Dockerfile',
     });
   }
+  if (/^ssh:\/\/|^[\w.-]+@[\w.-]+:/.test(wanted.context)) throw overSsh(wanted.context);
   return withNamed(deps, wanted.named, {}, (contexts) => {
     const named = Object.keys(contexts).length === 0 ? {} : { contexts };
     return withMain(deps, wanted, (main) => use({ ...main, ...named }));
@@ -66,6 +67,15 @@ async function withNamed<T>(
   const [, scheme, path = ''] = /^([a-z][a-z-]*):\/\/(.+)$/.exec(place) ?? [];
   if (scheme === 'docker-image') return go({ image: path });
   if (scheme === 'target') return go({ stage: path });
+  if (scheme === 'oci-layout') {
+    const [, layout = '', tag, digest] = /^(.*?)(?::([\w][\w.-]*))?(?:@(sha\d+:[0-9a-f]+))?$/.exec(path) ?? [];
+    const reference = digest ?? tag;
+    const folder = { folder: layout, name: `${name}-layout`, withoutDockerfile: true } as const;
+    return withContext(deps, folder, (context) =>
+      go({ layout: context, ...(reference === undefined ? {} : { reference }) }),
+    );
+  }
+  if (scheme === 'ssh' || /^[\w.-]+@[\w.-]+:/.test(place)) throw overSsh(first);
   if (scheme !== undefined) throw badPlace(first);
   const folder = { folder: place, name: `${name}-context`, withoutDockerfile: true } as const;
   return withContext(deps, folder, (context) => go({ context }));
@@ -148,8 +158,14 @@ function checkedText(bytes: Buffer): string {
   });
 }
 
+function overSsh(text: string): AppError {
+  return new AppError('CONTEXT_UNSUPPORTED_SSH', `${JSON.stringify(text)}: contexts are not fetched over ssh`, {
+    hint: 'https://….git#ref:folder, with --secret id=GIT_AUTH_TOKEN,… for a private repository; or clone it here and name the folder',
+  });
+}
+
 function badPlace(text: string): AppError {
   return new AppError('CONTEXT_INVALID', `--build-context ${JSON.stringify(text)} is not name=place`, {
-    hint: 'a folder, https://…, docker-image://<name> or target://<stage>; push an OCI layout to the registry first',
+    hint: 'a folder, https://…, docker-image://<name>, oci-layout://<folder>[:tag|@digest] or target://<stage>',
   });
 }

@@ -12,7 +12,6 @@ const amd64 = { os: 'linux', architecture: 'amd64' };
 function base(name: string, config: object = {}): BaseImage {
   return {
     name,
-    repository: name,
     digest: digestOf(name),
     platform: amd64,
     layers: [
@@ -43,6 +42,7 @@ async function plan(text: string, more: Partial<PlanInput> = {}): Promise<Plan> 
       if (name === 'unknown') throw new AppError('BUILD_BASE_UNKNOWN', 'base image unknown is not known');
       return base(name, name === 'trigger' ? { OnBuild: ['COPY . /x', 'RUN make'] } : {});
     },
+    layout: () => Promise.reject(new Error('no layouts here')),
     warn: () => undefined,
     ...more,
   });

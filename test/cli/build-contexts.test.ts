@@ -68,10 +68,22 @@ test('more contexts have names', async () => {
   });
 });
 
+test('an OCI layout is a folder that is sent, and which image of it is meant', async () => {
+  const digest = `sha256:${'0'.repeat(64)}`;
+  const places = ['a=oci-layout://other', 'b=oci-layout://./other:v1.2', `c=oci-layout://other@${digest}`];
+  const { contexts } = await asked(['app', ...places.flatMap((place) => ['--build-context', place])]);
+  const layout: unknown = expect.stringMatching(/^sha256:/);
+  expect(contexts).toEqual({ a: { layout }, b: { layout, reference: 'v1.2' }, c: { layout, reference: digest } });
+});
+
 describe('is refused', () => {
   test.each([
     [['app', '--build-context', 'x'], /not name=place/],
-    [['app', '--build-context', 'x=oci-layout://dir'], /push an OCI layout/],
+    [['app', '--build-context', 'x=oci-layout://nowhere:1'], /nowhere is not a folder/],
+    [['app', '--build-context', 'x=oci://other'], /not name=place/],
+    [['app', '--build-context', 'x=git@example.com:a/b.git'], /not fetched over ssh/],
+    [['app', '--build-context', 'x=ssh://git@example.com/a/b.git#main'], /not fetched over ssh/],
+    [['git@example.com:a/b.git'], /not fetched over ssh/],
     [['app', '--build-context', 'x=nowhere'], /nowhere is not a folder/],
     [['-', '-f', '-'], /both come from standard input/],
     [['other'], /no Dockerfile in other/],

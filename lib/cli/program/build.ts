@@ -53,7 +53,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
     )
     .option(
       '--build-context <name=place>',
-      'a folder, address, docker-image:// or target:// by name; repeatable',
+      'a folder, address, docker-image://, oci-layout:// or target:// by name; repeatable',
       collect,
       [],
     )

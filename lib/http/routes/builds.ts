@@ -1,6 +1,12 @@
 /** Builds: started from a tar in the body or an uploaded context, followed as events or as text. */
 import * as z from 'zod';
-import { type Build, type BuildRequest as WantedBuild, SentContexts } from '../../build/index.js';
+import {
+  type Build,
+  type BuildRequest as WantedBuild,
+  type NamedContext,
+  sentContext,
+  SentContexts,
+} from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 import { type Digest, parsePlatform, parseReference } from '../../oci/index.js';
 import { defined } from '../../platform/index.js';
@@ -128,7 +134,7 @@ async function contextRequest(
 ): Promise<WantedBuild> {
   checkNames(body.tags, [...(body.platforms ?? []), ...(body.platform === undefined ? [] : [body.platform])]);
   const { context, contexts = {} } = body;
-  const named = Object.values(contexts).flatMap((each) => ('context' in each ? [each.context] : []));
+  const named = Object.values(contexts).flatMap((each) => sentContext(each as NamedContext));
   for (const each of [...(typeof context === 'string' ? [context] : []), ...named]) {
     await checkContext(deps, call, each as Digest);
   }

@@ -28,6 +28,14 @@ export const NamedContext = z
     z.strictObject({ image: z.string().min(1) }),
     z.strictObject({ stage: z.string().min(1) }),
     z.strictObject({ context: uploaded }),
+    z.strictObject({
+      layout: uploaded,
+      reference: z
+        .string()
+        .min(1)
+        .exactOptional()
+        .meta({ description: 'Tag or digest of an image in the OCI layout that the context is.' }),
+    }),
     remote,
   ])
   .meta({ id: 'NamedContext' });
