@@ -6,6 +6,7 @@
 import type { Session } from '../session.js';
 import { benchContainers } from './containers.js';
 import { benchDecisions } from './decisions.js';
+import { benchLocality } from './locality.js';
 import { benchWhole } from './whole.js';
 import { benchWithoutRuntime } from './without-runtime.js';
 
@@ -20,5 +21,6 @@ export async function benchEngine(session: Session, { quick, rounds }: EngineSet
   print(benchDecisions(session, [100, 1000, 5000], quick ? 20_000 : 100_000));
   print(await benchWithoutRuntime(session, quick ? [8, 1000] : [8, 1000, 5000], quick ? 20 : 100));
   print(await benchContainers(session, [1, 4, 8], rounds));
+  print(benchLocality(session, quick ? 2000 : 20_000));
   print(await benchWhole(session, quick ? 3 : 10));
 }

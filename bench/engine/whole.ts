@@ -17,6 +17,8 @@ import {
   StopTaskCommand,
 } from '@aws-sdk/client-ecs';
 import { WharfClient } from '../../lib/client/index.js';
+import { openHostScope, sweepHost } from '../../lib/runtime/index.js';
+import { systemClock } from '../../lib/store/clock-system.js';
 import { megabytes, percentile, short, table } from '../figures.js';
 import { WHARF, WharfServer } from '../peers/wharf.js';
 import { Server } from '../process.js';
@@ -32,6 +34,10 @@ const CLUSTER = 'bench';
 
 export async function benchWhole(session: Session, rounds: number): Promise<string> {
   const wharf = await WharfServer.create(session);
+  // Whatever goes wrong, no container stays.
+  session.defer(async () =>
+    sweepHost({ scope: await openHostScope(join(wharf.data, 'runtime')), clock: systemClock }, new Set()),
+  );
   await wharf.start();
   const pushed = await pushToRunning(wharf, session, rounds);
   await wharf.stop();
@@ -74,11 +80,11 @@ async function pushToRunning(wharf: WharfServer, session: Session, rounds: numbe
       if (round > 0) times.push(performance.now() - begin);
       await until(async () => {
         const tasks = await tasksOf(ecs);
-        return tasks.length === 1 && tasks.every(({ arn }) => known.has(arn));
+        return tasks.filter(({ status }) => status !== 'STOPPED').length === 1;
       });
     }
     await client.services.remove(CLUSTER, 'app');
-    await until(async () => (await tasksOf(ecs)).length === 0);
+    await until(() => allStopped(ecs));
   } finally {
     images.close();
     ecs.destroy();
@@ -87,10 +93,18 @@ async function pushToRunning(wharf: WharfServer, session: Session, rounds: numbe
 }
 
 async function tasksOf(ecs: ECSClient): Promise<readonly { readonly arn: string; readonly status: string }[]> {
-  const { taskArns = [] } = await ecs.send(new ListTasksCommand({ cluster: CLUSTER }));
-  if (taskArns.length === 0) return [];
-  const { tasks = [] } = await ecs.send(new DescribeTasksCommand({ cluster: CLUSTER, tasks: taskArns }));
-  return tasks.map(({ taskArn = '', lastStatus = '' }) => ({ arn: taskArn, status: lastStatus }));
+  const found: { readonly arn: string; readonly status: string }[] = [];
+  for (const desiredStatus of ['RUNNING', 'STOPPED'] as const) {
+    const { taskArns = [] } = await ecs.send(new ListTasksCommand({ cluster: CLUSTER, desiredStatus }));
+    if (taskArns.length === 0) continue;
+    const { tasks = [] } = await ecs.send(new DescribeTasksCommand({ cluster: CLUSTER, tasks: taskArns }));
+    found.push(...tasks.map(({ taskArn = '', lastStatus = '' }) => ({ arn: taskArn, status: lastStatus })));
+  }
+  return found;
+}
+
+async function allStopped(ecs: ECSClient): Promise<boolean> {
+  return (await tasksOf(ecs)).every(({ status }) => status === 'STOPPED');
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
@@ -128,13 +142,14 @@ async function idleMemory(data: string, session: Session): Promise<number> {
       });
       if (started >= STOPPED) continue;
       for (const task of arns) await ecs.send(new StopTaskCommand({ cluster: CLUSTER, task }));
-      await until(async () => (await tasksOf(ecs)).length === 0);
+      await until(() => allStopped(ecs));
     }
     await delay(SETTLE_MS);
     return residentBytes(server.pid);
   } finally {
-    for (const { arn } of await tasksOf(ecs)) await ecs.send(new StopTaskCommand({ cluster: CLUSTER, task: arn }));
-    await until(async () => (await tasksOf(ecs)).length === 0);
+    const running = (await tasksOf(ecs)).filter(({ status }) => status !== 'STOPPED');
+    for (const { arn } of running) await ecs.send(new StopTaskCommand({ cluster: CLUSTER, task: arn }));
+    await until(() => allStopped(ecs));
     ecs.destroy();
     await server.stop();
   }

@@ -5,6 +5,7 @@ import type { Arns } from './arn.js';
 import type { EventBus } from './events.js';
 import type { KeyedMutex } from './keyed-mutex.js';
 import type { EngineState } from './state/engine-state.js';
+import type { ImageLayers } from './tasks/pulls.js';
 import type { TargetGroups } from './types.js';
 
 export interface EngineDeps {
@@ -62,6 +63,7 @@ export interface Context {
   readonly arns: Arns;
   readonly events: EventBus;
   readonly mutex: KeyedMutex;
+  readonly imageLayers: ImageLayers;
 }
 
 export const DEFAULT_OPTIONS = {

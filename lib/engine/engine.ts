@@ -13,6 +13,7 @@ import { EngineState } from './state/engine-state.js';
 import { execInTask } from './tasks/exec.js';
 import { finishLosses, loseInstance } from './tasks/instance-loss.js';
 import { TaskLifecycle } from './tasks/lifecycle.js';
+import { ImageLayers } from './tasks/pulls.js';
 import type { Engine, LogLine } from './types.js';
 
 /** @example const engine = createEngine({ records, agent, clock, ids, logger }, { region: 'eu-central-1', accountId: '000000000000' }) */
@@ -21,10 +22,11 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
   const context: Context = {
     deps,
     options: full,
-    state: new EngineState(deps.records),
+    state: new EngineState(deps.records, { clock: deps.clock, keptMs: full.stoppedTaskTtlMs }),
     arns: new Arns(full.region, full.accountId),
     events: new EventBus(deps, full),
     mutex: new KeyedMutex(),
+    imageLayers: new ImageLayers(deps.agent),
   };
   const lifecycle = new TaskLifecycle(context, (task) => taskEndWrites(context, task));
   const scheduler = new ServiceScheduler(context, lifecycle);

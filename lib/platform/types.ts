@@ -272,6 +272,8 @@ export interface Placement {
       readonly have?: number | readonly number[];
       readonly constraint?: string;
     }[];
+    /** What a task would have to pull there, with the strategy `wharf:locality`. */
+    readonly bytesToPull?: number;
   }[];
   /** One sentence: the least that would have to change. */
   readonly smallestFix: string;

@@ -22,6 +22,7 @@ const strategy = fc.constantFrom(
   { type: 'spread', field: 'instanceId' } as const,
   { type: 'spread', field: 'attribute:ecs.availability-zone' } as const,
   { type: 'spread', field: 'attribute:nobody-has' } as const,
+  { type: 'wharf:locality' } as const,
   { type: 'random' } as const,
 );
 const constraints = fc.constantFrom<Requirement['constraints']>(
@@ -40,6 +41,7 @@ const ask = fc.record({
   group: fc.constantFrom('g', 'h'),
   strategies: fc.array(strategy, { maxLength: 3 }),
   constraints,
+  held: fc.dictionary(fc.constantFrom('i000', 'i001', 'i002', 'i003'), fc.nat(5000)),
   random: fc.double({ min: 0, max: 0.999, noNaN: true }),
 });
 const step = fc.oneof(
@@ -118,6 +120,11 @@ function empty(id: string, { cpu, memoryMiB }: { cpu: number; memoryMiB: number 
   };
 }
 
+const pullsOf = (held: Readonly<Record<string, number>>): NonNullable<Requirement['pulls']> => ({
+  totalBytes: 5_000_000,
+  heldBytes: new Map(Object.entries(held).map(([id, count]) => [id, count * 1000])),
+});
+
 function must(holds: boolean, what: string): void {
   if (!holds) throw new Error(what);
 }
@@ -168,9 +175,9 @@ describe('placement', () => {
               if (task !== undefined) cluster.take(task, 1);
             } else if (next.kind === 'instance') changeInstance(cluster, next);
             else {
-              const { cpu, memoryMiB, ports, group, strategies, constraints: held, random } = next;
+              const { cpu, memoryMiB, ports, group, strategies, constraints: wanted, held, random } = next;
               const needs = { cpu, memoryMiB, tcpPorts: ports, udpPorts: [] };
-              asked(cluster, { needs, constraints: held, strategies, group }, () => random);
+              asked(cluster, { needs, constraints: wanted, strategies, group, pulls: pullsOf(held) }, () => random);
             }
           }
         },
@@ -188,9 +195,9 @@ describe('placement', () => {
         fc.boolean(),
         (sizes, asks, isShared) => {
           const cluster = new Cluster(sizes, isShared);
-          for (const { cpu, memoryMiB, ports, constraints: held, random, ...rest } of asks) {
+          for (const { cpu, memoryMiB, ports, held, random, ...rest } of asks) {
             const needs = { cpu: cpu * 4, memoryMiB: memoryMiB * 4, tcpPorts: ports, udpPorts: [] };
-            asked(cluster, { ...rest, needs, constraints: held }, () => random);
+            asked(cluster, { ...rest, needs, pulls: pullsOf(held) }, () => random);
           }
         },
       ),

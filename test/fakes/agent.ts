@@ -12,7 +12,7 @@ import type {
   NetworkBinding,
   TaskPayload,
 } from '../../lib/engine/agent/types.js';
-import { parseDigest } from '../../lib/oci/index.js';
+import { type Digest, parseDigest } from '../../lib/oci/index.js';
 import type { Clock } from '../../lib/store/index.js';
 
 type Why = Parameters<Agent['stop']>[1];
@@ -42,6 +42,11 @@ export class ScriptedAgent implements Agent {
   readonly stops: { readonly taskId: string; readonly why: Why }[] = [];
   readonly sweeps: ReadonlySet<string>[] = [];
   auto: boolean;
+  /** Images with layers of their own, by name. */
+  readonly images = new Map<
+    string,
+    { readonly digest: Digest; readonly layers: readonly { readonly digest: string; readonly sizeBytes: number }[] }
+  >();
   /** What the engine of this moment answers. */
   engine: EngineQuestions | undefined;
   #nextPort = 32_768;
@@ -64,6 +69,11 @@ export class ScriptedAgent implements Agent {
 
   connect(engine: EngineQuestions): void {
     this.engine = engine;
+  }
+
+  async layers(image: string): ReturnType<NonNullable<Agent['layers']>> {
+    const found = [...this.images].find(([name, { digest }]) => name === image || image.endsWith(`@${digest}`));
+    return found?.[1].layers;
   }
 
   run(payload: TaskPayload): void {
@@ -117,7 +127,7 @@ export class ScriptedAgent implements Agent {
       container: name,
       status,
       runtimeId,
-      imageDigest: DIGEST,
+      imageDigest: this.images.get(container?.image ?? '')?.digest ?? DIGEST,
       networkBindings,
     });
   }

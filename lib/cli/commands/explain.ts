@@ -1,5 +1,6 @@
 /** `wharf explain`: why a service waits for room, instance by instance; and the one line that `wharf ps` shows of it. */
 import { AppError } from '../../errors/index.js';
+import { formatBytes } from '../../http/text/index.js';
 import type { Placement, Service } from '../../platform/index.js';
 import { chooseCluster } from './cluster-choice.js';
 import type { CommandDeps } from '../deps.js';
@@ -16,18 +17,21 @@ export async function explain(input: ExplainInput, deps: CommandDeps): Promise<v
   const { waiting } = await deps.client.services.placement(cluster, input.service);
   if (input.json === true) return printJson(deps.output, { waiting });
   if (waiting === null) return deps.output.result(`${input.service} waits for no room\n`);
-  const rows = waiting.instances.flatMap(({ instanceId, findings }) =>
+  const pulls = waiting.instances.some(({ bytesToPull }) => bytesToPull !== undefined);
+  const rows = waiting.instances.flatMap(({ instanceId, findings, bytesToPull }) =>
     findings.map(({ dimension, need, have, constraint }, index) => [
       index === 0 ? instanceId.slice(0, 12) : '',
       dimension,
       constraint ?? textOf(need),
       textOf(have),
+      ...(pulls ? [index === 0 && bytesToPull !== undefined ? formatBytes(bytesToPull) : ''] : []),
     ]),
   );
+  const columns = ['INSTANCE', 'WHAT', 'NEED', 'HAVE', ...(pulls ? ['TO PULL'] : [])];
   const { cpu, memoryMiB } = waiting.needs;
   deps.output.result(
     `${headline(waiting)}; a task asks for ${cpu} CPU units and ${memoryMiB} MiB\n\n` +
-      `${rows.length === 0 ? 'no instance\n' : formatTable(['INSTANCE', 'WHAT', 'NEED', 'HAVE'], rows)}\n` +
+      `${rows.length === 0 ? 'no instance\n' : formatTable(columns, rows)}\n` +
       `${waiting.smallestFix}\n`,
   );
 }

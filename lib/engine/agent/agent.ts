@@ -28,7 +28,7 @@ import type { TaskCredentialsSource } from './endpoint/task-credentials.js';
 import { TaskEndpoint } from './endpoint/task-endpoint.js';
 import type { ObjectSource } from './environment-files.js';
 import { HostPorts } from './host-ports.js';
-import type { OtherRegistries } from './image-source.js';
+import { localLayers, type OtherRegistries } from './image-source.js';
 import { TaskRecords } from './task-records.js';
 import { TaskRun } from './task-run.js';
 import type { NameServerAddress } from './names/forwarder.js';
@@ -142,6 +142,12 @@ class HostAgent implements Agent {
     );
     this.runs.set(payload.taskId, run);
     void run.done.then(() => this.runs.delete(payload.taskId));
+  }
+
+  async layers(image: string): ReturnType<NonNullable<Agent['layers']>> {
+    const { platform, isLocalRegistry = () => false } = this.options;
+    // What is wrong with an image is told when it is pulled.
+    return localLayers(this.deps, { platform, isLocalRegistry }, image).catch(() => undefined);
   }
 
   stop(taskId: string, why: Parameters<Agent['stop']>[1], drain?: () => Promise<void>): void {

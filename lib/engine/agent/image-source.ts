@@ -86,6 +86,22 @@ export async function resolveImage(
   return { digest: named.digest, configDigest: manifest.config.digest, config, layers };
 }
 
+/** The layers of an image of the local registry as its manifest lists them; undefined for any other image. */
+export async function localLayers(
+  deps: ImageSourceDeps,
+  options: ImageSourceOptions,
+  image: string,
+): Promise<readonly { readonly digest: Digest; readonly sizeBytes: number }[] | undefined> {
+  const reference = parseReference(image);
+  const { registry, repository, digest, tag = 'latest' } = reference;
+  if (registry !== undefined && !options.isLocalRegistry(registry)) return undefined;
+  const source = localSource(deps, repository);
+  const named = await source.manifest(digest === undefined ? { tag } : { digest });
+  if (named === undefined) return undefined;
+  const { layers } = await platformManifest(source, options.platform, reference, named);
+  return layers.map((layer) => ({ digest: layer.digest, sizeBytes: layer.size }));
+}
+
 /** A name without a registry means the local one, and Docker Hub where the host allows other registries. */
 async function find(
   deps: ImageSourceDeps,

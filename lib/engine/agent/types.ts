@@ -193,6 +193,11 @@ export interface EngineQuestions {
 }
 
 export interface Agent {
+  /**
+   * The layers of an image, named as in a task definition, without fetching any; undefined when they are not known
+   * here, as of images of other registries. Absent: of none.
+   */
+  layers?(image: string): Promise<readonly { readonly digest: string; readonly sizeBytes: number }[] | undefined>;
   /** `simulated` when it runs nothing real: every task and instance is marked with it. */
   readonly runtime?: 'simulated';
   /** Nothing of it when absent. */

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { invalidParameter, type EcsError } from '../ecs-error.js';
+import { LOCALITY } from '../placement/locality.js';
 
 export const text = z.string();
 export const flag = z.boolean();
@@ -69,7 +70,7 @@ export const placementConstraints = z
   .max(10);
 
 export const placementStrategy = z
-  .array(z.object({ type: z.enum(['random', 'spread', 'binpack']), field: text.optional() }))
+  .array(z.object({ type: z.enum(['random', 'spread', 'binpack', LOCALITY]), field: text.optional() }))
   .max(5);
 
 /** Parses one operation's input. @throws InvalidParameterException naming the first member that is wrong */

@@ -2,6 +2,7 @@
  * Slots in the order of a number each has, kept while the numbers change. As in a histogram of wide range, values lie
  * in buckets: one for each up to 64, from there 64 for every doubling. A walk over the buckets meets the slots in
  * order but for those of one bucket. A change moves one slot; nothing is allocated.
+ * Of a second number each bucket knows what none of its slots exceeds: full instances are passed over together.
  */
 const FINE_BITS = 6;
 const FINE = 1 << FINE_BITS;
@@ -17,9 +18,17 @@ export class BucketOrder {
   readonly #buckets: Int16Array;
   /** One bit for each bucket that holds any. */
   readonly #occupied = new Int32Array(Math.ceil(BUCKETS / 32));
+  /** No slot of the bucket has more of the second number; it may be too high. */
+  readonly #most = new Int32Array(BUCKETS);
 
-  /** @param values by slot; kept, and changed by `set` */
-  constructor(values: Int32Array) {
+  /**
+   * @param values by slot; kept, and changed by `set`
+   * @param seconds the second number by slot; changed by its owner, before `set`
+   */
+  constructor(
+    values: Int32Array,
+    readonly seconds: Int32Array,
+  ) {
     this.values = values;
     this.#next = new Int32Array(values.length);
     this.#previous = new Int32Array(values.length);
@@ -30,10 +39,20 @@ export class BucketOrder {
   set(slot: number, value: number): void {
     this.values[slot] = value;
     const [before, bucket] = [this.#buckets[slot] as number, bucketOf(value)];
-    if (before === bucket) return;
+    if (before === bucket) return this.#raise(slot, bucket);
     this.#unlink(slot, before);
     this.#buckets[slot] = bucket;
     this.#link(slot, bucket);
+  }
+
+  /** What no slot of the bucket exceeds in the second number. */
+  most(bucket: number): number {
+    return this.#most[bucket] as number;
+  }
+
+  /** Told by who has seen all slots of the bucket. */
+  setMost(bucket: number, most: number): void {
+    this.#most[bucket] = most;
   }
 
   /** The first bucket with slots from this one on; -1 when there is none. */
@@ -58,7 +77,12 @@ export class BucketOrder {
     return this.#next[slot] as number;
   }
 
+  #raise(slot: number, bucket: number): void {
+    this.#most[bucket] = Math.max(this.#most[bucket] as number, this.seconds[slot] as number);
+  }
+
   #link(slot: number, bucket: number): void {
+    this.#raise(slot, bucket);
     const head = this.#heads[bucket] as number;
     this.#next[slot] = head;
     this.#previous[slot] = NONE;

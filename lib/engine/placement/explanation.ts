@@ -21,6 +21,8 @@ export interface ExplainedInstance {
   readonly instanceId: string;
   readonly instanceArn: string;
   readonly findings: readonly ExplainedFinding[];
+  /** What the task would have to pull there, where its place depends on that. */
+  readonly bytesToPull?: number;
 }
 
 export interface Explanation {
@@ -50,15 +52,17 @@ const DIMENSIONS: Readonly<Record<Finding['reason'], Dimension>> = {
 
 export function explainPlacement(
   snapshot: Snapshot,
-  requirement: Pick<Requirement, 'needs' | 'group'>,
+  requirement: Pick<Requirement, 'needs' | 'group' | 'pulls'>,
   rejections: readonly Rejection[],
 ): Explanation {
+  const { pulls } = requirement;
   return {
     needs: requirement.needs,
     instances: rejections.map(({ instanceId, instanceArn, findings }) => ({
       instanceId,
       instanceArn,
       findings: findings.map(({ reason, ...rest }) => ({ dimension: DIMENSIONS[reason], ...rest })),
+      ...(pulls === undefined ? {} : { bytesToPull: pulls.totalBytes - (pulls.heldBytes.get(instanceId) ?? 0) }),
     })),
     smallestFix: smallestFix(snapshot, requirement, rejections),
   };

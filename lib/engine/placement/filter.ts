@@ -58,7 +58,7 @@ export class Filter {
     const layout = this.#layout;
     // Inside the bounds a typed array has a number everywhere.
     if ((layout.free[slot] as number) < this.#cpu) return false;
-    if ((layout.byMemory.values[slot] as number) < this.#memory) return false;
+    if ((layout.memory[slot] as number) < this.#memory) return false;
     if (this.#alone !== undefined && this.#alone[slot] !== 0) return false;
     for (const expression of this.#expressions) if (!this.#meets(expression, slot)) return false;
     if (this.#ports !== NO_PORTS && this.#ports.some((port) => layout.ports[slot]?.has(port) === true)) return false;

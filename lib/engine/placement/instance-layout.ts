@@ -15,6 +15,7 @@ export class InstanceLayout {
   readonly slots: ReadonlyMap<string, number>;
   /** The CPU units that a task may take: none, not even 0, where nothing may go. */
   readonly free: Int32Array;
+  readonly memory: Int32Array;
   readonly ports: ReadonlySet<string>[];
   readonly byCpu: BucketOrder;
   readonly byMemory: BucketOrder;
@@ -28,9 +29,12 @@ export class InstanceLayout {
     this.slots = new Map(this.instances.map((instance, slot) => [instance.id, slot]));
     this.free = Int32Array.from(this.instances, (instance) => (isOpen(instance) ? instance.remaining.cpu : -1));
     this.ports = this.instances.map(({ remaining }) => new Set(portKeys(remaining)));
-    this.byCpu = new BucketOrder(Int32Array.from(this.instances, ({ remaining }) => remaining.cpu));
-    this.byMemory = new BucketOrder(Int32Array.from(this.instances, ({ remaining }) => remaining.memoryMiB));
-    this.byTasks = new BucketOrder(Int32Array.from(this.instances, ({ taskCount }) => taskCount));
+    this.memory = Int32Array.from(this.instances, ({ remaining }) => remaining.memoryMiB);
+    const cpu = Int32Array.from(this.instances, ({ remaining }) => remaining.cpu);
+    const tasks = Int32Array.from(this.instances, ({ taskCount }) => taskCount);
+    this.byMemory = new BucketOrder(this.memory, this.free);
+    this.byCpu = new BucketOrder(cpu, this.memory);
+    this.byTasks = new BucketOrder(tasks, this.memory);
     this.values = new AttributeValues(this.instances);
     this.expressions = new KnownExpressions(this.instances);
     for (const [slot, { groups }] of this.instances.entries()) {
@@ -47,8 +51,8 @@ export class InstanceLayout {
     const { remaining } = instance;
     this.instances[slot] = instance;
     this.free[slot] = isOpen(instance) ? remaining.cpu : -1;
-    this.byCpu.set(slot, remaining.cpu);
     this.byMemory.set(slot, remaining.memoryMiB);
+    this.byCpu.set(slot, remaining.cpu);
     this.byTasks.set(slot, instance.taskCount);
     if (before.remaining.tcpPorts !== remaining.tcpPorts || before.remaining.udpPorts !== remaining.udpPorts) {
       this.ports[slot] = new Set(portKeys(remaining));

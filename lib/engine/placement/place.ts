@@ -4,6 +4,7 @@
  */
 import type { PlacementConstraintState, PlacementStrategyState, Resources } from '../state/model.js';
 import { evaluate } from './evaluate.js';
+import type { Pulls } from './locality.js';
 import { parseQuery, type Query } from './query.js';
 import { portKeys, type InstanceSnapshot, type Snapshot } from './snapshot.js';
 import { narrow } from './strategy.js';
@@ -18,6 +19,8 @@ export interface Requirement {
   readonly only?: ReadonlySet<string>;
   /** Only instances of this capacity provider. */
   readonly provider?: string;
+  /** For `wharf:locality`. */
+  readonly pulls?: Pulls;
 }
 
 export type RejectionReason =
@@ -61,7 +64,8 @@ export function place(snapshot: Snapshot, requirement: Requirement, random: () =
     if (findings.length === 0) fitting.push(instance);
     else rejections.push({ instanceId: instance.id, instanceArn: instance.arn, findings });
   }
-  const instance = narrow(fitting, requirement.strategies, requirement.group, random, snapshot.instances);
+  const { strategies, group, pulls } = requirement;
+  const instance = narrow(fitting, strategies, group, random, snapshot.instances, pulls);
   return instance === undefined ? { placed: false, rejections } : { placed: true, instance };
 }
 

@@ -9,14 +9,16 @@ import { bucketOf, type BucketOrder } from './bucket-order.js';
 import { Filter } from './filter.js';
 import { leastOf } from './group-counts.js';
 import { InstanceLayout } from './instance-layout.js';
+import { kibibytesToPull, LOCALITY, type Pulls } from './locality.js';
 import type { Requirement } from './place.js';
 import { Ranking } from './ranking.js';
 import type { InstanceSnapshot } from './snapshot.js';
 
 interface Walk {
   readonly order: BucketOrder;
-  /** What is less never fits. */
+  /** What is less never fits, of the order's number and of its second. */
   readonly from: number;
+  readonly second: number;
   /** Measures of the ranking that come before the order's. */
   readonly before: number;
 }
@@ -26,6 +28,8 @@ export class PlacementIndex {
   readonly #news = new Map<string, InstanceSnapshot | undefined>();
   #made: InstanceLayout;
   readonly #ranking = new Ranking();
+  /** KiB to pull by slot, of the decision under way. */
+  #pulls = new Int32Array();
   readonly #filter: Filter;
 
   /** @param instances in any order */
@@ -91,7 +95,7 @@ export class PlacementIndex {
   #rank(
     layout: InstanceLayout,
     strategies: readonly PlacementStrategyState[],
-    { needs, group: name }: Requirement,
+    { needs, group: name, pulls }: Requirement,
     withTies: boolean,
   ): Walk | undefined {
     const ranking = this.#ranking;
@@ -99,10 +103,15 @@ export class PlacementIndex {
     let walk: Walk | undefined;
     ranking.clear();
     for (const { type, field } of strategies) {
+      if (type === LOCALITY) {
+        if (pulls !== undefined) this.#rankPulls(layout, pulls);
+        continue;
+      }
       if (type === 'binpack') {
         const isCpu = field?.toLowerCase() === 'cpu';
         const order = isCpu ? layout.byCpu : layout.byMemory;
-        walk ??= { order, from: isCpu ? needs.cpu : needs.memoryMiB, before: ranking.size };
+        const [from, second] = isCpu ? [needs.cpu, needs.memoryMiB] : [needs.memoryMiB, needs.cpu];
+        walk ??= { order, from, second, before: ranking.size };
         ranking.add(order.values, 0);
         continue;
       }
@@ -115,15 +124,36 @@ export class PlacementIndex {
     }
     if (!withTies) return undefined;
     ranking.add(group?.bySlot, group?.least ?? 0);
-    walk ??= { order: layout.byTasks, from: 0, before: ranking.size };
+    walk ??= { order: layout.byTasks, from: 0, second: needs.memoryMiB, before: ranking.size };
     ranking.add(layout.byTasks.values, 0);
     return walk;
   }
 
+  /** Most instances hold nothing of a task's images: only those that do are looked at one by one. */
+  #rankPulls({ instances, slots }: InstanceLayout, pulls: Pulls): void {
+    if (this.#pulls.length < instances.length) this.#pulls = new Int32Array(instances.length);
+    let least = kibibytesToPull(pulls, '');
+    this.#pulls.fill(least);
+    for (const id of pulls.heldBytes.keys()) {
+      const slot = slots.get(id);
+      if (slot === undefined) continue;
+      const missing = kibibytesToPull(pulls, id);
+      this.#pulls[slot] = missing;
+      least = Math.min(least, missing);
+    }
+    this.#ranking.add(this.#pulls, least);
+  }
+
   /** Ends after a bucket in which the best was found: what follows has more. */
-  #walk({ order, from, before }: Walk): void {
+  #walk({ order, from, second, before }: Walk): void {
     for (let bucket = order.occupiedFrom(bucketOf(from)); bucket >= 0; bucket = order.occupiedFrom(bucket + 1)) {
-      for (let slot = order.first(bucket); slot >= 0; slot = order.after(slot)) this.#offer(slot);
+      if (order.most(bucket) < second) continue;
+      let most = 0;
+      for (let slot = order.first(bucket); slot >= 0; slot = order.after(slot)) {
+        most = Math.max(most, order.seconds[slot] as number);
+        this.#offer(slot);
+      }
+      order.setMost(bucket, most);
       if (this.#ranking.isAtFloor(before)) return;
     }
   }

@@ -4,6 +4,7 @@
  */
 import { invalidParameter } from '../ecs-error.js';
 import type { PlacementStrategyState } from '../state/model.js';
+import { kibibytesToPull, LOCALITY, type Pulls } from './locality.js';
 import type { InstanceSnapshot } from './snapshot.js';
 
 /** The service default: spread over availability zones. */
@@ -19,11 +20,14 @@ export function narrow(
   random: () => number,
   /** Every instance of the cluster: spreading counts the tasks on the full ones too. */
   everywhere: readonly InstanceSnapshot[] = candidates,
+  pulls?: Pulls,
 ): InstanceSnapshot | undefined {
   let left = candidates;
   for (const strategy of strategies) {
     if (strategy.type === 'random') return left[Math.floor(random() * left.length)];
-    left = strategy.type === 'binpack' ? packed(left, strategy.field) : spread(left, strategy.field, group, everywhere);
+    if (strategy.type === LOCALITY) left = least(left, ({ id }) => kibibytesToPull(pulls, id));
+    else if (strategy.type === 'binpack') left = packed(left, strategy.field);
+    else left = spread(left, strategy.field, group, everywhere);
   }
   left = least(left, (instance) => instance.groups.get(group) ?? 0);
   left = least(left, (instance) => instance.taskCount);
@@ -81,8 +85,8 @@ export function checkStrategies(strategies: readonly PlacementStrategyState[]): 
     if (type === 'spread' && !/^(instanceId|host|attribute:.+)$/.test(field ?? '')) {
       throw invalidParameter(`The field "${field ?? ''}" is not valid for spread: instanceId, host or attribute:NAME.`);
     }
-    if (type === 'random' && field !== undefined && field !== '') {
-      throw invalidParameter('The strategy random takes no field.');
+    if ((type === 'random' || type === LOCALITY) && field !== undefined && field !== '') {
+      throw invalidParameter(`The strategy ${type} takes no field.`);
     }
   }
 }

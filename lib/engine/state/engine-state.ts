@@ -24,7 +24,7 @@ import type {
   TaskDefinitionState,
   TaskState,
 } from './model.js';
-import { LiveClusters } from './live-clusters.js';
+import { type Holding, LiveClusters } from './live-clusters.js';
 import { Table } from './table.js';
 import { watchedRecords } from './watched-records.js';
 
@@ -46,8 +46,8 @@ export class EngineState {
   readonly providers: Table<CapacityProviderState>;
   readonly idempotency: Table<IdempotencyState>;
 
-  constructor(store: RecordStore) {
-    this.live = new LiveClusters(store);
+  constructor(store: RecordStore, holding: Holding) {
+    this.live = new LiveClusters(store, holding);
     const records = watchedRecords(store, this.live.written);
     this.records = records;
     this.clusters = new Table(records, () => 'ECS#CLUSTERS');

@@ -5,7 +5,8 @@
  */
 import { instanceSnapshot, portKeys } from '../placement/snapshot.js';
 import { PlacementIndex } from '../placement/placement-index.js';
-import type { RecordKey, RecordStore } from '../../store/index.js';
+import type { Clock, RecordKey, RecordStore } from '../../store/index.js';
+import { HeldImages } from './held-images.js';
 import type { InstanceState, TaskState } from './model.js';
 import { Table } from './table.js';
 
@@ -16,7 +17,15 @@ type Change =
   | { readonly kind: 'instance'; readonly id: string; readonly value: InstanceState | undefined }
   | { readonly kind: 'task'; readonly id: string; readonly value: TaskState | undefined };
 
+/** How long after its last task an instance counts as holding an image. */
+export interface Holding {
+  readonly clock: Clock;
+  readonly keptMs: number;
+}
+
 export class LiveCluster {
+  /** For `wharf:locality`. */
+  readonly held = new HeldImages();
   readonly instances = new Map<string, InstanceState>();
   readonly index: PlacementIndex;
   readonly #tasks = new Map<string, TaskState>();
@@ -26,9 +35,16 @@ export class LiveCluster {
   /** Tasks that hold a host port, by port; on one machine they are all different. */
   readonly hostPorts = new Map<string, string>();
 
-  constructor(instances: readonly InstanceState[], tasks: readonly TaskState[]) {
+  constructor(
+    instances: readonly InstanceState[],
+    tasks: readonly TaskState[],
+    private readonly holding: Holding,
+  ) {
     for (const instance of instances) this.instances.set(instance.id, instance);
-    for (const task of tasks) this.#file(task);
+    for (const task of tasks) {
+      this.#file(task);
+      this.held.follow(undefined, task, 0);
+    }
     const live = instances.filter(({ status }) => status !== 'INACTIVE');
     this.index = new PlacementIndex(live.map((instance) => this.#snapshot(instance)));
   }
@@ -64,6 +80,7 @@ export class LiveCluster {
     const before = this.#tasks.get(change.id);
     if (before !== undefined) this.#forget(before);
     if (change.value !== undefined) this.#file(change.value);
+    this.held.follow(before, change.value, this.holding.clock.nowMs() + this.holding.keptMs);
     const counts = (task: TaskState | undefined): string => `${String(task?.desiredStatus)}${String(task?.lastStatus)}`;
     const instanceId = change.value?.instanceId ?? before?.instanceId;
     if (instanceId !== undefined && counts(before) !== counts(change.value)) this.#index(instanceId);
@@ -107,7 +124,10 @@ export class LiveClusters {
   readonly #tasks: Table<TaskState>;
 
   /** @param records not the watched ones; they are only read */
-  constructor(records: RecordStore) {
+  constructor(
+    records: RecordStore,
+    private readonly holding: Holding,
+  ) {
     this.#instances = new Table(records, (cluster) => `ECS#C#${cluster}#INSTANCES`);
     this.#tasks = new Table(records, (cluster) => `ECS#C#${cluster}#TASKS`);
   }
@@ -144,7 +164,7 @@ export class LiveClusters {
   async #load(cluster: string, missed: readonly Change[]): Promise<LiveCluster> {
     try {
       const [instances, tasks] = await Promise.all([this.#instances.all(cluster), this.#tasks.all(cluster)]);
-      const made = new LiveCluster(instances, tasks);
+      const made = new LiveCluster(instances, tasks, this.holding);
       for (const change of missed) made.apply(change);
       this.#clusters.set(cluster, made);
       return made;

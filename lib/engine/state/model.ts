@@ -194,7 +194,8 @@ export interface PlacementConstraintState {
 }
 
 export interface PlacementStrategyState {
-  readonly type: 'random' | 'spread' | 'binpack';
+  /** `wharf:locality` is ours: least bytes to pull. */
+  readonly type: 'random' | 'spread' | 'binpack' | 'wharf:locality';
   readonly field?: string | undefined;
 }
 

@@ -23,6 +23,7 @@ import type {
 import type { TaskOverrideInput } from '../api/task-definition-input.js';
 import { findPlace, seenPlace, type PlaceOutcome } from './find-place.js';
 import { newTask, placedOn } from './new-task.js';
+import { withPulls } from './pulls.js';
 import { taskNeeds } from './sizes.js';
 import { claimPlace, createWaitingTask } from './task-changes.js';
 
@@ -113,7 +114,7 @@ async function launchOne(
   provider: string | undefined,
   start: (task: TaskState) => void,
 ): Promise<PlaceOutcome<TaskState> | { readonly tooManyWaiting: true }> {
-  const requirement: Requirement = {
+  const asked: Requirement = {
     needs: taskNeeds(request.definition.definition, request.overrides),
     constraints: [...request.definition.definition.placementConstraints, ...request.constraints],
     strategies: request.strategies,
@@ -121,8 +122,9 @@ async function launchOne(
     ...(request.only === undefined ? {} : { only: request.only }),
     ...(provider === undefined ? {} : { provider }),
   };
-  const task = newTask(context, request, requirement, id, provider);
   const cluster = request.cluster.name;
+  const task = newTask(context, request, asked, id, provider);
+  const requirement = await withPulls(context, cluster, asked, request.definition);
   const scaling = provider !== undefined && (await scales(context, provider));
   // Who waits for capacity anyway is looked at again by its loop: the records need not be read for it.
   if (scaling && (await seenPlace(context, cluster, requirement)) === undefined) {

@@ -11,6 +11,7 @@ import { seenPlace } from './find-place.js';
 import { launchTasks, type LaunchRequest, type LaunchResult } from './launch.js';
 import { placedOn, requirementOf } from './new-task.js';
 import { taskPayload } from './payload.js';
+import { withPulls } from './pulls.js';
 import { changeTask, claimPlace, finishTask, hasPlace, type Accompany } from './task-changes.js';
 import { deregisterTargets, registerTargets, targetsOf } from './targets.js';
 
@@ -75,7 +76,8 @@ export class TaskLifecycle {
     const { state } = this.context;
     const definition = await state.taskDefinition(waiting.family, waiting.revision);
     if (definition === undefined) return false;
-    const instance = await seenPlace(this.context, waiting.clusterName, requirementOf(waiting));
+    const requirement = await withPulls(this.context, waiting.clusterName, requirementOf(waiting), definition);
+    const instance = await seenPlace(this.context, waiting.clusterName, requirement);
     if (instance === undefined) return false;
     // With the mutex of its changes: a stop that comes now finds it started.
     return this.context.mutex.run(`task:${waiting.id}`, async () => {

@@ -66,6 +66,10 @@ export const Placement = z
             constraint: z.string().exactOptional(),
           }),
         ),
+        bytesToPull: z
+          .number()
+          .exactOptional()
+          .meta({ description: 'What a task would have to pull there, with the strategy wharf:locality.' }),
       }),
     ),
     smallestFix: z.string().meta({ description: 'The least that would have to change.' }),
