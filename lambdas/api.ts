@@ -4,7 +4,7 @@
  */
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { BuildService } from '../lib/build/index.js';
-import { PLATFORM_SETTINGS, readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
+import { PLATFORM_SETTINGS, readAwsConfig, readOptionalAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
 import { httpHandler } from '../lib/host/aws-http.js';
 import { openAwsPlatform } from '../lib/host/aws-platform.js';
 import { openAwsRegistry, openAwsTokens } from '../lib/host/aws-registry.js';
@@ -21,7 +21,7 @@ const PIECE_BYTES = 4 * 1024 ** 2;
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS, 'adminTokenArn', 'buildQueueUrl');
 const store = await openAwsStore(config);
-const all = await openAwsTokens(store, config);
+const all = await openAwsTokens(store, { ...config, ...readOptionalAwsConfig(process.env, 'deployTokenArn') });
 const { apiTokens: tokens, robots, identities } = all;
 const registry = openAwsRegistry(store);
 const client = sqsClient({ region: config.region });

@@ -2,14 +2,15 @@
 import type { EventBridgeEvent, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { PLATFORM_SETTINGS, readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
 import { settleBatch } from '../lib/host/aws-messages.js';
-import { openAwsPlatform } from '../lib/host/aws-platform.js';
+import { adoptCluster, openAwsPlatform } from '../lib/host/aws-platform.js';
 import { openAwsRegistry } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
 import type { EcsEvent } from '../lib/platform/index.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS);
 const store = await openAwsStore(config);
-const { reconciler } = openAwsPlatform(store, openAwsRegistry(store), config, { mirrorMs: 240_000 });
+const platform = openAwsPlatform(store, openAwsRegistry(store), config, { mirrorMs: 240_000 });
+const { reconciler } = platform;
 
 type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;
 
@@ -20,6 +21,9 @@ export async function handler(event: SQSEvent | Scheduled): Promise<SQSBatchResp
       return true;
     });
   }
+  await adoptCluster(platform, config.cluster).catch((error: unknown) =>
+    store.logger.error('the cluster that was deployed is not known yet', { error }),
+  );
   await reconciler.tick();
   await reconciler.sweep();
   return undefined;

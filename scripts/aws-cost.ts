@@ -6,6 +6,7 @@ import {
   idleMonth,
   type IdleOptions,
   PRICES,
+  teamMonth,
   thousandBuilds,
   thousandBuildsByHand,
   total,
@@ -13,7 +14,7 @@ import {
 } from '../lib/constructs/cost.js';
 
 const FILE = 'docs/aws/cost.md';
-const image: IdleOptions = { ...WHOLE_PLATFORM, secrets: 1, queues: 1, hasReconciler: false };
+const image: IdleOptions = { ...WHOLE_PLATFORM, secrets: 1, queues: 1, hasSchedules: false };
 
 const money = (dollars: number): string => dollars.toFixed(2);
 
@@ -24,12 +25,20 @@ function table(lines: readonly CostLine[]): string {
   );
 }
 
+function compared(): string {
+  const lines = teamMonth();
+  const sum = (of: 'wharf' | 'byHand'): number => lines.reduce((all, line) => all + line[of], 0);
+  const rows = [...lines, { what: '**together**', wharf: sum('wharf'), byHand: sum('byHand') }];
+  const text = rows.map(({ what, wharf, byHand }) => `| ${what} | ${money(wharf)} | ${money(byHand)} |`);
+  return ['| | Wharf | by hand |', '| --- | ---: | ---: |', ...text].join('\n');
+}
+
 const { s3GiBMonth, ecrGiBMonth, transferOutGiB } = PRICES;
 const text = `# What it costs
 
 Made by \`npx tsx scripts/aws-cost.ts\` from \`lib/constructs/cost.ts\`: prices of ${PRICES.region} as remembered in ${PRICES.date},
 without free tiers. **They were compared with no price page and no bill: check them before you rely on a sum.**
-\`cdk synth\` prints the first sum.
+\`cdk synth\` prints the first sum. Not in the sums: logs, flow logs and Container Insights, which grow with what runs.
 
 ## Per month, when nothing happens
 
@@ -45,11 +54,25 @@ The platform with one instance that stays, a dashboard and alarms:
 
 ${table(idleMonth({ ...WHOLE_PLATFORM, minInstances: 1, hasMonitoring: true }))}
 
+The platform with a \`RegistryFront\`, for which an instance stays:
+
+${table(idleMonth({ ...WHOLE_PLATFORM, minInstances: 1, hasRegistryFront: true }))}
+
 By hand, with a NAT gateway and a load balancer, before any instance:
 
 ${table(byHandMonth())}
 
-Wharf makes no NAT gateway, load balancer or interface endpoint.
+Wharf makes no NAT gateway and no interface endpoint, and a load balancer only with \`RegistryFront\`.
+
+## A month of a small team, beside CodeBuild, ECR, a load balancer and a NAT gateway
+
+One instance that stays, 1,000 builds of a minute, 100 GB of images. Wharf makes no load balancer for services yet; the
+one in its column is yours to make, or that of \`RegistryFront\`.
+
+${compared()}
+
+A NAT gateway is not a must by hand either: without it the sums are the nearer to one another, and the instances have
+addresses, as those of Wharf do. Who pulls through a NAT gateway pays US$ ${PRICES.natGiB} a GB beside.
 
 ## Per 1,000 builds
 

@@ -8,16 +8,16 @@ import { LambdaFunction, SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { acknowledgeWildcards } from './acknowledge-wildcards.js';
-import type { ContainerCluster } from './container-cluster.js';
+import { acknowledgeWildcards, STORED_OBJECTS } from './acknowledge-wildcards.js';
+import type { IContainerCluster } from './container-cluster-base.js';
 import type { ControlPlane } from './control-plane.js';
 import type { ImageBuilder } from './image-builder.js';
-import type { ImageStore } from './image-store.js';
+import type { IImageStore } from './image-store.js';
 
 export interface BuildWorkerProps {
-  readonly store: ImageStore;
+  readonly store: IImageStore;
   readonly builder: ImageBuilder;
-  readonly capacity: ContainerCluster;
+  readonly capacity: IContainerCluster;
   /** Lets the builder copy the worker image to ECR, and the task pull it. */
   readonly controlPlane: ControlPlane;
   /** `repository:tag` in Wharf's own registry; made by `npm run worker-image`. @default build-worker:1 */
@@ -49,12 +49,7 @@ export class BuildWorker extends Construct {
       description: `Wharf build workers in ${Stack.of(this).stackName}`,
     });
     store.grantReadWrite(this.role);
-    acknowledgeWildcards(this.role, [
-      {
-        finding: /^Resource::.*Blobs.*\/\*$/,
-        reason: 'The objects of the image bucket: their keys are made at run time.',
-      },
-    ]);
+    acknowledgeWildcards(this.role, [STORED_OBJECTS]);
     const settings = {
       WHARF_CLUSTER: capacity.clusterName,
       WHARF_CAPACITY_PROVIDER: capacity.capacityProviderName,
@@ -71,8 +66,8 @@ export class BuildWorker extends Construct {
     this.listen(builder, capacity, props.sweepInterval ?? Duration.minutes(1));
   }
 
-  private allow(builder: ImageBuilder, capacity: ContainerCluster, controlPlane: ControlPlane): void {
-    const { clusterArn } = capacity.cluster;
+  private allow(builder: ImageBuilder, capacity: IContainerCluster, controlPlane: ControlPlane): void {
+    const { clusterArn } = capacity;
     const inCluster = { ArnEquals: { 'ecs:cluster': clusterArn } };
     const arn = (resource: string, resourceName: string): string =>
       Stack.of(this).formatArn({ service: 'ecs', resource, resourceName });
@@ -86,14 +81,14 @@ export class BuildWorker extends Construct {
     controlPlane.allowMirror(fn);
   }
 
-  private listen(builder: ImageBuilder, capacity: ContainerCluster, sweepInterval: Duration): void {
+  private listen(builder: ImageBuilder, capacity: IContainerCluster, sweepInterval: Duration): void {
     new Rule(this, 'Stopped', {
       description: 'A worker stopped: the builder looks whether its build is done',
       eventPattern: {
         source: ['aws.ecs'],
         detailType: ['ECS Task State Change'],
         detail: {
-          clusterArn: [capacity.cluster.clusterArn],
+          clusterArn: [capacity.clusterArn],
           lastStatus: ['STOPPED'],
           group: [`family:${capacity.clusterName}--build-worker`],
         },

@@ -5,7 +5,6 @@
  */
 import { RemovalPolicy, Validations } from 'aws-cdk-lib';
 import type { AutoScalingGroup } from 'aws-cdk-lib/aws-autoscaling';
-import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import {
   FlowLogDestination,
   GatewayVpcEndpointAwsService,
@@ -15,13 +14,19 @@ import {
   SubnetType,
   Vpc,
 } from 'aws-cdk-lib/aws-ec2';
-import { type AsgCapacityProvider, Cluster, ContainerInsights } from 'aws-cdk-lib/aws-ecs';
+import { type AsgCapacityProvider, Cluster, ContainerInsights, type ICluster } from 'aws-cdk-lib/aws-ecs';
 import { ManagedPolicy, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
 import { Capacity, type ICapacity } from './capacity.js';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
+import {
+  type ContainerClusterAttributes,
+  ContainerClusterBase,
+  type IContainerCluster,
+  ImportedContainerCluster,
+} from './container-cluster-base.js';
 
 export interface ContainerClusterProps {
   /** Also its name in the API: a DNS label of at most 32 characters. @default wharf */
@@ -38,6 +43,8 @@ export interface ContainerClusterProps {
   readonly maxInstances?: number;
   /** Without `capacity`: root volume, GiB. @default 40 */
   readonly volumeGiB?: number;
+  /** Without `vpc`: what its network writes. @default - a new log group, kept for a month, gone with the stack */
+  readonly flowLogs?: LogGroup;
   /** For `cluster`, `securityGroup`, `autoScalingGroup` and `capacityProvider`. @default - none */
   readonly cfnOverrides?: CfnOverrides;
 }
@@ -46,10 +53,19 @@ export interface ContainerClusterProps {
 const CLUSTER_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
 
 /** @example new ContainerCluster(stack, 'Cluster', { capacity: Capacity.mixed({ onDemandInstances: 2 }) }) */
-export class ContainerCluster extends Construct {
+export class ContainerCluster extends ContainerClusterBase {
+  /** A cluster that another stack, or another app, made. */
+  static fromContainerClusterAttributes(
+    scope: Construct,
+    id: string,
+    attributes: ContainerClusterAttributes,
+  ): IContainerCluster {
+    return new ImportedContainerCluster(scope, id, attributes);
+  }
+
   readonly clusterName: string;
+  readonly clusterArn: string;
   readonly maxInstances: number;
-  /** What images must be built for, as `linux/arm64`. */
   readonly platform: string;
   readonly vpc: IVpc;
   readonly cluster: Cluster;
@@ -59,6 +75,8 @@ export class ContainerCluster extends Construct {
   /** Undefined with imported capacity. */
   readonly autoScalingGroup: AutoScalingGroup | undefined;
   readonly capacityProvider: AsgCapacityProvider | undefined;
+  /** Undefined with a network of one's own. */
+  readonly flowLogs: LogGroup | undefined;
 
   constructor(scope: Construct, id: string, props: ContainerClusterProps = {}) {
     super(scope, id);
@@ -69,12 +87,14 @@ export class ContainerCluster extends Construct {
     const capacity = props.capacity ?? Capacity.onDemand(props);
     this.maxInstances = capacity.maxInstances;
     this.platform = capacity.platform;
-    this.vpc = props.vpc ?? (this.createVpc() as IVpc);
+    this.flowLogs = props.vpc === undefined ? (props.flowLogs ?? this.createFlowLogs()) : undefined;
+    this.vpc = props.vpc ?? (this.createVpc(this.flowLogs) as IVpc);
     this.cluster = new Cluster(this, 'Cluster', {
       clusterName: this.clusterName,
       vpc: this.vpc,
       containerInsightsV2: ContainerInsights.ENABLED,
     });
+    this.clusterArn = this.cluster.clusterArn;
     this.securityGroup = new SecurityGroup(this, 'Instances', {
       vpc: this.vpc,
       description: 'Container instances: nothing comes in unless a rule is added',
@@ -88,30 +108,12 @@ export class ContainerCluster extends Construct {
     overrideCfn(this, { cluster, securityGroup, autoScalingGroup, capacityProvider }, props.cfnOverrides);
   }
 
-  /** Tasks that run, of all services and of none. */
-  metricRunningTasks(options?: MetricOptions): Metric {
-    return this.insight('TaskCount', Stats.AVERAGE, options);
-  }
-
-  /** Instances that are registered. */
-  metricInstances(options?: MetricOptions): Metric {
-    return this.insight('ContainerInstanceCount', Stats.AVERAGE, options);
-  }
-
-  /** How much of the capacity is asked for, in percent: above 100 instances are started. */
-  metricCapacityReservation(options?: MetricOptions): Metric {
-    return new Metric({
-      namespace: 'AWS/ECS/ManagedScaling',
-      metricName: 'CapacityProviderReservation',
-      dimensionsMap: { ClusterName: this.clusterName, CapacityProviderName: this.capacityProviderName },
-      statistic: Stats.MAXIMUM,
-      ...options,
-    });
-  }
-
-  private insight(metricName: string, statistic: string, options?: MetricOptions): Metric {
-    const dimensionsMap = { ClusterName: this.clusterName };
-    return new Metric({ namespace: 'ECS/ContainerInsights', metricName, dimensionsMap, statistic, ...options });
+  openForServices(): { readonly cluster: ICluster; readonly vpc: IVpc } {
+    if (this.autoScalingGroup !== undefined) return { cluster: this.cluster as ICluster, vpc: this.vpc };
+    throw new Error(
+      `${this.node.path}: its capacity was imported, so the firewall of its instances is not known here: ` +
+        'ContainerCluster.fromContainerClusterAttributes takes vpc and securityGroup',
+    );
   }
 
   private createInstanceRole(): Role {
@@ -135,7 +137,11 @@ export class ContainerCluster extends Construct {
     return role;
   }
 
-  private createVpc(): Vpc {
+  private createFlowLogs(): LogGroup {
+    return new LogGroup(this, 'FlowLogs', { retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
+  }
+
+  private createVpc(flowLogs: LogGroup | undefined): Vpc {
     const vpc = new Vpc(this, 'Vpc', {
       maxAzs: 2,
       natGateways: 0,
@@ -146,11 +152,9 @@ export class ContainerCluster extends Construct {
         DynamoDb: { service: GatewayVpcEndpointAwsService.DYNAMODB },
       },
     });
-    const logs = new LogGroup(this, 'FlowLogs', {
-      retention: RetentionDays.ONE_MONTH,
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
-    vpc.addFlowLog('FlowLog', { destination: FlowLogDestination.toCloudWatchLogs(logs) });
+    if (flowLogs !== undefined) {
+      vpc.addFlowLog('FlowLog', { destination: FlowLogDestination.toCloudWatchLogs(flowLogs) });
+    }
     return vpc;
   }
 }

@@ -6,31 +6,53 @@ import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Match, Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction, SqsQueue } from 'aws-cdk-lib/aws-events-targets';
-import { Grant, type IGrantable, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
-import { Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
-import { PULL_ACTIONS, PUSH_ACTIONS } from './ecr-actions.js';
-import type { ContainerCluster } from './container-cluster.js';
-import type { ImageBuilder } from './image-builder.js';
-import type { ImageStore } from './image-store.js';
+import {
+  type ControlPlaneAttributes,
+  ControlPlaneBase,
+  type IControlPlane,
+  ImportedControlPlane,
+} from './control-plane-base.js';
+import { PUSH_ACTIONS } from './ecr-actions.js';
+import { allowServices, allowTasks } from './ecs-rights.js';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
+import type { IContainerCluster } from './container-cluster-base.js';
+import { generatedSecret } from './generated-secret.js';
+import type { IImageBuilder } from './image-builder.js';
+import type { IImageStore } from './image-store.js';
 import { WharfFunction } from './wharf-function.js';
 
 export interface ControlPlaneProps {
-  readonly store: ImageStore;
-  readonly builder: ImageBuilder;
-  readonly capacity: ContainerCluster;
+  readonly store: IImageStore;
+  readonly builder: IImageBuilder;
+  readonly capacity: IContainerCluster;
   /** How often unfinished deployments go on and lost events are healed. @default Duration.minutes(1) */
   readonly sweepInterval?: Duration;
   /** First part of the names of the ECR repositories that images are copied to. @default wharf */
   readonly mirrorPrefix?: string;
   /** What containers write. @default - a new log group, kept for a month, gone with the stack */
   readonly taskLogs?: LogGroup;
+  /** 43 letters and digits or more. @default - a new secret, made when something asks for it, gone with the stack */
+  readonly deployToken?: ISecret;
+  /** For `api`, `registry`, `reconciler`, `events`, `eventDeadLetters`, `executionRole` and `taskLogs`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
 }
 
-export class ControlPlane extends Construct {
+/** @example new ControlPlane(stack, 'ControlPlane', { store, builder, capacity }) */
+export class ControlPlane extends ControlPlaneBase {
+  /** A control plane that another stack, or another app, made. */
+  static fromControlPlaneAttributes(scope: Construct, id: string, attributes: ControlPlaneAttributes): IControlPlane {
+    return new ImportedControlPlane(scope, id, attributes);
+  }
+
+  readonly store: IImageStore;
+  readonly capacity: IContainerCluster;
   readonly api: WharfFunction;
   readonly registry: WharfFunction;
   readonly reconciler: WharfFunction;
@@ -41,10 +63,13 @@ export class ControlPlane extends Construct {
   readonly taskLogs: LogGroup;
   /** First part of the names of ECR repositories. */
   readonly mirrorPrefix: string;
+  private token: ISecret | undefined;
 
   constructor(scope: Construct, id: string, props: ControlPlaneProps) {
     super(scope, id);
     const { store, builder, capacity } = props;
+    this.store = store;
+    this.capacity = capacity;
     this.mirrorPrefix = props.mirrorPrefix ?? 'wharf';
     this.taskLogs =
       props.taskLogs ??
@@ -90,10 +115,10 @@ export class ControlPlane extends Construct {
     for (const fn of [this.api, this.registry]) store.adminToken.grantRead(fn.role);
     builder.grantBuild(this.api.role);
     for (const fn of [this.api, this.reconciler]) {
-      this.allowEcs(fn, capacity);
+      allowServices(fn, capacity, this.executionRole);
       this.allowMirror(fn);
     }
-    this.allowRunTask(this.api, capacity);
+    allowTasks(this.api, capacity);
 
     this.eventDeadLetters = this.queue('EventDeadLetters');
     Validations.of(this.eventDeadLetters).acknowledge({
@@ -110,12 +135,36 @@ export class ControlPlane extends Construct {
       }),
     );
     this.listen(capacity, props.sweepInterval ?? Duration.minutes(1));
+    if (props.deployToken !== undefined) this.useDeployToken(props.deployToken);
+    const { events, eventDeadLetters, executionRole, taskLogs } = this;
+    const [api, registry, reconciler] = [this.api, this.registry, this.reconciler].map((fn) => fn.function);
+    overrideCfn(
+      this,
+      { api, registry, reconciler, events, eventDeadLetters, executionRole, taskLogs },
+      props.cfnOverrides,
+    );
   }
 
-  /** Lets the grantee pull what the control plane copied to ECR. */
-  grantPull(grantee: IGrantable): void {
-    Grant.addToPrincipal({ grantee, actions: ['ecr:GetAuthorizationToken'], resourceArns: ['*'] });
-    Grant.addToPrincipal({ grantee, actions: [...PULL_ACTIONS], resourceArns: [this.mirrorArn] });
+  /**
+   * An API token of the role `deploy`: builds, pushes, deploys, and nothing of tokens and clusters. Made when it is
+   * first asked for.
+   */
+  get deployToken(): ISecret {
+    if (this.token !== undefined) return this.token;
+    const description = 'API token of those who may deploy to Wharf';
+    return this.useDeployToken(
+      generatedSecret(this, 'DeployToken', { description, removalPolicy: RemovalPolicy.DESTROY }),
+    );
+  }
+
+  /** Requests that the API function died of; `registry` and `reconciler` have metrics of their own. */
+  metricErrors(options?: MetricOptions): Metric {
+    return this.api.metricErrors(options);
+  }
+
+  /** Events that wait for the reconciler. */
+  metricWaitingEvents(options?: MetricOptions): Metric {
+    return this.events.metricApproximateNumberOfMessagesVisible(options);
   }
 
   /** Events that were given up after five tries, which somebody should look at. */
@@ -123,9 +172,11 @@ export class ControlPlane extends Construct {
     return this.eventDeadLetters.metricApproximateNumberOfMessagesVisible(options);
   }
 
-  private get mirrorArn(): string {
-    const stack = Stack.of(this);
-    return stack.formatArn({ service: 'ecr', resource: 'repository', resourceName: `${this.mirrorPrefix}/*` });
+  private useDeployToken(token: ISecret): ISecret {
+    this.token = token;
+    this.api.function.addEnvironment('WHARF_DEPLOY_TOKEN_ARN', token.secretArn);
+    token.grantRead(this.api.role);
+    return token;
   }
 
   private createExecutionRole(): Role {
@@ -140,11 +191,11 @@ export class ControlPlane extends Construct {
     return role;
   }
 
-  private listen(capacity: ContainerCluster, sweepInterval: Duration): void {
+  private listen(capacity: IContainerCluster, sweepInterval: Duration): void {
     const target = new SqsQueue(this.events, { deadLetterQueue: this.eventDeadLetters });
     new Rule(this, 'EcsEvents', {
       description: 'State changes of this cluster, to the reconciler',
-      eventPattern: { source: ['aws.ecs'], detail: { clusterArn: [capacity.cluster.clusterArn] } },
+      eventPattern: { source: ['aws.ecs'], detail: { clusterArn: [capacity.clusterArn] } },
       targets: [target],
     });
     const services = Stack.of(this).formatArn({ service: 'ecs', resource: 'service', resourceName: '' });
@@ -164,45 +215,6 @@ export class ControlPlane extends Construct {
       schedule: Schedule.rate(sweepInterval),
       targets: [new LambdaFunction(this.reconciler.function)],
     });
-  }
-
-  /** Rights on this one cluster. Task definitions have no resource-level rights for these two, so those are wide. */
-  private allowEcs(fn: WharfFunction, capacity: ContainerCluster): void {
-    const { clusterArn } = capacity.cluster;
-    const inCluster = { ArnEquals: { 'ecs:cluster': clusterArn } };
-    const arn = (resource: string): string =>
-      Stack.of(this).formatArn({ service: 'ecs', resource, resourceName: `${capacity.clusterName}/*` });
-    fn.allow(
-      [
-        'ecs:DescribeTasks',
-        'ecs:DescribeContainerInstances',
-        'ecs:DescribeServices',
-        'ecs:CreateService',
-        'ecs:UpdateService',
-        'ecs:DeleteService',
-        'ecs:StopTask',
-        'ecs:UpdateContainerInstancesState',
-      ],
-      [arn('task'), arn('container-instance'), arn('service')],
-      inCluster,
-    );
-    fn.allow(['ecs:ListTasks'], [arn('container-instance')], inCluster);
-    fn.allow(['ecs:DescribeClusters', 'ecs:ListContainerInstances'], [clusterArn]);
-    fn.allow(['ecs:DescribeTaskDefinition', 'ecs:RegisterTaskDefinition'], ['*']);
-    fn.allow(['iam:PassRole'], [this.executionRole.roleArn], {
-      StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' },
-    });
-  }
-
-  private allowRunTask(fn: WharfFunction, capacity: ContainerCluster): void {
-    const resourceName = `${capacity.clusterName}--*:*`;
-    fn.allow(
-      ['ecs:RunTask'],
-      [Stack.of(this).formatArn({ service: 'ecs', resource: 'task-definition', resourceName })],
-      {
-        ArnEquals: { 'ecs:cluster': capacity.cluster.clusterArn },
-      },
-    );
   }
 
   /** Lets the function copy images to ECR under the prefix. */

@@ -38,8 +38,11 @@ export interface IdleOptions {
   readonly secrets: number;
   /** Queues that functions poll. */
   readonly queues: number;
-  readonly hasReconciler: boolean;
+  /** Reconciler, builder and collector, called by the clock. */
+  readonly hasSchedules: boolean;
   readonly hasMonitoring: boolean;
+  /** Its load balancer; the instances are counted above. */
+  readonly hasRegistryFront: boolean;
 }
 
 /** What `bin/app.ts` deploys. */
@@ -48,8 +51,9 @@ export const WHOLE_PLATFORM: IdleOptions = {
   volumeGiB: 40,
   secrets: 2,
   queues: 2,
-  hasReconciler: true,
+  hasSchedules: true,
   hasMonitoring: false,
+  hasRegistryFront: false,
 };
 
 export interface CostLine {
@@ -63,7 +67,6 @@ const POLLS_PER_QUEUE_MONTH = 5 * 3 * MINUTES;
 /** Per month while nothing is built or asked, without any free tier. */
 export function idleMonth(options: IdleOptions): readonly CostLine[] {
   const { minInstances, volumeGiB, secrets, queues } = options;
-  const reconcilerSeconds = MINUTES * 0.25;
   const instance = HOURS * (PRICES.t4gSmallHour + PRICES.publicIpv4Hour) + volumeGiB * PRICES.gp3GiBMonth;
   return [
     { what: `${secrets} secret${secrets === 1 ? '' : 's'}`, dollars: secrets * PRICES.secretMonth },
@@ -71,12 +74,11 @@ export function idleMonth(options: IdleOptions): readonly CostLine[] {
       what: `polling of ${queues} queue${queues === 1 ? '' : 's'}`,
       dollars: (queues * POLLS_PER_QUEUE_MONTH * PRICES.sqsMillion) / 1e6,
     },
-    ...(options.hasReconciler
+    ...(options.hasSchedules
       ? [
-          {
-            what: 'the reconciler, a quarter of a second a minute',
-            dollars: reconcilerSeconds * PRICES.lambdaArmGiBSecond + (MINUTES * PRICES.lambdaMillion) / 1e6,
-          },
+          { what: 'the reconciler, a quarter of a second a minute', dollars: calls(MINUTES, 1024) },
+          { what: 'the builder looking after workers, as often', dollars: calls(MINUTES, 1769) },
+          { what: 'the collector, resting, every five minutes', dollars: calls(MINUTES / 5, 512) },
         ]
       : []),
     ...(minInstances > 0
@@ -85,7 +87,19 @@ export function idleMonth(options: IdleOptions): readonly CostLine[] {
     ...(options.hasMonitoring
       ? [{ what: 'a dashboard and six alarms', dollars: PRICES.dashboardMonth + 6 * PRICES.alarmMonth }]
       : []),
+    ...(options.hasRegistryFront ? [loadBalancer()] : []),
   ];
+}
+
+/** So many calls a month of a function with so much memory, a quarter of a second each. */
+function calls(count: number, memoryMiB: number): number {
+  const gibSeconds = count * 0.25 * (memoryMiB / 1024);
+  return gibSeconds * PRICES.lambdaArmGiBSecond + (count * PRICES.lambdaMillion) / 1e6;
+}
+
+function loadBalancer(): CostLine {
+  const dollars = HOURS * (PRICES.albHour + 2 * PRICES.publicIpv4Hour);
+  return { what: 'a load balancer in two zones, idle, with its addresses', dollars };
 }
 
 /** 1,000 builds of a minute at 1,769 MiB, 20 MB of new layers each, with their records. */
@@ -100,9 +114,35 @@ export function thousandBuilds(): readonly CostLine[] {
 
 /** The same done by hand: CodeBuild, ECR, a load balancer, and one NAT gateway for private subnets. */
 export function byHandMonth(): readonly CostLine[] {
+  return [{ what: 'NAT gateway, one zone', dollars: HOURS * PRICES.natHour }, loadBalancer()];
+}
+
+export interface ComparedLine {
+  readonly what: string;
+  readonly wharf: number;
+  readonly byHand: number;
+}
+
+/** A month of a small team: one instance that stays, 1,000 builds, 100 GiB of images of which a fifth is deployed. */
+export function teamMonth(): readonly ComparedLine[] {
+  const withoutInstance = total(idleMonth(WHOLE_PLATFORM));
+  const instance = total(idleMonth({ ...WHOLE_PLATFORM, minInstances: 1 })) - withoutInstance;
+  const { dollars: balancer } = loadBalancer();
   return [
-    { what: 'NAT gateway, one zone', dollars: HOURS * PRICES.natHour },
-    { what: 'application load balancer, idle', dollars: HOURS * PRICES.albHour },
+    { what: 'one t4g.small with 40 GiB and an address', wharf: instance, byHand: instance },
+    { what: 'the platform itself, idle', wharf: withoutInstance, byHand: 0 },
+    { what: 'a way out for private subnets: a NAT gateway', wharf: 0, byHand: HOURS * PRICES.natHour },
+    { what: 'a load balancer for a web service', wharf: balancer, byHand: balancer },
+    {
+      what: '1,000 builds: Lambda, or CodeBuild',
+      wharf: total(thousandBuilds()),
+      byHand: total(thousandBuildsByHand()),
+    },
+    {
+      what: '100 GB of images: S3 and a fifth in ECR, or ECR',
+      wharf: 100 * PRICES.s3GiBMonth + 20 * PRICES.ecrGiBMonth,
+      byHand: 100 * PRICES.ecrGiBMonth,
+    },
   ];
 }
 
@@ -115,7 +155,7 @@ export function total(lines: readonly CostLine[]): number {
   return lines.reduce((sum, { dollars }) => sum + dollars, 0);
 }
 
-/** For the synthesis: `about US$ 2.93 a month when idle (prices of us-east-1 as remembered in 2026-11, unchecked)`. */
+/** For the synthesis: `about US$ 1.76 a month when idle (prices of us-east-1 as remembered in 2026-11, unchecked)`. */
 export function idleSentence(options: IdleOptions): string {
   const sum = total(idleMonth(options)).toFixed(2);
   return `about US$ ${sum} a month when idle (prices of ${PRICES.region} as remembered in ${PRICES.date}, unchecked)`;

@@ -60,6 +60,9 @@ const PLATFORMS: readonly string[] = ['linux/arm64', 'linux/amd64'];
 export class DockerfileImage extends Construct implements DeployedImage {
   readonly platform: string;
   readonly repository: IRepository;
+  readonly builder: IImageBuilder;
+  /** What Wharf's own registry keeps the image as. */
+  readonly sourceRepository: string;
   /** The context. */
   readonly asset: Asset;
   readonly resource: CustomResource;
@@ -72,6 +75,7 @@ export class DockerfileImage extends Construct implements DeployedImage {
   constructor(scope: Construct, id: string, props: DockerfileImageProps) {
     super(scope, id);
     const builder = props.builder ?? ImageBuilder.ofStack(this);
+    this.builder = builder;
     this.platform = checkedPlatform(props.platform ?? builder.platform);
     const context = openContextFolder(process.cwd(), props.directory, {
       dockerfile: join(props.directory, props.file ?? 'Dockerfile'),
@@ -81,6 +85,8 @@ export class DockerfileImage extends Construct implements DeployedImage {
     for (const { id: rule, text } of warnings) Annotations.of(this).addWarningV2(rule, text);
     this.asset = this.pack(context.members);
     this.repository = this.repositoryFor(props);
+    // As lib/host/aws-image-request.ts names it.
+    this.sourceRepository = `cdk/${this.repository.repositoryName}`;
     overrideCfn(this, { repository: this.repository }, props.cfnOverrides);
 
     const images = ImageProvider.ofStack(this, builder);

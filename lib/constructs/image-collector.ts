@@ -7,11 +7,11 @@ import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
-import type { ImageStore } from './image-store.js';
+import type { IImageStore } from './image-store.js';
 import { WharfFunction } from './wharf-function.js';
 
 export interface ImageCollectorProps {
-  readonly store: ImageStore;
+  readonly store: IImageStore;
   /** How often it is called; a whole pass is made every six hours. @default Duration.minutes(5) */
   readonly interval?: Duration;
 }

@@ -10,6 +10,7 @@ import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket } from 'aws-c
 import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct, type IConstruct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
+import { generatedSecret } from './generated-secret.js';
 import { storedBytes } from './metrics.js';
 
 export interface ImageStoreProps {
@@ -166,15 +167,6 @@ export class ImageStore extends ImageStoreBase {
   }
 
   private createSecret(id: string, description: string): ISecret {
-    const secret = new Secret(this, id, {
-      description,
-      removalPolicy: this.removalPolicy,
-      generateSecretString: { passwordLength: 43, excludePunctuation: true },
-    });
-    Validations.of(secret).acknowledge({
-      id: 'AwsSolutions-SMG4',
-      reason: 'Changing it by schedule would unseal nothing or lock out every client; both are changed by their owner.',
-    });
-    return secret as ISecret;
+    return generatedSecret(this, id, { description, removalPolicy: this.removalPolicy });
   }
 }

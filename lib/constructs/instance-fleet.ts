@@ -59,6 +59,8 @@ export class InstanceFleet {
       instanceWarmupPeriod: WARM_UP_SECONDS,
     });
     scope.cluster.addAsgCapacityProvider(capacityProvider);
+    // CDK leaves that out for capacity providers: services of the cluster would open nothing for their load balancers.
+    scope.cluster.connections.addSecurityGroup(scope.securityGroup);
     scope.cluster.addDefaultCapacityProviderStrategy([
       { capacityProvider: capacityProvider.capacityProviderName, weight: 1 },
     ]);

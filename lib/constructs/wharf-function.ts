@@ -11,7 +11,7 @@ import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { acknowledgeWildcards, type WildcardReason } from './acknowledge-wildcards.js';
+import { acknowledgeWildcards, STORED_OBJECTS, type WildcardReason } from './acknowledge-wildcards.js';
 
 export interface WharfFunctionProps {
   /** File of `lambdas/`, without its ending. */
@@ -31,10 +31,7 @@ export interface WharfFunctionProps {
 }
 
 const FUNCTION_WILDCARDS: readonly WildcardReason[] = [
-  {
-    finding: /^Resource::(.*Blobs.*|arn:.*:s3:::[^/]+)\/\*$/,
-    reason: 'The objects of the image bucket: their keys are made at run time.',
-  },
+  STORED_OBJECTS,
   { finding: /^Resource::.*\/\*\.tar$/, reason: 'Build contexts among the assets of CDK: named by their content.' },
   { finding: /^Resource::.*Logs.*:\*$/, reason: 'The log streams of its own log group.' },
   {

@@ -1,19 +1,29 @@
 /** All of Wharf in one construct: storage, capacity, builder, control plane and front door, each of them replaceable. */
 import { CfnOutput } from 'aws-cdk-lib';
+import type { ICertificate } from 'aws-cdk-lib/aws-certificatemanager';
+import type { IGrantable } from 'aws-cdk-lib/aws-iam';
+import type { IHostedZone } from 'aws-cdk-lib/aws-route53';
 import { Construct } from 'constructs';
 import { BuildWorker } from './build-worker.js';
 import { ContainerCluster } from './container-cluster.js';
+import type { IContainerCluster } from './container-cluster-base.js';
 import { ControlPlane } from './control-plane.js';
 import { Edge } from './edge.js';
 import { ImageBuilder } from './image-builder.js';
 import { ImageCollector } from './image-collector.js';
-import { ImageStore } from './image-store.js';
+import { type IImageStore, ImageStore } from './image-store.js';
 
 export interface WharfProps {
   /** @default - a new store, kept when the stack is deleted */
-  readonly store?: ImageStore;
+  readonly store?: IImageStore;
   /** @default - a new cluster that scales from zero to four t4g.small */
-  readonly capacity?: ContainerCluster;
+  readonly capacity?: IContainerCluster;
+  /** A name of one's own for the HTTP API, as `wharf.example.org`. @default - the name that API Gateway gives */
+  readonly domainName?: string;
+  /** For that name, in the stack's own region. @default - none, with no name */
+  readonly certificate?: ICertificate;
+  /** Where that name is pointed at the API. @default - nowhere: that is done by whoever has the name */
+  readonly hostedZone?: IHostedZone;
 }
 
 /**
@@ -22,8 +32,8 @@ export interface WharfProps {
  * wharf.builder.grantBuild(pipelineRole);
  */
 export class Wharf extends Construct {
-  readonly store: ImageStore;
-  readonly capacity: ContainerCluster;
+  readonly store: IImageStore;
+  readonly capacity: IContainerCluster;
   readonly builder: ImageBuilder;
   readonly controlPlane: ControlPlane;
   /** Where builds go on that have a RUN to run. */
@@ -48,11 +58,31 @@ export class Wharf extends Construct {
       controlPlane: this.controlPlane,
     });
     this.collector = new ImageCollector(this, 'Collector', { store: this.store });
-    this.edge = new Edge(this, 'Edge', { controlPlane: this.controlPlane });
-    new CfnOutput(this, 'Url', { value: this.edge.api.apiEndpoint, description: 'Where the HTTP API answers' });
+    const { domainName, certificate, hostedZone } = props;
+    this.edge = new Edge(this, 'Edge', {
+      controlPlane: this.controlPlane,
+      ...(domainName === undefined ? {} : { domainName }),
+      ...(certificate === undefined ? {} : { certificate }),
+      ...(hostedZone === undefined ? {} : { hostedZone }),
+    });
+    new CfnOutput(this, 'Url', { value: this.edge.url, description: 'Where the HTTP API answers' });
     new CfnOutput(this, 'AdminTokenSecret', {
       value: this.store.adminToken.secretArn,
       description: 'The secret that holds the first API token',
     });
+  }
+  /** Lets the grantee build by itself, without the HTTP API: images, records and the queue. */
+  grantBuild(grantee: IGrantable): void {
+    this.builder.grantBuild(grantee);
+  }
+
+  /** Lets the grantee deploy, push and pull over the HTTP API: it may read the token that the API wants to see. */
+  grantDeploy(grantee: IGrantable): void {
+    this.controlPlane.grantDeploy(grantee);
+  }
+
+  /** Lets the grantee pull from ECR what was deployed. */
+  grantPull(grantee: IGrantable): void {
+    this.controlPlane.grantPull(grantee);
   }
 }

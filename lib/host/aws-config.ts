@@ -11,6 +11,12 @@ const VARIABLES = {
   buildQueueUrl: 'WHARF_BUILD_QUEUE_URL',
   sealingKeyArn: 'WHARF_SEALING_KEY_ARN',
   adminTokenArn: 'WHARF_ADMIN_TOKEN_ARN',
+  /** The token of those who deploy, where one was asked for. */
+  deployTokenArn: 'WHARF_DEPLOY_TOKEN_ARN',
+  /** Of the platform's API, where a function asks it. */
+  apiUrl: 'WHARF_API_URL',
+  /** Where clients reach what answers, as `https://registry.example.org`. */
+  publicUrl: 'WHARF_PUBLIC_URL',
   /** Of the container instances, as `linux/arm64`. */
   platform: 'WHARF_PLATFORM',
   /** `yes` when a base name without a host may mean Docker Hub, else `no`. */

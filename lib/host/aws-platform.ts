@@ -54,6 +54,11 @@ export function openAwsPlatform(
   );
 }
 
+/** The cluster that was deployed is known from then on, so that services can be deployed without a word about it. */
+export async function adoptCluster({ clusters }: Platform, name: string): Promise<void> {
+  if ((await clusters.get(name)) === undefined) await clusters.put(name, { instances: 0 });
+}
+
 /** Services publish ports of their instances; nothing balances between them. */
 const noFront: Routing = {
   async targetGroupFor({ service, healthPath }) {

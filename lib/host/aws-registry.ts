@@ -1,5 +1,13 @@
 /** The registry and those who may use it, over the store on AWS. */
-import { ApiTokens, type Identities, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../auth/index.js';
+import {
+  ApiTokens,
+  type Identities,
+  identitiesOf,
+  RegistryTokens,
+  Robots,
+  type Role,
+  TokenKeys,
+} from '../auth/index.js';
 import { Registry } from '../registry/index.js';
 import { readSecret } from './aws-secret.js';
 import type { AwsConfig } from './aws-config.js';
@@ -12,10 +20,10 @@ export function openAwsRegistry(store: AwsStore): Registry {
   return new Registry(store);
 }
 
-/** API tokens, among them the first administrator's, which is made valid here. */
+/** API tokens, among them those that the stack made, which are made valid here. */
 export async function openAwsTokens(
   store: AwsStore,
-  config: AwsConfig<'adminTokenArn' | 'region'>,
+  config: AwsConfig<'adminTokenArn' | 'region'> & Partial<AwsConfig<'deployTokenArn'>>,
 ): Promise<{
   readonly apiTokens: ApiTokens;
   readonly robots: Robots;
@@ -23,8 +31,14 @@ export async function openAwsTokens(
   readonly registryTokens: RegistryTokens;
 }> {
   const apiTokens = new ApiTokens(store);
-  const first = await readSecret(config.adminTokenArn, config.region);
-  await apiTokens.ensureToken(first, 'admin', 'first administrator');
+  const { adminTokenArn, deployTokenArn, region } = config;
+  const ensure = async (arn: string, role: Role, name: string): Promise<void> => {
+    await apiTokens.ensureToken(await readSecret(arn, region), role, name);
+  };
+  await Promise.all([
+    ensure(adminTokenArn, 'admin', 'first administrator'),
+    deployTokenArn === undefined ? undefined : ensure(deployTokenArn, 'deploy', 'those who may deploy by the stack'),
+  ]);
   const robots = new Robots(store);
   return {
     apiTokens,

@@ -34,6 +34,7 @@ import { type EcrStandIn, startEcrStandIn } from '../fakes/account/ecr.js';
 export interface ImageResourceLab {
   readonly resource: ImageResource;
   readonly registry: Registry;
+  readonly content: ContentStore;
   readonly builds: BuildService;
   readonly ecr: EcrStandIn;
   /** Puts a folder of these files among the assets. @returns the key */
@@ -90,6 +91,7 @@ export async function openImageResourceLab(): Promise<ImageResourceLab> {
   return {
     resource,
     registry,
+    content,
     builds,
     ecr,
     build,

@@ -60,7 +60,12 @@ export function platformSuite(cloud: () => Cloud): void {
       expect(await (await fetch(`${cloud().gateway.url}/healthz`)).json()).toMatchObject({ status: 'ok' });
     });
 
-    test('adopts the cluster that was deployed with it, and names it to who asks for another', async () => {
+    test('knows the cluster that was deployed with it before anybody named it', async () => {
+      await cloud().fn('reconciler').invoke({ source: 'aws.events', 'detail-type': 'Scheduled Event' });
+      expect(await client().clusters.get('wharf')).toMatchObject({ status: 'active', instances: { wanted: 0 } });
+    });
+
+    test('adopts that cluster, and names it to who asks for another', async () => {
       await expect(client().clusters.put('other', { instances: 1 })).rejects.toMatchObject({
         code: 'CLUSTER_UNSUPPORTED',
         hint: 'the cluster of this platform is wharf',

@@ -19,14 +19,18 @@ export interface TestLayout {
   readonly config: Digest;
 }
 
-/** Holds `:latest`, an image, and `:both`, an index over two platforms of it. */
-export async function writeLayout(folder: string): Promise<TestLayout> {
+/**
+ * Holds `:latest`, an image, and `:both`, an index over two platforms of it.
+ * @param weight a second file of the layer
+ */
+export async function writeLayout(folder: string, weight: Uint8Array = new Uint8Array()): Promise<TestLayout> {
   const files = join(folder, 'files');
   const layout = join(folder, 'layout');
   await mkdir(files, { recursive: true });
   await mkdir(join(layout, 'blobs', 'sha256'), { recursive: true });
   await writeFile(join(files, 'hello.txt'), 'hello from a layer\n');
-  const tar = execFileSync('tar', ['-C', files, '-c', 'hello.txt']);
+  await writeFile(join(files, 'weight'), weight);
+  const tar = execFileSync('tar', ['-C', files, '-c', 'hello.txt', 'weight'], { maxBuffer: 2 ** 30 });
   const put = async (bytes: Buffer, mediaType: string): Promise<Descriptor> => {
     const digest = digestOf(bytes);
     await writeFile(join(layout, 'blobs', 'sha256', digestHex(digest)), bytes);

@@ -1,0 +1,21 @@
+/** The service-resource function: services that CloudFormation templates want, asked of the platform's API. */
+import { WharfClient } from '../lib/client/index.js';
+import { readAwsConfig } from '../lib/host/aws-config.js';
+import { readSecret } from '../lib/host/aws-secret.js';
+import {
+  type BegunService,
+  type ServiceEvent,
+  type ServiceProgress,
+  ServiceResource,
+} from '../lib/host/aws-service-resource.js';
+import { systemClock } from '../lib/store/clock-system.js';
+import { jsonLogger } from '../lib/store/logger-json-system.js';
+
+const { region, apiUrl: url, deployTokenArn } = readAwsConfig(process.env, 'region', 'apiUrl', 'deployTokenArn');
+const client = new WharfClient({ url, token: await readSecret(deployTokenArn, region) });
+const clock = systemClock;
+const services = new ServiceResource({ client, clock, logger: jsonLogger({ stream: process.stdout, clock }) });
+
+/** One function for both handlers of the provider framework: what `onEvent` answered is in the later events. */
+export const handler = (event: ServiceEvent): Promise<BegunService | ServiceProgress> =>
+  event.DeploymentId === undefined ? services.onEvent(event) : services.isComplete(event);
