@@ -50,7 +50,7 @@ task.addContainer('greeting', {
 const vpc = Vpc.fromVpcAttributes(production, 'Vpc', {
   vpcId: 'vpc-0123456789abcdef0',
   availabilityZones: ['eu-central-1a', 'eu-central-1b'],
-  publicSubnetIds: ['subnet-0a', 'subnet-0b'],
+  publicSubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
 });
 new FargateService(production, 'Service', {
   cluster: new Cluster(production, 'Cluster', { vpc }),

@@ -11,7 +11,7 @@ const stack = new Stack(app, 'Platform');
 const vpc = Vpc.fromVpcAttributes(stack, 'Vpc', {
   vpcId: 'vpc-0123456789abcdef0',
   availabilityZones: ['eu-central-1a', 'eu-central-1b'],
-  publicSubnetIds: ['subnet-0a', 'subnet-0b'],
+  publicSubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
 });
 const capacity = new ContainerCluster(stack, 'Capacity', { vpc });
 const wharf = new Wharf(stack, 'Wharf', { capacity });

@@ -6,6 +6,8 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CloudFormationSchema } from './cloudformation-schema.js';
+import { nagFindings, nagPacks } from './nag-findings.js';
+import { LASTING_IDS, lastingIds } from './lasting-ids.js';
 import { type Synthesis, synthesiseAll } from './synthesis.js';
 import { plainSecrets, removedState, unencrypted, unexplainedWildcards } from './template-rules.js';
 
@@ -28,21 +30,30 @@ const EXAMPLES: Readonly<Record<string, Expected>> = {
     stack: 'Platform',
     counts: { 'AWS::EC2::VPC': 0, 'AWS::CloudWatch::Alarm': 6, 'AWS::CloudWatch::Dashboard': 1 },
   },
+  'cdk-service': { stack: 'Shop', counts: { 'Custom::WharfService': 1, 'AWS::ECS::Service': 0 } },
+  'cdk-registry-front': {
+    stack: 'Images',
+    counts: {
+      'AWS::ElasticLoadBalancingV2::LoadBalancer': 1,
+      'AWS::ECS::Service': 1,
+      'Custom::WharfDockerfileImage': 1,
+    },
+  },
   'cdk-accounts': { stack: 'Production', counts: { 'AWS::ECS::Service': 1, 'AWS::ECR::Repository': 0 } },
 };
 const APPS = ['bin/app.ts', ...Object.keys(EXAMPLES).map((name) => `examples/${name}/app.ts`)];
 
-let made: ReadonlyMap<string, Synthesis>;
+let made: ReadonlyMap<string, Synthesis> | undefined;
 let schema: CloudFormationSchema;
 beforeAll(() => {
-  const all = synthesiseAll(APPS, { bundles: false });
+  const all = synthesiseAll(APPS, { bundles: false, nag: true });
   made = new Map(all.map((synthesis, index) => [APPS[index] ?? '', synthesis]));
   schema = new CloudFormationSchema();
 }, 240_000);
-afterAll(() => made.forEach((synthesis) => synthesis.remove()));
+afterAll(() => made?.forEach((synthesis) => synthesis.remove()));
 
 function synthesisOf(app: string): Synthesis {
-  const synthesis = made.get(app);
+  const synthesis = made?.get(app);
   if (synthesis === undefined) throw new Error(`${app} was not synthesised`);
   return synthesis;
 }
@@ -95,6 +106,17 @@ describe.each(APPS)('the templates of %s', (app) => {
 
   test('encrypt what they store, and log for a stated time', () => {
     expect(found(app, unencrypted)).toEqual([]);
+  });
+
+  test('have no finding of cdk-nag that nobody explained', () => {
+    expect(nagPacks(synthesisOf(app))).toContain('HIPAA.Security');
+    expect(nagFindings(synthesisOf(app))).toEqual([]);
+  });
+
+  test('call what is to last by the ids that it was deployed under', () => {
+    const synthesis = synthesisOf(app);
+    const ids = synthesis.stacks.map((stack) => [stack, lastingIds(synthesis.resources(stack), schema)] as const);
+    expect(Object.fromEntries(ids.filter(([, kept]) => kept.length > 0))).toEqual(LASTING_IDS[app] ?? {});
   });
 });
 

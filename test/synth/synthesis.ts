@@ -38,8 +38,14 @@ export function synthesise(options: SynthesisOptions = {}): Synthesis {
   return made;
 }
 
+export interface ManyOptions {
+  readonly bundles: boolean;
+  /** Whether cdk-nag looks at all of them; what it finds is in `validation-report.json` and fails nothing. @default false */
+  readonly nag?: boolean;
+}
+
 /** Several apps in one process, each into a folder of its own: loading CDK takes longer than synthesising. */
-export function synthesiseAll(apps: readonly string[], options: { readonly bundles: boolean }): readonly Synthesis[] {
+export function synthesiseAll(apps: readonly string[], options: ManyOptions): readonly Synthesis[] {
   const root = mkdtempSync(join(tmpdir(), 'wharf-synth-'));
   const tools = withoutDocker(root);
   const folders = apps.map((_, index) => join(root, `out-${index}`));
@@ -47,6 +53,10 @@ export function synthesiseAll(apps: readonly string[], options: { readonly bundl
     const [out, entry] = [folders[index], resolve(app)].map((path) => JSON.stringify(path));
     return `process.env.CDK_OUTDIR = ${out}; await import(${entry});`;
   });
+  if (options.nag === true) {
+    program.unshift(`await import(${JSON.stringify(resolve('test/synth/nag-every-app.ts'))});`);
+    program.push('process.exitCode = 0;');
+  }
   const run = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program.join('\n')], {
     encoding: 'utf8',
     // Nothing that looks like an account is in the environment.

@@ -27,6 +27,7 @@ const MAY_GO: readonly { readonly type: RegExp; readonly id: RegExp; readonly wh
   { type: /^AWS::Logs::LogGroup$/, id: /./, why: 'logs are kept for a stated time, and tell of what is gone' },
   { type: /^AWS::SQS::Queue$/, id: /./, why: 'messages name records; records are kept, and a sweep sends them again' },
   { type: /^AWS::(S3|DynamoDB|SecretsManager)::/, id: /^WharfImageBuilderStore/, why: 'a cache: images lie in ECR' },
+  { type: /^AWS::S3::Bucket$/, id: /BalancerAccessLogs/, why: 'access logs, kept for a stated time' },
   { type: /^AWS::ECR::Repository$/, id: /./, why: 'the folder gives the same image again' },
   { type: /^AWS::EC2::(VPC|Subnet|Volume|Instance)$/, id: /./, why: 'instances keep nothing; the network has no data' },
 ];
