@@ -10,7 +10,7 @@ import { simulatedTargetGroups } from '../engine/simulated/index.js';
 import { createApiApp, createConsole, createFront, serve } from '../http/index.js';
 import { platformOfArch } from '../oci/index.js';
 import { createPlatform, imagesInUse, localCapacity } from '../platform/index.js';
-import { CachedImages, PullThrough, Upstreams } from '../registry/cache/index.js';
+import { CachedImages, CacheEviction, PullThrough, Upstreams } from '../registry/cache/index.js';
 import { RegistryConnections, RegistryLogins } from '../registry/client/index.js';
 import { Collector } from '../registry/collector/index.js';
 import { createRegistryApp } from '../registry/http/index.js';
@@ -176,7 +176,7 @@ async function compose(
 
   const pins = { list: () => imagesInUse(records) };
   const upkeep = new EmbeddedUpkeep({
-    collector: new Collector({ records, content, clock, pins }),
+    collector: new Collector({ records, content, clock, pins, caches: new CacheEviction({ registry, upstreams }) }),
     layers: runtime.layers,
     sweepExpired: () => store.sweepExpired(),
     clock,

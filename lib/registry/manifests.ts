@@ -141,6 +141,26 @@ export class Manifests {
   }
 
   /**
+   * Takes a manifest of a cache away, with its tags and without undelete: it can be fetched again.
+   * @param version of its record; somebody who asked for it meanwhile has raised that
+   * @returns false when it stays
+   */
+  async evict(repository: string, digest: Digest, version: number): Promise<boolean> {
+    const key = recordKey.manifest(repository, digest);
+    const record = await this.deps.records.get<ManifestRecord>(key);
+    if (record?.version !== version) return false;
+    await this.deps.tags.deleteTagsOf(repository, digest);
+    const { subject } = record.value;
+    const result = await this.deps.records.transact([
+      { op: 'delete', key, expect: { version } },
+      ...(subject === undefined
+        ? []
+        : [{ op: 'delete', key: recordKey.referrer(repository, subject, digest) } as const]),
+    ]);
+    return result.outcome === 'written';
+  }
+
+  /**
    * Brings back a manifest that was deleted, with the deleted ones it names, and points a tag at it.
    * @returns false when it is gone for good
    */

@@ -13,16 +13,17 @@ const registry = (...args: string[]): Promise<Ran> => cli.run(['registry', ...ar
 test('upstreams are added, changed, listed and removed', async () => {
   expect(await registry('upstream', 'add', 'hub', 'docker.io')).toMatchObject({
     code: 0,
-    stdout: 'hub/… is a cache of docker.io; tags are looked up every 300 s\n',
+    stdout: 'hub/… is a cache of docker.io; tags are looked up every 300 s, what nobody asks for in 30d goes\n',
   });
   await registry('upstream', 'add', 'hub', 'ghcr.io', '--tag-ttl', '60');
-  await registry('upstream', 'add', 'mirror/near', '127.0.0.1:5000', '--insecure');
+  const near = await registry('upstream', 'add', 'mirror/near', '127.0.0.1:5000', '--insecure', '--keep', 'forever');
+  expect(near.stdout).toContain('what a tag points at stays');
   expect((await registry('upstream', 'ls')).stdout).toMatch(
-    /^PREFIX .*\nhub +ghcr\.io +60s +https\nmirror\/near +127\.0\.0\.1:5000 +300s +http\n$/,
+    /^PREFIX .*\nhub +ghcr\.io +60s +30d +https\nmirror\/near +127\.0\.0\.1:5000 +300s +forever +http\n$/,
   );
   expect((await registry('upstream', 'rm', 'mirror/near')).code).toBe(0);
   expect(JSON.parse((await registry('upstream', 'ls', '--json')).stdout)).toEqual({
-    upstreams: [{ prefix: 'hub', registry: 'ghcr.io', tagTtlSeconds: 60 }],
+    upstreams: [{ prefix: 'hub', registry: 'ghcr.io', tagTtlSeconds: 60, keepSeconds: 2_592_000 }],
   });
   expect(await registry('upstream', 'rm', 'mirror/near')).toMatchObject({ code: 4 });
 });
@@ -32,6 +33,8 @@ test.each<[readonly string[], RegExp]>([
   [['upstream', 'add', 'x', 'http://docker.io'], /is not a registry/],
   [['upstream', 'add', 'x', 'docker.io', '--insecure'], /plain http is not spoken to docker\.io/],
   [['upstream', 'add', 'x', 'docker.io', '--tag-ttl', '99999999'], /tagTtlSeconds/],
+  [['upstream', 'add', 'x', 'docker.io', '--keep', '30m'], /cannot be kept for 1800 s/],
+  [['upstream', 'add', 'x', 'docker.io', '--keep', 'long'], /12h or 90d is wanted/],
   [['refresh', 'own/app:1'], /own\/app:1 is not in a cache/],
   [['refresh', 'a b'], /image reference/],
 ])('%j is refused with what is wrong', async (args, message) => {

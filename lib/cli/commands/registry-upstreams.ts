@@ -10,6 +10,7 @@ export interface UpstreamInput extends Json {
   readonly prefix: string;
   readonly registry: string;
   readonly tagTtlSeconds?: number;
+  readonly keepSeconds?: number;
   readonly insecure?: boolean;
 }
 
@@ -18,20 +19,29 @@ export async function addUpstream(input: UpstreamInput, { client, output }: Comm
   const upstream = await client.registry.upstreams.put(prefix, settings);
   if (json === true) return printJson(output, upstream);
   output.result(
-    `${prefix}/… is a cache of ${upstream.registry}; tags are looked up every ${upstream.tagTtlSeconds} s\n`,
+    `${prefix}/… is a cache of ${upstream.registry}; tags are looked up every ${upstream.tagTtlSeconds} s, ` +
+      `${upstream.keepSeconds === 0 ? 'what a tag points at stays' : `what nobody asks for in ${kept(upstream)} goes`}\n`,
   );
 }
 
 export async function listUpstreams({ json }: Json, { client, output }: CommandDeps): Promise<void> {
   const upstreams = await client.registry.upstreams.list();
   if (json === true) return printJson(output, { upstreams });
-  const rows = upstreams.map(({ prefix, registry, tagTtlSeconds, insecure }) => [
-    prefix,
-    registry,
-    `${tagTtlSeconds}s`,
-    insecure === true ? 'http' : 'https',
+  const rows = upstreams.map((upstream) => [
+    upstream.prefix,
+    upstream.registry,
+    `${upstream.tagTtlSeconds}s`,
+    kept(upstream),
+    upstream.insecure === true ? 'http' : 'https',
   ]);
-  output.result(formatTable(['PREFIX', 'REGISTRY', 'TAG TTL', 'BY'], rows));
+  output.result(formatTable(['PREFIX', 'REGISTRY', 'TAG TTL', 'KEPT', 'BY'], rows));
+}
+
+function kept({ keepSeconds = 0 }: { readonly keepSeconds?: number }): string {
+  if (keepSeconds === 0) return 'forever';
+  const hours = keepSeconds / 3600;
+  if (hours % 24 === 0) return `${hours / 24}d`;
+  return Number.isInteger(hours) ? `${hours}h` : `${keepSeconds}s`;
 }
 
 export async function removeUpstream(

@@ -31,6 +31,11 @@ export function lifetimeSeconds(text: string): number {
   return Number(digits) * ({ m: 60, h: 3600, d: 86_400 }[unit] ?? 0);
 }
 
+/** The same, or `forever`, which is 0. */
+export function keepSeconds(text: string): number {
+  return text === 'forever' ? 0 : lifetimeSeconds(text);
+}
+
 /** `NAME=value`; a bare `NAME` takes its value from the environment, as docker does. */
 export function pairs(
   texts: readonly string[],

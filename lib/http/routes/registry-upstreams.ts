@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { AppError } from '../../errors/index.js';
 import { isRepositoryName, parseReference } from '../../oci/index.js';
-import { DEFAULT_TAG_TTL_SECONDS } from '../../registry/cache/index.js';
+import { DEFAULT_KEEP_SECONDS, DEFAULT_TAG_TTL_SECONDS } from '../../registry/cache/index.js';
 import type { ApiDeps } from '../api-deps.js';
 import { route, type Route } from '../route.js';
 import { listOf, RefreshedTag, RefreshRequest, Upstream, UpstreamRequest } from '../schemas/index.js';
@@ -29,7 +29,12 @@ export function registryUpstreamRoutes(deps: ApiDeps): readonly Route[] {
       body: UpstreamRequest,
       answers: [{ status: 200, description: 'The upstream', schema: Upstream }],
       handler: async ({ params: { prefix }, body }) => {
-        const upstream = { tagTtlSeconds: DEFAULT_TAG_TTL_SECONDS, ...body, prefix };
+        const upstream = {
+          tagTtlSeconds: DEFAULT_TAG_TTL_SECONDS,
+          keepSeconds: DEFAULT_KEEP_SECONDS,
+          ...body,
+          prefix,
+        };
         await cachesOf(deps).upstreams.put(upstream);
         return { body: upstream };
       },

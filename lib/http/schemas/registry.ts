@@ -75,6 +75,7 @@ const upstreamSettings = {
   insecure: z.boolean().exactOptional().meta({ description: 'Plain http; to loopback and private names only.' }),
 };
 const tagTtlSeconds = z.number().int().min(0).max(2_592_000);
+const keepSeconds = z.number().int().min(0).max(315_360_000);
 
 export const UpstreamRequest = z
   .strictObject({
@@ -82,9 +83,15 @@ export const UpstreamRequest = z
     tagTtlSeconds: tagTtlSeconds
       .exactOptional()
       .meta({ description: 'For so long a tag is taken to be where it was last seen; 300 when absent.' }),
+    keepSeconds: keepSeconds.exactOptional().meta({
+      description:
+        'What nobody asks for in so long is evicted; 0: only what no tag points at; 2,592,000 (30 days) when absent.',
+    }),
   })
   .meta({ id: 'UpstreamRequest' });
-export const Upstream = z.object({ prefix: z.string(), ...upstreamSettings, tagTtlSeconds }).meta({ id: 'Upstream' });
+export const Upstream = z
+  .object({ prefix: z.string(), ...upstreamSettings, tagTtlSeconds, keepSeconds })
+  .meta({ id: 'Upstream' });
 
 export const RefreshRequest = z
   .strictObject({ image: z.string().meta({ description: 'repository[:tag] of a cache.' }) })

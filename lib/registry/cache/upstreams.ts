@@ -15,6 +15,8 @@ export interface Upstream {
   readonly registry: string;
   /** For so long a tag is taken to be where it was last seen. */
   readonly tagTtlSeconds: number;
+  /** What nobody asked for in so long is evicted, at the latest when twice that is over; 0: tags hold it. */
+  readonly keepSeconds?: number;
   /** Plain http; only to a loopback or private name. */
   readonly insecure?: boolean;
 }
@@ -33,6 +35,9 @@ const HELD_MS = 5_000;
 const MAX_UPSTREAMS = 100;
 const MAX_TTL_SECONDS = 30 * 24 * 3600;
 export const DEFAULT_TAG_TTL_SECONDS = 300;
+const MIN_KEEP_SECONDS = 3600;
+const MAX_KEEP_SECONDS = 3650 * 24 * 3600;
+export const DEFAULT_KEEP_SECONDS = 30 * 24 * 3600;
 
 export class Upstreams {
   private held: { readonly list: readonly Upstream[]; readonly atMs: number } | undefined;
@@ -42,12 +47,12 @@ export class Upstreams {
   /** By prefix. */
   async list(): Promise<readonly Upstream[]> {
     const page = await this.deps.records.query<Upstream>(PARTITION, { limit: MAX_UPSTREAMS });
-    return page.records.map((record) => record.value);
+    return page.records.map((record) => ({ keepSeconds: DEFAULT_KEEP_SECONDS, ...record.value }));
   }
 
   /** @throws AppError UPSTREAM_INVALID, UPSTREAMS_FULL, REGISTRY_NAME_INVALID, REGISTRY_INSECURE_REFUSED */
   async put(upstream: Upstream): Promise<void> {
-    const { prefix, registry, tagTtlSeconds, insecure } = upstream;
+    const { prefix, registry, tagTtlSeconds, keepSeconds = DEFAULT_KEEP_SECONDS, insecure } = upstream;
     if (!isRepositoryName(prefix) || prefix.length > 100) {
       throw new AppError('UPSTREAM_INVALID', `${JSON.stringify(prefix.slice(0, 120))} is no prefix of repositories`, {
         hint: 'the beginning of repository names, such as hub or mirror/ghcr; at most 100 characters',
@@ -56,6 +61,12 @@ export class Upstreams {
     if (!Number.isInteger(tagTtlSeconds) || tagTtlSeconds < 0 || tagTtlSeconds > MAX_TTL_SECONDS) {
       throw new AppError('UPSTREAM_INVALID', `a tag cannot be trusted for ${tagTtlSeconds} s`, {
         hint: `0 to ${MAX_TTL_SECONDS} seconds`,
+      });
+    }
+    const isKept = keepSeconds === 0 || (keepSeconds >= MIN_KEEP_SECONDS && keepSeconds <= MAX_KEEP_SECONDS);
+    if (!Number.isInteger(keepSeconds) || !isKept) {
+      throw new AppError('UPSTREAM_INVALID', `what nobody asks for cannot be kept for ${keepSeconds} s`, {
+        hint: `${MIN_KEEP_SECONDS} to ${MAX_KEEP_SECONDS} seconds, or 0 to evict nothing`,
       });
     }
     endpointOf(registry, insecure);

@@ -1,2 +1,2 @@
 export { Collector, type Round } from './collector.js';
-export type { Collected, CollectorDeps, CollectorOptions, Pins } from './types.js';
+export type { CacheRules, Collected, CollectorDeps, CollectorOptions, Pins } from './types.js';

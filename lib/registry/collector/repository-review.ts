@@ -31,8 +31,11 @@ export async function* reviewRepository(pass: PassContext, repository: string): 
     if (digest !== undefined) roots.add(digest);
     yield;
   }
+  const keepMs = await pass.caches?.keepMs(repository);
   for await (const manifest of scan<ManifestRecord>(records, partition, 'MAN#')) {
-    await reviewManifest(pass, { repository, roots, sinceMs }, manifest);
+    if (manifest.value.isCached === true && keepMs !== undefined)
+      await reviewCached(pass, repository, keepMs, manifest);
+    else await reviewManifest(pass, { repository, roots, sinceMs }, manifest);
     yield;
   }
   for await (const edge of scan<EdgeRecord>(records, partition, 'EDGE#')) {
@@ -115,6 +118,34 @@ async function reviewManifest(
     ]);
     if (result.outcome === 'written') pass.collected.manifests += 1;
   }
+}
+
+/**
+ * No tag holds what came from an upstream. A manifest that nobody asked for in so long is chosen, and goes when nobody
+ * does in as long again: asking for a chosen one is what writes a use down.
+ */
+async function reviewCached(
+  pass: PassContext,
+  repository: string,
+  keepMs: number,
+  record: StoredRecord<ManifestRecord>,
+): Promise<void> {
+  const { records, clock, caches } = pass;
+  const { doomedMs, pushedMs, usedMs = 0, subject } = record.value;
+  const nowMs = clock.nowMs();
+  if (doomedMs === undefined) {
+    if (nowMs - Math.max(pushedMs, usedMs) < keepMs) return;
+    await records.put(record, { ...record.value, doomedMs: nowMs }, { expect: { version: record.version } });
+    return;
+  }
+  if (nowMs - doomedMs < Math.max(keepMs, DOOMED_MS)) return;
+  const digest = record.sort.slice('MAN#'.length) as Digest;
+  const isNeeded =
+    pass.pinned.get(repository)?.has(digest) === true ||
+    (await isNamed(pass, repository, digest, 'by others')) ||
+    (subject !== undefined && (await isStored(pass, repository, subject)));
+  if (isNeeded) return;
+  if ((await caches?.evict(repository, digest, record.version)) === true) pass.collected.manifests += 1;
 }
 
 async function reviewEdge(pass: PassContext, repository: string, edge: StoredRecord<EdgeRecord>): Promise<void> {

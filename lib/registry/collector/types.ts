@@ -8,11 +8,21 @@ export interface Pins {
   list(): AsyncIterable<{ readonly repository: string; readonly digest: Digest }>;
 }
 
+/** Which repositories are caches of other registries, and what they may let go. */
+export interface CacheRules {
+  /** For so long what nobody asks for stays; undefined: as in any repository, where tags hold it. */
+  keepMs(repository: string): Promise<number | undefined>;
+  /** Takes a manifest and its tags away, unless its record has another version by now. */
+  evict(repository: string, digest: Digest, version: number): Promise<boolean>;
+}
+
 export interface CollectorDeps {
   readonly records: RecordStore;
   readonly content: ContentStore;
   readonly clock: Clock;
   readonly pins?: Pins;
+  /** Absent: there are no caches. */
+  readonly caches?: CacheRules;
 }
 
 /** All in milliseconds. */
