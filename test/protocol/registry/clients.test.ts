@@ -107,6 +107,22 @@ requireTools('podman', 'skopeo', 'root').describe('podman', () => {
     await podman('rmi', '-a', '-f');
   }, 60_000);
 
+  test('puts an index together from what it pulls, and pushes it with its images', async () => {
+    const to = ['--dest-tls-verify=false', '--dest-creds', `x:${registry.tokens.admin}`];
+    const from = (name: string): string => `docker://${registry.host}/podman/${name}`;
+    await run('skopeo', ['copy', '--all', ...to, layout.index, from('source:both')]);
+    await podman('login', '--tls-verify=false', '-u', 'wharf', '-p', registry.tokens.admin, registry.host);
+    await podman('manifest', 'create', 'both');
+    await podman('manifest', 'add', '--all', '--tls-verify=false', 'both', from('source:both'));
+    await podman('manifest', 'push', '-q', '--all', '--tls-verify=false', 'both', from('multi:both'));
+    const creds = ['--tls-verify=false', '--creds', `x:${registry.tokens.admin}`];
+    const index = JSON.parse(await run('skopeo', ['inspect', '--raw', ...creds, from('multi:both')])) as {
+      manifests: unknown[];
+    };
+    expect(index.manifests).toHaveLength(2);
+    await podman('manifest', 'rm', 'both');
+  }, 60_000);
+
   test('cannot log in with a wrong token', async () => {
     const login = podman('login', '--tls-verify=false', '-u', 'wharf', '-p', 'wrong', registry.host);
     await expect(login).rejects.toThrow(/invalid username\/password/);
@@ -237,6 +253,43 @@ requireTools('dockerd', 'docker', 'skopeo', 'ip', 'nsenter', 'root').describe('d
     await docker('push', '-q', `${near.host}/docker/imported:1`);
     await docker('image', 'rm', `${near.host}/docker/imported:1`);
     await docker('pull', '-q', `${near.host}/docker/imported:1`);
+  }, 60_000);
+
+  test('pulls what is public without a login, by tag and all its layers, and nothing else', async () => {
+    const [command = '', ...enter] = inside;
+    for (const name of ['open/app:one', 'shut/app:one']) {
+      const creds = ['--dest-tls-verify=false', '--dest-creds', `x:${PROCESS_TOKEN}`];
+      await run(command, [...enter, 'skopeo', 'copy', ...creds, layout.image, `docker://${near.host}/${name}`]);
+    }
+    const nobody = (name: string): Promise<string> =>
+      run('docker', ['-H', `unix://${place('sock')}`, 'pull', '-q', `${near.host}/${name}`], {
+        DOCKER_CONFIG: place('nobody'),
+      });
+    expect(await nobody('open/app:one')).toBe(`${near.host}/open/app:one`);
+    expect(await docker('image', 'inspect', '-f', '{{.Id}}', `${near.host}/open/app:one`)).toBe(layout.config);
+    await expect(nobody('shut/app:one')).rejects.toThrow(/unauthorized|authentication required|denied/);
+    await expect(nobody('open/absent:one')).rejects.toThrow(/not found|manifest unknown/);
+  }, 60_000);
+
+  test('pulls its own platform of an index, and puts an index together', async () => {
+    const [command = '', ...enter] = inside;
+    const to = ['--dest-tls-verify=false', '--dest-creds', `x:${PROCESS_TOKEN}`];
+    const at = `${near.host}/docker/multi`;
+    await run(command, [...enter, 'skopeo', 'copy', '--all', ...to, layout.index, `docker://${at}:both`]);
+    await docker('login', '-u', 'wharf', '-p', PROCESS_TOKEN, near.host);
+    await docker('pull', '-q', `${at}:both`);
+    const from = ['--tls-verify=false', '--creds', `x:${PROCESS_TOKEN}`];
+    const raw = await run(command, [...enter, 'skopeo', 'inspect', '--raw', ...from, `docker://${at}:both`]);
+    const { manifests } = JSON.parse(raw) as { manifests: { digest: string }[] };
+    const images = manifests.map(({ digest }) => `${at}@${digest}`);
+    // The client itself speaks to the registry here, from where it runs.
+    const client = (...args: string[]): Promise<string> =>
+      run(command, [...enter, 'docker', 'manifest', ...args], { DOCKER_CONFIG: place('config') });
+    await client('create', '--insecure', `${at}:made`, ...images);
+    const digest = await client('push', '--insecure', `${at}:made`);
+    const made = await run(command, [...enter, 'skopeo', 'inspect', '--raw', ...from, `docker://${at}:made`]);
+    expect((JSON.parse(made) as { manifests: unknown[] }).manifests).toHaveLength(2);
+    expect(digest).toMatch(/sha256:[0-9a-f]{64}$/);
   }, 60_000);
 
   test('cannot log in with a wrong token', async () => {

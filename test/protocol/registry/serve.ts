@@ -15,6 +15,9 @@ const clock = systemClock;
 const ids = systemIds;
 const records = await openLmdbRecords(join(folder, 'records'), { clock });
 const blobs = await openFsBlobs(folder, { clock, ids });
-const registry = await startTestRegistry({ records, content: new ContentStore(blobs, records), clock, ids });
+const registry = await startTestRegistry(
+  { records, content: new ContentStore(blobs, records), clock, ids },
+  { publicRepositories: ['open/*'] },
+);
 await registry.apiTokens.ensureToken(token, 'admin');
 process.stdout.write(`${JSON.stringify({ host: registry.host })}\n`);
