@@ -11,7 +11,9 @@ import {
   describeStop,
   Ecs,
   ecsClient,
+  EcsRates,
   type EcsTask,
+  isPassingPlacement,
   projectTask,
   type TaskDefinitionInput,
   TaskDefinitions,
@@ -35,8 +37,6 @@ export interface AwsBuildTasksDeps {
 /** The folder of a worker that is not in its image: overlayfs takes no folder of an overlay. */
 export const WORKER_DATA = '/var/lib/wharf';
 const CONTAINER = 'worker';
-/** What ECS says when there is no room now and may be later; all else says never. */
-const PASSING = /^(RESOURCE:|AGENT$|EMPTY CAPACITY PROVIDER$|NO ACTIVE INSTANCES$|CAPACITY)/i;
 
 export class AwsBuildTasks implements BuildTasks {
   constructor(
@@ -49,7 +49,7 @@ export class AwsBuildTasks implements BuildTasks {
     const image = await this.image();
     const taskDefinition = await this.deps.definitions.registered(this.definition(image));
     try {
-      const task = await this.deps.ecs.runTask({
+      const task = await this.deps.ecs.tasks.run({
         cluster,
         taskDefinition,
         capacityProviderStrategy: [{ capacityProvider, weight: 1 }],
@@ -60,20 +60,20 @@ export class AwsBuildTasks implements BuildTasks {
       });
       return task.taskArn;
     } catch (error) {
-      if (isPassing(error)) return undefined;
+      if (isPassingPlacement(error)) return undefined;
       throw error;
     }
   }
 
   async look(task: string): Promise<BuildTaskState> {
-    const [found] = await this.deps.ecs.describeTasks(this.config.cluster, [task]);
+    const [found] = await this.deps.ecs.tasks.describe(this.config.cluster, [task]);
     if (found === undefined) return { status: 'stopped', reason: 'ECS no longer knows the task' };
     if (found.lastStatus !== 'STOPPED') return { status: 'under-way' };
     return { status: 'stopped', reason: stopOf(found, this.config.cluster) };
   }
 
   async stop(task: string, reason: string): Promise<void> {
-    await this.deps.ecs.stopTask(this.config.cluster, task, reason);
+    await this.deps.ecs.tasks.stop(this.config.cluster, task, reason);
   }
 
   /** As the instances name it. @throws AppError BUILD_WORKER_IMAGE_ABSENT */
@@ -145,18 +145,12 @@ export function openBuildTasks(
   config: BuildTaskConfig,
 ): AwsBuildTasks {
   const { region, mirrorPrefix: prefix } = config;
-  const ecs = new Ecs(ecsClient({ region }), store.clock);
+  const ecs = new Ecs(ecsClient({ region }), store.clock, { rates: new EcsRates(store.clock) });
   const ecr = new ECRClient({ region });
   const mirror = new EcrMirror({ ...store, ecr, images: registry }, { prefix, budgetMs: MIRROR_MS });
   const nameImage = (repository: string, digest: Digest): Promise<string> => mirror.nameImage(repository, digest);
   const definitions = new TaskDefinitions({ ecs, records: store.records }, { nameImage, defaults: {} });
   return new AwsBuildTasks({ ecs, registry, mirror, definitions }, config);
-}
-
-function isPassing(error: unknown): boolean {
-  if (!(error instanceof AppError) || error.code !== 'TASK_PLACEMENT_FAILED') return false;
-  const failures = error.details['failures'] as readonly { readonly reason?: string }[];
-  return failures.length > 0 && failures.every(({ reason = '' }) => PASSING.test(reason));
 }
 
 function stopOf(task: EcsTask, cluster: string): string {

@@ -24,7 +24,7 @@ export class AdoptedCapacity implements Capacity {
         hint: `the cluster of this platform is ${this.options.cluster}`,
       });
     }
-    const [found] = await this.ecs.describeClusters([cluster]);
+    const [found] = await this.ecs.clusters.describe([cluster]);
     if (found?.clusterArn !== undefined && found.status === 'ACTIVE') return found.clusterArn;
     throw new AppError('CLUSTER_ABSENT', `ECS has no active cluster ${cluster}`, {
       kind: 'unavailable',
@@ -56,7 +56,7 @@ export class AdoptedCapacity implements Capacity {
   async describe(
     cluster: string,
   ): Promise<{ readonly kind: string; readonly instances: number; readonly maximum: number }> {
-    const instances = (await this.ecs.instances(cluster)).length;
+    const instances = (await this.ecs.instances.of(cluster)).length;
     return { kind: 'ecs-capacity-provider', instances, maximum: this.options.maxInstances };
   }
 

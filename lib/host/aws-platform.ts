@@ -2,7 +2,7 @@
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { AppError } from '../errors/index.js';
 import { parsePlatform } from '../oci/index.js';
-import { createPlatform, ecsClient, type Platform, type Routing, type TaskLogs } from '../platform/index.js';
+import { createPlatform, ecsClient, EcsRates, type Platform, type Routing, type TaskLogs } from '../platform/index.js';
 import type { Images } from '../registry/index.js';
 import { AdoptedCapacity } from './aws-capacity.js';
 import type { AwsConfig, PLATFORM_SETTINGS } from './aws-config.js';
@@ -13,6 +13,9 @@ export interface AwsPlatformOptions {
   /** How long one call may copy an image to ECR before it is left for the reconciler. */
   readonly mirrorMs: number;
 }
+
+/** With waits of up to 0.5, 1 and 2 seconds between them. */
+const ROOM_ATTEMPTS = 4;
 
 export function openAwsPlatform(
   store: AwsStore,
@@ -36,6 +39,7 @@ export function openAwsPlatform(
       platform: parsePlatform(config.platform),
       nameImage: (repository, digest) => mirror.nameImage(repository, digest),
       capacityProvider,
+      ecs: { rates: new EcsRates(store.clock), roomAttempts: ROOM_ATTEMPTS },
       taskDefaults: {
         executionRoleArn,
         logConfiguration: {

@@ -34,6 +34,15 @@ export class Idempotency {
   }
 
   /**
+   * A name of what the caller means to do, the same at every repetition: what the work makes elsewhere is found again by
+   * it when an earlier try died before its answer was kept. Usable as a client token of ECS.
+   */
+  intentOf(call: Call, operation: string): string | undefined {
+    const key = this.keyOf(call);
+    return key === undefined ? undefined : contentHash([operation, call.principal?.id ?? '-', key]);
+  }
+
+  /**
    * Does the work once for this key. Without a key it is simply done.
    * @param parameters all that the work depends on
    * @throws AppError IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_BUSY

@@ -35,7 +35,7 @@ export class LocalCapacity implements Capacity {
 
   async ensure(cluster: string, wanted: ClusterSpec): Promise<string> {
     this.check(wanted);
-    const { clusterArn = cluster } = await this.ecs.createCluster(cluster);
+    const { clusterArn = cluster } = await this.ecs.clusters.create(cluster);
     await this.turns.take(cluster, async () => {
       const numbered = await this.numbered(cluster);
       if (wanted.maximum !== undefined) {
@@ -81,8 +81,8 @@ export class LocalCapacity implements Capacity {
   async remove(cluster: string): Promise<void> {
     await this.turns.take(cluster, async () => {
       await this.growNoMore(cluster);
-      for (const instance of await this.ecs.instances(cluster)) await this.deregister(cluster, instance);
-      await this.ecs.deleteCluster(cluster);
+      for (const instance of await this.ecs.instances.of(cluster)) await this.deregister(cluster, instance);
+      await this.ecs.clusters.delete(cluster);
     });
   }
 
@@ -99,14 +99,14 @@ export class LocalCapacity implements Capacity {
 
   /** @throws AppError kind conflict while services or tasks are on the provider's instances */
   private async growNoMore(cluster: string): Promise<void> {
-    const [found] = await this.ecs.describeClusters([cluster]);
+    const [found] = await this.ecs.clusters.describe([cluster]);
     if (found?.capacityProviders?.includes(providerOf(cluster)) !== true) return;
     await this.ecs.capacityProviders.associate(cluster, undefined);
     await this.ecs.capacityProviders.delete(providerOf(cluster));
   }
 
   private async numbered(cluster: string): Promise<ReadonlyMap<number, EcsInstance>> {
-    const instances = await this.ecs.instances(cluster);
+    const instances = await this.ecs.instances.of(cluster);
     return new Map(
       instances.flatMap((instance) => {
         const attribute = instance.attributes?.find(({ name }) => name === NUMBER_ATTRIBUTE);
@@ -117,7 +117,7 @@ export class LocalCapacity implements Capacity {
 
   private async register(cluster: string, number: number): Promise<void> {
     const instanceId = `i-${createHash('sha256').update(`${cluster}/${number}`).digest('hex').slice(0, 17)}`;
-    await this.ecs.registerInstance({
+    await this.ecs.instances.register({
       cluster,
       instanceIdentityDocument: JSON.stringify({ instanceId, instanceType: 'local', region: 'local' }),
       totalResources: [
@@ -142,10 +142,10 @@ export class LocalCapacity implements Capacity {
     const arn = instance.containerInstanceArn;
     if (arn === undefined) return;
     try {
-      await this.ecs.deregisterInstance(cluster, arn);
+      await this.ecs.instances.deregister(cluster, arn);
     } catch (error) {
       // The group may have taken it away since it was listed.
-      const left = await this.ecs.instances(cluster);
+      const left = await this.ecs.instances.of(cluster);
       if (left.some(({ containerInstanceArn }) => containerInstanceArn === arn)) throw error;
     }
   }

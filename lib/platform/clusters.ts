@@ -40,7 +40,7 @@ export class Clusters {
   async get(name: string): Promise<Cluster | undefined> {
     const record = await this.deps.records.get<ClusterRecord>(keys.cluster(name));
     if (record === undefined) return undefined;
-    const [found] = await this.deps.ecs.describeClusters([name]);
+    const [found] = await this.deps.ecs.clusters.describe([name]);
     return clusterView(record.value, found);
   }
 
@@ -49,7 +49,7 @@ export class Clusters {
     const page = await this.deps.records.query(CLUSTERS, options);
     const names = page.records.map((record) => record.sort);
     const found = new Map(
-      (await this.deps.ecs.describeClusters(names)).map((cluster) => [cluster.clusterName, cluster]),
+      (await this.deps.ecs.clusters.describe(names)).map((cluster) => [cluster.clusterName, cluster]),
     );
     const records = await Promise.all(names.map((name) => this.deps.records.get<ClusterRecord>(keys.cluster(name))));
     const items = records.flatMap((record) =>
@@ -89,10 +89,10 @@ export class Clusters {
     const services = await this.deps.records.query(`CLUSTER#${name}`, { prefix: 'SERVICE#', limit: 1000 });
     for (const record of services.records) await this.deps.services.remove(name, record.sort.slice('SERVICE#'.length));
     try {
-      for (const task of await this.deps.ecs.listTasks(name, 'RUNNING')) {
-        await this.deps.ecs.stopTask(name, task, 'the cluster is being deleted');
+      for (const task of await this.deps.ecs.tasks.list(name, 'RUNNING')) {
+        await this.deps.ecs.tasks.stop(name, task, 'the cluster is being deleted');
       }
-      const left = (await this.deps.ecs.describeClusters([name]))[0];
+      const left = (await this.deps.ecs.clusters.describe([name]))[0];
       const busy = (left?.runningTasksCount ?? 0) + (left?.pendingTasksCount ?? 0) + (left?.activeServicesCount ?? 0);
       if (busy > 0 || (await this.hasServices(name))) return false;
       await this.deps.capacity.remove(name);
@@ -111,14 +111,14 @@ export class Clusters {
   /** @throws AppError CLUSTER_NOT_FOUND */
   async instances(name: string): Promise<readonly Instance[]> {
     await this.require(name);
-    return (await this.deps.ecs.instances(name)).map(instanceView);
+    return (await this.deps.ecs.instances.of(name)).map(instanceView);
   }
 
   /** No new task goes to the instance; those of services are replaced elsewhere. */
   async drain(name: string, instance: string): Promise<Instance> {
     await this.require(name);
-    await this.deps.ecs.drainInstance(name, instance);
-    const drained = (await this.deps.ecs.instances(name)).map(instanceView).find(({ id }) => id === instance);
+    await this.deps.ecs.instances.drain(name, instance);
+    const drained = (await this.deps.ecs.instances.of(name)).map(instanceView).find(({ id }) => id === instance);
     if (drained === undefined) {
       throw new AppError('INSTANCE_NOT_FOUND', `there is no instance ${instance} in cluster ${name}`, {
         kind: 'not-found',
@@ -167,7 +167,7 @@ export class Clusters {
   }
 
   private async refuseUnlessEmpty(name: string): Promise<void> {
-    const running = (await this.deps.ecs.describeClusters([name]))[0];
+    const running = (await this.deps.ecs.clusters.describe([name]))[0];
     const tasks = (running?.runningTasksCount ?? 0) + (running?.pendingTasksCount ?? 0);
     const services = await this.hasServices(name);
     if (!services && tasks === 0) return;

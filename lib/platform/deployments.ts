@@ -93,7 +93,7 @@ export class Deployments {
       const meta = await this.deps.records.get<ServiceRecord>(keys.service(cluster, service));
       const record = meta === undefined ? undefined : await this.read(cluster, service, meta.value.deployment);
       if (meta === undefined || record?.value.status !== 'in-progress') return record?.value;
-      const [found] = await this.deps.ecs.describeServices(cluster, [service]);
+      const [found] = await this.deps.ecs.services.describe(cluster, [service]);
       const hasEarlier = meta.value.currentRelease !== undefined && meta.value.currentRelease !== record.value.release;
       const outcome = outcomeOf(record.value, found, { hasEarlier });
       if (outcome.state === 'open') return this.stillOpen(record, meta.value, outcome.note);
@@ -158,14 +158,14 @@ export class Deployments {
       loadBalancers: loadBalancer === undefined ? [] : [loadBalancer],
       ...(loadBalancer === undefined ? {} : { healthCheckGracePeriodSeconds: health?.startPeriodSeconds ?? 60 }),
     };
-    const [existing] = await this.deps.ecs.describeServices(cluster, [service]);
+    const [existing] = await this.deps.ecs.services.describe(cluster, [service]);
     if (existing?.status === 'ACTIVE') {
       // After a failure ECS does nothing for the same definition unless told to.
       const hasFailed = existing.deployments?.some(({ rolloutState }) => rolloutState === 'FAILED') ?? false;
-      return this.deps.ecs.updateService({ ...shape, service, forceNewDeployment: hasFailed });
+      return this.deps.ecs.services.update({ ...shape, service, forceNewDeployment: hasFailed });
     }
     try {
-      return await this.deps.ecs.createService({
+      return await this.deps.ecs.services.create({
         ...shape,
         serviceName: service,
         ...this.options.placement,
@@ -194,8 +194,8 @@ export class Deployments {
   private async explain(deployment: Deployment, reason: string): Promise<string> {
     const { cluster, service, ecsDeploymentId } = deployment;
     try {
-      const arns = await this.deps.ecs.listTasks(cluster, 'STOPPED', service);
-      const stopped = (await this.deps.ecs.describeTasks(cluster, arns.slice(0, 100)))
+      const arns = await this.deps.ecs.tasks.list(cluster, 'STOPPED', service);
+      const stopped = (await this.deps.ecs.tasks.describe(cluster, arns.slice(0, 100)))
         .filter((task) => task.startedBy === ecsDeploymentId && !stoppedByScheduler(task))
         .sort((a, b) => (b.stoppedAt?.getTime() ?? 0) - (a.stoppedAt?.getTime() ?? 0));
       const last = stopped[0];

@@ -5,7 +5,7 @@ import type { Clock, ContentStore, Ids, Logger, RecordStore } from '../store/ind
 import { LocalCapacity, type LocalCapacityOptions } from './capacity-ecs-local.js';
 import { Clusters } from './clusters.js';
 import { Deployments } from './deployments.js';
-import { Ecs, type ECSClient } from './ecs/index.js';
+import { Ecs, type ECSClient, type EcsOptions } from './ecs/index.js';
 import { Events } from './events.js';
 import { Placements } from './placements.js';
 import { Reconciler } from './reconciler.js';
@@ -45,6 +45,8 @@ export interface PlatformOptions {
   readonly taskDefaults?: TaskDefaults;
   /** What gives services and tasks their instances; launch type EC2, the instances that are there, when absent. */
   readonly capacityProvider?: string;
+  /** How ECS is called: its rates, and how often room is asked for; as an engine of our own is when absent. */
+  readonly ecs?: EcsOptions;
   /** Whether a host in an image name is this registry; loopback names are, when absent. */
   readonly isOwnRegistry?: (host: string) => boolean;
   /** Between looks at unfinished business; 1 s when absent. */
@@ -70,7 +72,7 @@ export interface Platform {
 
 export function createPlatform(deps: PlatformDeps, options: PlatformOptions): Platform {
   const { records, clock, ids, logger, images, content, routing, logs } = deps;
-  const ecs = new Ecs(deps.ecs, clock);
+  const ecs = new Ecs(deps.ecs, clock, options.ecs);
   const capacity = typeof deps.capacity === 'function' ? deps.capacity(ecs) : deps.capacity;
   const check = {
     platform: options.platform,

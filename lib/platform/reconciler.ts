@@ -100,15 +100,15 @@ export class Reconciler {
 
   private async sweepCluster(cluster: string): Promise<void> {
     const { ecs, tasks } = this.deps;
-    const arns = [...(await ecs.listTasks(cluster, 'RUNNING')), ...(await ecs.listTasks(cluster, 'STOPPED'))];
-    const found = await ecs.describeTasks(cluster, arns);
+    const arns = [...(await ecs.tasks.list(cluster, 'RUNNING')), ...(await ecs.tasks.list(cluster, 'STOPPED'))];
+    const found = await ecs.tasks.describe(cluster, arns);
     for (const task of found) await tasks.apply(projectTask(task, cluster));
     const known = new Set(found.map(({ taskArn }) => taskArn));
     for (let shard = 0; shard < TASK_SHARDS; shard += 1) {
       for await (const { value } of this.pages<TaskProjection>(taskPartition(cluster, shard), 'TASK#')) {
         if (value.status === 'STOPPED' || known.has(value.arn)) continue;
         // A task that was started after the list was read is not in it, but ECS can describe it.
-        const [there] = await ecs.describeTasks(cluster, [value.arn]);
+        const [there] = await ecs.tasks.describe(cluster, [value.arn]);
         if (there === undefined) await tasks.forgotten(value);
         else await tasks.apply(projectTask(there, cluster));
       }

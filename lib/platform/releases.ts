@@ -35,18 +35,25 @@ const RACES = 5;
 export class Releases {
   constructor(private readonly deps: ReleasesDeps) {}
 
-  /** @throws AppError SERVICE_DELETING */
-  async open(cluster: string, name: string, wanted: NewRelease): Promise<Opened> {
+  /**
+   * @param intent a repetition of what made the newest release makes none
+   * @throws AppError SERVICE_DELETING
+   */
+  async open(cluster: string, name: string, wanted: NewRelease, intent?: string): Promise<Opened> {
     for (let race = 0; race < RACES; race += 1) {
       const record = await this.deps.serviceRecords.find(cluster, name);
       if (record?.value.status === 'deleting') throw deleting(name);
+      if (record?.value.status === 'active' && intent !== undefined && record.value.intent === intent) {
+        const { release: newest, deployment: deploymentId } = record.value;
+        return { release: await this.deps.serviceRecords.release(cluster, name, newest), deploymentId, changed: true };
+      }
       const same = record === undefined ? undefined : await this.unchanged(record.value, wanted);
       if (same !== undefined) return same;
       const nowMs = this.deps.clock.nowMs();
       const number = (record?.value.release ?? 0) + 1;
       const release: Release = { number, ...wanted, createdMs: nowMs };
       const id = this.deps.ids.ulid();
-      const writes = await this.opening(record, cluster, name, release, id, nowMs);
+      const writes = await this.opening(record, { cluster, name, intent, release, id, nowMs });
       const result = await this.deps.records.transact(writes);
       if (result.outcome === 'written') return { release, deploymentId: id, changed: true };
     }
@@ -55,14 +62,21 @@ export class Releases {
 
   private async opening(
     record: StoredRecord<ServiceRecord> | undefined,
-    cluster: string,
-    name: string,
-    release: Release,
-    id: string,
-    nowMs: number,
+    opened: {
+      readonly cluster: string;
+      readonly name: string;
+      readonly intent: string | undefined;
+      readonly release: Release;
+      readonly id: string;
+      readonly nowMs: number;
+    },
   ): Promise<readonly RecordWrite[]> {
+    const { cluster, name, intent, release, id, nowMs } = opened;
+    const known: Partial<ServiceRecord> = record?.value.status === 'active' ? record.value : {};
+    const { intent: _, ...before } = known;
     const meta: ServiceRecord = {
-      ...(record?.value.status === 'active' ? record.value : undefined),
+      ...before,
+      ...(intent === undefined ? {} : { intent }),
       cluster,
       name,
       status: 'active',

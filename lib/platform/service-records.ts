@@ -14,6 +14,8 @@ export interface ServiceRecord {
   readonly currentRelease?: number;
   /** The newest deployment. */
   readonly deployment: string;
+  /** What asked for the newest release, where its caller names what it means to do. */
+  readonly intent?: string;
   readonly createdMs: number;
   readonly updatedMs: number;
 }

@@ -23,7 +23,7 @@ export class ServiceRemoval {
   /** Stops all tasks and forgets the service. @throws AppError SERVICE_NOT_FOUND */
   async begin(cluster: string, name: string): Promise<void> {
     await this.mark(cluster, name);
-    await this.deps.ecs.deleteService(cluster, name);
+    await this.deps.ecs.services.delete(cluster, name);
     await this.advance(cluster, name);
   }
 
@@ -35,8 +35,8 @@ export class ServiceRemoval {
       await this.deps.records.delete(workKey);
       return true;
     }
-    const [found] = await this.deps.ecs.describeServices(cluster, [name]);
-    if (found?.status === 'ACTIVE') await this.deps.ecs.deleteService(cluster, name);
+    const [found] = await this.deps.ecs.services.describe(cluster, [name]);
+    if (found?.status === 'ACTIVE') await this.deps.ecs.services.delete(cluster, name);
     if (found !== undefined && found.status !== 'INACTIVE') return false;
     await this.deps.routing.remove(cluster, name);
     const value: ServiceRecord = { ...record.value, status: 'deleted' };

@@ -57,22 +57,30 @@ export class Services {
 
   /**
    * Deploys an earlier release again, as a new one.
-   * @param to the release to copy; the last complete one before the newest when absent
+   * @param options.to the release to copy; the last complete one before the newest when absent
+   * @param options.intent the same at every repetition: when it made the newest release, that one is the answer
    * @throws AppError SERVICE_NOT_FOUND, RELEASE_NOT_FOUND, ROLLBACK_IMPOSSIBLE
    */
-  async rollback(cluster: string, name: string, to?: number): Promise<Deployed> {
+  async rollback(
+    cluster: string,
+    name: string,
+    options: { readonly to?: number | undefined; readonly intent?: string | undefined } = {},
+  ): Promise<Deployed> {
+    const { to, intent } = options;
     const { value: service } = await this.deps.serviceRecords.require(cluster, name);
-    const number = to ?? (await this.previous(service));
+    const isRepeated = intent !== undefined && service.intent === intent;
+    const number = isRepeated ? service.release : (to ?? (await this.previous(service)));
     const release = await this.deps.serviceRecords.release(cluster, name, number);
     const { spec, image, ports } = release;
     await checkImage(this.deps, this.options, `${image.repository}@${image.digest}`);
-    return this.deploy(cluster, name, { spec, image, ports, rollbackOf: release.rollbackOf ?? number });
+    const copy = { spec, image, ports, rollbackOf: release.rollbackOf ?? number };
+    return this.deploy(cluster, name, copy, intent);
   }
 
   async get(cluster: string, name: string): Promise<Service | undefined> {
     const record = await this.deps.serviceRecords.find(cluster, name);
     if (record === undefined || record.value.status === 'deleted') return undefined;
-    const [found] = await this.deps.ecs.describeServices(cluster, [name]);
+    const [found] = await this.deps.ecs.services.describe(cluster, [name]);
     return this.view(record.value, found);
   }
 
@@ -84,7 +92,7 @@ export class Services {
       prefix: 'SERVICE#',
     });
     const names = page.records.map((record) => record.value.name);
-    const found = await this.deps.ecs.describeServices(cluster, names);
+    const found = await this.deps.ecs.services.describe(cluster, names);
     const views = await Promise.all(
       names.map(async (name) => {
         const record = await this.deps.serviceRecords.find(cluster, name);
@@ -139,8 +147,8 @@ export class Services {
     if (route !== undefined) await this.deps.routing.targetGroupFor(route);
   }
 
-  private async deploy(cluster: string, name: string, wanted: NewRelease): Promise<Deployed> {
-    const { release, deploymentId, changed } = await this.deps.releases.open(cluster, name, wanted);
+  private async deploy(cluster: string, name: string, wanted: NewRelease, intent?: string): Promise<Deployed> {
+    const { release, deploymentId, changed } = await this.deps.releases.open(cluster, name, wanted, intent);
     const deployment = await this.deps.deployments.advance(cluster, name, deploymentId);
     const service = await this.get(cluster, name);
     if (service === undefined) throw serviceNotFound(cluster, name);

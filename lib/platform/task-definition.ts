@@ -99,10 +99,10 @@ export class TaskDefinitions {
     const key = keys.taskDefinition(contentHash(input));
     const known = await this.deps.records.get<{ readonly arn: string }>(key);
     if (known !== undefined) {
-      const there = await this.deps.ecs.describeTaskDefinition(known.value.arn);
+      const there = await this.deps.ecs.taskDefinitions.describe(known.value.arn);
       if (there?.status === 'ACTIVE') return known.value.arn;
     }
-    const arn = (await this.deps.ecs.registerTaskDefinition(input)).taskDefinitionArn ?? input.family ?? '';
+    const arn = (await this.deps.ecs.taskDefinitions.register(input)).taskDefinitionArn ?? input.family ?? '';
     await this.deps.records.put(key, { arn });
     return arn;
   }

@@ -47,9 +47,10 @@ export class Tasks {
 
   /**
    * Runs a task outside any service.
+   * @param intent the same at every repetition: then a task that an earlier try started is the one. At most 64 characters
    * @throws AppError CLUSTER_NOT_FOUND, TASK_PLACEMENT_FAILED, and what the image check throws
    */
-  async run(cluster: string, spec: TaskSpec): Promise<Task> {
+  async run(cluster: string, spec: TaskSpec, intent?: string): Promise<Task> {
     if ((await this.deps.records.get(keys.cluster(cluster))) === undefined) throw clusterNotFound(cluster);
     const image = await checkImage(this.deps, this.options, spec.image);
     const taskDefinition = await this.deps.taskDefinitions.ensure({
@@ -59,8 +60,8 @@ export class Tasks {
       spec,
       ports: spec.ports ?? exposedPorts(image.config),
     });
-    const clientToken = this.deps.ids.ulid();
-    const task = await this.deps.ecs.runTask({ cluster, taskDefinition, ...this.options.placement, clientToken });
+    const clientToken = intent ?? this.deps.ids.ulid();
+    const task = await this.deps.ecs.tasks.run({ cluster, taskDefinition, ...this.options.placement, clientToken });
     return this.apply(projectTask(task, cluster));
   }
 
@@ -95,7 +96,7 @@ export class Tasks {
   async stop(cluster: string, id: string, reason = 'stopped by request'): Promise<Task> {
     const known = await this.require(cluster, id);
     if (known.status === 'STOPPED') return known;
-    const stopped = await this.deps.ecs.stopTask(cluster, known.arn, reason);
+    const stopped = await this.deps.ecs.tasks.stop(cluster, known.arn, reason);
     return stopped === undefined ? known : this.apply(projectTask(stopped, cluster));
   }
 

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { Ecs, ecsClient } from '../../lib/platform/index.js';
+import { Ecs, ecsClient, EcsRates } from '../../lib/platform/index.js';
 import type { Clock } from '../../lib/store/index.js';
 import { type EcsAnswer, type ScriptedEcs, scriptedEcs } from '../fakes/ecs.js';
 
@@ -10,12 +10,13 @@ let client: ReturnType<typeof ecsClient> | undefined;
 
 async function ecsThat(
   answer: (operation: string, input: Record<string, unknown>, n: number) => EcsAnswer,
+  options: ConstructorParameters<typeof Ecs>[2] = {},
 ): Promise<Ecs> {
   fake = await scriptedEcs(answer);
   waits.length = 0;
   const credentials = { accessKeyId: 'a', secretAccessKey: 'b' };
   client = ecsClient({ region: 'eu-central-1', endpoint: fake.endpoint, credentials });
-  return new Ecs(client, clock, { random: () => 1 });
+  return new Ecs(client, clock, { random: () => 1, ...options });
 }
 
 afterEach(async () => {
@@ -28,19 +29,19 @@ describe('the ECS client', () => {
     const ecs = await ecsThat((_, __, n) =>
       n < 3 ? { error: 'ThrottlingException' } : { body: { cluster: { clusterName: 'main' } } },
     );
-    expect(await ecs.createCluster('main')).toMatchObject({ clusterName: 'main' });
+    expect(await ecs.clusters.create('main')).toMatchObject({ clusterName: 'main' });
     expect(waits).toEqual([100, 200]);
   });
 
   test('repeats after a server error and a lost connection, and gives up as unavailable', async () => {
     const ecs = await ecsThat((_, __, n) => (n % 2 === 0 ? 'cut' : { error: 'ServerException' }));
-    await expect(ecs.createCluster('main')).rejects.toMatchObject({ kind: 'unavailable', retryable: true });
+    await expect(ecs.clusters.create('main')).rejects.toMatchObject({ kind: 'unavailable', retryable: true });
     expect(fake?.calls).toHaveLength(4);
   });
 
   test('does not repeat what ECS refuses, and keeps its name in the code', async () => {
     const ecs = await ecsThat(() => ({ error: 'InvalidParameterException', message: 'nonsense' }));
-    await expect(ecs.createCluster('main')).rejects.toMatchObject({
+    await expect(ecs.clusters.create('main')).rejects.toMatchObject({
       code: 'ECS_INVALID_PARAMETER',
       kind: 'invalid',
       message: 'ECS CreateCluster: nonsense',
@@ -51,7 +52,7 @@ describe('the ECS client', () => {
   test('says that ECS is unreachable when nobody listens', async () => {
     const ecs = await ecsThat(() => 'cut');
     await fake?.close();
-    await expect(ecs.createCluster('main')).rejects.toMatchObject({ code: 'ECS_UNREACHABLE', kind: 'unavailable' });
+    await expect(ecs.clusters.create('main')).rejects.toMatchObject({ code: 'ECS_UNREACHABLE', kind: 'unavailable' });
   });
 
   test('asks for at most 100 tasks and 10 services in one call', async () => {
@@ -59,8 +60,8 @@ describe('the ECS client', () => {
       body: operation === 'DescribeTasks' ? { tasks: [{}] } : { services: [{}] },
     }));
     const names = Array.from({ length: 205 }, (_, i) => `n${i}`);
-    expect(await ecs.describeTasks('main', names)).toHaveLength(3);
-    expect(await ecs.describeServices('main', names.slice(0, 21))).toHaveLength(3);
+    expect(await ecs.tasks.describe('main', names)).toHaveLength(3);
+    expect(await ecs.services.describe('main', names.slice(0, 21))).toHaveLength(3);
     const sizes = fake?.calls
       .map(({ input }) => (input['tasks'] ?? input['services']) as string[])
       .map(({ length }) => length);
@@ -71,7 +72,7 @@ describe('the ECS client', () => {
     const ecs = await ecsThat((_, input) =>
       input['nextToken'] === undefined ? { body: { taskArns: ['a'], nextToken: 't' } } : { body: { taskArns: ['b'] } },
     );
-    expect(await ecs.listTasks('main', 'RUNNING')).toEqual(['a', 'b']);
+    expect(await ecs.tasks.list('main', 'RUNNING')).toEqual(['a', 'b']);
   });
 
   test('adopts the task that a repeated client token made before', async () => {
@@ -80,7 +81,7 @@ describe('the ECS client', () => {
         ? { error: 'ConflictException', resourceIds: ['arn:task/1'] }
         : { body: { tasks: [{ taskArn: 'arn:task/1' }] } },
     );
-    const task = await ecs.runTask({ cluster: 'main', taskDefinition: 'x', clientToken: 't' });
+    const task = await ecs.tasks.run({ cluster: 'main', taskDefinition: 'x', clientToken: 't' });
     expect(task.taskArn).toBe('arn:task/1');
   });
 
@@ -91,18 +92,50 @@ describe('the ECS client', () => {
       { arn: 'i3', reason: 'AGENT' },
     ];
     const ecs = await ecsThat(() => ({ body: { tasks: [], failures } }));
-    await expect(ecs.runTask({ cluster: 'main', taskDefinition: 'x', clientToken: 't' })).rejects.toMatchObject({
+    await expect(ecs.tasks.run({ cluster: 'main', taskDefinition: 'x', clientToken: 't' })).rejects.toMatchObject({
       code: 'TASK_PLACEMENT_FAILED',
       message: 'no instance of cluster main can take the task: RESOURCE:MEMORY, AGENT',
       details: { failures },
     });
   });
 
+  test('asks again for room that may come, with the same token, and not for what never comes', async () => {
+    const task = { cluster: 'main', taskDefinition: 'x', clientToken: 't' };
+    const ecs = await ecsThat(
+      (_, __, n) =>
+        n < 3 ? { body: { failures: [{ reason: n === 1 ? 'RESOURCE:MEMORY' : 'AGENT' }] } } : { body: { tasks: [{}] } },
+      { roomAttempts: 3 },
+    );
+    await ecs.tasks.run(task);
+    expect(waits).toEqual([500, 1000]);
+    expect(fake?.calls.map(({ input }) => input['clientToken'])).toEqual(['t', 't', 't']);
+    await fake?.close();
+    client?.destroy();
+    const never = await ecsThat(
+      () => ({ body: { failures: [{ reason: 'RESOURCE:MEMORY' }, { reason: 'ATTRIBUTE' }] } }),
+      { roomAttempts: 3 },
+    );
+    await expect(never.tasks.run(task)).rejects.toMatchObject({ code: 'TASK_PLACEMENT_FAILED' });
+    expect(fake?.calls).toHaveLength(1);
+  });
+
+  test('keeps to the rates of ECS: a burst, then one registration a second', async () => {
+    let nowMs = 0;
+    const slow: Clock = { nowMs: () => nowMs, sleep: (ms) => (waits.push(ms), Promise.resolve()) };
+    const ecs = await ecsThat(() => ({ body: { taskDefinition: {}, tasks: [] } }), { rates: new EcsRates(slow) });
+    for (let n = 0; n < 22; n += 1) await ecs.taskDefinitions.register({ family: 'f', containerDefinitions: [] });
+    expect(waits).toEqual([1000, 2000]);
+    nowMs = 10_000;
+    await ecs.taskDefinitions.register({ family: 'f', containerDefinitions: [] });
+    await ecs.tasks.describe('main', ['a']);
+    expect(waits).toHaveLength(2);
+  });
+
   test('takes what is absent for deleted', async () => {
     const ecs = await ecsThat((operation) => ({
       error: operation === 'DeleteCluster' ? 'ClusterNotFoundException' : 'ServiceNotActiveException',
     }));
-    expect(await ecs.deleteCluster('main')).toBe(false);
-    expect(await ecs.deleteService('main', 'web')).toBe(false);
+    expect(await ecs.clusters.delete('main')).toBe(false);
+    expect(await ecs.services.delete('main', 'web')).toBe(false);
   });
 });

@@ -207,6 +207,22 @@ describe('rolling back', () => {
     expect(items.map(({ release }) => release)).toEqual([3]);
   });
 
+  test('happens once for one intent, however often it is asked for', async () => {
+    const { platform } = fixture;
+    for (const image of ['hello:1', 'hello:2']) {
+      await platform.services.put('main', 'web', spec(image, 1));
+      await ends();
+    }
+    const intent = 'one click';
+    for (let asked = 0; asked < 3; asked += 1) {
+      const back = await platform.services.rollback('main', 'web', { intent });
+      expect(back.release).toMatchObject({ number: 3, rollbackOf: 1 });
+      await ends();
+    }
+    const other = await platform.services.rollback('main', 'web', { intent: 'another' });
+    expect(other.release).toMatchObject({ number: 4, rollbackOf: 2 });
+  });
+
   test('goes to the release that was named, even if the tag moved since', async () => {
     const { platform, images } = fixture;
     const first = await platform.services.put('main', 'web', spec('hello:1', 1));
@@ -214,7 +230,7 @@ describe('rolling back', () => {
     await images.add('hello:1', { label: 'moved' });
     await platform.services.put('main', 'web', spec('hello:1', 1));
     await ends();
-    const back = await platform.services.rollback('main', 'web', 1);
+    const back = await platform.services.rollback('main', 'web', { to: 1 });
     expect(back.release.image.digest).toBe(first.release.image.digest);
   });
 
@@ -223,7 +239,9 @@ describe('rolling back', () => {
     await platform.services.put('main', 'web', spec('hello:1', 1));
     await ends();
     await expect(platform.services.rollback('main', 'web')).rejects.toMatchObject({ code: 'ROLLBACK_IMPOSSIBLE' });
-    await expect(platform.services.rollback('main', 'web', 7)).rejects.toMatchObject({ code: 'RELEASE_NOT_FOUND' });
+    await expect(platform.services.rollback('main', 'web', { to: 7 })).rejects.toMatchObject({
+      code: 'RELEASE_NOT_FOUND',
+    });
     await expect(platform.services.rollback('main', 'no')).rejects.toMatchObject({ code: 'SERVICE_NOT_FOUND' });
   });
 });

@@ -130,10 +130,11 @@ export function serviceRoutes({ platform: { services, placements } }: ApiDeps): 
       params,
       body: RollbackRequest,
       answers: [{ status: 202, description: 'The new release and its deployment, under way', schema: Deployed }],
-      handler: async ({ params, body }) => ({
-        status: 202,
-        body: await services.rollback(params.cluster, params.service, body.release),
-      }),
+      handler: async ({ params, body, call }) => {
+        const intent = call.idempotency.intentOf(call, 'rollbackService');
+        const { cluster, service } = params;
+        return { status: 202, body: await services.rollback(cluster, service, { to: body.release, intent }) };
+      },
     }),
   ];
 }

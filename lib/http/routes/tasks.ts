@@ -28,8 +28,8 @@ export function taskRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[]
       params: z.strictObject({ cluster: clusterName }),
       body: TaskSpec,
       answers: [{ status: 201, description: 'The task', schema: Task }],
-      handler: async ({ params, body }) => {
-        const task = await tasks.run(params.cluster, body);
+      handler: async ({ params, body, call }) => {
+        const task = await tasks.run(params.cluster, body, call.idempotency.intentOf(call, 'runTask'));
         return { status: 201, body: task, headers: { location: `/v1/clusters/${params.cluster}/tasks/${task.id}` } };
       },
     }),

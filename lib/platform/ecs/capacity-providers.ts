@@ -6,21 +6,22 @@ import {
   CreateCapacityProviderCommand,
   DeleteCapacityProviderCommand,
   DescribeCapacityProvidersCommand,
-  type ECSClient,
   PutClusterCapacityProvidersCommand,
   TagResourceCommand,
 } from '@aws-sdk/client-ecs';
-import { toEcsError } from './errors.js';
+import type { EcsCalls } from './calls.js';
 
 export class EcsCapacityProviders {
-  constructor(private readonly client: ECSClient) {}
+  constructor(private readonly ecs: EcsCalls) {}
 
   /** Makes the provider, or gives the one there these tags. Its instances go only when they are empty. */
   async put(name: string, tags: Readonly<Record<string, string>>): Promise<void> {
     const list = Object.entries(tags).map(([key, value]) => ({ key, value }));
     const arn = await this.find(name);
     if (arn !== undefined) {
-      await this.call('TagResource', () => this.client.send(new TagResourceCommand({ resourceArn: arn, tags: list })));
+      await this.ecs.call('TagResource', () =>
+        this.ecs.client.send(new TagResourceCommand({ resourceArn: arn, tags: list })),
+      );
       return;
     }
     const autoScalingGroupProvider = {
@@ -30,7 +31,7 @@ export class EcsCapacityProviders {
       managedDraining: 'ENABLED' as const,
     };
     const input = { name, autoScalingGroupProvider, tags: list };
-    await this.call('CreateCapacityProvider', () => this.client.send(new CreateCapacityProviderCommand(input)));
+    await this.ecs.call('CreateCapacityProvider', () => this.ecs.client.send(new CreateCapacityProviderCommand(input)));
   }
 
   /** The cluster's one provider, and its default; none when undefined. */
@@ -40,32 +41,24 @@ export class EcsCapacityProviders {
       capacityProviders: name === undefined ? [] : [name],
       defaultCapacityProviderStrategy: name === undefined ? [] : [{ capacityProvider: name, weight: 1 }],
     };
-    await this.call('PutClusterCapacityProviders', () =>
-      this.client.send(new PutClusterCapacityProvidersCommand(input)),
+    await this.ecs.call('PutClusterCapacityProviders', () =>
+      this.ecs.client.send(new PutClusterCapacityProvidersCommand(input)),
     );
   }
 
   /** False when there is none. */
   async delete(name: string): Promise<boolean> {
     if ((await this.find(name)) === undefined) return false;
-    await this.call('DeleteCapacityProvider', () =>
-      this.client.send(new DeleteCapacityProviderCommand({ capacityProvider: name })),
+    await this.ecs.call('DeleteCapacityProvider', () =>
+      this.ecs.client.send(new DeleteCapacityProviderCommand({ capacityProvider: name })),
     );
     return true;
   }
 
   private async find(name: string): Promise<string | undefined> {
-    const { capacityProviders } = await this.call('DescribeCapacityProviders', () =>
-      this.client.send(new DescribeCapacityProvidersCommand({ capacityProviders: [name] })),
+    const { capacityProviders } = await this.ecs.call('DescribeCapacityProviders', () =>
+      this.ecs.client.send(new DescribeCapacityProvidersCommand({ capacityProviders: [name] })),
     );
     return capacityProviders?.[0]?.capacityProviderArn;
-  }
-
-  private async call<T>(operation: string, send: () => Promise<T>): Promise<T> {
-    try {
-      return await send();
-    } catch (error) {
-      throw toEcsError(error, operation);
-    }
   }
 }

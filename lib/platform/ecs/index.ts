@@ -1,3 +1,6 @@
 export * from './client.js';
 export * from './errors.js';
+export * from './placement-failures.js';
+export * from './rates.js';
 export * from './retry.js';
+export type * from './types.js';
