@@ -4,12 +4,21 @@ import { S3BlobStore } from '../store/blob-store-s3.js';
 import { s3Client } from '../store/bucket-s3.js';
 import { systemClock } from '../store/clock-system.js';
 import { systemIds } from '../store/ids-system.js';
-import { ContentStore, type Clock, type Ids, type Logger, type RecordStore, type SecretStore } from '../store/index.js';
+import {
+  ContentStore,
+  type Clock,
+  type Ids,
+  type Logger,
+  openSchema,
+  type RecordStore,
+  type SecretStore,
+} from '../store/index.js';
 import { jsonLogger } from '../store/logger-json-system.js';
 import { dynamoDbClient, DynamoDbRecordStore } from '../store/record-store-dynamodb.js';
 import { RecordsSecretStore } from '../store/secret-store-records.js';
 import type { AwsConfig, STORE_SETTINGS } from './aws-config.js';
 import { readSecret } from './aws-secret.js';
+import { contextLogger } from './aws-log-context.js';
 
 export interface AwsStore {
   readonly clock: Clock;
@@ -20,21 +29,22 @@ export interface AwsStore {
   readonly logger: Logger;
 }
 
-/** @throws AppError STORE_REFUSED, STORE_UNAVAILABLE when the sealing key cannot be read */
+/** @throws AppError STORE_REFUSED, STORE_UNAVAILABLE when the sealing key cannot be read; SCHEMA_NEWER */
 export async function openAwsStore(config: AwsConfig<(typeof STORE_SETTINGS)[number]>): Promise<AwsStore> {
   const clock = systemClock;
   const ids = systemIds;
   const { region, table, bucket, sealingKeyArn } = config;
   const records = new DynamoDbRecordStore({ client: dynamoDbClient({ region }), clock, ids }, { table });
   const blobs = new S3BlobStore({ client: s3Client({ region }), records, clock, ids }, { bucket });
-  const key = sealingKey(await readSecret(sealingKeyArn, region));
+  const [secret] = await Promise.all([readSecret(sealingKeyArn, region), openSchema(records)]);
+  const key = sealingKey(secret);
   return {
     clock,
     ids,
     records,
     content: new ContentStore(blobs, records, clock),
     secrets: new RecordsSecretStore(records, { key }),
-    logger: jsonLogger({ stream: process.stdout, clock }),
+    logger: contextLogger(jsonLogger({ stream: process.stdout, clock })),
   };
 }
 

@@ -3,7 +3,15 @@ import { join } from 'node:path';
 import { openFsBlobs } from '../store/blob-store-fs.js';
 import { systemClock } from '../store/clock-system.js';
 import { systemIds } from '../store/ids-system.js';
-import { ContentStore, type Clock, type Ids, type Queue, type RecordStore, type SecretStore } from '../store/index.js';
+import {
+  ContentStore,
+  type Clock,
+  type Ids,
+  openSchema,
+  type Queue,
+  type RecordStore,
+  type SecretStore,
+} from '../store/index.js';
 import { openKeyFile } from '../store/key-file-fs.js';
 import { RecordsQueue } from '../store/queue-records.js';
 import { openLmdbRecords } from '../store/record-store-lmdb.js';
@@ -27,6 +35,12 @@ export async function openEmbeddedStore(folder: DataFolder): Promise<EmbeddedSto
   const ids = systemIds;
   const key = await openKeyFile(folder.paths.sealingKey);
   const records = await openLmdbRecords(join(folder.paths.records), { clock });
+  try {
+    await openSchema(records);
+  } catch (error) {
+    await records.close();
+    throw error;
+  }
   const blobs = await openFsBlobs(folder.paths.store, { clock, ids });
   return {
     clock,

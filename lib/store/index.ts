@@ -3,3 +3,4 @@ export { pour } from './file-readable-fs.js';
 export { silentLogger } from './logger-silent.js';
 export { loggerMetrics, noMetrics } from './metrics.js';
 export * from './ports.js';
+export { openSchema, SCHEMA_VERSION } from './schema.js';

@@ -33,9 +33,14 @@ export interface PlatformFixture {
 const LONGEST_MS = 15_000;
 
 export async function createPlatformFixture(
-  options: { readonly engine?: Partial<EngineOptions>; readonly deaf?: boolean } = {},
+  options: {
+    readonly engine?: Partial<EngineOptions>;
+    readonly deaf?: boolean;
+    /** A fresh one when absent. Closed with the rest. */
+    readonly store?: TestStore;
+  } = {},
 ): Promise<PlatformFixture> {
-  const store = await createTestStore();
+  const store = options.store ?? (await createTestStore());
   const { records, clock, ids, content } = store;
   const agent = new ScriptedAgent(clock, { auto: true });
   const targets = new ScriptedTargetGroups();
