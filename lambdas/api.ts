@@ -6,6 +6,7 @@ import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { BuildService } from '../lib/build/index.js';
 import { PLATFORM_SETTINGS, readAwsConfig, readOptionalAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
 import { httpHandler } from '../lib/host/aws-http.js';
+import { observed } from '../lib/host/aws-observed.js';
 import { openAwsPlatform } from '../lib/host/aws-platform.js';
 import { openAwsRegistry, openAwsTokens } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
@@ -40,5 +41,6 @@ const app = createApiApp(
 const api = httpHandler(app);
 const ping = httpHandler(createRegistryApp({ ...store, ...all, registry }), { isExact: true });
 
-export const handler = (event: APIGatewayProxyEventV2): ReturnType<typeof api> =>
-  (event.rawPath === '/v2/' ? ping : api)(event);
+export const handler = observed(store, (event: APIGatewayProxyEventV2) =>
+  (event.rawPath === '/v2/' ? ping : api)(event),
+);

@@ -4,8 +4,10 @@ import { openBuildTasks } from '../lib/host/aws-build-tasks.js';
 import { AwsBuilder } from '../lib/host/aws-builder.js';
 import { readAwsConfig, readOptionalAwsConfig, STORE_SETTINGS, WORKER_SETTINGS } from '../lib/host/aws-config.js';
 import { messageOf, settleBatch } from '../lib/host/aws-messages.js';
+import { observed } from '../lib/host/aws-observed.js';
 import { openAwsRegistry } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
+import { emfMetrics } from '../lib/host/aws-metrics.js';
 import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl', 'platform', 'dockerHub');
@@ -15,11 +17,13 @@ const client = sqsClient({ region: config.region });
 const queue = new SqsQueue({ ...store, client }, { queueUrl: config.buildQueueUrl });
 const registry = openAwsRegistry(store);
 const tasks = workers === undefined ? {} : { tasks: openBuildTasks({ store, registry }, { ...config, ...workers }) };
-const builder = new AwsBuilder({ store, registry, queue, ...tasks }, config);
+const functionName = process.env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'builder';
+const metrics = emfMetrics({ ...store, stream: process.stdout, functionName });
+const builder = new AwsBuilder({ store, registry, queue, metrics, ...tasks }, config);
 
 type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;
 
-export async function handler(event: SQSEvent | Scheduled, context: Context): Promise<SQSBatchResponse | undefined> {
+async function handle(event: SQSEvent | Scheduled, context: Context): Promise<SQSBatchResponse | undefined> {
   if (!('Records' in event)) {
     await builder.sweep();
     return undefined;
@@ -27,3 +31,5 @@ export async function handler(event: SQSEvent | Scheduled, context: Context): Pr
   const remainingMs = context.getRemainingTimeInMillis();
   return settleBatch(event, store.logger, (record) => builder.handle(messageOf(record), remainingMs));
 }
+
+export const handler = observed(store, handle);

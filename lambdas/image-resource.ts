@@ -5,8 +5,10 @@ import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
 import type { ImageEvent } from '../lib/host/aws-image-request.js';
 import { type BegunImage, type ImageProgress, ImageResource } from '../lib/host/aws-image-resource.js';
 import { EcrMirror } from '../lib/host/aws-mirror.js';
+import { observed } from '../lib/host/aws-observed.js';
 import { openAwsRegistry } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
+import { inLogContext } from '../lib/host/aws-log-context.js';
 import { s3Client } from '../lib/store/bucket-s3.js';
 import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
@@ -22,5 +24,8 @@ const builds = new BuildService({ ...store, queue });
 const images = new ImageResource({ ...store, registry, builds, mirror, ecr, s3: s3Client({ region }) });
 
 /** One function for both handlers of the provider framework: what `onEvent` answered is in the later events. */
-export const handler = (event: ImageEvent): Promise<BegunImage | ImageProgress> =>
-  event.BuildId === undefined ? images.onEvent(event) : images.isComplete(event);
+export const handler = observed(store, (event: ImageEvent): Promise<BegunImage | ImageProgress> =>
+  inLogContext({ stackRequest: event.RequestId, build: event.BuildId }, () =>
+    event.BuildId === undefined ? images.onEvent(event) : images.isComplete(event),
+  ),
+);

@@ -2,9 +2,11 @@
 import type { EventBridgeEvent, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { PLATFORM_SETTINGS, readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
 import { settleBatch } from '../lib/host/aws-messages.js';
+import { observed } from '../lib/host/aws-observed.js';
 import { adoptCluster, openAwsPlatform } from '../lib/host/aws-platform.js';
 import { openAwsRegistry } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
+import { inLogContext } from '../lib/host/aws-log-context.js';
 import type { EcsEvent } from '../lib/platform/index.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS);
@@ -14,10 +16,12 @@ const { reconciler } = platform;
 
 type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;
 
-export async function handler(event: SQSEvent | Scheduled): Promise<SQSBatchResponse | undefined> {
+async function handle(event: SQSEvent | Scheduled): Promise<SQSBatchResponse | undefined> {
   if ('Records' in event) {
     return settleBatch(event, store.logger, async ({ body }) => {
-      await reconciler.apply(JSON.parse(body) as EcsEvent);
+      const told = JSON.parse(body) as EcsEvent;
+      const { taskArn: task } = told.detail;
+      await inLogContext({ event: told.id, task }, () => reconciler.apply(told));
       return true;
     });
   }
@@ -28,3 +32,5 @@ export async function handler(event: SQSEvent | Scheduled): Promise<SQSBatchResp
   await reconciler.sweep();
   return undefined;
 }
+
+export const handler = observed(store, handle);

@@ -1,6 +1,7 @@
 /** The registry function: /v2/* and /token behind the HTTP API. */
 import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
 import { httpHandler } from '../lib/host/aws-http.js';
+import { observed } from '../lib/host/aws-observed.js';
 import { INLINE_BLOB_BYTES, openAwsRegistry, openAwsTokens } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
 import { createRegistryApp } from '../lib/registry/http/index.js';
@@ -13,4 +14,4 @@ const app = createRegistryApp(
   { redirectAboveBytes: INLINE_BLOB_BYTES },
 );
 
-export const handler = httpHandler(app, { isExact: true });
+export const handler = observed(store, httpHandler(app, { isExact: true }));

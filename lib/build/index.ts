@@ -1,4 +1,5 @@
 export { type BuildLog, type EmitEvent } from './build-log.js';
+export { decodeMessage } from './build-records.js';
 export { BuildService, type BuildServiceDeps, createBuilds } from './builds.js';
 export { BuildSecrets, type BuildSecretValues } from './build-secrets.js';
 export { BuildContext } from './context.js';

@@ -7,6 +7,7 @@ import {
   BuildService,
   type BuildTasks,
   BuildWorker,
+  decodeMessage,
   HandOver,
   ImageBuilder,
   sandboxElsewhere,
@@ -14,13 +15,15 @@ import {
 import { AppError } from '../errors/index.js';
 import { parsePlatform } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
-import type { Queue, QueueMessage } from '../store/index.js';
+import type { Metrics, Queue, QueueMessage } from '../store/index.js';
 import { DeliveredMessage } from './aws-messages.js';
 import { openRemoteImages } from './aws-remote-images.js';
 import type { AwsStore } from './aws-store.js';
+import { inLogContext } from './aws-log-context.js';
 
 /** Kept for writing the end of a build. */
 const RESERVE_MS = 20_000;
+const METRIC_OF: Readonly<Record<string, string>> = { succeeded: 'BuildsSucceeded', cancelled: 'BuildsCancelled' };
 /** Deliveries after which a build that never fits is given up. */
 const MAX_DELIVERIES = 3;
 
@@ -28,6 +31,7 @@ export interface AwsBuilderDeps {
   readonly store: AwsStore;
   readonly registry: Registry;
   readonly queue: Queue;
+  readonly metrics: Metrics;
   /** Where workers run; without it a RUN that is not in the cache fails. */
   readonly tasks?: BuildTasks;
 }
@@ -63,6 +67,13 @@ export class AwsBuilder {
 
   /** @returns false when the message is to come again */
   async handle(message: QueueMessage, remainingMs: number): Promise<boolean> {
+    const build = decodeMessage(message.body);
+    const isSettled = await inLogContext({ build }, () => this.take(message, remainingMs));
+    if (build !== undefined && isSettled) await inLogContext({ build }, () => this.tell(build));
+    return isSettled;
+  }
+
+  private async take(message: QueueMessage, remainingMs: number): Promise<boolean> {
     const { store, queue } = this.deps;
     const delivery = new DeliveredMessage(queue);
     const budget = new AbortController();
@@ -88,6 +99,19 @@ export class AwsBuilder {
       clearTimeout(timer);
     }
     return delivery.isAcknowledged;
+  }
+
+  /** What became of the build, as a metric. */
+  private async tell(id: string): Promise<void> {
+    const { metrics } = this.deps;
+    const build = await this.builds.get(id);
+    if (build === undefined) return;
+    const { status, createdMs, finishedMs } = build;
+    if (finishedMs === undefined) metrics.count('BuildsHandedOver');
+    else {
+      metrics.count(METRIC_OF[status] ?? 'BuildsFailed');
+      metrics.timing('BuildDuration', finishedMs - createdMs, { status });
+    }
   }
 }
 

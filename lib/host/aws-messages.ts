@@ -4,6 +4,7 @@
  */
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { Logger, Queue, QueueMessage } from '../store/index.js';
+import { inLogContext } from './aws-log-context.js';
 
 /** @param take a message; one whose promise rejects, or is false, comes again */
 export async function settleBatch(
@@ -14,7 +15,7 @@ export async function settleBatch(
   const results = await Promise.all(
     event.Records.map(async (record) => {
       try {
-        return await take(record);
+        return await inLogContext({ messageId: record.messageId }, () => take(record));
       } catch (error) {
         logger.error('a message could not be handled, it comes again', { messageId: record.messageId, error });
         return false;

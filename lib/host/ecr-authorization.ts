@@ -40,7 +40,7 @@ export class EcrSignIn {
 
   private async ask() {
     // Loaded when it is needed: a platform without AWS never is the slower for it.
-    const { GetAuthorizationTokenCommand } = await import('@aws-sdk/client-ecr');
+    const { GetAuthorizationTokenCommand } = await import('./ecr-calls.js');
     try {
       const { authorizationData } = await this.deps.ecr.send(new GetAuthorizationTokenCommand({}));
       return authorizationData?.[0] ?? {};
@@ -78,6 +78,6 @@ export class AwsEcrAuthorization implements EcrAuthorization {
 }
 
 async function ecrClient(region: string): Promise<ECRClient> {
-  const { ECRClient: Client } = await import('@aws-sdk/client-ecr');
+  const { ECRClient: Client } = await import('./ecr-calls.js');
   return new Client({ region });
 }

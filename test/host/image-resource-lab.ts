@@ -22,7 +22,7 @@ import { S3BlobStore } from '../../lib/store/blob-store-s3.js';
 import { s3Client } from '../../lib/store/bucket-s3.js';
 import { systemClock } from '../../lib/store/clock-system.js';
 import { systemIds } from '../../lib/store/ids-system.js';
-import { ContentStore, type QueueMessage, silentLogger } from '../../lib/store/index.js';
+import { ContentStore, type QueueMessage, noMetrics, silentLogger } from '../../lib/store/index.js';
 import { sqsClient, SqsQueue } from '../../lib/store/queue-sqs.js';
 import { dynamoDbClient, DynamoDbRecordStore } from '../../lib/store/record-store-dynamodb.js';
 import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
@@ -77,7 +77,7 @@ export async function openImageResourceLab(): Promise<ImageResourceLab> {
   const builds = new BuildService({ ...store, queue });
   const mirror = new EcrMirror({ ...store, ecr: ecrClient, images: registry }, { prefix: '', budgetMs: 60_000 });
   const resource = new ImageResource({ ...store, registry, builds, mirror, ecr: ecrClient, s3 });
-  const builder = new AwsBuilder({ store, registry, queue }, { platform: 'linux/arm64', dockerHub: 'no' });
+  const builder = new AwsBuilder({ store, registry, queue, metrics: noMetrics }, { platform: 'linux/arm64', dockerHub: 'no' });
   const work = await mkdtemp(join(tmpdir(), 'wharf-image-resource-'));
   let made = 0;
 
