@@ -3,6 +3,7 @@
  *   npm run bench -- registry    pushes and pulls against CNCF distribution
  *   npm run bench -- build       builds against docker and buildah
  *   npm run bench -- engine      tasks, from placement alone to containers beside docker run
+ *   npm run bench -- cold-start  the Lambda functions against an empty one
  * See bench/README.md for the options.
  */
 import { parseArgs } from 'node:util';
@@ -45,8 +46,14 @@ switch (subject) {
     await measured((session) => benchEngine(session, { quick, rounds: number(values.rounds, quick ? 12 : 60) }));
     break;
   }
+  case 'cold-start': {
+    const { benchColdStart } = await import('./cold-start.js');
+    const rounds = number(values.rounds, quick ? 3 : 11);
+    await measured((session) => benchColdStart(session, { rounds, ...filter }));
+    break;
+  }
   default:
-    fail('npm run bench -- registry | build | engine [--quick]');
+    fail('npm run bench -- registry | build | engine | cold-start [--quick]');
 }
 
 async function measured(run: (session: Session) => Promise<void>): Promise<void> {

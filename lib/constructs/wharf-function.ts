@@ -56,6 +56,10 @@ const FUNCTION_WILDCARDS: readonly WildcardReason[] = [
 const THIS_FILE = fileURLToPath(import.meta.url);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ENTRY_SUFFIX = extname(THIS_FILE);
+/** What a bundle has in the place of a package: a function's credentials are in its environment. */
+export const BUNDLE_ALIASES: Readonly<Record<string, string>> = {
+  '@aws-sdk/credential-provider-node': `${ROOT}lib/host/aws-function-credentials${ENTRY_SUFFIX}`,
+};
 
 export class WharfFunction extends Construct {
   readonly function: NodejsFunction;
@@ -97,6 +101,8 @@ export class WharfFunction extends Construct {
         // The pinned SDK, not whichever the runtime carries.
         bundleAwsSDK: true,
         mainFields: ['module', 'main'],
+        // CDK's type knows no list, which is what it takes for an option that is given several times.
+        esbuildArgs: { '--alias': Object.entries(BUNDLE_ALIASES).map((alias) => alias.join('=')) } as never,
         banner: "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);",
       },
     });
