@@ -3,6 +3,7 @@ import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { type Account, type AccountOptions, openAccount } from '../fakes/account/account.js';
 import { type EcrStandIn, startEcrStandIn } from '../fakes/account/ecr.js';
 import { type EcsStandIn, startEcsStandIn } from '../fakes/account/ecs.js';
+import type { JsonFault } from '../fakes/json-api.js';
 import { sqsEvent, type SqsEvent } from '../fakes/lambda/event-source.js';
 import { type Synthesis, synthesise } from '../synth/synthesis.js';
 
@@ -19,9 +20,14 @@ export interface Cloud extends Account {
   takeBuildEvents(): Promise<SqsEvent[]>;
 }
 
-export async function openCloud(faults: AccountOptions['faults'] = {}): Promise<Cloud> {
+export type CloudFaults = NonNullable<AccountOptions['faults']> & {
+  readonly ecs?: (operation: string) => JsonFault;
+  readonly ecr?: (operation: string) => JsonFault;
+};
+
+export async function openCloud(faults: CloudFaults = {}): Promise<Cloud> {
   const synthesis = synthesise();
-  const [ecs, ecr] = await Promise.all([startEcsStandIn(), startEcrStandIn()]);
+  const [ecs, ecr] = await Promise.all([startEcsStandIn(faults.ecs), startEcrStandIn(undefined, faults.ecr)]);
   const account = await openAccount({ synthesis, ecsEndpoint: ecs.endpoint, ecrEndpoint: ecr.endpoint, faults });
   return {
     ...account,

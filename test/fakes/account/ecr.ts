@@ -1,6 +1,6 @@
 /** What stands for Amazon ECR: its JSON API for tokens and repositories, and our own registry for its /v2. */
 import { createTestStore } from '../embedded-store.js';
-import { jsonFailure, startJsonApi } from '../json-api.js';
+import { jsonFailure, type JsonFault, startJsonApi } from '../json-api.js';
 import {
   type RegistryParts,
   type RunningRegistry,
@@ -14,8 +14,14 @@ export interface EcrStandIn {
   close(): Promise<void>;
 }
 
-/** @param shared a store to keep the images in, which stays the caller's; a fresh one when absent */
-export async function startEcrStandIn(shared?: RegistryParts): Promise<EcrStandIn> {
+/**
+ * @param shared a store to keep the images in, which stays the caller's; a fresh one when absent
+ * @param fault asked at every call of the JSON API
+ */
+export async function startEcrStandIn(
+  shared?: RegistryParts,
+  fault?: (operation: string) => JsonFault,
+): Promise<EcrStandIn> {
   const own = shared === undefined ? await createTestStore() : undefined;
   const registry = await startTestRegistry(shared ?? (own as RegistryParts));
   const repositories = new Set<string>();
@@ -40,7 +46,7 @@ export async function startEcrStandIn(shared?: RegistryParts): Promise<EcrStandI
     if (repositories.has(name)) return jsonFailure(400, 'RepositoryAlreadyExistsException', `${name} exists`);
     repositories.add(name);
     return { status: 200, body: JSON.stringify({ repository: { repositoryName: name } }) };
-  });
+  }, fault);
   return {
     endpoint: api.endpoint,
     registry,

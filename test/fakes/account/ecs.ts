@@ -6,8 +6,9 @@ import { createEngine, type Engine } from '../../../lib/engine/index.js';
 import { silentLogger } from '../../../lib/store/index.js';
 import { ScriptedAgent } from '../agent.js';
 import { createTestStore } from '../embedded-store.js';
+import type { JsonFault } from '../json-api.js';
 import { ScriptedTargetGroups } from '../target-groups.js';
-import { serveEcs } from './ecs-api.js';
+import { type EcsInput, serveEcs } from './ecs-api.js';
 
 export interface EcsStandIn {
   readonly endpoint: string;
@@ -21,7 +22,8 @@ export interface EcsStandIn {
   close(): Promise<void>;
 }
 
-export async function startEcsStandIn(): Promise<EcsStandIn> {
+/** @param fault asked at every call of a function */
+export async function startEcsStandIn(fault?: (operation: string) => JsonFault): Promise<EcsStandIn> {
   const store = await createTestStore();
   const agent = new ScriptedAgent(store.clock, { auto: true });
   const engine = createEngine(
@@ -40,11 +42,12 @@ export async function startEcsStandIn(): Promise<EcsStandIn> {
   const calls: EcsStandIn['calls'] = [];
   engine.onEvent((event) => events.push(event));
   await engine.start();
-  const api = await serveEcs(engine, (operation, input) => {
+  const seen = (operation: string, input: EcsInput): Promise<EcsInput> => {
     calls.push({ operation, input });
     const { capacityProviderStrategy: _, ...known } = input;
     return Promise.resolve(known);
-  });
+  };
+  const api = await serveEcs(engine, seen, fault);
   return {
     endpoint: api.endpoint,
     engine,

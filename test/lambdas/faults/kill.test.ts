@@ -1,0 +1,59 @@
+/**
+ * Functions killed between any two writes: whatever an operation had done by then, nothing is lost and nothing happens
+ * twice once the platform went on by itself and the caller asked again. WHARF_TEST_KILL_EVERY=yes takes every write of
+ * every operation (minutes), otherwise one of a few.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { buildImage } from '../build-suite.js';
+import { build, collect, handOver, push, submitBuild } from './build-operations.js';
+import { KillLab } from './lab.js';
+import type { Operation } from './operation.js';
+import { killAtEveryWrite } from './deaths.js';
+import { deploy, endByEvents, IMAGE, OTHER_IMAGE, remove, rollback, runTask, scale } from './service-operations.js';
+
+const isWhole = process.env['WHARF_TEST_KILL_EVERY'] === 'yes';
+const LONGEST_MS = isWhole ? 900_000 : 60_000;
+
+let lab: KillLab;
+beforeAll(async () => {
+  lab = await KillLab.open();
+  await buildImage(lab.cloud, IMAGE, 'one');
+  await buildImage(lab.cloud, OTHER_IMAGE, 'two');
+  // Never run here: ECS is told of it.
+  await buildImage(lab.cloud, 'build-worker:1', 'worker');
+}, 120_000);
+afterAll(() => lab.close());
+
+const OPERATIONS: readonly (readonly [Operation, quick: readonly number[]])[] = [
+  [deploy, [2]],
+  [scale, []],
+  [rollback, []],
+  [remove, []],
+  [runTask, [4]],
+  [endByEvents, []],
+  [submitBuild, []],
+  [build, [5]],
+  [handOver, []],
+  [push, []],
+  [collect, []],
+];
+
+describe('a function that is killed at a write', () => {
+  for (const [operation, quick] of OPERATIONS) {
+    if (!isWhole && quick.length === 0) continue;
+    test(
+      operation.name,
+      async () => {
+        const some = (at: number, moment: string): boolean => moment === 'after' && quick.includes(at);
+        const { deaths, wrong } = await killAtEveryWrite(lab, operation, isWhole ? undefined : some);
+        const told = deaths.map(({ at, moment, write }) => `${moment} ${at} ${write}`);
+        process.stdout.write(
+          `${operation.name}: ${deaths.length} deaths${isWhole ? `\n  ${told.join('\n  ')}\n` : '\n'}`,
+        );
+        expect(deaths.length).toBeGreaterThan(0);
+        expect(wrong).toEqual([]);
+      },
+      LONGEST_MS,
+    );
+  }
+});

@@ -1,0 +1,176 @@
+/**
+ * Everything at once in bad weather: throttled calls, failures, cut connections and outages of every service, events
+ * that come twice, in any order or never. Callers ask again until they are told that it was done. In the end each of
+ * them has what they asked for, once. WHARF_TEST_WEATHER=n lives through n seeds with services too (a minute each),
+ * otherwise a task and a build live through one.
+ */
+import { randomInt } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { writeTar } from '../../../lib/layers/index.js';
+import { Weather } from '../../fakes/account/weather.js';
+import { membersOf } from '../../build/fixture.js';
+import { Random } from '../../interleave/random.js';
+import { buildImage } from '../build-suite.js';
+import { CLUSTER, type CallOptions, KillLab, SCHEDULED } from './lab.js';
+import { IMAGE, OTHER_IMAGE } from './service-operations.js';
+import { pullable, serviceTruth } from './truth.js';
+
+const seeds = Number(process.env['WHARF_TEST_WEATHER'] ?? 0);
+const first = Number(process.env['WHARF_TEST_SEED'] ?? randomInt(1_000_000));
+const MOST_TRIES = 60;
+
+/** What the outside does: callers that insist, a queue that delivers as queues do, a schedule. */
+class Outside {
+  private isOver = false;
+  private taken = 0;
+
+  constructor(
+    private readonly lab: KillLab,
+    private readonly random: Random,
+  ) {}
+
+  /** Asks until the answer is this, an hour later after the first refusal: claims of the first try have run out then. */
+  async insist(wanted: number, method: string, path: string, options: CallOptions = {}) {
+    let last = '';
+    for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+      const hour = tries === 0 ? this.lab.now : this.lab.later;
+      const { status, body } = await hour.call(method, path, options);
+      if (status === wanted) return body;
+      last = `${status} ${JSON.stringify(body)}`;
+    }
+    throw new Error(`${method} ${path} never gave ${wanted}: ${last}`);
+  }
+
+  async until(what: string, holds: () => Promise<boolean>): Promise<void> {
+    for (let rounds = 0; rounds < 300; rounds += 1) {
+      if (await holds().catch(() => false)) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`never came about: ${what}`);
+  }
+
+  /** Events and schedules until `end`; whatever fails comes again. */
+  async live(): Promise<void> {
+    while (!this.isOver) {
+      await this.deliver();
+      await this.lab.later
+        .fn('reconciler')
+        .invoke(SCHEDULED)
+        .catch(() => undefined);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  end(): void {
+    this.isOver = true;
+  }
+
+  private async deliver(): Promise<void> {
+    const { events } = this.lab.cloud.ecs;
+    const fresh = events.slice(this.taken);
+    this.taken = events.length;
+    // A tenth is lost, a tenth comes twice, and no order is kept.
+    const kept = fresh.filter(() => !this.random.chance(0.1));
+    const bodies = [...kept, ...kept.filter(() => this.random.chance(0.1))].map((event) => JSON.stringify(event));
+    for (const body of bodies.sort(() => this.random.next() - 0.5)) {
+      const record = { messageId: 'm', receiptHandle: 'r', body, attributes: { ApproximateReceiveCount: '1' } };
+      await this.lab.now
+        .fn('reconciler')
+        .invoke({ Records: [record] })
+        .catch(() => undefined);
+    }
+  }
+}
+
+async function aService(lab: KillLab, outside: Outside, name: string): Promise<void> {
+  const path = `/v1/clusters/${CLUSTER}/services/${name}`;
+  const ended = (release: number) =>
+    outside.until(`release ${release} of ${name} is deployed`, async () => {
+      const { deployment } = await lab.later.client.services.get(CLUSTER, name);
+      return deployment?.release === release && deployment.status === 'completed';
+    });
+  const specs = [
+    { image: IMAGE, count: 1, ports: [{ container: 8080 }] },
+    { image: IMAGE, count: 3, ports: [{ container: 8080 }] },
+    { image: OTHER_IMAGE, count: 2, ports: [{ container: 8080 }] },
+  ];
+  for (const [index, json] of specs.entries()) {
+    // 200 when a try that was not heard had done it.
+    await outside.until(`${name} is taken`, async () => {
+      const { status } = await lab.later.call('PUT', path, { json });
+      return status === 202 || status === 200;
+    });
+    await ended(index + 1);
+  }
+  await outside.insist(202, 'POST', `${path}/rollback`, { json: {}, key: `back-${name}` });
+  await ended(4);
+}
+
+async function aTask(lab: KillLab, outside: Outside, name: string): Promise<void> {
+  const options = { json: { image: IMAGE, env: { WORLD: name } }, key: `task-${name}` };
+  const { id } = await outside.insist(201, 'POST', `/v1/clusters/${CLUSTER}/tasks`, options);
+  const runs = lab.cloud.ecs.agent.runs.filter(({ containers }) =>
+    containers.some(({ environment }) => environment.includes(`WORLD=${name}`)),
+  );
+  expect([...new Set(runs.map(({ taskId }) => taskId))]).toEqual([id]);
+}
+
+async function aBuild(lab: KillLab, outside: Outside, name: string): Promise<void> {
+  const chunks: Uint8Array[] = [];
+  const files = { Dockerfile: 'FROM scratch\nCOPY page /page\nCOPY Dockerfile /\n', page: name };
+  for await (const chunk of writeTar(membersOf(files))) chunks.push(chunk);
+  const options = { tar: Buffer.concat(chunks), key: `build-${name}` };
+  const { id } = await outside.insist(202, 'POST', `/v1/builds?tag=weather/${name}:1`, options);
+  await outside.until(`${name} is built`, async () => {
+    await lab.later.fn('builder').invoke(SCHEDULED);
+    for (const event of await lab.eventsOf(String(id))) await lab.later.fn('builder').invoke(event);
+    return (await lab.later.client.builds.get(String(id))).status === 'succeeded';
+  });
+}
+
+describe('in bad weather', () => {
+  let lab: KillLab;
+  let weather: Weather;
+  beforeAll(async () => {
+    const random = new Random(first);
+    weather = new Weather(() => random.next());
+    lab = await KillLab.open(weather.faults);
+    await buildImage(lab.cloud, IMAGE, 'one');
+    await buildImage(lab.cloud, OTHER_IMAGE, 'two');
+  }, 120_000);
+  afterAll(() => lab.close());
+
+  test.each(Array.from({ length: Math.max(1, seeds) }, (_, n) => first + n))(
+    'nothing is lost and nothing happens twice: seed %i',
+    async (seed) => {
+      const outside = new Outside(lab, new Random(seed + 1));
+      const names = (seeds > 0 ? ['a', 'b', 'c'] : ['a']).map((name) => `${name}-${seed}`);
+      weather.isBad = true;
+      const life = outside.live();
+      try {
+        const doings = names.flatMap((name) => [
+          ...(seeds > 0 ? [aService(lab, outside, name)] : []),
+          aTask(lab, outside, `t${name}`),
+          aBuild(lab, outside, name),
+        ]);
+        // To the end of each, also when one fails: they share the account.
+        for (const doing of await Promise.allSettled(doings)) if (doing.status === 'rejected') throw doing.reason;
+      } finally {
+        weather.isBad = false;
+        outside.end();
+        await life;
+      }
+      process.stdout.write(`seed ${seed}: ${JSON.stringify(weather.met)}\n`);
+      await lab.later.fn('reconciler').invoke(SCHEDULED);
+      for (const name of names) {
+        expect(await pullable(lab, `weather/${name}`, '1')).toBe(true);
+        if (seeds === 0) continue;
+        const truth = await serviceTruth(lab, name);
+        expect(truth).toMatchObject({ releases: [4, 3, 2, 1], deployment: 'completed', ecs: 'ACTIVE 3' });
+        expect(truth?.tasks[0]).toBe(3);
+        expect(truth?.told).toEqual({ 'release-created': 4, 'deployment-completed': 4 });
+      }
+    },
+    seeds > 0 ? 300_000 : 120_000,
+  );
+});
