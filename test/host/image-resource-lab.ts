@@ -77,7 +77,10 @@ export async function openImageResourceLab(): Promise<ImageResourceLab> {
   const builds = new BuildService({ ...store, queue });
   const mirror = new EcrMirror({ ...store, ecr: ecrClient, images: registry }, { prefix: '', budgetMs: 60_000 });
   const resource = new ImageResource({ ...store, registry, builds, mirror, ecr: ecrClient, s3 });
-  const builder = new AwsBuilder({ store, registry, queue, metrics: noMetrics }, { platform: 'linux/arm64', dockerHub: 'no' });
+  const builder = new AwsBuilder(
+    { store, registry, queue, metrics: noMetrics },
+    { platform: 'linux/arm64', dockerHub: 'no' },
+  );
   const work = await mkdtemp(join(tmpdir(), 'wharf-image-resource-'));
   let made = 0;
 
