@@ -41,6 +41,8 @@ export interface EngineOptions {
   readonly earlyExitFailsDeployment?: boolean;
   /** Least time between the end of such a task and the next launch; doubles up to 15 minutes for launches that never reach RUNNING. Default 1,000. */
   readonly relaunchDelayMs?: number;
+  /** Tasks that a service starts within a minute at most. Default 500, as in ECS. */
+  readonly serviceLaunchesPerMinute?: number;
   /** How often the health of targets is asked for; a quarter as often once the service is steady. Default 250. */
   readonly pollMs?: number;
   /** How long stopped tasks stay describable. Default one hour. */
@@ -72,6 +74,7 @@ export const DEFAULT_OPTIONS = {
   healthyAfterRunningMs: 40_000,
   earlyExitFailsDeployment: true,
   relaunchDelayMs: 1000,
+  serviceLaunchesPerMinute: 500,
   pollMs: 250,
   stoppedTaskTtlMs: 3_600_000,
   instanceSize: { cpu: 1024, memoryMiB: 2048 },

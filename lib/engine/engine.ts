@@ -10,7 +10,7 @@ import { taskEndWrites } from './services/service-changes.js';
 import { servingTasks } from './services/serving.js';
 import { allUnplaced, unplacedService } from './placement/unplaced.js';
 import { EngineState } from './state/engine-state.js';
-import { execInTask } from './tasks/exec.js';
+import { TaskExec } from './tasks/exec.js';
 import { finishLosses, loseInstance } from './tasks/instance-loss.js';
 import { TaskLifecycle } from './tasks/lifecycle.js';
 import { ImageLayers } from './tasks/pulls.js';
@@ -35,6 +35,7 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
     capacity.wake(cluster);
     await scheduler.wakeCluster(cluster);
   };
+  const exec = new TaskExec(context);
   const api = { context, lifecycle, scheduler, clusterChanged };
   deps.agent.connect?.({
     call: (operation, input) => call(api, operation, input),
@@ -56,7 +57,7 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
       await deps.agent.close();
     },
     onEvent: (listener) => context.events.listen(listener),
-    exec: (taskArn, containerName, execOptions) => execInTask(context, taskArn, containerName, execOptions),
+    exec: (taskArn, containerName, execOptions) => exec.open(taskArn, containerName, execOptions),
     async loseInstance(instanceArn) {
       const cluster = parseArn(instanceArn)?.path[0] ?? '';
       const isLost = await loseInstance(context, lifecycle, cluster, shortName('container-instance', instanceArn));

@@ -285,10 +285,9 @@ describe('a capacity provider strategy', () => {
     });
   });
 
-  const unsupported = 'UnsupportedFeatureException';
   const invalid = 'InvalidParameterException';
   test.each<[string, object[], string]>([
-    ['FARGATE', [{ capacityProvider: 'FARGATE', weight: 1 }], unsupported],
+    ['FARGATE', [{ capacityProvider: 'FARGATE', weight: 1 }], 'ClientException'],
     ['one that is not associated', [{ capacityProvider: 'other', weight: 1 }], invalid],
     [
       'two bases',

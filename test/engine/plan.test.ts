@@ -19,6 +19,7 @@ function sight(desired: number, minimum: number, maximum: number, kinds: readonl
     desiredCount: desired,
     minimumHealthyPercent: minimum,
     maximumPercent: maximum,
+    placementStrategy: [],
     deployments: [deployment('new', 'PRIMARY'), deployment('old', 'ACTIVE')] as DeploymentState[],
   };
   const health = (kind: Kind): Verdict => {
@@ -36,7 +37,7 @@ function sight(desired: number, minimum: number, maximum: number, kinds: readonl
       createdAtMs: index,
     } as TaskState,
   }));
-  return { service: service as ServiceState, tasks, leaving: new Set(), nowMs: 0 };
+  return { service: service as ServiceState, tasks, leaving: new Set(), instances: new Map(), nowMs: 0 };
 }
 
 const times = (count: number, kind: Kind): Kind[] => Array.from({ length: count }, () => kind);
@@ -106,6 +107,40 @@ describe('a plan', () => {
     expect(planService(sight(2, 50, 100, ['new', 'new-ill']))).toMatchObject({
       starts: 0,
       stops: [{ cause: 'unhealthy' }],
+    });
+  });
+
+  test('with no room to start first, replaces ill tasks one by one', () => {
+    const stopped = (kinds: readonly Kind[]): unknown => {
+      const { starts, stops } = planService(sight(4, 50, 100, kinds));
+      return [starts, stops.map(({ taskId }) => taskId)];
+    };
+    expect(stopped(['new', 'new', 'new-ill', 'new-ill'])).toEqual([0, ['new-ill-2']]);
+    // Its place is free: the replacement, and nothing else while that comes up.
+    expect(stopped(['new', 'new', 'new-ill'])).toEqual([1, []]);
+    expect(stopped(['new', 'new', 'new-pending', 'new-ill'])).toEqual([0, []]);
+    expect(stopped(['new', 'new', 'new-waiting', 'new-ill'])).toEqual([0, []]);
+    expect(stopped(['new', 'new', 'new', 'new-ill'])).toEqual([0, ['new-ill-3']]);
+    // Also where all are ill: none of them counts towards the lower bound.
+    expect(stopped(times(4, 'new-ill'))).toEqual([0, ['new-ill-0']]);
+  });
+
+  test('with both percentages at 100 neither deploys nor leaves an instance that drains', () => {
+    expect(planService(sight(2, 100, 100, ['old', 'old']))).toEqual({ starts: 0, stops: [], deadlocked: true });
+    const draining = { ...sight(2, 100, 100, ['new', 'new']), leaving: new Set(['i']) };
+    expect(planService(draining)).toEqual({ starts: 0, stops: [], deadlocked: true });
+  });
+
+  test('on an instance that drains stops at once what has not started, and what runs once it is replaced', () => {
+    const leaving = new Set(['i']);
+    expect(planService({ ...sight(2, 100, 200, ['new', 'new-pending']), leaving })).toMatchObject({
+      starts: 2,
+      stops: [{ taskId: 'new-pending-1', cause: 'draining' }],
+    });
+    // Down to the lower bound without waiting, where the percentages allow it.
+    expect(planService({ ...sight(2, 50, 100, ['new', 'new']), leaving })).toMatchObject({
+      starts: 0,
+      stops: [{ cause: 'draining' }],
     });
   });
 

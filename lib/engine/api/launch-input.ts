@@ -40,7 +40,7 @@ export function refuseLaunch(ask: LaunchAsk): void {
 
 /**
  * The strategy a launch follows: its own, or the cluster's default unless it names a launch type; empty for EC2.
- * @throws InvalidParameterException, UnsupportedFeatureException for FARGATE
+ * @throws InvalidParameterException; ClientException for FARGATE
  */
 export function strategyFor(
   ask: { readonly launchType?: string | undefined; readonly capacityProviderStrategy?: Strategy | undefined },
@@ -90,6 +90,20 @@ export function checkPlacement(
     }
   }
   checkStrategies(strategies);
+}
+
+const MOST_CONSTRAINTS = 10;
+
+/** Those of the task definition and those of the request count together. @throws InvalidParameterException */
+export function checkConstraintCount(
+  definition: TaskDefinitionState,
+  asked: readonly PlacementConstraintState[] = [],
+): void {
+  const own = definition.definition.placementConstraints.length;
+  if (own + asked.length <= MOST_CONSTRAINTS) return;
+  throw invalidParameter(
+    `A task has at most ${String(MOST_CONSTRAINTS)} placement constraints: the task definition has ${String(own)}, the request ${String(asked.length)}.`,
+  );
 }
 
 /** Overrides must name containers that exist, and ask for nothing the runtime does not do. */

@@ -8,7 +8,13 @@ import { deploymentEvent, type News } from '../services/news.js';
 import { changeService, writeService } from '../services/service-changes.js';
 import type { LoadBalancer, ServiceState, TaskDefinitionState } from '../state/model.js';
 import { cluster, maxResults, nextToken, strings, text } from './input.js';
-import { checkNetworkConfiguration, checkPlacement, refuseLaunch, strategyFor } from './launch-input.js';
+import {
+  checkConstraintCount,
+  checkNetworkConfiguration,
+  checkPlacement,
+  refuseLaunch,
+  strategyFor,
+} from './launch-input.js';
 import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
 import { pageOf } from './page.js';
 import {
@@ -49,6 +55,7 @@ const createService = operation(createServiceInput, async (api, input) => {
   }
   checkPlacement(input.placementConstraints ?? [], input.placementStrategy ?? []);
   const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
+  checkConstraintCount(definition, input.placementConstraints);
   const loadBalancers = requireLoadBalancers(api, input.loadBalancers ?? [], definition);
   const network = checkNetworkConfiguration(definition, input.networkConfiguration);
   const capacityProviderStrategy = daemon ? [] : strategyFor(input, owner);
@@ -132,6 +139,7 @@ const updateService = operation(updateServiceInput, async (api, input) => {
   }
   checkPlacement(input.placementConstraints ?? [], input.placementStrategy ?? []);
   const definition = await definitionFor(api, before, input);
+  checkConstraintCount(definition, input.placementConstraints ?? before.placementConstraints);
   const loadBalancers = requireLoadBalancers(api, input.loadBalancers ?? before.loadBalancers, definition);
   const capacityProviderStrategy =
     input.capacityProviderStrategy === undefined

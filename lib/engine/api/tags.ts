@@ -18,7 +18,9 @@ interface Tagged {
 }
 
 const listTagsForResource = operation(z.object({ resourceArn: text.min(1) }), async (api, input) => {
-  const tagged = await changeTags(api, input.resourceArn, () => undefined);
+  const tagged = await tagsOf(api, input.resourceArn, () => undefined);
+  // As its model has it: the operations that change tags have an error of their own for this.
+  if (tagged === undefined) throw invalidParameter(`The resource ${input.resourceArn} was not found.`);
   return { tags: tagged };
 });
 
@@ -43,7 +45,17 @@ async function changeTags(
   api: Api,
   arn: string,
   change: (tags: readonly Tag[]) => readonly Tag[] | undefined,
-): Promise<readonly Tag[]> {
+): Promise<void> {
+  if ((await tagsOf(api, arn, change)) !== undefined) return;
+  throw new EcsError('ResourceNotFoundException', 'The specified resource was not found.');
+}
+
+/** The tags as they stand after the change; undefined when the resource is not there. */
+async function tagsOf(
+  api: Api,
+  arn: string,
+  change: (tags: readonly Tag[]) => readonly Tag[] | undefined,
+): Promise<readonly Tag[] | undefined> {
   const parsed = parseArn(arn);
   const place = parsed === undefined ? undefined : placeOf(api, parsed);
   if (place === undefined)
@@ -58,7 +70,7 @@ async function changeTags(
     const after = await update(table, place.scope, place.sort, checked);
     if (after !== undefined) return after;
   }
-  throw new EcsError('ResourceNotFoundException', 'The specified resource was not found.');
+  return undefined;
 }
 
 async function tagsChanged(api: Api, arn: string): Promise<void> {

@@ -16,6 +16,7 @@ import {
   text,
 } from './input.js';
 import {
+  checkConstraintCount,
   checkNetworkConfiguration,
   checkOverrides,
   checkPlacement,
@@ -75,6 +76,7 @@ const runTask = operation(
     refuseLaunch(input);
     checkPlacement(input.placementConstraints, input.placementStrategy);
     const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
+    checkConstraintCount(definition, input.placementConstraints);
     const overrides = input.overrides ?? {};
     checkOverrides(definition, overrides, api.context.deps.agent.abilities);
     const network = checkNetworkConfiguration(definition, input.networkConfiguration);

@@ -2,14 +2,14 @@
  * Capacity provider strategies: which provider each task of a launch goes to. The base comes first, the rest follows the
  * weights. Pure.
  */
-import { EcsError, invalidParameter } from '../ecs-error.js';
+import { clientError, invalidParameter } from '../ecs-error.js';
 import type { CapacityProviderStrategyItem, ClusterState } from '../state/model.js';
 
 const MOST_ITEMS = 20;
 
 /**
  * @param cluster the one the launch is for; every provider must be associated with it
- * @throws InvalidParameterException, UnsupportedFeatureException for FARGATE
+ * @throws InvalidParameterException; ClientException for FARGATE
  */
 export function checkStrategy(
   strategy: readonly CapacityProviderStrategyItem[],
@@ -39,11 +39,10 @@ export function checkStrategy(
   }
 }
 
-/** @throws UnsupportedFeatureException */
+/** The operations on clusters declare no UnsupportedFeatureException. @throws ClientException */
 export function refuseFargate(provider: string): void {
   if (!/^FARGATE(_SPOT)?$/i.test(provider)) return;
-  throw new EcsError(
-    'UnsupportedFeatureException',
+  throw clientError(
     `The capacity provider ${provider} is not supported by this engine: use one of an Auto Scaling group.`,
   );
 }

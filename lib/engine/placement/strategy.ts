@@ -8,9 +8,14 @@ import { kibibytesToPull, LOCALITY, type Pulls } from './locality.js';
 import type { InstanceSnapshot } from './snapshot.js';
 
 /** The service default: spread over availability zones. */
-export const SERVICE_DEFAULT_STRATEGY: readonly PlacementStrategyState[] = [
+const SERVICE_DEFAULT_STRATEGY: readonly PlacementStrategyState[] = [
   { type: 'spread', field: 'attribute:ecs.availability-zone' },
 ];
+
+/** A service's own strategies, or the default. */
+export function strategiesOf(own: readonly PlacementStrategyState[]): readonly PlacementStrategyState[] {
+  return own.length > 0 ? own : SERVICE_DEFAULT_STRATEGY;
+}
 
 /** The instance to take; undefined when there is none. Ties go to the fewest tasks of the group, of all, then the id. */
 export function narrow(

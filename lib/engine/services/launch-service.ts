@@ -2,7 +2,7 @@
 import type { Context } from '../context.js';
 import type { Explanation } from '../placement/explanation.js';
 import { explain, type Rejection } from '../placement/place.js';
-import { SERVICE_DEFAULT_STRATEGY } from '../placement/strategy.js';
+import { strategiesOf } from '../placement/strategy.js';
 import { parseArn } from '../arn.js';
 import type { ClusterState, ServiceState, Tag, TaskDefinitionState, TaskState } from '../state/model.js';
 import { MOST_WAITING } from '../tasks/launch.js';
@@ -16,10 +16,13 @@ export interface StartOutcome {
   readonly news: readonly News[];
   /** Why a task could not be placed; undefined when all were. */
   readonly trouble?: { readonly text: string; readonly news: News; readonly explanation?: Explanation };
+  /** When more may be started; absent unless there were too many within a minute. */
+  readonly notBeforeMs?: number;
 }
 
 /** Most launches in one round, so that stops and news are not kept waiting. */
 const ROUND = 10;
+const MINUTE_MS = 60_000;
 
 export async function startTasks(
   context: Context,
@@ -31,12 +34,16 @@ export async function startTasks(
   const primary = primaryOf(service);
   const definition = primary && (await definitionByArn(context, primary.taskDefinitionArn));
   if (primary === undefined || definition === undefined) return { started: 0, news: [] };
+  const own = (await context.state.live.of(service.clusterName)).tasksOfService(service.name);
+  const recent = startsOfLastMinute(own, context.deps.clock.nowMs());
+  const most = Math.min(ROUND, context.options.serviceLaunchesPerMinute - recent.length);
+  const [oldest] = recent;
+  if (most <= 0 && oldest !== undefined) return { started: 0, news: [], notBeforeMs: oldest + MINUTE_MS };
   const targets: (ReadonlySet<string> | undefined)[] =
     'count' in where
-      ? Array.from({ length: Math.min(where.count, ROUND) }, () => undefined)
-      : where.instances.slice(0, ROUND).map((id) => new Set([id]));
+      ? Array.from({ length: Math.min(where.count, most) }, () => undefined)
+      : where.instances.slice(0, most).map((id) => new Set([id]));
   const strategy = primary.capacityProviderStrategy ?? [];
-  const own = (await context.state.live.of(service.clusterName)).tasksOfService(service.name);
   const counts = providerCounts(own.filter(({ desiredStatus }) => desiredStatus === 'RUNNING'));
   const started: string[] = [];
   let tooManyWaiting = 0;
@@ -50,7 +57,7 @@ export async function startTasks(
       group: `service:${service.name}`,
       startedBy: primary.id,
       constraints: service.placementConstraints,
-      strategies: only === undefined ? strategiesOf(service) : [],
+      strategies: only === undefined ? strategiesOf(service.placementStrategy) : [],
       ...(only === undefined ? {} : { only }),
       ...(strategy.length === 0 || only !== undefined ? {} : { capacity: { strategy, counts } }),
       tags: serviceTaskTags(service, definition),
@@ -82,6 +89,12 @@ export async function startTasks(
     ...(rejections === undefined ? {} : { trouble: troubleOf(rejections, explanation) }),
     ...(tooManyWaiting === 0 ? {} : { trouble: { text: TOO_MANY_WAITING, news: { message: TOO_MANY_WAITING } } }),
   };
+}
+
+/** When tasks that are there were made, if within the last minute; the oldest first. */
+function startsOfLastMinute(tasks: readonly TaskState[], nowMs: number): readonly number[] {
+  const times = tasks.map(({ createdAtMs }) => createdAtMs).filter((madeMs) => madeMs > nowMs - MINUTE_MS);
+  return times.sort((a, b) => a - b);
 }
 
 const TOO_MANY_WAITING = `was unable to place a task. Reason: ${String(MOST_WAITING)} tasks of the cluster are in the PROVISIONING state already.`;
@@ -127,10 +140,6 @@ function stopReason(stop: Stop, service: ServiceState): string {
   if (stop.cause === 'draining') return 'Container instance draining or deregistered: the service replaces this task.';
   const deployment = primaryOf(service)?.id;
   return `Scaling activity initiated by ${deployment === undefined ? 'service deletion' : `(deployment ${deployment})`}`;
-}
-
-function strategiesOf(service: ServiceState): ServiceState['placementStrategy'] {
-  return service.placementStrategy.length > 0 ? service.placementStrategy : SERVICE_DEFAULT_STRATEGY;
 }
 
 function serviceTaskTags(service: ServiceState, definition: TaskDefinitionState): readonly Tag[] {

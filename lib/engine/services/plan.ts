@@ -3,10 +3,10 @@
  * lower bound nor more tasks meant to run than the upper one. A pure function of the service and its tasks; the
  * scheduler carries it out and asks again when something has changed.
  */
-import type { ServiceState, TaskState } from '../state/model.js';
+import type { InstanceState, ServiceState, TaskState } from '../state/model.js';
 import { deploymentBounds } from './bounds.js';
 import type { Verdict } from './health.js';
-import { scaleInOrder } from './scale-in.js';
+import { scaleIn } from './scale-in.js';
 
 export interface ServiceSight {
   readonly service: ServiceState;
@@ -14,6 +14,8 @@ export interface ServiceSight {
   readonly tasks: readonly { readonly task: TaskState; readonly health: Verdict }[];
   /** Instances that are to be emptied, or are gone. */
   readonly leaving: ReadonlySet<string>;
+  /** Where tasks are, for the strategies by which a service shrinks. */
+  readonly instances: ReadonlyMap<string, Pick<InstanceState, 'attributes' | 'remaining'>>;
   readonly nowMs: number;
 }
 
@@ -38,6 +40,7 @@ interface Seen {
   readonly health: Verdict;
   /** Why this task must make way; undefined for a task that is as it should be. */
   readonly outdated: Exclude<StopCause, 'scale-in' | 'deleted'> | undefined;
+  readonly isOfPrimary: boolean;
 }
 
 /** @returns counts and ids; starts belong to the PRIMARY deployment */
@@ -48,15 +51,20 @@ export function planService(sight: ServiceSight): Plan {
   if (service.status !== 'ACTIVE' || primary === undefined) {
     return { starts: 0, stops: meant.map(({ task }) => ({ taskId: task.id, cause: 'deleted' })), deadlocked: false };
   }
-  const seen = meant.map((entry): Seen => ({ ...entry, outdated: whyOutdated(entry, primary.id, sight.leaving) }));
+  const seen = meant.map((entry): Seen => ({
+    ...entry,
+    outdated: whyOutdated(entry, primary.id, sight.leaving),
+    isOfPrimary: entry.task.deploymentId === primary.id,
+  }));
   const current = seen.filter((entry) => entry.outdated === undefined);
   const outdated = seen.filter((entry) => entry.outdated !== undefined);
   const desired = service.desiredCount;
   const { lower, upper } = deploymentBounds(desired, service.minimumHealthyPercent, service.maximumPercent);
   if (current.length > desired) {
-    const surplus = scaleInOrder(current, nowMs).slice(0, current.length - desired);
+    const view = { strategies: service.placementStrategy, instances: sight.instances, nowMs };
+    const surplus = scaleIn(current, current.length - desired, view);
     const kept = seen.filter((entry) => !surplus.includes(entry));
-    const room = { desired, lower, blocked: 0, complete: true, failed: false };
+    const room = { desired, lower, blocked: 0, complete: true, failed: false, isSettled: true };
     const stops: Stop[] = surplus.map(({ task }) => ({ taskId: task.id, cause: 'scale-in' }));
     return { starts: 0, stops: [...stops, ...stopsOf(kept, outdated.filter(canStop(nowMs)), room)], deadlocked: false };
   }
@@ -71,8 +79,18 @@ export function planService(sight: ServiceSight): Plan {
     blocked: failed ? 0 : Math.max(0, mayStart - starts),
     complete: missing === 0,
     failed,
+    isSettled:
+      starts === 0 &&
+      isNothingUnderWay(sight, seen, ({ outdated, health }) =>
+        outdated === undefined ? health.verdict === 'healthy' : true,
+      ),
   });
-  const deadlocked = !failed && missing > 0 && starts === 0 && stops.length === 0 && nothingUnderWay(sight, seen);
+  const deadlocked =
+    !failed &&
+    missing > 0 &&
+    starts === 0 &&
+    stops.length === 0 &&
+    isNothingUnderWay(sight, seen, ({ health, task }) => health.verdict === 'healthy' && task.lastStatus === 'RUNNING');
   return { starts, stops, deadlocked };
 }
 
@@ -106,6 +124,8 @@ interface Room {
   readonly blocked: number;
   readonly complete: boolean;
   readonly failed: boolean;
+  /** No task is coming up or going down. */
+  readonly isSettled: boolean;
 }
 
 function stopsOf(seen: readonly Seen[], outdated: readonly Seen[], room: Room): Stop[] {
@@ -115,11 +135,17 @@ function stopsOf(seen: readonly Seen[], outdated: readonly Seen[], room: Room): 
   const healthyCount = seen.filter(healthy).length;
   const stops: Stop[] = [];
   let blocked = room.blocked;
+  let isOneGoing = false;
   for (const entry of idle) {
     // What has not even started goes at once. Others stay until they are replaced, unless they are in the way.
     const starting = entry.task.lastStatus !== 'RUNNING';
     const replaced = room.complete && healthyCount >= room.desired;
-    if (!starting && blocked <= 0 && !replaced) continue;
+    if (!starting && !replaced) {
+      if (blocked <= 0) continue;
+      // Ill ones of what is to stay make room one by one, the next when the last has been replaced.
+      if (entry.isOfPrimary && (!room.isSettled || isOneGoing)) continue;
+      isOneGoing ||= entry.isOfPrimary;
+    }
     stops.push(stopOf(entry));
     blocked -= 1;
   }
@@ -139,9 +165,6 @@ function stopOf({ task, outdated, health }: Seen): Stop {
 }
 
 /** Nothing is starting or ending that could make room by itself. */
-function nothingUnderWay(sight: ServiceSight, seen: readonly Seen[]): boolean {
-  return (
-    sight.tasks.length === seen.length &&
-    seen.every(({ health, task }) => health.verdict === 'healthy' && task.lastStatus === 'RUNNING')
-  );
+function isNothingUnderWay(sight: ServiceSight, seen: readonly Seen[], isSettled: (entry: Seen) => boolean): boolean {
+  return sight.tasks.length === seen.length && seen.every(isSettled);
 }

@@ -115,6 +115,7 @@ export class ServiceScheduler {
     const mayStart = wanted > 0 && service.launchNotBeforeMs <= view.nowMs;
     let trouble: StartOutcome['trouble'];
     let started = 0;
+    let notBeforeMs: number | undefined;
     if (mayStart) {
       const cluster = await this.context.state.clusters.get('', service.clusterName);
       if (cluster === undefined) return undefined;
@@ -122,7 +123,7 @@ export class ServiceScheduler {
       const outcome = await startTasks(this.context, this.lifecycle, cluster, service, where);
       news.push(...outcome.news);
       started = outcome.started;
-      trouble = outcome.trouble;
+      ({ trouble, notBeforeMs } = outcome);
     } else if (daemon === undefined && plan.deadlocked) {
       trouble = { text: DEADLOCK, news: { message: DEADLOCK } };
     }
@@ -134,6 +135,7 @@ export class ServiceScheduler {
     else this.#waitingForRoom.add(key);
     return earliest([
       wanted > 0 && !mayStart ? service.launchNotBeforeMs : undefined,
+      notBeforeMs,
       trouble !== undefined && mayStart ? clock.nowMs() + PLACEMENT_RETRY_MS : undefined,
       started > 0 && started < wanted && trouble === undefined ? clock.nowMs() : undefined,
       ...view.tasks.map(({ health }) => this.#lookAgainAt(health, view.nowMs)),
@@ -158,6 +160,7 @@ export class ServiceScheduler {
           id === undefined || cluster.instances.get(id)?.status === 'ACTIVE' ? [] : [id],
         ),
       ),
+      instances: cluster.instances,
       nowMs,
       cluster,
     };
