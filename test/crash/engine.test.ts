@@ -1,80 +1,38 @@
 /**
- * Kill -9 of a whole platform while tasks with real containers are run, stopped and rolled over. What ran goes on and is
- * found again with its log and its exit code; nothing is started twice, nothing stays half way, nothing is left.
+ * Kill -9 of a whole platform, at any moment of its life or of its start, while tasks with real containers are run,
+ * stopped and rolled over. What ran goes on and is found again with its whole log and its exit code; nothing is started
+ * twice, nothing stays half way, nothing is left.
  */
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   CreateServiceCommand,
   DeleteServiceCommand,
-  DescribeTasksCommand,
   ECSClient,
-  ListTasksCommand,
-  RegisterTaskDefinitionCommand,
-  RunTaskCommand,
   StopTaskCommand,
   type Task,
-  UpdateServiceCommand,
+  waitUntilServicesStable,
 } from '@aws-sdk/client-ecs';
 import { expect, test } from '@jest/globals';
 import { PlatformProcess, runCommand } from '../e2e/platform-process.js';
 import { requireTools } from '../host-tools.js';
 import { Random } from '../interleave/random.js';
+import { CLUSTER, define, described, EXIT_CODE, list, Load, SERVICE } from './engine-load.js';
 
-/** `npm run test:crash` kills a thousand registries and half as many platforms; otherwise it is as many as fit. */
-const KILLS = process.env['WHARF_TEST_KILLS'] === undefined ? 100 : Number(process.env['WHARF_TEST_KILLS']) / 2;
-const LONGEST_MS = process.env['WHARF_TEST_KILLS'] === undefined ? 40_000 : 3_000_000;
+/** `npm run test:crash` kills a thousand registries and half as many platforms. */
+const KILLS = Number(process.env['WHARF_TEST_KILLS'] ?? 100) / 2;
 const SEED = Number(process.env['WHARF_TEST_SEED'] ?? randomInt(2 ** 31));
-const CLUSTER = 'main';
-const EXIT_CODE = 7;
-/** So that the machine is not filled. */
-const MOST_RUNNING = 6;
-
-class Load {
-  /** Tasks that were answered for, by ARN: whether somebody asked them to stop. */
-  readonly asked = new Map<string, boolean>();
-  #tokens = 0;
-
-  constructor(
-    private readonly client: () => ECSClient,
-    private readonly random: Random,
-  ) {}
-
-  /** Goes on until the platform is gone; what was not answered may or may not have happened. */
-  async untilDead(isDead: () => boolean): Promise<void> {
-    while (!isDead()) {
-      await this.#step().catch(() => undefined);
-      await delay(5);
-    }
-  }
-
-  async #step(): Promise<void> {
-    const running = [...this.asked].filter(([, isAsked]) => !isAsked).map(([arn]) => arn);
-    const kind = this.random.next();
-    if (kind < 0.25) {
-      const change = this.random.chance(0.5)
-        ? { desiredCount: 1 + this.random.below(2) }
-        : { forceNewDeployment: true };
-      await this.client().send(new UpdateServiceCommand({ cluster: CLUSTER, service: 'steady', ...change }));
-    } else if (kind < 0.5 || running.length >= MOST_RUNNING) {
-      const task = running[this.random.below(Math.max(1, running.length))];
-      if (task === undefined) return;
-      // Asked for, whether or not the answer comes.
-      this.asked.set(task, true);
-      await this.client().send(new StopTaskCommand({ cluster: CLUSTER, task }));
-    } else {
-      const taskDefinition = this.random.chance(0.5) ? 'long' : 'short';
-      const clientToken = `t${String((this.#tokens += 1))}`;
-      const { tasks = [] } = await this.client().send(
-        new RunTaskCommand({ cluster: CLUSTER, taskDefinition, clientToken }),
-      );
-      for (const { taskArn = '' } of tasks) this.asked.set(taskArn, taskDefinition === 'short');
-    }
-  }
-}
+/** How a life ends: while what ran before is looked for, amid requests, or once something new runs. */
+const ENDS = { starting: 0.5, busy: 0.3, running: 0.2 } as const;
+type End = keyof typeof ENDS;
+const LONGEST_MS: Readonly<Record<End, number>> = { starting: 1500, busy: 400, running: 100 };
+/** A machine may be too busy to start anything. */
+const LONGEST_WAIT_MS = 20_000;
+const LOGS_AT_ONCE = 8;
+const TEXT = { headers: { accept: 'text/plain' } };
 
 requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'busybox').describe(
-  'a platform that is killed',
+  `a platform that is killed ${String(KILLS)} times`,
   () => {
     test(
       'goes on with what ran, starts nothing twice, leaves nothing',
@@ -82,91 +40,113 @@ requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'busybox').de
         console.info(`engine.test.ts: seed ${String(SEED)}`);
         const random = new Random(SEED);
         const platform = await PlatformProcess.create();
-        let client = await started(platform);
-        const load = new Load(() => client, random);
-        let kills = 0;
+        const client = clientOf((await platform.start()).ecs);
         try {
-          const pushed = await runCommand(process.execPath, [
-            '--import',
-            'tsx',
-            'scripts/base-image.ts',
-            platform.data,
-          ]);
+          const script = ['--import', 'tsx', 'scripts/base-image.ts', platform.data];
+          const pushed = await runCommand(process.execPath, script);
           if (pushed.exitCode !== 0) throw new Error(pushed.stderr);
           await platform.must('cluster', 'create', CLUSTER, '--instances', '2');
-          await define(client, 'long', 'echo begun; exec sleep 100000');
-          await define(client, 'short', `echo begun; sleep 0.3; exit ${String(EXIT_CODE)}`);
-          const service = { serviceName: 'steady', taskDefinition: 'long', desiredCount: 2 };
+          await define(client);
+          const service = { serviceName: SERVICE, taskDefinition: 'long', desiredCount: 2 };
           await client.send(new CreateServiceCommand({ cluster: CLUSTER, ...service }));
+          const soon = { client, maxWaitTime: 120, minDelay: 1, maxDelay: 1 };
+          await waitUntilServicesStable(soon, { cluster: CLUSTER, services: [SERVICE] });
 
-          const end = performance.now() + LONGEST_MS;
-          while (kills < KILLS && performance.now() < end) {
-            let isDead = false;
-            const work = load.untilDead(() => isDead);
-            await delay(50 + random.below(600));
-            // Every other kill finds something that runs, also where the machine is slow to start it.
-            if (kills % 2 === 1) await somethingRuns(client);
-            const before = await runtimeIds(client, load);
-            await delay(random.below(30));
-            await platform.end('SIGKILL');
-            isDead = true;
-            kills += 1;
-            await work;
-            client.destroy();
-            client = await started(platform);
-            const after = await runtimeIds(client, load);
-            for (const [arn, id] of before) if (load.asked.get(arn) === false) expect(after.get(arn)).toBe(id);
-          }
-
-          await client.send(new DeleteServiceCommand({ cluster: CLUSTER, service: 'steady', force: true }));
-          for (const [arn, isAsked] of load.asked) {
-            if (!isAsked) await client.send(new StopTaskCommand({ cluster: CLUSTER, task: arn }));
-          }
+          await platform.end('SIGKILL');
+          const load = new Load(client, random);
+          const { adopted, kills } = await liveAndDie(platform, client, load, random);
           const ended = await allStopped(client);
           const known = new Set(ended.map(({ taskArn }) => taskArn));
           expect([...load.asked.keys()].filter((arn) => !known.has(arn))).toEqual([]);
-          for (const task of ended) await checkEnd(platform, task);
+          const queue = [...ended];
+          const check = async (): Promise<void> => {
+            for (let task = queue.pop(); task !== undefined; task = queue.pop()) await checkEnd(platform, task);
+          };
+          await Promise.all(Array.from({ length: LOGS_AT_ONCE }, check));
           // Mounts, namespaces, packet rules, cgroups and supervisors name the container they are of.
           const left = (await platform.residue()).filter((line) => /[0-9a-f]{32}-\d{10}/.test(line));
           expect(left).toEqual([]);
-          // Tasks did run: what is checked above is not about nothing.
-          expect(ended.filter(({ startedAt }) => startedAt !== undefined).length).toBeGreaterThan(0);
-          console.info(`engine.test.ts: ${String(kills)} kills, ${String(ended.length)} tasks`);
-          expect(kills).toBeGreaterThan(0);
+          const ran = ended.filter(({ startedAt }) => startedAt !== undefined).length;
+          console.info(
+            `engine.test.ts: killed ${String(kills.starting)} times in its start, ${String(kills.busy)} amid requests, ` +
+              `${String(kills.running)} with something new running; ${String(ended.length)} tasks, ${String(ran)} of them ran; ` +
+              `containers adopted ${String(adopted)} times`,
+          );
+          // What is checked above is not about nothing.
+          expect(ran).toBeGreaterThan(0);
+          expect(adopted).toBeGreaterThan(0);
         } finally {
           client.destroy();
           expect(await platform.remove()).toEqual([]);
         }
       },
-      LONGEST_MS + 180_000,
+      600_000 + KILLS * 5000,
     );
   },
 );
 
-async function started(platform: PlatformProcess): Promise<ECSClient> {
-  const { ecs } = await platform.start();
-  const credentials = { accessKeyId: 'any', secretAccessKey: 'any' };
-  return new ECSClient({ endpoint: ecs, region: 'us-east-1', credentials, maxAttempts: 1 });
+interface Toll {
+  /** How often a container was found running that had been running in the life before. */
+  readonly adopted: number;
+  readonly kills: Readonly<Record<End, number>>;
 }
 
-/** Until a task is RUNNING, or for so long that the next kill may just as well find none. */
-async function somethingRuns(client: ECSClient): Promise<void> {
-  const end = performance.now() + 10_000;
-  while (performance.now() < end) {
-    const tasks = await described(client, await list(client, 'RUNNING')).catch(() => []);
-    if (tasks.some(({ lastStatus }) => lastStatus === 'RUNNING')) return;
-    await delay(50);
+/** Leaves the platform running. */
+async function liveAndDie(platform: PlatformProcess, client: ECSClient, load: Load, random: Random): Promise<Toll> {
+  const kills = { starting: 0, busy: 0, running: 0 };
+  let adopted = 0;
+  let ids: ReadonlyMap<string, string> = new Map();
+  for (let killed = 0; killed < KILLS; killed += 1) {
+    const end = endOf(random.next());
+    if (end === 'starting') platform.launch();
+    else {
+      await platform.start();
+      const now = await runtimeIds(client, load);
+      for (const [arn, id] of ids) {
+        if (load.asked.get(arn) !== false) continue;
+        expect([arn, now.get(arn)]).toEqual([arn, id]);
+        adopted += 1;
+      }
+    }
+    const dead = new AbortController();
+    const work = load.until(dead.signal);
+    if (end === 'running') await somethingNewRuns(client, load);
+    await delay(random.below(LONGEST_MS[end]));
+    if (end !== 'starting') {
+      ids = await runtimeIds(client, load);
+      await delay(random.below(30));
+    }
+    await platform.end('SIGKILL');
+    dead.abort();
+    await work;
+    kills[end] += 1;
+  }
+  await platform.start();
+  return { adopted, kills };
+}
+
+function endOf(dice: number): End {
+  if (dice < ENDS.starting) return 'starting';
+  return dice < ENDS.starting + ENDS.busy ? 'busy' : 'running';
+}
+
+/** A task that is meant to stay runs, and did not when this was asked. */
+async function somethingNewRuns(client: ECSClient, load: Load): Promise<void> {
+  const before = await runtimeIds(client, load);
+  for (const end = performance.now() + LONGEST_WAIT_MS; performance.now() < end; await delay(50)) {
+    const now = await runtimeIds(client, load);
+    if ([...now.keys()].some((arn) => !before.has(arn))) return;
   }
 }
 
-async function define(client: ECSClient, family: string, script: string): Promise<void> {
-  const app = { name: 'app', image: 'busybox:1', memory: 16, command: ['sh', '-c', script], stopTimeout: 2 };
-  await client.send(new RegisterTaskDefinitionCommand({ family, containerDefinitions: [app] }));
+function clientOf(endpoint: string): ECSClient {
+  const credentials = { accessKeyId: 'any', secretAccessKey: 'any' };
+  return new ECSClient({ endpoint, region: 'us-east-1', credentials, maxAttempts: 1 });
 }
 
-/** Of the tasks that run and were run by themselves. */
+/** Of the tasks that run and that nobody asked to stop. */
 async function runtimeIds(client: ECSClient, load: Load): Promise<ReadonlyMap<string, string>> {
-  const tasks = await described(client, [...load.asked.keys()]);
+  const tasks = await described(client, load.meantToRun);
   return new Map(
     tasks.flatMap(({ taskArn = '', lastStatus, containers }) => {
       const id = containers?.[0]?.runtimeId;
@@ -175,53 +155,36 @@ async function runtimeIds(client: ECSClient, load: Load): Promise<ReadonlyMap<st
   );
 }
 
-async function described(client: ECSClient, arns: readonly string[]): Promise<readonly Task[]> {
-  const found: Task[] = [];
-  for (let at = 0; at < arns.length; at += 100) {
-    const { tasks = [] } = await client.send(
-      new DescribeTasksCommand({ cluster: CLUSTER, tasks: arns.slice(at, at + 100) }),
-    );
-    found.push(...tasks);
-  }
-  return found;
-}
-
-async function list(client: ECSClient, desiredStatus: 'RUNNING' | 'STOPPED'): Promise<readonly string[]> {
-  const arns: string[] = [];
-  let nextToken: string | undefined;
-  do {
-    const page = await client.send(new ListTasksCommand({ cluster: CLUSTER, desiredStatus, nextToken }));
-    arns.push(...(page.taskArns ?? []));
-    nextToken = page.nextToken;
-  } while (nextToken !== undefined);
-  return arns;
-}
-
 /** Nothing is stuck: every task there is, asked for by a client or a service, ends. */
 async function allStopped(client: ECSClient): Promise<readonly Task[]> {
-  const end = performance.now() + 60_000;
+  await client.send(new DeleteServiceCommand({ cluster: CLUSTER, service: SERVICE, force: true }));
+  const end = performance.now() + 120_000;
   for (;;) {
     // A run whose answer was cut off is there without anyone having asked for its end.
-    for (const task of await list(client, 'RUNNING')) {
-      await client.send(new StopTaskCommand({ cluster: CLUSTER, task })).catch(() => undefined);
-    }
+    const running = await list(client, 'RUNNING');
+    const stop = (task: string): Promise<unknown> => client.send(new StopTaskCommand({ cluster: CLUSTER, task }));
+    await Promise.all(running.map((task) => stop(task).catch(() => undefined)));
     const tasks = await described(client, await list(client, 'STOPPED'));
     const open = tasks.filter(({ lastStatus }) => lastStatus !== 'STOPPED');
-    if (open.length === 0 && (await list(client, 'RUNNING')).length === 0) return tasks;
+    if (open.length === 0 && running.length === 0) return tasks;
     if (performance.now() > end) throw new Error(`never ended: ${JSON.stringify(open, undefined, 1)}`);
-    await delay(100);
+    await delay(200);
   }
 }
 
+/** Every end is one that somebody asked for, or the container's own; and its log is whole. */
 async function checkEnd(platform: PlatformProcess, task: Task): Promise<void> {
   const id = task.taskArn?.split('/').at(-1) ?? '';
   const [container] = task.containers ?? [];
   const told = `${id} ${task.stopCode ?? ''} ${task.stoppedReason ?? ''} ${container?.reason ?? ''}`;
-  // Every end is one that somebody asked for, or the container's own.
   if (task.stopCode === 'EssentialContainerExited') expect([told, container?.exitCode]).toEqual([told, EXIT_CODE]);
   else
     expect([told, task.stopCode]).toEqual([told, expect.stringMatching(/^(UserInitiated|ServiceSchedulerInitiated)$/)]);
   if (task.startedAt === undefined) return;
-  const logs = await (await platform.api(`/v1/clusters/${CLUSTER}/tasks/${id}/logs`)).text();
-  expect([told, logs.match(/begun/g)?.length]).toEqual([told, 1]);
+  const logs = await (await platform.api(`/v1/clusters/${CLUSTER}/tasks/${id}/logs`, TEXT)).text();
+  const lines = logs
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split(' ').at(-1));
+  expect([told, ...lines]).toEqual([told, 'begun', ...lines.slice(1).map((_, i) => String(i + 1))]);
 }
