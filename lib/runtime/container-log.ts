@@ -2,10 +2,11 @@
  * What a container wrote, from the log file its supervisor keeps (the `k8s-file` format): one line per line, as
  * `<RFC 3339 time> <stdout|stderr> <P|F> <text>`; P marks a part of a line that goes on in the next entry.
  */
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { StringDecoder } from 'node:string_decoder';
 import { errnoCode } from '../errors/index.js';
 import type { Clock } from '../store/index.js';
+import { fileFacts, putAwayNumbers, putAwayPath } from './log-files.js';
 
 export interface ContainerLogLine {
   readonly timeMs: number;
@@ -74,8 +75,8 @@ export interface ReadLogOptions {
 }
 
 /**
- * The lines of a log, oldest first. Followed, it waits for a file that is not there yet, goes on in the new file when
- * the supervisor rotates, and ends when the container has, or when the signal aborts.
+ * The lines of a log, oldest first, over all its files. Followed, it waits for a file that is not there yet, goes on in
+ * the next one when one is put away or begun anew, and ends when the container has, or when the signal aborts.
  */
 export async function* readContainerLog(
   path: string,
@@ -86,49 +87,107 @@ export async function* readContainerLog(
   const wanted = (line: ContainerLogLine | undefined): line is ContainerLogLine =>
     line !== undefined && line.timeMs >= (options.sinceMs ?? 0);
   const aborted = (): boolean => options.signal?.aborted === true;
-  let tail: LogTail | undefined;
+  const files = new LogFileReader(path);
   try {
     while (!aborted()) {
       const ended = options.follow !== true || options.ended();
-      tail ??= await LogTail.open(path);
-      if (tail !== undefined) {
-        for await (const text of tail.lines()) {
-          const entry = parseLogEntry(text);
-          const line = entry === undefined ? undefined : joiner.push(entry);
-          if (wanted(line)) yield line;
-          if (aborted()) return;
-        }
-        if (await tail.isReplaced()) {
-          await tail.close();
-          tail = undefined;
-          continue;
-        }
+      // Asked before the last read of a file, so that nothing is written to it after that read.
+      const isComplete = await files.isComplete();
+      for await (const text of files.lines()) {
+        const entry = parseLogEntry(text);
+        const line = entry === undefined ? undefined : joiner.push(entry);
+        if (wanted(line)) yield line;
+        if (aborted()) return;
+      }
+      if (isComplete) {
+        await files.next();
+        continue;
       }
       if (ended) break;
       await clock.sleep(FOLLOW_MS, options.signal).catch(() => undefined);
     }
     if (!aborted()) yield* joiner.rest().filter(wanted);
   } finally {
-    await tail?.close();
+    await files.close();
+  }
+}
+
+/** One file of the log after the other, each from where the last read of it ended. */
+class LogFileReader {
+  private tail: LogTail | undefined;
+  /** Of the file that is read, if it was put away already when it was opened. */
+  private number: number | undefined;
+  /** All files up to this one are behind us. */
+  private behind = 0;
+
+  constructor(private readonly path: string) {}
+
+  /** Whether there is a file after this one. One that nothing follows may still be written, whatever its name. */
+  async isComplete(): Promise<boolean> {
+    if (this.tail === undefined) await this.next();
+    if (this.tail === undefined) return false;
+    const current = await fileFacts(this.path);
+    if (this.number === undefined) {
+      if (current?.inode === this.tail.inode) return false;
+      const own = await this.numberOf(this.tail.inode);
+      return current !== undefined || (await putAwayNumbers(this.path)).some((number) => number > (own ?? this.behind));
+    }
+    const own = this.number;
+    return current !== undefined || (await putAwayNumbers(this.path)).some((number) => number > own);
+  }
+
+  async *lines(): AsyncGenerator<string> {
+    if (this.tail !== undefined) yield* this.tail.lines();
+  }
+
+  /** Goes on to the file after this one, or to the oldest; stays without one when there is none yet. */
+  async next(): Promise<void> {
+    const passed = this.tail === undefined ? undefined : (this.number ?? (await this.numberOf(this.tail.inode)));
+    this.behind = Math.max(this.behind, passed ?? 0);
+    const { pending = '' } = this.tail ?? {};
+    await this.tail?.close();
+    this.tail = undefined;
+    for (;;) {
+      const numbers = await putAwayNumbers(this.path);
+      this.number = numbers.find((number) => number > this.behind);
+      const name = this.number === undefined ? this.path : putAwayPath(this.path, this.number);
+      this.tail = await LogTail.open(name, pending);
+      // Those that are there now are older than the one that is being written.
+      if (this.number === undefined) this.behind = Math.max(this.behind, numbers.at(-1) ?? 0);
+      if (this.number === undefined || this.tail !== undefined) return;
+      // Removed between the look and the opening.
+      this.behind = this.number;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.tail?.close() ?? Promise.resolve();
+  }
+
+  private async numberOf(inode: number): Promise<number | undefined> {
+    for (const number of await putAwayNumbers(this.path)) {
+      if ((await fileFacts(putAwayPath(this.path, number)))?.inode === inode) return number;
+    }
+    return undefined;
   }
 }
 
 /** A file read from where the last read ended. */
 class LogTail {
   private position = 0;
-  private pending = '';
   private readonly decoder = new StringDecoder('utf8');
 
   private constructor(
-    private readonly path: string,
     private readonly file: FileHandle,
-    private readonly inode: number,
+    readonly inode: number,
+    /** The beginning of a line whose end has not been read. */
+    public pending: string,
   ) {}
 
-  static async open(path: string): Promise<LogTail | undefined> {
+  static async open(path: string, pending: string): Promise<LogTail | undefined> {
     try {
       const file = await open(path, 'r');
-      return new LogTail(path, file, (await file.stat()).ino);
+      return new LogTail(file, (await file.stat()).ino, pending);
     } catch (error) {
       if (errnoCode(error) === 'ENOENT') return undefined;
       throw error;
@@ -146,14 +205,6 @@ class LogTail {
       this.pending = parts.pop() ?? '';
       yield* parts;
     }
-  }
-
-  /** Whether the name now belongs to another file. */
-  async isReplaced(): Promise<boolean> {
-    const now = await stat(this.path).catch(() => undefined);
-    if (now === undefined || now.ino === this.inode) return false;
-    // Written between the last read and the rotation.
-    return (await this.file.stat()).size <= this.position;
   }
 
   close(): Promise<void> {

@@ -26,6 +26,7 @@ export { BridgeNetwork, type NetworkAttachment } from './bridge-network.js';
 export { type ContainerLogLine, parseLogEntry, readContainerLog, type ReadLogOptions } from './container-log.js';
 export { type ExecEnd, type ExecOptions, type ExecSession, type TerminalSize } from './exec-session.js';
 export { type ContainerExit } from './exit-watch.js';
+export { DEFAULT_LOG_LIMITS, type LogLimits } from './log-rotation.js';
 export { type ContainerState, type ExecResult, SupervisedContainers } from './supervised-containers.js';
 export { type Manner, type SupervisorOptions } from './supervisor.js';
 export { type ContainerUsage, containerUsage, type InterfaceCounters } from './container-usage.js';

@@ -14,6 +14,8 @@ import { type ContainerExit, ExitWatch } from './exit-watch.js';
 import { type CommandResult, parseSignal, runCommand } from './host-command.js';
 import { type HostProcess, killProcess, scopeProcesses } from './host-processes.js';
 import { scopePaths } from './host-scope.js';
+import { removeLog } from './log-files.js';
+import { type LogLimits, rotateLog } from './log-rotation.js';
 import { startFailure } from './runc.js';
 import { configText, type OciRuntimeConfig } from './runtime-config.js';
 import { type Manner, Supervisor, type SupervisorOptions } from './supervisor.js';
@@ -170,12 +172,17 @@ export class SupervisedContainers {
   /** Removes the log and exit code of a container that was deleted. */
   async forget(id: string): Promise<void> {
     await this.exits.forget(id);
-    await rm(scopePaths.log(this.deps.scope, id), { force: true });
+    await removeLog(scopePaths.log(this.deps.scope, id));
   }
 
   /** Whether the kernel killed a process of the container for its memory limit. Asked before `delete`. */
   async ranOutOfMemory(id: string): Promise<boolean> {
     return (await oomKills(this.deps.scope, id)) > 0;
+  }
+
+  /** Keeps the container's log within these limits until the signal aborts. */
+  rotateLog(id: string, limits: LogLimits, signal: AbortSignal): Promise<void> {
+    return rotateLog(this.deps, id, limits, signal);
   }
 
   log(id: string, options: ReadLogOptions): AsyncGenerator<ContainerLogLine> {
@@ -254,7 +261,6 @@ function mannerOf(spec: ContainerSpec): Manner {
   return {
     terminal: spec.process.terminal === true,
     stdin: spec.stdin === true,
-    ...(spec.maxLogBytes === undefined ? {} : { maxLogBytes: spec.maxLogBytes }),
   };
 }
 

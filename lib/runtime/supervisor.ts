@@ -17,12 +17,10 @@ export interface Manner {
   readonly terminal: boolean;
   /** Whether standard input stays open. */
   readonly stdin: boolean;
-  /** As in ContainerSpec. */
-  readonly maxLogBytes?: number;
 }
 
 export interface SupervisorOptions {
-  /** A log that grows beyond this many bytes is begun anew; 64 MiB when absent. */
+  /** One file of a log that grows beyond this many bytes before it is put away is begun anew; 64 MiB when absent. */
   readonly maxLogBytes?: number;
 }
 
@@ -45,7 +43,7 @@ export class Supervisor {
   async launch(id: string, bundle: string, manner: Manner): Promise<number> {
     const pidFile = join(bundle, 'pid');
     const errors = join(bundle, 'conmon.log');
-    const flags = await this.flags(id, bundle, manner.maxLogBytes);
+    const flags = await this.flags(id, bundle);
     if (manner.terminal) flags.push('-t');
     if (manner.stdin) flags.push('-i', '--leave-stdin-open');
     let wake = new AbortController();
@@ -70,12 +68,12 @@ export class Supervisor {
     throw startFailure(id, reason === '' ? `the supervisor made no container within ${CREATE_MS / 1000} s` : reason);
   }
 
-  private async flags(id: string, bundle: string, maxLogBytes = this.options.maxLogBytes): Promise<string[]> {
+  private async flags(id: string, bundle: string): Promise<string[]> {
     const { scope } = this.deps;
     const flags = ['--api-version', '1', '-c', id, '-u', id, '-r', await programPath('runc'), '-b', bundle];
     flags.push('-p', join(bundle, 'pid'), '-P', join(bundle, 'conmon.pid'));
     flags.push('-l', `k8s-file:${scopePaths.log(scope, id)}`, '--log-level', 'error');
-    flags.push('--log-size-max', String(maxLogBytes ?? DEFAULT_LOG_BYTES));
+    flags.push('--log-size-max', String(this.options.maxLogBytes ?? DEFAULT_LOG_BYTES));
     flags.push('--exit-dir', scopePaths.exits(scope), '--persist-dir', bundle);
     flags.push('--socket-dir-path', scopePaths.sockets(scope));
     const runcLog = ['--log', join(bundle, 'runc.log'), '--log-format', 'json'];

@@ -84,8 +84,6 @@ export interface ContainerSpec {
   /** Keeps standard input open, though nobody may ever write to it. Supervised containers only. */
   readonly stdin?: boolean;
   readonly names?: ContainerNames;
-  /** Its log is begun anew beyond so many bytes; the supervisor's own limit when absent. Supervised containers only. */
-  readonly maxLogBytes?: number;
 }
 
 export interface PortMapping {

@@ -1,40 +1,92 @@
-/** How much a container's log may hold, and what is read of it when it was begun anew or the agent was. */
+/** How much a container's log may hold, and what is read of it over its files and over a restart of the agent. */
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { logBytes } from '../../lib/engine/agent/log-limits.js';
+import { logLimits } from '../../lib/engine/agent/log-limits.js';
+import { DEFAULT_LOG_LIMITS } from '../../lib/runtime/index.js';
+import { systemClock } from '../../lib/store/clock-system.js';
 import { isContainer, payloadOf, script } from './agent-host.js';
 import { AgentSuite, describeAgent } from './agent-suite.js';
 
+const KIB = 1024;
 test.each([
-  [{}, undefined],
-  [{ 'max-file': '5' }, undefined],
-  [{ 'max-size': '10m' }, 10 << 20],
-  [{ 'max-size': '1G' }, 1 << 30],
-  [{ 'max-size': '500kb', 'max-file': '3' }, 1500 * 1024],
-  [{ 'max-size': '1' }, 64 * 1024],
-])('%j allow %j bytes', (options, bytes) => expect(logBytes('json-file', options)).toBe(bytes));
+  [{}, DEFAULT_LOG_LIMITS],
+  [{ 'max-file': '5' }, DEFAULT_LOG_LIMITS],
+  [{ 'max-size': '10m' }, { bytes: 10 * KIB * KIB, files: 2 }],
+  [
+    { 'max-size': '1G', 'max-file': '2' },
+    { bytes: 2 * KIB ** 3, files: 2 },
+  ],
+  [
+    { 'max-size': '500kb', 'max-file': '3' },
+    { bytes: 1500 * KIB, files: 3 },
+  ],
+  [{ 'max-size': '1' }, { bytes: 128 * KIB, files: 2 }],
+])('%j allow %j', (options, limits) => expect(logLimits('json-file', options)).toEqual(limits));
 
 test.each([{ 'max-size': '10x' }, { 'max-size': '0' }, { 'max-size': '-1' }, { 'max-file': '0' }, { 'max-file': 'a' }])(
   '%j are refused',
-  (options) => expect(logBytes('json-file', options)).toEqual({ problem: expect.stringMatching(/ is no /) }),
+  (options) => expect(logLimits('json-file', options)).toEqual({ problem: expect.stringMatching(/ is no /) }),
 );
 
 test('options of other drivers say nothing about it', () => {
-  expect(logBytes('awslogs', { 'max-size': 'x' })).toBeUndefined();
-  expect(logBytes(undefined)).toBeUndefined();
+  expect(logLimits('awslogs', { 'max-size': 'x' })).toEqual(DEFAULT_LOG_LIMITS);
+  expect(logLimits(undefined)).toEqual(DEFAULT_LOG_LIMITS);
 });
 
 describeAgent('the log of a container', () => {
   const suite = new AgentSuite();
 
-  test('is begun anew when it is full, with its newest lines whole', async () => {
-    const lines = await suite.output(
-      payloadOf({
-        app: script('seq 1 20000', { logDriver: 'json-file', logOptions: { 'max-size': '100k', 'max-file': '2' } }),
-      }),
-    );
-    expect(lines.length).toBeLessThan(20_000);
-    expect(lines.at(-1)).toBe('20000');
-    expect(lines).toEqual(lines.map((_, i) => String(20_000 - lines.length + 1 + i)));
+  test('is rotated while it is written: the newest lines are there whole, followers miss none', async () => {
+    const logOptions = { 'max-size': '64k', 'max-file': '3' };
+    const log = { logDriver: 'json-file', logOptions, stopTimeoutSeconds: 0 };
+    // Some 40 kB at a time, and the next only once it was told to go on.
+    const text =
+      'n=1; while [ $n -le 12 ]; do seq $((n*1000-999)) $((n*1000)); while ! test -e /go$n; do sleep 0.05; done; n=$((n+1)); done; echo end; sleep 1000';
+    const taskId = suite.start(payloadOf({ app: script(text, log) }));
+    await suite.host.event(isContainer(taskId, 'app', 'RUNNING'));
+    const id = (await suite.host.containers.list()).find((each) => each.startsWith(taskId)) ?? '';
+    const files = async (): Promise<string[]> =>
+      (await readdir(join(suite.host.scope.directory, 'logs'))).filter((name) => name.startsWith(`${id}.log`));
+    const followed: string[] = [];
+    const newest = async (): Promise<number> =>
+      Math.max(0, ...(await files()).map((name) => Number(name.split('.log.')[1] ?? 0)));
+    for await (const line of suite.host.agent.logs(taskId, 'app', { follow: true }) ?? []) {
+      followed.push(line.text);
+      if (line.text === 'end') break;
+      if (!line.text.endsWith('000')) continue;
+      const n = Number(line.text) / 1000;
+      // Every second time after a file was put away: those that follow are in several of them.
+      const before = await newest();
+      if (n % 2 === 0) while ((await newest()) === before) await systemClock.sleep(50);
+      await suite.host.containers.exec(id, ['/bin/touch', `/go${String(n)}`], { timeoutMs: 5000 });
+    }
+    expect(followed).toEqual([...Array.from({ length: 12_000 }, (_, i) => String(i + 1)), 'end']);
+    const kept: string[] = [];
+    for await (const line of suite.host.agent.logs(taskId, 'app', {}) ?? []) kept.push(line.text);
+    expect(kept.length).toBeGreaterThan(1000);
+    expect(kept.length).toBeLessThan(12_000);
+    expect(kept).toEqual(followed.slice(-kept.length));
+    expect((await files()).length).toBeLessThanOrEqual(3);
+    await suite.stop(taskId);
+    await suite.host.containers.forget(id);
+    expect(await files()).toEqual([]);
+  });
+
+  test('goes on in a new file also where a kill fell between putting one away and saying so', async () => {
+    const text = 'echo one; while ! test -e /go; do sleep 0.05; done; echo two; sleep 1000';
+    const taskId = suite.start(payloadOf({ app: script(text, { stopTimeoutSeconds: 0 }) }));
+    await suite.wrote(taskId, 'one');
+    const id = (await suite.host.containers.list()).find((each) => each.startsWith(taskId)) ?? '';
+    const log = join(suite.host.scope.directory, 'logs', `${id}.log`);
+    await rename(log, `${log}.1`);
+    while (!existsSync(log)) await systemClock.sleep(50);
+    await suite.host.containers.exec(id, ['/bin/touch', '/go'], { timeoutMs: 5000 });
+    await suite.wrote(taskId, 'two');
+    expect(await readFile(log, 'utf8')).toMatch(/ stdout F two\n$/);
+    await suite.stop(taskId);
+    await expect(suite.logOf(taskId)).resolves.toEqual(['one', 'two']);
   });
 
   test('is followed over a restart of the agent, and told from a time on', async () => {

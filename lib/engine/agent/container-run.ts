@@ -13,7 +13,7 @@ import type { ContainerStatus } from './dependencies.js';
 import { healthCommand, monitorHealth } from './health-monitor.js';
 import type { ResolvedImage } from './image-source.js';
 import { Observed } from './observed.js';
-import { logBytes } from './log-limits.js';
+import { logLimits } from './log-limits.js';
 import { mayRestart } from './restart-policy.js';
 import type { ContainerRecord } from './task-records.js';
 import type { AgentEvent, ContainerPayload } from './types.js';
@@ -133,6 +133,7 @@ export class ContainerRun {
     this.task.emit({ ...this.event('RUNNING'), ...this.facts() });
     const signal = AbortSignal.any([stopWatching.signal, this.task.closing]);
     void this.watchHealth(record, { startedMs, adopted, signal });
+    void this.rotateLog(signal);
     void this.deps.containers
       .waitExit(this.runtimeId, this.task.closing)
       .then((exit) => {
@@ -225,6 +226,17 @@ export class ContainerRun {
     });
   }
 
+  private async rotateLog(signal: AbortSignal): Promise<void> {
+    const limits = logLimits(this.payload.logDriver, this.payload.logOptions);
+    if ('problem' in limits) return;
+    await this.deps.containers.rotateLog(this.runtimeId, limits, signal).catch((error: unknown) => {
+      this.deps.logger.error('the log of a container is no longer rotated', {
+        id: this.runtimeId,
+        error: String(error),
+      });
+    });
+  }
+
   private mustRecord(): ContainerRecord {
     const record = this.task.record();
     if (record !== undefined) return record;
@@ -253,10 +265,5 @@ export class ContainerRun {
 }
 
 function runtimeManner(payload: ContainerPayload): Parameters<SupervisedContainers['recreate']>[1] {
-  const maxLogBytes = logBytes(payload.logDriver, payload.logOptions);
-  return {
-    terminal: payload.terminal === true,
-    stdin: payload.stdin === true,
-    ...(typeof maxLogBytes === 'number' ? { maxLogBytes } : {}),
-  };
+  return { terminal: payload.terminal === true, stdin: payload.stdin === true };
 }

@@ -1,7 +1,6 @@
 /** What the runtime is told about a container: the payload and the image's config, in the runtime's terms. */
 import type { ContainerNames, ContainerSpec, NetworkMode, RuntimeMount } from '../../runtime/index.js';
 import { containerProcess, mergeEnvironment } from './container-process.js';
-import { logBytes } from './log-limits.js';
 import type { ResolvedImage } from './image-source.js';
 import type { ContainerPayload } from './types.js';
 import { runtimeMount, type VolumeMount } from './volumes.js';
@@ -29,7 +28,6 @@ export function containerSpec(
   found: ContainerSurroundingsFound,
 ): ContainerSpec {
   const hostname = payload.hostname ?? found.id.slice(0, 12);
-  const maxLogBytes = logBytes(payload.logDriver, payload.logOptions);
   const command = containerProcess(payload, image.config, hostname, found.filed);
   return {
     id: found.id,
@@ -47,7 +45,6 @@ export function containerSpec(
     network: found.network,
     limits: limits(payload),
     names: names(payload, found),
-    ...(typeof maxLogBytes === 'number' ? { maxLogBytes } : {}),
     ...(payload.readonlyRootFilesystem === undefined ? {} : { readonlyRootfs: payload.readonlyRootFilesystem }),
     ...(payload.privileged === undefined ? {} : { privileged: payload.privileged }),
     ...(payload.capabilities === undefined ? {} : { capabilities: payload.capabilities }),

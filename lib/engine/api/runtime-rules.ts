@@ -1,6 +1,6 @@
 /** What must hold between the members that describe a container's surroundings: volumes, links, names, port ranges. */
 import { parseEnvironmentFile } from '../agent/environment-files.js';
-import { logBytes } from '../agent/log-limits.js';
+import { logLimits } from '../agent/log-limits.js';
 import { parseSecretReference } from '../agent/secret-source.js';
 import { clientError } from '../ecs-error.js';
 import { tmpfsOptions } from '../../runtime/index.js';
@@ -47,9 +47,8 @@ export function checkRuntimeMembers(definition: TaskDefinitionInput): void {
 }
 
 function checkLogOptions({ name = '', logConfiguration }: ContainerDefinitionInput): void {
-  const limit = logBytes(logConfiguration?.logDriver, logConfiguration?.options);
-  if (typeof limit !== 'object') return;
-  throw clientError(`Container '${name}': logConfiguration.options: ${limit.problem}.`);
+  const limits = logLimits(logConfiguration?.logDriver, logConfiguration?.options);
+  if ('problem' in limits) throw clientError(`Container '${name}': logConfiguration.options: ${limits.problem}.`);
 }
 
 /** Also of overrides. @throws ClientException */
