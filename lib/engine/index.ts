@@ -6,5 +6,5 @@ export {
   explainedText,
   type Explanation,
 } from './placement/explanation.js';
-export type { Unplaced } from './placement/unplaced.js';
+export type { Unplaced } from './state/side-model.js';
 export type * from './types.js';

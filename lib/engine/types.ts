@@ -4,7 +4,7 @@
  */
 
 import type { ExecOptions, ExecSession } from '../runtime/index.js';
-import type { Unplaced } from './placement/unplaced.js';
+import type { Unplaced } from './state/side-model.js';
 
 export interface Engine {
   /** Handles `POST /` with `X-Amz-Target: AmazonEC2ContainerServiceV20141113.<Operation>`. */

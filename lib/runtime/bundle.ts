@@ -11,7 +11,8 @@ import { scopePaths } from './host-scope.js';
 import { initProgram } from './host-programs.js';
 import { containerResolvConf, hostResolvConf, hostsFile, ownResolvConf } from './name-files.js';
 import { mountPoints } from './overlay.js';
-import { configText, ETC_FILES, type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
+import { configText, type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
+import { ETC_FILES } from './runtime-mounts.js';
 import type { ContainerSpec, HostScope } from './types.js';
 import { resolveUserIn } from './user.js';
 

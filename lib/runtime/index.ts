@@ -19,7 +19,8 @@ export {
 export { mountOverlay, mountPoints, type OverlayMount, unmountOverlay } from './overlay.js';
 export { Runc, type RunOptions, type RunResult } from './runc.js';
 export { checkRunc, judgeRunc, type RuncPackage, type RuncVerdict } from './runc-version.js';
-export { type HostFacts, type OciRuntimeConfig, runtimeConfig, tmpfsOptions } from './runtime-config.js';
+export { type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
+export { tmpfsOptions } from './runtime-mounts.js';
 export * from './types.js';
 export { resolveInRoot, type ResolvedUser, resolveUser, resolveUserIn } from './user.js';
 export { BridgeNetwork, type NetworkAttachment } from './bridge-network.js';

@@ -5,18 +5,12 @@
 import { AppError } from '../errors/index.js';
 import { capabilitySet } from './capabilities.js';
 import { HOST_PATH } from './host-command.js';
-import { cgroupPath, scopePaths } from './host-scope.js';
+import { cgroupPath } from './host-scope.js';
+import { containerMounts, INIT_PATH, type OciMount } from './runtime-mounts.js';
 import { seccompFilter, type SeccompFilter } from './seccomp.js';
 import { namespacedSysctls } from './sysctls.js';
-import type { ContainerLimits, ContainerSpec, HostScope, RuntimeMount } from './types.js';
+import type { ContainerLimits, ContainerSpec, HostScope } from './types.js';
 import type { ResolvedUser } from './user.js';
-
-export interface OciMount {
-  readonly destination: string;
-  readonly type: string;
-  readonly source: string;
-  readonly options: readonly string[];
-}
 
 export interface OciProcess {
   readonly terminal: boolean;
@@ -77,16 +71,11 @@ const MASKED_PATHS = [
   '/sys/firmware',
 ];
 const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
-const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
 /** What the ECS-optimised images set; never inherited, since Node raises its own. */
 const DEFAULT_OPEN_FILES = { soft: 32768, hard: 65536 };
 const ULIMIT_NAMES =
   'core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(' ');
-/** Names inside /etc that are the container's own, made by us. */
-export const ETC_FILES = ['hostname', 'hosts', 'resolv.conf'] as const;
 
-/** Where the init lies inside: in the container's own /dev, so that nothing is left in its root. */
-const INIT_PATH = '/dev/init';
 /** RLIM_INFINITY. As a JavaScript number it is one too many, which `configText` puts right. */
 const UNLIMITED = 2 ** 64;
 
@@ -114,7 +103,7 @@ export function runtimeConfig(
     process: ociProcess(spec, user, capabilities, host),
     root: { path: spec.rootfs, readonly: spec.readonlyRootfs === true },
     hostname: spec.hostname,
-    mounts: [...systemMounts(spec), ...initMount(spec, host), ...etcMounts(spec, scope), ...spec.mounts.map(ownMount)],
+    mounts: containerMounts(spec, scope, host.initProgram),
     linux: {
       namespaces: namespaces(spec),
       cgroupsPath: cgroupPath(scope, spec.id),
@@ -183,102 +172,12 @@ function namespaces(spec: ContainerSpec): { type: string; path?: string }[] {
   return [...types, { type: 'network', path: spec.network.path }];
 }
 
-function systemMounts(spec: ContainerSpec): OciMount[] {
-  const access = spec.privileged === true ? 'rw' : 'ro';
-  const shm = spec.shmBytes ?? DEFAULT_SHM_BYTES;
-  const mount = (destination: string, type: string, options: string): OciMount => ({
-    destination,
-    type,
-    source: type,
-    options: options.split(' '),
-  });
-  const all = [
-    mount('/proc', 'proc', 'nosuid noexec nodev'),
-    mount('/dev', 'tmpfs', 'nosuid strictatime mode=755 size=65536k'),
-    mount('/dev/pts', 'devpts', 'nosuid noexec newinstance ptmxmode=0666 mode=0620 gid=5'),
-    mount('/sys', 'sysfs', `nosuid noexec nodev ${access}`),
-    mount('/sys/fs/cgroup', 'cgroup', `nosuid noexec nodev relatime ${access}`),
-    mount('/dev/mqueue', 'mqueue', 'nosuid noexec nodev'),
-    mount('/dev/shm', 'tmpfs', `nosuid noexec nodev mode=1777 size=${shm}`),
-  ];
-  return all.filter(({ destination }) => !spec.mounts.some((own) => own.destination === destination));
-}
-
-function initMount(spec: ContainerSpec, host: HostFacts): OciMount[] {
-  if (spec.init !== true) return [];
-  if (host.initProgram === undefined) {
-    throw new AppError('INIT_MISSING', 'an init process was asked for, and this machine has no program for it', {
-      kind: 'unavailable',
-      hint: 'apt-get install tini, or catatonit',
-    });
-  }
-  return [{ destination: INIT_PATH, type: 'bind', source: host.initProgram, options: ['bind', 'rprivate', 'ro'] }];
-}
-
 function sysctls(spec: ContainerSpec): { sysctl?: Readonly<Record<string, string>> } {
   const ownNetwork = spec.network.mode !== 'host';
   const own = namespacedSysctls(spec.sysctls ?? {}, ownNetwork);
   const network = { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647' };
   const all = { ...(ownNetwork ? network : {}), ...own };
   return Object.keys(all).length === 0 ? {} : { sysctl: all };
-}
-
-function etcMounts(spec: ContainerSpec, scope: HostScope): OciMount[] {
-  return ETC_FILES.filter((name) => !spec.mounts.some((own) => own.destination === `/etc/${name}`)).map((name) => ({
-    destination: `/etc/${name}`,
-    type: 'bind',
-    source: `${scopePaths.etc(scope, spec.id)}/${name}`,
-    options: ['rbind', 'rprivate', 'rw'],
-  }));
-}
-
-function ownMount(mount: RuntimeMount): OciMount {
-  const access = mount.readonly === true ? 'ro' : 'rw';
-  if (mount.type === 'tmpfs') {
-    const size = mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`];
-    const mode = [`mode=${(mount.mode ?? 0o1777).toString(8)}`];
-    return {
-      destination: mount.destination,
-      type: 'tmpfs',
-      source: 'tmpfs',
-      options: ['nosuid', 'nodev', access, ...mode, ...size, ...tmpfsOptions(mount.options ?? [])],
-    };
-  }
-  if (mount.source === undefined) {
-    throw new AppError('MOUNT_INVALID', `bind mount at ${mount.destination} has no source`, { kind: 'internal' });
-  }
-  return {
-    destination: mount.destination,
-    type: 'bind',
-    source: mount.source,
-    options: ['rbind', 'rprivate', access],
-  };
-}
-
-/** What may be said about a tmpfs: ECS's list without `suid` and `dev`. */
-const TMPFS_OPTIONS = new Set(
-  'defaults ro rw nosuid nodev exec noexec sync async dirsync remount mand nomand atime noatime diratime nodiratime bind rbind unbindable runbindable private rprivate shared rshared slave rslave relatime norelatime strictatime nostrictatime mode uid gid nr_inodes nr_blocks mpol'.split(
-    ' ',
-  ),
-);
-/** Accepted in ECS and of no meaning for a tmpfs of one container. */
-const TMPFS_MEANINGLESS = new Set(
-  'defaults remount bind rbind unbindable runbindable private rprivate shared rshared slave rslave mand nomand'.split(
-    ' ',
-  ),
-);
-
-/** The options that say something. @throws AppError MOUNT_INVALID for any that is not in ECS's list, or `dev` */
-export function tmpfsOptions(options: readonly string[]): readonly string[] {
-  return options.filter((option) => {
-    const name = option.split('=')[0] ?? '';
-    if (!TMPFS_OPTIONS.has(name) || /[,\s]/.test(option)) {
-      throw new AppError('MOUNT_INVALID', `${JSON.stringify(option)} is not an option of a tmpfs here`, {
-        hint: [...TMPFS_OPTIONS].join(', '),
-      });
-    }
-    return !TMPFS_MEANINGLESS.has(name);
-  });
 }
 
 function resources(limits: ContainerLimits, privileged: boolean, host: HostFacts): Record<string, unknown> {

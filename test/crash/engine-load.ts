@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   DescribeTasksCommand,
-  ECSClient,
+  type ECSClient,
   ListTasksCommand,
   RegisterTaskDefinitionCommand,
   RunTaskCommand,

@@ -1,10 +1,10 @@
 /** Clusters: create, describe, list, change, delete. */
-import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { shortName } from '../arn.js';
 import { checkStrategy, refuseFargate } from '../capacity/strategy.js';
 import { EcsError, clusterNotFound, invalidParameter } from '../ecs-error.js';
 import type { ClusterState } from '../state/model.js';
+import { clusterView } from './cluster-view.js';
 import { capacityProviderStrategy, maxResults, nextToken, resourceName, strings, tags, text } from './input.js';
 import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
 import { pageOf } from './page.js';
@@ -65,13 +65,13 @@ const createCluster = operation(
     // Creating what exists gives what exists; a deleted cluster's name is free again.
     if (await state.clusters.create('', name, cluster)) {
       await api.clusterChanged(name);
-      return { cluster: await clusterView(api, cluster, ALL) };
+      return { cluster: await clusterView(api.context, cluster) };
     }
     const existing = await state.clusters.get('', name);
-    if (existing?.status === 'ACTIVE') return { cluster: await clusterView(api, existing, ALL) };
+    if (existing?.status === 'ACTIVE') return { cluster: await clusterView(api.context, existing) };
     await state.clusters.put('', name, cluster);
     await api.clusterChanged(name);
-    return { cluster: await clusterView(api, cluster, ALL) };
+    return { cluster: await clusterView(api.context, cluster) };
   },
 );
 
@@ -88,7 +88,7 @@ const describeClusters = operation(
       const name = shortName('cluster', asked);
       const cluster = await api.context.state.clusters.get('', name);
       if (cluster === undefined) failures.push({ arn: api.context.arns.cluster(name), reason: 'MISSING' });
-      else clusters.push(await clusterView(api, cluster, include));
+      else clusters.push(await clusterView(api.context, cluster, include));
     }
     return { clusters, failures };
   },
@@ -128,7 +128,7 @@ const deleteCluster = operation(z.object({ cluster: text }), async (api, input) 
     deps.clock.nowMs() + INACTIVE_KEPT_MS,
   );
   if (after === undefined) throw clusterNotFound();
-  return { cluster: await clusterView(api, after, ALL) };
+  return { cluster: await clusterView(api.context, after) };
 });
 
 async function changeCluster(
@@ -139,7 +139,7 @@ async function changeCluster(
   const { name } = await requireCluster(api, nameOrArn);
   const after = await api.context.state.clusters.update('', name, change);
   if (after === undefined) throw clusterNotFound();
-  return { cluster: await clusterView(api, after, ALL) };
+  return { cluster: await clusterView(api.context, after) };
 }
 
 const updateCluster = operation(
@@ -207,71 +207,6 @@ async function requireProviders(api: Api, names: readonly string[]): Promise<voi
       throw invalidParameter(`The specified capacity provider '${name}' was not found.`);
     }
   }
-}
-
-const ALL: ReadonlySet<string> = new Set(['CONFIGURATIONS', 'SETTINGS', 'TAGS']);
-
-async function clusterView(api: Api, cluster: ClusterState, include: ReadonlySet<string>): Promise<object> {
-  const { state } = api.context;
-  const [tasks, instances, services] = await Promise.all([
-    state.tasks.all(cluster.name),
-    state.instances.all(cluster.name),
-    state.services.all(cluster.name),
-  ]);
-  const running = tasks.filter((task) => task.lastStatus === 'RUNNING').length;
-  const pending = tasks.filter((task) => ['PROVISIONING', 'PENDING', 'ACTIVATING'].includes(task.lastStatus)).length;
-  const active = services.filter((service) => service.status === 'ACTIVE').length;
-  return {
-    clusterArn: cluster.arn,
-    clusterName: cluster.name,
-    status: cluster.status,
-    registeredContainerInstancesCount: instances.filter(
-      (instance) => instance.status === 'ACTIVE' || instance.status === 'DRAINING',
-    ).length,
-    runningTasksCount: running,
-    pendingTasksCount: pending,
-    activeServicesCount: active,
-    statistics: include.has('STATISTICS')
-      ? [
-          { name: 'runningEC2TasksCount', value: String(running) },
-          { name: 'pendingEC2TasksCount', value: String(pending) },
-          { name: 'activeEC2ServiceCount', value: String(active) },
-          { name: 'drainingEC2ServiceCount', value: String(services.filter((s) => s.status === 'DRAINING').length) },
-          { name: 'runningFargateTasksCount', value: '0' },
-          { name: 'pendingFargateTasksCount', value: '0' },
-          { name: 'activeFargateServiceCount', value: '0' },
-          { name: 'drainingFargateServiceCount', value: '0' },
-        ]
-      : [],
-    tags: include.has('TAGS') ? cluster.tags : [],
-    settings: include.has('SETTINGS') ? cluster.settings : [],
-    configuration: include.has('CONFIGURATIONS') ? cluster.configuration : undefined,
-    capacityProviders: cluster.capacityProviders,
-    defaultCapacityProviderStrategy: cluster.defaultCapacityProviderStrategy,
-    attachments: include.has('ATTACHMENTS') ? scalingAttachments(cluster) : [],
-    attachmentsStatus:
-      include.has('ATTACHMENTS') && cluster.capacityProviders.length > 0 ? 'UPDATE_COMPLETE' : undefined,
-    serviceConnectDefaults: cluster.serviceConnectDefaults,
-  };
-}
-
-/** The scaling policy that ECS makes for each provider. */
-function scalingAttachments(cluster: ClusterState): object[] {
-  return cluster.capacityProviders.map((name) => ({
-    id: uuidOf(`${cluster.name}/${name}`),
-    type: 'as_policy',
-    status: 'CREATED',
-    details: [
-      { name: 'capacityProviderName', value: name },
-      { name: 'scalingPolicyName', value: `ECSManagedAutoScalingPolicy-${uuidOf(name)}` },
-    ],
-  }));
-}
-
-/** In the form of a UUID, always the same for a name. */
-function uuidOf(name: string): string {
-  const hex = createHash('sha256').update(name).digest('hex').slice(0, 32);
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
 export const clusterOperations: Readonly<Record<string, Operation>> = {

@@ -7,6 +7,7 @@ import { containerInstanceOperations } from './container-instances.js';
 import { attributeOperations } from './instance-attributes.js';
 import type { Operation } from './operation.js';
 import { serviceDeploymentOperations } from './service-deployments.js';
+import { serviceQueryOperations } from './service-queries.js';
 import { serviceOperations } from './services.js';
 import { tagOperations } from './tags.js';
 import { taskDefinitionOperations } from './task-definitions.js';
@@ -86,6 +87,7 @@ export const SERVED: Readonly<Record<string, Operation>> = {
   ...containerInstanceOperations,
   ...serviceDeploymentOperations,
   ...serviceOperations,
+  ...serviceQueryOperations,
   ...tagOperations,
   ...taskDefinitionOperations,
   ...taskOperations,

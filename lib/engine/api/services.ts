@@ -1,4 +1,4 @@
-/** Services: create, change, delete, describe, list. What follows from the record is the scheduler's work. */
+/** Services: create, change, delete. What follows from the record is the scheduler's work; queries are next door. */
 import * as z from 'zod';
 import { shortName } from '../arn.js';
 import { EcsError, clientError, invalidParameter, serviceNotFound } from '../ecs-error.js';
@@ -7,7 +7,7 @@ import { definitionByArn } from '../services/launch-service.js';
 import { deploymentEvent, type News } from '../services/news.js';
 import { changeService, writeService } from '../services/service-changes.js';
 import type { LoadBalancer, ServiceState, TaskDefinitionState } from '../state/model.js';
-import { cluster, maxResults, nextToken, strings, text } from './input.js';
+import { cluster, text } from './input.js';
 import {
   checkConstraintCount,
   checkNetworkConfiguration,
@@ -15,8 +15,7 @@ import {
   refuseLaunch,
   strategyFor,
 } from './launch-input.js';
-import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
-import { pageOf } from './page.js';
+import { operation, requireCluster, type Api, type Operation } from './operation.js';
 import {
   NO_BREAKER,
   breakerOf,
@@ -205,45 +204,6 @@ const deleteService = operation(
   },
 );
 
-const describeServices = operation(
-  z.object({ cluster, services: strings.min(1).max(10), include: z.array(z.enum(['TAGS'])).optional() }),
-  async (api, input) => {
-    const { state, arns } = api.context;
-    const owner = await requireCluster(api, input.cluster);
-    const services: object[] = [];
-    const failures: Failure[] = [];
-    for (const asked of input.services) {
-      const name = shortName('service', asked, owner.name);
-      const service = await state.services.get(owner.name, name);
-      if (service === undefined) failures.push({ arn: arns.service(owner.name, name), reason: 'MISSING' });
-      else services.push(await serviceView(api.context, service, input.include?.includes('TAGS') === true));
-    }
-    return { services, failures };
-  },
-);
-
-const listServices = operation(
-  z.object({
-    cluster,
-    launchType: text.optional(),
-    schedulingStrategy: z.enum(['REPLICA', 'DAEMON']).optional(),
-    resourceManagementType: text.optional(),
-    nextToken,
-    maxResults: maxResults(),
-  }),
-  async (api, input) => {
-    const owner = await requireCluster(api, input.cluster);
-    const services = (await api.context.state.services.all(owner.name)).filter(
-      (service) =>
-        service.status !== 'INACTIVE' &&
-        (input.launchType ?? 'EC2') === 'EC2' &&
-        (input.schedulingStrategy === undefined || service.schedulingStrategy === input.schedulingStrategy),
-    );
-    const page = pageOf(services, (service) => service.name, input, 10);
-    return { serviceArns: page.items.map((service) => service.arn), nextToken: page.nextToken };
-  },
-);
-
 /** Everything but the task definition and the load balancers, which make a deployment. */
 function withConfiguration(service: ServiceState, input: ServiceChange): ServiceState {
   const configuration = input.deploymentConfiguration;
@@ -292,6 +252,4 @@ export const serviceOperations: Readonly<Record<string, Operation>> = {
   CreateService: createService,
   UpdateService: updateService,
   DeleteService: deleteService,
-  DescribeServices: describeServices,
-  ListServices: listServices,
 };

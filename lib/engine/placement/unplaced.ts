@@ -3,21 +3,7 @@
  * StartTask that found none, for an hour.
  */
 import type { Context } from '../context.js';
-import type { Explanation } from './explanation.js';
-
-export interface Unplaced extends Explanation {
-  readonly cluster: string;
-  /** Of a service that waits; absent for an attempt that is over. */
-  readonly service?: string;
-  /** Of tasks that wait, PROVISIONING, for this capacity provider to have room. */
-  readonly capacityProvider?: string;
-  /** `service:web`, `family:job` or a client's own. */
-  readonly group: string;
-  readonly taskDefinitionArn: string;
-  /** Tasks of this one request that found no place. */
-  readonly tasks: number;
-  readonly atMs: number;
-}
+import type { Unplaced } from '../state/side-model.js';
 
 const ATTEMPT_KEPT_MS = 3_600_000;
 const serviceKey = (service: string): string => `service#${service}`;

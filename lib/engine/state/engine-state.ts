@@ -14,8 +14,13 @@
  * | account setting, capacity provider, idempotency key | `ECS#SETTINGS`, `ECS#PROVIDERS`, `ECS#IDEM#<operation>` |
  */
 import type { RecordStore } from '../../store/index.js';
-import type { Unplaced } from '../placement/unplaced.js';
-import type { CapacityProviderState, IdempotencyState, ServiceDeploymentState, SettingState } from './side-model.js';
+import type {
+  CapacityProviderState,
+  IdempotencyState,
+  ServiceDeploymentState,
+  SettingState,
+  Unplaced,
+} from './side-model.js';
 import type {
   ClusterState,
   InstanceState,

@@ -1,4 +1,8 @@
-/** Values of the smaller records: settings, capacity providers, idempotency keys, the history of deployments. */
+/**
+ * Values of the smaller records: settings, capacity providers, idempotency keys, the history of deployments, and why
+ * tasks have no place.
+ */
+import type { Explanation } from '../placement/explanation.js';
 import type { CapacityProviderStrategyItem, CircuitBreaker, LoadBalancer, Tag } from './model.js';
 
 export interface SettingState {
@@ -81,4 +85,18 @@ export interface ServiceDeploymentState {
   readonly circuitBreaker: CircuitBreaker;
   readonly failureCount: number;
   readonly rollback?: { readonly reason: string; readonly startedAtMs: number; readonly revisionArn: string };
+}
+
+export interface Unplaced extends Explanation {
+  readonly cluster: string;
+  /** Of a service that waits; absent for an attempt that is over. */
+  readonly service?: string;
+  /** Of tasks that wait, PROVISIONING, for this capacity provider to have room. */
+  readonly capacityProvider?: string;
+  /** `service:web`, `family:job` or a client's own. */
+  readonly group: string;
+  readonly taskDefinitionArn: string;
+  /** Tasks of this one request that found no place. */
+  readonly tasks: number;
+  readonly atMs: number;
 }
