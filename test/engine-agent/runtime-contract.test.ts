@@ -12,6 +12,9 @@ describeAgent('the runtime contract', () => {
     (directory) => ({ allowedHostPaths: [join(directory, 'allowed')] }),
     async (host) => {
       await pushBusybox(host, 'keeper', { Volumes: { '/data': {} } });
+      const second = 1_000_000_000;
+      const Healthcheck = { Test: ['CMD-SHELL', 'touch /checked'], Interval: second / 10, Timeout: second };
+      await pushBusybox(host, 'checked', { Healthcheck });
     },
   );
 
@@ -108,6 +111,29 @@ describeAgent('the runtime contract', () => {
     );
     expect(new Set(ofTask.map((event) => event.type === 'container' && event.status)).size).toBe(3);
     expect(ofTask.filter((event) => event.type === 'container' && event.status === 'STOPPED')).toHaveLength(1);
+  });
+
+  test('the metadata of a container with a restart policy count its restarts', async () => {
+    const count = 'wget -q -O - $ECS_CONTAINER_METADATA_URI_V4 | grep -o "RestartCount.:[0-9]*"';
+    const taskId = suite.start(
+      payloadOf(
+        {
+          app: script(`${count}; echo run >> /runs; test $(wc -l < /runs) -lt 3 && exit 1; exit 9`, {
+            restartPolicy: { ignoredExitCodes: [9], attemptPeriodSeconds: 0 },
+          }),
+        },
+        { networkMode: 'bridge' },
+      ),
+    );
+    await suite.host.event(isStopped(taskId));
+    await expect(suite.logOf(taskId)).resolves.toEqual(['RestartCount":0', 'RestartCount":1', 'RestartCount":2']);
+  });
+
+  test('a health check that stands in the image alone is not run', async () => {
+    const payload = payloadOf({ app: script('sleep 1; test -e /checked || echo unchecked', { image: 'checked:1' }) });
+    await expect(suite.output(payload)).resolves.toEqual(['unchecked']);
+    const told = suite.host.events.filter((event) => event.taskId === payload.taskId && event.type === 'health');
+    expect(told).toEqual([]);
   });
 
   test('a container that ends before the attempt period is over is not restarted', async () => {
