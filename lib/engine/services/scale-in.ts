@@ -31,8 +31,8 @@ const BY_INSTANCE: PlacementStrategyState = { type: 'spread', field: 'instanceId
 /** @param most so many, or as many as may go */
 export function scaleIn<T extends Candidate>(candidates: readonly T[], most: number, view: ScaleInView): T[] {
   const measures = [...strategiesOf(view.strategies), BY_INSTANCE].flatMap((strategy) => {
-    if (strategy.type === 'random') return [];
-    return [strategy.type === 'binpack' ? roomLeft(strategy, view) : crowd(strategy, view, candidates)];
+    if (strategy.type === 'binpack') return [roomLeft(strategy, view)];
+    return strategy.type === 'spread' ? [crowd(strategy, view, candidates)] : [];
   });
   // Protected ones stay, and count where spreading counts.
   const left = new Set(candidates.filter(({ task }) => (task.protectedUntilMs ?? 0) <= view.nowMs));
