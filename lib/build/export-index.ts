@@ -32,6 +32,7 @@ export async function exportIndex(
     ...filledMap('annotations', index),
   };
   const bytes = Buffer.from(goJson(document, 2));
+  if (request.tags.length === 0) await deps.content.putBytes(bytes);
   for (const [repository, names] of byRepository(request.tags.map(parseTag))) {
     await deps.images.putManifest(repository, bytes, MediaType.ociIndex, names);
   }

@@ -85,6 +85,8 @@ export async function exportImage(deps: ExportDeps, input: ExportInput): Promise
   );
   await deps.content.putBytes(config, { expected: imageId });
   const tags = input.tags.map(parseTag);
+  // Without a name it is in no repository, but can still be exported.
+  if (tags.length === 0) await deps.content.putBytes(manifest);
   for (const [repository, names] of byRepository(tags)) {
     for (const digest of new Set([imageId, ...layers.map((layer) => layer.digest)])) {
       await deps.images.linkBlob(repository, digest);

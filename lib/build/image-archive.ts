@@ -3,19 +3,13 @@
  * of the merged root folder. Blobs pass as they are stored; the same image always gives the same bytes.
  */
 import { AppError } from '../errors/index.js';
-import {
-  completeChangeset,
-  copyEntry,
-  ImageTree,
-  type LayerIndexes,
-  type TarMember,
-  writeTar,
-} from '../layers/index.js';
+import { completeChangeset, ImageTree, type LayerIndexes, type TarMember, writeTar } from '../layers/index.js';
 import {
   type Descriptor,
   type Digest,
   formatPlatform,
   type Manifest,
+  MediaType,
   parseImageConfig,
   parseManifestDocument,
   parsePlatform,
@@ -24,6 +18,9 @@ import {
 } from '../oci/index.js';
 import type { Images, StoredManifest } from '../registry/index.js';
 import type { ByteSource, ContentStore } from '../store/index.js';
+import { blobPath, bytesMember, fileEntry, folders, rootMembers, sorted } from './archive-members.js';
+import { parseTag } from './export.js';
+import type { Build } from './types.js';
 
 export const ARCHIVE_FORMATS = ['oci', 'docker', 'rootfs'] as const;
 export type ArchiveFormat = (typeof ARCHIVE_FORMATS)[number];
@@ -50,40 +47,95 @@ export async function imageArchive(
   name: string,
   options: ImageArchiveOptions,
 ): Promise<ByteSource> {
-  const archive = await ImageArchive.open(deps, name);
+  const { registry, repository, tag, digest } = parseReference(name);
+  const by = digest === undefined ? { tag: tag ?? 'latest' } : { digest };
+  const root = registry === undefined ? await deps.images.manifest(repository, by) : undefined;
+  if (root === undefined) {
+    throw new AppError('IMAGE_NOT_FOUND', `there is no image ${name} in the registry`, { kind: 'not-found' });
+  }
+  const named = tag ?? (digest === undefined ? 'latest' : undefined);
+  return archiveOf(deps, options, {
+    root,
+    name: repository,
+    tags: named === undefined ? [] : [`${repository}:${named}`],
+    manifest: (child) => deps.images.manifest(repository, { digest: child }),
+  });
+}
+
+/**
+ * The image a build made, whether it was given a name or not: without one, only as long as nobody collected it.
+ * @throws AppError BUILD_NO_IMAGE, and what imageArchive throws
+ */
+export async function builtArchive(
+  deps: Omit<ImageArchiveDeps, 'images'>,
+  { id, status, request, result }: Pick<Build, 'id' | 'status' | 'request' | 'result'>,
+  options: ImageArchiveOptions,
+): Promise<ByteSource> {
+  if (result === undefined) {
+    throw new AppError('BUILD_NO_IMAGE', `build ${id} has made no image: it is ${status}`, {
+      kind: 'conflict',
+      hint: 'export a build that succeeded, and that was no check or plan',
+    });
+  }
+  const stored = async (digest: Digest, mediaType: string): Promise<StoredManifest | undefined> => {
+    const bytes = await deps.content.read(digest);
+    return bytes === undefined ? undefined : { digest, mediaType, bytes };
+  };
+  const root = await stored(result.digest, result.platforms === undefined ? MediaType.ociManifest : MediaType.ociIndex);
+  if (root === undefined) throw incomplete(result.digest, `build ${id}`);
+  const { indexDescriptor } = request.annotations ?? {};
+  return archiveOf(deps, options, {
+    root,
+    name: `build ${id}`,
+    tags: result.tags,
+    ...(indexDescriptor === undefined ? {} : { annotations: indexDescriptor }),
+    manifest: (child) => stored(child, MediaType.ociManifest),
+  });
+}
+
+/** Where an archive's image is from. */
+interface ArchiveSource {
+  readonly root: StoredManifest;
+  /** For messages. */
+  readonly name: string;
+  /** `repository:tag` */
+  readonly tags: readonly string[];
+  /** Of the layout's entry for the image. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly manifest: (digest: Digest) => Promise<StoredManifest | undefined>;
+}
+
+async function archiveOf(
+  deps: Omit<ImageArchiveDeps, 'images'>,
+  options: ImageArchiveOptions,
+  source: ArchiveSource,
+): Promise<ByteSource> {
+  const archive = new ImageArchive(deps, source);
   if (options.format === 'oci') return archive.ociLayout(options.platform);
   const manifest = await archive.single(options.platform);
   return options.format === 'docker' ? archive.dockerTar(manifest) : archive.rootfs(manifest);
 }
 
 class ImageArchive {
-  private constructor(
-    private readonly deps: ImageArchiveDeps,
-    private readonly repository: string,
-    private readonly tag: string | undefined,
-    private readonly root: StoredManifest,
+  constructor(
+    private readonly deps: Omit<ImageArchiveDeps, 'images'>,
+    private readonly source: ArchiveSource,
   ) {}
 
-  static async open(deps: ImageArchiveDeps, name: string): Promise<ImageArchive> {
-    const { registry, repository, tag, digest } = parseReference(name);
-    const by = digest === undefined ? { tag: tag ?? 'latest' } : { digest };
-    const root = registry === undefined ? await deps.images.manifest(repository, by) : undefined;
-    if (root === undefined) {
-      throw new AppError('IMAGE_NOT_FOUND', `there is no image ${name} in the registry`, { kind: 'not-found' });
-    }
-    return new ImageArchive(deps, repository, tag ?? (digest === undefined ? 'latest' : undefined), root);
-  }
-
   async ociLayout(platform: string | undefined): Promise<ByteSource> {
-    const root = platform === undefined ? this.root : (await this.select(platform)).stored;
+    const root = platform === undefined ? this.source.root : (await this.select(platform)).stored;
     const blobs = new Map<Digest, TarMember>();
     await this.collect(root, blobs);
-    const annotations =
-      this.tag === undefined ? {} : { annotations: { 'org.opencontainers.image.ref.name': this.tag } };
+    const [tag] = this.source.tags.map((each) => parseTag(each).tag);
+    const annotations = {
+      ...this.source.annotations,
+      ...(tag === undefined ? {} : { 'org.opencontainers.image.ref.name': tag }),
+    };
+    const entry = { mediaType: root.mediaType, digest: root.digest, size: root.bytes.length };
     const index = {
       schemaVersion: 2,
       mediaType: 'application/vnd.oci.image.index.v1+json',
-      manifests: [{ mediaType: root.mediaType, digest: root.digest, size: root.bytes.length, ...annotations }],
+      manifests: [Object.keys(annotations).length === 0 ? entry : { ...entry, annotations }],
     };
     return writeTar([
       ...folders(['blobs', ...new Set([...blobs.keys()].map((digest) => `blobs/${digest.split(':')[0] ?? ''}`))]),
@@ -102,8 +154,7 @@ class ImageArchive {
       const path = layers[i] ?? '';
       if (!members.has(path)) members.set(path, await this.blob(path, layer));
     }
-    const RepoTags = this.tag === undefined ? [] : [`${this.repository}:${this.tag}`];
-    const document = Buffer.from(JSON.stringify([{ Config: config, RepoTags, Layers: layers }]));
+    const document = Buffer.from(JSON.stringify([{ Config: config, RepoTags: this.source.tags, Layers: layers }]));
     return writeTar([...members.values(), bytesMember('manifest.json', document)]);
   }
 
@@ -129,8 +180,9 @@ class ImageArchive {
   }
 
   private async select(platform: string | undefined): Promise<{ stored: StoredManifest; manifest: Manifest }> {
-    const document = parseManifestDocument(this.root.bytes, this.root.mediaType);
-    if (document.kind === 'manifest') return { stored: this.root, manifest: document.manifest };
+    const { root } = this.source;
+    const document = parseManifestDocument(root.bytes, root.mediaType);
+    if (document.kind === 'manifest') return { stored: root, manifest: document.manifest };
     const images = document.index.manifests.filter((each) => each.platform?.os !== 'unknown');
     const wanted = platform === undefined ? undefined : parsePlatform(platform);
     const fitting = images.filter(
@@ -147,7 +199,7 @@ class ImageArchive {
       const message = 'the image has several platforms, and this format holds one';
       throw new AppError('IMAGE_PLATFORM_NEEDED', message, { hint });
     }
-    const stored = await this.deps.images.manifest(this.repository, { digest: entry.digest });
+    const stored = await this.source.manifest(entry.digest);
     const child = stored === undefined ? undefined : parseManifestDocument(stored.bytes, stored.mediaType);
     if (stored === undefined || child?.kind !== 'manifest') throw this.incomplete(entry.digest);
     return { stored, manifest: child.manifest };
@@ -155,16 +207,16 @@ class ImageArchive {
 
   /** The manifest and everything under it, each blob once. */
   private async collect(stored: StoredManifest, blobs: Map<Digest, TarMember>): Promise<void> {
-    blobs.set(stored.digest, bytesMember(pathOf(stored.digest), stored.bytes));
+    blobs.set(stored.digest, bytesMember(blobPath(stored.digest), stored.bytes));
     const document = parseManifestDocument(stored.bytes, stored.mediaType);
     if (document.kind === 'manifest') {
       for (const each of [document.manifest.config, ...document.manifest.layers]) {
-        if (!blobs.has(each.digest)) blobs.set(each.digest, await this.blob(pathOf(each.digest), each));
+        if (!blobs.has(each.digest)) blobs.set(each.digest, await this.blob(blobPath(each.digest), each));
       }
       return;
     }
     for (const { digest } of document.index.manifests) {
-      const child = await this.deps.images.manifest(this.repository, { digest });
+      const child = await this.source.manifest(digest);
       if (child === undefined) throw this.incomplete(digest);
       await this.collect(child, blobs);
     }
@@ -184,60 +236,13 @@ class ImageArchive {
   }
 
   private incomplete(digest: Digest): AppError {
-    return new AppError('IMAGE_INCOMPLETE', `${digest} of ${this.repository} is not in the store`, {
-      kind: 'not-found',
-      hint: 'push or build the image again',
-    });
+    return incomplete(digest, this.source.name);
   }
 }
 
-/** All entries; names of one file become links to the first of them. */
-async function* rootMembers(tree: ImageTree): AsyncGenerator<TarMember, void, undefined> {
-  const first = new Map<string, string>();
-  const entries = [...tree.walk()];
-  const own = entries.filter((entry) => {
-    if (entry.type !== 'file') return true;
-    const isFirst = !first.has(entry.inode);
-    if (isFirst) first.set(entry.inode, entry.path);
-    return isFirst;
+function incomplete(digest: Digest, of: string): AppError {
+  return new AppError('IMAGE_INCOMPLETE', `${digest} of ${of} is not in the store`, {
+    kind: 'not-found',
+    hint: 'push or build the image again',
   });
-  const members = tree.readMembers(own);
-  try {
-    for (const entry of entries) {
-      const linkTarget = entry.type === 'file' ? first.get(entry.inode) : undefined;
-      if (linkTarget !== undefined && linkTarget !== entry.path) {
-        yield { entry: copyEntry(entry, { type: 'hardlink', linkTarget, sizeBytes: 0 }), body: once(new Uint8Array()) };
-        continue;
-      }
-      const next = await members.next();
-      if (next.done !== true) yield next.value;
-    }
-  } finally {
-    await members.return();
-  }
-}
-
-function pathOf(digest: Digest): string {
-  return `blobs/${digest.replace(':', '/')}`;
-}
-
-function sorted(blobs: ReadonlyMap<Digest, TarMember>): TarMember[] {
-  return [...blobs].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, member]) => member);
-}
-
-function folders(paths: readonly string[]): TarMember[] {
-  const common = { type: 'directory', mode: 0o755, uid: 0, gid: 0, mtimeSeconds: 0, sizeBytes: 0 } as const;
-  return paths.map((path) => ({ entry: { ...common, path }, body: once(new Uint8Array()) }));
-}
-
-function fileEntry(path: string, sizeBytes: number): TarMember['entry'] {
-  return { path, type: 'file', mode: 0o644, uid: 0, gid: 0, mtimeSeconds: 0, sizeBytes };
-}
-
-function bytesMember(path: string, bytes: Uint8Array): TarMember {
-  return { entry: fileEntry(path, bytes.length), body: once(bytes) };
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  if (bytes.length > 0) yield bytes;
 }

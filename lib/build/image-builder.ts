@@ -247,5 +247,6 @@ function findingOf({ rule, message, line, url }: LintWarning): LintFinding {
 }
 
 function wantsIndex(annotations: BuildRequest['annotations']): boolean {
-  return annotations?.index !== undefined || annotations?.manifestDescriptor !== undefined;
+  const { index, indexDescriptor, manifestDescriptor } = annotations ?? {};
+  return [index, indexDescriptor, manifestDescriptor].some((each) => each !== undefined);
 }

@@ -19,7 +19,13 @@ export { sentContext } from './named-contexts.js';
 export { type StepKey } from './keys.js';
 export { EgressGuard, type EgressOptions, type Resolve } from './egress-guard.js';
 export type { RemoteSourcesOptions } from './remote-files.js';
-export { ARCHIVE_FORMATS, type ArchiveFormat, imageArchive, type ImageArchiveOptions } from './image-archive.js';
+export {
+  ARCHIVE_FORMATS,
+  type ArchiveFormat,
+  builtArchive,
+  imageArchive,
+  type ImageArchiveOptions,
+} from './image-archive.js';
 export { RemoteImages, type RemoteImagesDeps, type RemoteImagesOptions } from './remote-images.js';
 export { sandboxElsewhere } from './sandbox-elsewhere.js';
 export type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.js';

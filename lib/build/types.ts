@@ -70,6 +70,8 @@ export interface BuildAnnotations {
   readonly index?: Readonly<Record<string, string>>;
   /** Of the index's entries. */
   readonly manifestDescriptor?: Readonly<Record<string, string>>;
+  /** Of the entry for the index in an OCI layout: a registry has no such place, so only an export shows them. */
+  readonly indexDescriptor?: Readonly<Record<string, string>>;
 }
 
 export type BuildStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';

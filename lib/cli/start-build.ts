@@ -46,6 +46,6 @@ export async function startBuild(
 }
 
 function checked(annotation: string): string {
-  if (/^((manifest|index|manifest-descriptor):)?[^=]+=/.test(annotation)) return annotation;
+  if (/^((manifest|index|manifest-descriptor|index-descriptor):)?[^=]+=/.test(annotation)) return annotation;
   throw new AppError('ANNOTATION_INVALID', `--annotation ${JSON.stringify(annotation)} is not [<where>:]name=value`);
 }

@@ -49,6 +49,12 @@ export interface ImageView {
   readonly sizeBytes: number;
 }
 
+/** An image as a tar. */
+export interface ArchiveQuery {
+  readonly format: 'oci' | 'docker' | 'rootfs';
+  readonly platform?: string;
+}
+
 export interface TagView {
   readonly tag: string;
   readonly digest: Digest;
@@ -121,6 +127,9 @@ export class WharfClient {
     list: (query: PageQuery = {}): Promise<{ builds: readonly Build[]; cursor?: string }> =>
       this.transport.call('GET', '/v1/builds', { query: { ...query } }),
     cancel: (id: string): Promise<Build> => this.transport.call('POST', `/v1/builds/${segment(id)}/cancel`),
+    /** What a build made as a tar, while it streams. */
+    image: (id: string, query: ArchiveQuery, settings: CallSettings = {}): Promise<AsyncIterable<Uint8Array>> =>
+      this.stream(`/v1/builds/${segment(id)}/image`, query, settings),
     /** All events from the first to the last, over broken connections too. */
     follow: (id: string, settings: CallSettings = {}): AsyncIterable<LoggedBuildEvent> =>
       this.followBuild(id, settings),
@@ -135,14 +144,12 @@ export class WharfClient {
     },
     get: (reference: string): Promise<ImageView> => this.transport.call('GET', `/v1/images/${segment(reference)}`),
     /** The image as a tar, while it streams. */
-    export: async (
+    export: (
       reference: string,
-      query: { readonly format: 'oci' | 'docker' | 'rootfs'; readonly platform?: string },
+      query: ArchiveQuery,
       settings: CallSettings = {},
     ): Promise<AsyncIterable<Uint8Array>> => {
-      const path = `/v1/images/${segment(reference)}/export`;
-      const response = await this.transport.send('GET', path, { query: { ...query }, ...settings });
-      return (response.body ?? new ReadableStream<Uint8Array>()) as AsyncIterable<Uint8Array>;
+      return this.stream(`/v1/images/${segment(reference)}/export`, query, settings);
     },
   };
 
@@ -237,6 +244,11 @@ export class WharfClient {
       (await this.transport.call<{ tokens: readonly ApiTokenInfo[] }>('GET', '/v1/tokens')).tokens,
     revoke: (id: string): Promise<void> => this.transport.call('DELETE', `/v1/tokens/${segment(id)}`),
   };
+
+  private async stream(path: string, query: ArchiveQuery, settings: CallSettings): Promise<AsyncIterable<Uint8Array>> {
+    const response = await this.transport.send('GET', path, { query: { ...query }, ...settings });
+    return (response.body ?? new ReadableStream<Uint8Array>()) as AsyncIterable<Uint8Array>;
+  }
 
   private async *followBuild(id: string, settings: CallSettings): AsyncIterable<LoggedBuildEvent> {
     const events = follow(this.transport, `/v1/builds/${segment(id)}/log`, {

@@ -8,6 +8,7 @@ import { buildProgress, explainBuildError, type ProgressMode } from '../build-pr
 import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
 import { withContexts } from '../build-contexts.js';
+import { parseOutput, writeOutputs } from '../build-output.js';
 import { readGiven, startBuild } from '../start-build.js';
 
 export interface BuildInput {
@@ -25,7 +26,7 @@ export interface BuildInput {
   readonly noCacheFilter?: readonly string[];
   /** `zstd:3` */
   readonly compression?: string;
-  /** `[manifest|index|manifest-descriptor:]name=value` */
+  /** `[manifest|index|manifest-descriptor|index-descriptor:]name=value` */
   readonly annotations?: readonly string[];
   /** `id=npm,src=.npmrc` */
   readonly secrets?: readonly string[];
@@ -33,6 +34,8 @@ export interface BuildInput {
   readonly ssh?: readonly string[];
   /** Instead of building. */
   readonly instead?: 'check' | 'plan' | 'outline' | 'targets';
+  /** `type=oci,dest=app.tar`, or a folder */
+  readonly outputs?: readonly string[];
   readonly progress: ProgressMode;
   readonly json?: boolean;
 }
@@ -40,6 +43,7 @@ export interface BuildInput {
 export async function build(input: BuildInput, deps: CommandDeps): Promise<void> {
   const { client, output } = deps;
   const { context, file, progress: mode, json } = input;
+  const outputs = (input.outputs ?? []).map(parseOutput);
   // Before anything is sent: a missing file is not worth an upload.
   const given = await readGiven(input, deps);
   const [tag] = input.tags;
@@ -74,8 +78,11 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
     }
     throw new AppError(error?.code ?? 'BUILD_CANCELLED', `build ${finished.id} ${finished.status}`, { kind: 'failed' });
   }
+  await writeOutputs(finished.id, finished.result, outputs, deps);
   const { steps, stepsCached, tags, digest } = finished.result;
   output.say(output.colors.dim(`${steps.length} steps, ${stepsCached} cached\n`));
+  // What goes to standard output is the tar then.
+  if (outputs.some(({ destination }) => destination === '-')) return;
   if (json !== true) output.result(`${tags[0] ?? ''}${tags.length === 0 ? '' : '@'}${digest}\n`);
 }
 

@@ -20,6 +20,7 @@ interface BuildOptions extends Shared {
   readonly buildContext: readonly string[];
   readonly secret: readonly string[];
   readonly ssh: readonly string[];
+  readonly output: readonly string[];
   readonly check?: boolean;
   readonly plan?: boolean;
   readonly outline?: boolean;
@@ -33,6 +34,12 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
     .argument('[context]', 'a folder, https://….git#ref:folder, the address of a tar, or - for standard input', '.')
     .option('-t, --tag <name>', 'name of the image, repository[:tag]; repeatable', collect, [])
     .option('-f, --file <path>', 'the Dockerfile; - is standard input')
+    .option(
+      '-o, --output <where>',
+      'beside the registry: a folder, - or type=oci|docker|tar|local,dest=<path>; repeatable',
+      collect,
+      [],
+    )
     .option('--target <stage>', 'stage to build')
     .option('--build-arg <name=value>', 'value of an ARG; repeatable', collect, [])
     .option('--label <name=value>', 'label of the image; repeatable', collect, [])
@@ -47,7 +54,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
     .option('--compression <type[:level]>', 'of new layers: gzip, zstd or none')
     .option(
       '--annotation <[where:]name=value>',
-      'of the manifest, or index:, manifest-descriptor:; repeatable',
+      'of the manifest, or index:, manifest-descriptor:, index-descriptor:; repeatable',
       collect,
       [],
     )
@@ -77,9 +84,20 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       const secrets = filled(options.secret);
       const ssh = filled(options.ssh);
       const contexts = filled(options.buildContext);
+      const outputs = filled(options.output);
       const instead = (['check', 'plan', 'outline', 'targets'] as const).find((each) => options[each] === true);
       const wanted = { context, tags: tag, args, labels, progress, file, target, platforms, json, noCache };
-      const input = defined({ ...wanted, noCacheFilter, compression, annotations, contexts, secrets, ssh, instead });
+      const input = defined({
+        ...wanted,
+        noCacheFilter,
+        compression,
+        annotations,
+        contexts,
+        secrets,
+        ssh,
+        outputs,
+        instead,
+      });
       // Loaded only here: tar and Dockerfile code would slow every other command down.
       const { build } = await import('../commands/build.js');
       await build(input, await connected(deps, options));

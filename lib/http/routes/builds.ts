@@ -3,6 +3,7 @@ import * as z from 'zod';
 import {
   type Build,
   type BuildRequest as WantedBuild,
+  builtArchive,
   type NamedContext,
   sentContext,
   SentContexts,
@@ -16,6 +17,7 @@ import { type Call, type Reply, route, type Route } from '../route.js';
 import { Build as BuildSchema, BuildQuery, BuildStart, isSet, listOf, page } from '../schemas/index.js';
 import { sseResponse, type StreamOptions, textResponse } from '../sse.js';
 import { annotationsOf, BuildText, compressionOf, pairsOf } from '../text/index.js';
+import { archiveDeps, archiveOptions, ArchiveQuery, tarResponse } from './archives.js';
 import { ownerOf, storeContext, TAR_BODIES } from './contexts.js';
 
 export function buildRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] {
@@ -78,6 +80,19 @@ export function buildRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[
         return wantsText(call.request)
           ? buildAsText(deps, options, build, call)
           : buildAsEvents(deps, options, build, call, lastEventId(call) ?? query.after ?? 0);
+      },
+    }),
+    route('GET', '/v1/builds/{id}/image', {
+      id: 'exportBuild',
+      summary: 'The image a build made as one tar, also when it was given no name: soon after the build, then',
+      tag,
+      access: 'read',
+      params: id,
+      query: ArchiveQuery,
+      answers: [{ status: 200, description: 'The tar', streams: ['application/x-tar'] }],
+      handler: async ({ params, query, call }) => {
+        const build = await requireBuild(deps, params.id);
+        return tarResponse(deps, call, await builtArchive(archiveDeps(deps), build, archiveOptions(query)));
       },
     }),
     route('POST', '/v1/builds/{id}/cancel', {

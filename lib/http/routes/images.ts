@@ -1,9 +1,7 @@
 /** Images as the registry has them: repositories, tags, and what is inside an image. */
-import { Readable } from 'node:stream';
 import * as z from 'zod';
-import { ARCHIVE_FORMATS, imageArchive } from '../../build/index.js';
+import { imageArchive } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
-import { LayerIndexes } from '../../layers/index.js';
 import {
   type Digest,
   formatPlatform,
@@ -14,6 +12,7 @@ import {
 } from '../../oci/index.js';
 import type { StoredManifest } from '../../registry/index.js';
 import type { ApiDeps } from '../api-deps.js';
+import { archiveDeps, archiveOptions, ArchiveQuery, tarResponse } from './archives.js';
 import { route, type Route } from '../route.js';
 import { Image, listOf, page, Tag } from '../schemas/index.js';
 
@@ -55,24 +54,10 @@ export function imageRoutes(deps: ApiDeps): readonly Route[] {
       tag,
       access: 'read',
       params: z.strictObject({ reference: z.string() }),
-      query: z.strictObject({
-        format: z.enum(ARCHIVE_FORMATS).exactOptional().meta({ description: 'oci when absent.' }),
-        platform: z.string().exactOptional().meta({ description: 'Which image of an index.' }),
-      }),
+      query: ArchiveQuery,
       answers: [{ status: 200, description: 'The tar', streams: ['application/x-tar'] }],
       handler: async ({ params, query, call }) => {
-        const { format = 'oci', platform } = query;
-        const options = platform === undefined ? { format } : { format, platform };
-        const archive = { ...deps, indexes: new LayerIndexes(deps) };
-        const tar = Readable.from(await imageArchive(archive, params.reference, options), {
-          objectMode: false,
-          signal: call.signal,
-        });
-        tar.on('error', (error) => {
-          if (!call.signal.aborted) deps.logger.error('an export broke off', { requestId: call.requestId, error });
-        });
-        const headers = { 'content-type': 'application/x-tar', 'cache-control': 'no-store' };
-        return new Response(Readable.toWeb(tar) as ReadableStream<Uint8Array>, { headers });
+        return tarResponse(deps, call, await imageArchive(archiveDeps(deps), params.reference, archiveOptions(query)));
       },
     }),
     route('GET', '/v1/images/{reference+}', {

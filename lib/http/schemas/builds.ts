@@ -69,6 +69,7 @@ export const BuildRequest = z
         manifest: words.exactOptional(),
         index: words.exactOptional(),
         manifestDescriptor: words.exactOptional(),
+        indexDescriptor: words.exactOptional().meta({ description: 'Shown by an OCI layout of the build only.' }),
       })
       .exactOptional(),
     check: z.boolean().exactOptional().meta({ description: 'Build nothing: parse, plan and lint.' }),

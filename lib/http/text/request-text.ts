@@ -12,7 +12,7 @@ export function compressionOf(text: string): BuildCompression {
   return { type: type as BuildCompression['type'], ...(level === undefined ? {} : { level: Number(level) }) };
 }
 
-const PLACE = /^(manifest-descriptor|manifest|index):/;
+const PLACE = /^(manifest-descriptor|manifest|index-descriptor|index):/;
 
 /** `index:name=value`; without a place it is the manifest's. */
 export function annotationsOf(texts: readonly string[]): BuildAnnotations {
@@ -20,10 +20,12 @@ export function annotationsOf(texts: readonly string[]): BuildAnnotations {
     const own = texts.filter((text) => (PLACE.exec(text)?.[1] ?? 'manifest') === place);
     return own.length === 0 ? undefined : pairsOf(own.map((text) => text.replace(PLACE, '')));
   };
-  const [manifest, index, manifestDescriptor] = [of('manifest'), of('index'), of('manifest-descriptor')];
+  const [manifest, index] = [of('manifest'), of('index')];
+  const [manifestDescriptor, indexDescriptor] = [of('manifest-descriptor'), of('index-descriptor')];
   return {
     ...(manifest === undefined ? {} : { manifest }),
     ...(index === undefined ? {} : { index }),
     ...(manifestDescriptor === undefined ? {} : { manifestDescriptor }),
+    ...(indexDescriptor === undefined ? {} : { indexDescriptor }),
   };
 }
