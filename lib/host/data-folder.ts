@@ -30,6 +30,8 @@ export class DataFolder {
     readonly runtime: string;
     /** Written by the operator. */
     readonly taskRoles: string;
+    /** Written by the operator. */
+    readonly logGroups: string;
     /** What S3 ARNs of task definitions name, as `<bucket>/<key>`; written by the operator. */
     readonly objects: string;
   };
@@ -44,6 +46,7 @@ export class DataFolder {
       runtime: join(directory, 'runtime'),
       objects: join(directory, 's3'),
       taskRoles: join(directory, 'task-roles.json'),
+      logGroups: join(directory, 'log-groups.json'),
     };
   }
 

@@ -16,6 +16,7 @@ import { BridgeNetwork, missingTools, openHostScope, Runc, SupervisedContainers,
 import type { Logger } from '../store/index.js';
 import type { DataFolder } from './data-folder.js';
 import type { EmbeddedStore } from './embedded-store.js';
+import { LogGroups } from './log-groups.js';
 import { TaskRoles } from './task-roles.js';
 
 export type RuntimeName = 'containers' | 'simulated';
@@ -46,7 +47,7 @@ export interface EngineRuntimeOptions {
   readonly otherRegistries?: { readonly credentials?: RegistryCredentialLookup };
 }
 
-/** @throws AppError HOST_NOT_READY, RUNC_TOO_OLD, TASK_ROLES_INVALID */
+/** @throws AppError HOST_NOT_READY, RUNC_TOO_OLD, TASK_ROLES_INVALID, LOG_GROUPS_INVALID */
 export async function openEngineRuntime(
   deps: EngineRuntimeDeps,
   options: EngineRuntimeOptions,
@@ -88,6 +89,7 @@ async function containers(deps: EngineRuntimeDeps, options: EngineRuntimeOptions
       secrets: storedSecrets(store.secrets),
       objects: folderObjects(folder.paths.objects),
       credentials: await TaskRoles.open(folder.paths.taskRoles, clock),
+      logRetention: await LogGroups.open(folder.paths.logGroups),
       clock,
       logger: logger.child({ part: 'agent' }),
     },

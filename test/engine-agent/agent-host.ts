@@ -6,6 +6,7 @@ import {
   type AgentEvent,
   type AgentOptions,
   createAgent,
+  type LogRetention,
   type ObjectSource,
   type SecretSource,
   type TaskCredentialsSource,
@@ -45,11 +46,12 @@ export interface AgentHostOptions extends Partial<AgentOptions> {
   readonly secrets?: SecretSource;
   readonly credentials?: TaskCredentialsSource;
   readonly objects?: ObjectSource;
+  readonly logRetention?: LogRetention;
 }
 
 export async function openAgentHost(
   directory: string,
-  { secrets, credentials, objects, ...options }: AgentHostOptions = {},
+  { secrets, credentials, objects, logRetention, ...options }: AgentHostOptions = {},
 ): Promise<AgentHost> {
   await mkdir(directory, { recursive: true });
   const clock = systemClock;
@@ -74,6 +76,7 @@ export async function openAgentHost(
       ...(secrets === undefined ? {} : { secrets }),
       ...(objects === undefined ? {} : { objects }),
       ...(credentials === undefined ? {} : { credentials }),
+      ...(logRetention === undefined ? {} : { logRetention }),
     },
     { platform: platformOfArch(process.arch), ...options },
   );

@@ -6,7 +6,7 @@ import { expect, test } from '@jest/globals';
 import { logLimits } from '../../lib/engine/agent/log-limits.js';
 import { DEFAULT_LOG_LIMITS } from '../../lib/runtime/index.js';
 import { systemClock } from '../../lib/store/clock-system.js';
-import { isContainer, payloadOf, script } from './agent-host.js';
+import { type ContainerInput, isContainer, isStopped, payloadOf, script } from './agent-host.js';
 import { AgentSuite, describeAgent } from './agent-suite.js';
 
 const KIB = 1024;
@@ -113,5 +113,43 @@ describeAgent('the log of a container', () => {
     for await (const line of suite.host.agent.logs(taskId, 'app', { sinceMs }) ?? []) later.push(line.text);
     expect(later).toEqual(['two']);
     await suite.stop(taskId);
+  });
+});
+
+describeAgent('the lines of a log group', () => {
+  const days: Record<string, number> = { '/kept': 1 };
+  const suite = new AgentSuite(() => ({
+    keepLogsMs: -1,
+    logRetention: {
+      current: async () => (group) => (days[group] === undefined ? undefined : days[group] * 86_400_000),
+    },
+  }));
+
+  test('stay as long as its retention says, all others as long as the agent’s', async () => {
+    const of = (group: string | undefined, driver = 'awslogs'): ContainerInput =>
+      script('echo written', {
+        logDriver: driver,
+        ...(group === undefined ? {} : { logOptions: { 'awslogs-group': group } }),
+      });
+    const kept = payloadOf({ app: of('/kept') });
+    const mixed = payloadOf({ app: of('/other'), side: of('/kept') });
+    const gone = [
+      payloadOf({ app: of('/other') }),
+      payloadOf({ app: of('/kept', 'json-file') }),
+      payloadOf({ app: of(undefined) }),
+    ];
+    for (const payload of [kept, mixed, ...gone]) {
+      suite.start(payload);
+      await suite.host.event(isStopped(payload.taskId));
+    }
+    await suite.host.agent.sweep(new Set());
+    for (const { taskId } of [kept, mixed]) await expect(suite.logOf(taskId)).resolves.toEqual(['written']);
+    for (const { taskId } of gone) expect(suite.host.agent.logs(taskId, 'app', {})).toBeUndefined();
+    delete days['/kept'];
+    await suite.host.agent.sweep(new Set());
+    expect(suite.host.agent.logs(kept.taskId, 'app', {})).toBeUndefined();
+    expect(
+      (await readdir(join(suite.host.scope.directory, 'logs'))).filter((name) => name.includes(kept.taskId)),
+    ).toEqual([]);
   });
 });

@@ -29,6 +29,7 @@ import { TaskEndpoint } from './endpoint/task-endpoint.js';
 import type { ObjectSource } from './environment-files.js';
 import { HostPorts } from './host-ports.js';
 import { localLayers, type OtherRegistries } from './image-source.js';
+import { keepMs, type LogRetention } from './log-retention.js';
 import { TaskRecords } from './task-records.js';
 import { TaskRun } from './task-run.js';
 import type { NameServerAddress } from './names/forwarder.js';
@@ -51,6 +52,8 @@ export interface AgentDeps {
   readonly objects?: ObjectSource;
   /** Credentials of task roles; absent, none has any. */
   readonly credentials?: TaskCredentialsSource;
+  /** How long the lines of log groups are kept; `keepLogsMs` for all when absent. */
+  readonly logRetention?: LogRetention;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -66,7 +69,7 @@ export interface AgentOptions {
   readonly allowedHostPaths?: readonly string[];
   /** Asked for names that are no service of a task's cluster; the host's resolvers when absent. */
   readonly nameServers?: readonly NameServerAddress[];
-  /** How long logs stay after a task's end, milliseconds; a day when absent. */
+  /** How long logs of no group, or of one that nothing is said about, stay after a task's end, milliseconds; a day when absent. */
   readonly keepLogsMs?: number;
   /** Where the search for a free host port begins, from 0 up to 1; anywhere when absent. */
   readonly random?: () => number;
@@ -234,10 +237,12 @@ class HostAgent implements Agent {
 
   /** Removes logs and records of tasks that ended long enough ago. */
   private async removeExpired(): Promise<void> {
-    const before = this.deps.clock.nowMs() - (this.options.keepLogsMs ?? DAY_MS);
+    const retentionOf = (await this.deps.logRetention?.current()) ?? (() => undefined);
+    const nowMs = this.deps.clock.nowMs();
     for (const taskId of await this.records.list()) {
       const record = this.runs.has(taskId) ? undefined : await this.records.load(taskId);
-      if (record?.finishedMs === undefined || record.finishedMs > before) continue;
+      if (record?.finishedMs === undefined) continue;
+      if (record.finishedMs + keepMs(record, retentionOf, this.options.keepLogsMs ?? DAY_MS) > nowMs) continue;
       for (const { runtimeId } of Object.values(record.containers)) await this.deps.containers.forget(runtimeId);
       await this.records.remove(taskId);
     }

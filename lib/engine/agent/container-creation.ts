@@ -9,6 +9,7 @@ import { failingAs } from './container-failure.js';
 import { attachNetwork, chooseBindings, linkedNames } from './container-network.js';
 import { containerSpec } from './container-spec.js';
 import type { ContainerRunDeps, ContainerSurroundings } from './container-surroundings.js';
+import { logGroupOf } from './log-retention.js';
 import { endpointEnvironment } from './endpoint/endpoint-environment.js';
 import { filedEnvironment } from './environment-files.js';
 import type { ResolvedImage } from './image-source.js';
@@ -86,8 +87,9 @@ async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]
   return [await first, await second];
 }
 
-function firstRecord({ runtimeId, image }: ContainerPlan, nowMs: number): ContainerRecord {
+function firstRecord({ runtimeId, image, payload }: ContainerPlan, nowMs: number): ContainerRecord {
   const config = image.config.config;
+  const logGroup = logGroupOf(payload);
   return {
     runtimeId,
     phase: 'preparing',
@@ -95,6 +97,7 @@ function firstRecord({ runtimeId, image }: ContainerPlan, nowMs: number): Contai
     imageId: image.configDigest,
     bindings: [],
     createdMs: nowMs,
+    ...(logGroup === undefined ? {} : { logGroup }),
     ...(config?.StopSignal === undefined ? {} : { stopSignal: config.StopSignal }),
     ...(config?.Shell === undefined ? {} : { shell: config.Shell }),
   };

@@ -4,5 +4,6 @@ export { parseSecretReference, type SecretName, type SecretReference, type Secre
 export { type TaskCredentials, type TaskCredentialsSource } from './endpoint/task-credentials.js';
 export { type ObjectName, type ObjectSource, parseEnvironmentFile } from './environment-files.js';
 export { folderObjects } from './object-source-folder.js';
+export { type LogRetention } from './log-retention.js';
 export { type ImageLayer, type OtherRegistries } from './image-source.js';
 export type * from './types.js';

@@ -26,6 +26,8 @@ export interface ContainerRecord {
   readonly stopSignal?: string;
   /** Of the image, for health checks of the form CMD-SHELL. */
   readonly shell?: readonly string[];
+  /** Whose retention its lines have. */
+  readonly logGroup?: string;
   readonly bindings: readonly NetworkBinding[];
   readonly address?: string;
   readonly macAddress?: string;
