@@ -7,7 +7,7 @@ import { EventBus } from './events.js';
 import { KeyedMutex } from './keyed-mutex.js';
 import { ServiceScheduler } from './services/scheduler.js';
 import { taskEndWrites } from './services/service-changes.js';
-import { servingTasks } from './services/serving.js';
+import { servingAlias, servingTasks } from './services/serving.js';
 import { allUnplaced, unplacedService } from './placement/unplaced.js';
 import { EngineState } from './state/engine-state.js';
 import { TaskExec } from './tasks/exec.js';
@@ -40,6 +40,7 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
   deps.agent.connect?.({
     call: (operation, input) => call(api, operation, input),
     lookUp: (cluster, service) => servingTasks(context, cluster, service),
+    lookUpAlias: (cluster, name) => servingAlias(context, cluster, name),
   });
   return {
     fetch: (request) => serve(api, request),

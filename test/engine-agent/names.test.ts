@@ -113,6 +113,7 @@ describeAgent('a container', () => {
     suite.host.agent.connect?.({
       call: async () => ({}),
       lookUp: async (cluster, service) => services.get(`${service}.${cluster}`),
+      lookUpAlias: async (cluster, name) => (name === 'web.internal' ? services.get(`web.${cluster}`) : undefined),
     });
     const web = suite.start(
       payloadOf(
@@ -126,13 +127,17 @@ describeAgent('a container', () => {
     const from = (clusterName: string, networkMode: 'bridge' | 'awsvpc'): Promise<string[]> =>
       suite.output(
         payloadOf(
-          { app: script(`${find('web.shop')}; ${find('example.com')}; wget -q -O - http://web.shop/ || true`) },
+          {
+            app: script(
+              `${find('web.shop')}; ${find('example.com')}; wget -q -O - http://web.shop/ || true; ${find('web.internal')}`,
+            ),
+          },
           { networkMode, clusterName },
         ),
       );
-    await expect(from('shop', 'bridge')).resolves.toEqual([address, '192.0.2.1', 'hello from a task']);
+    await expect(from('shop', 'bridge')).resolves.toEqual([address, '192.0.2.1', 'hello from a task', address]);
     expect(upstream.asked).not.toContain('web.shop');
-    await expect(from('shop', 'awsvpc')).resolves.toEqual([address, '192.0.2.1', 'hello from a task']);
+    await expect(from('shop', 'awsvpc')).resolves.toEqual([address, '192.0.2.1', 'hello from a task', address]);
     // Another cluster asks the host's resolver, which here knows an address for everything.
     const [elsewhere] = await from('other', 'bridge');
     expect(elsewhere).toBe('192.0.2.1');

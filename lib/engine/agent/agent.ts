@@ -118,6 +118,7 @@ class HostAgent implements Agent {
       {
         clusterAt: (address) => [...this.runs.values()].find((run) => run.hasAddress(address))?.payload.clusterName,
         lookUp: () => this.engine?.lookUp,
+        lookUpAlias: () => this.engine?.lookUpAlias,
         upstreams: async () => options.nameServers ?? (await hostResolvers()),
         sign: (answers) => signResolver(deps.scope, answers),
         clock: deps.clock,

@@ -190,6 +190,8 @@ export interface EngineQuestions {
   /** Tags and protection of tasks. */
   readonly call: EcsCall;
   readonly lookUp: NameLookUp;
+  /** By a whole DNS name that a service of the cluster was given. */
+  readonly lookUpAlias?: NameLookUp;
 }
 
 export interface Agent {

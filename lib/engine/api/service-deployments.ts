@@ -164,6 +164,7 @@ async function revisionView(api: Api, row: ServiceDeploymentState): Promise<obje
     ...launchView(row.capacityProviderStrategy),
     loadBalancers: row.loadBalancers,
     serviceRegistries: [],
+    serviceConnectConfiguration: row.serviceConnect?.configuration,
     containerImages: definition.definition.containerDefinitions.map((container) => ({
       containerName: container.name,
       image: container.image,

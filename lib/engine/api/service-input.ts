@@ -1,6 +1,7 @@
 /** CreateService's and UpdateService's input, and what of it is refused by name. */
 import * as z from 'zod';
 import { EcsError, invalidParameter } from '../ecs-error.js';
+import { serviceConnectInput } from '../services/service-connect.js';
 import type { CircuitBreaker, LoadBalancer, TaskDefinitionState } from '../state/model.js';
 import {
   capacityProviderStrategy,
@@ -67,7 +68,7 @@ const changeable = {
   loadBalancers: loadBalancers.optional(),
   propagateTags: z.enum(['TASK_DEFINITION', 'SERVICE', 'NONE']).optional(),
   serviceRegistries: things.optional(),
-  serviceConnectConfiguration: thing.optional(),
+  serviceConnectConfiguration: serviceConnectInput.optional(),
   volumeConfigurations: things.optional(),
   vpcLatticeConfigurations: things.optional(),
 };
@@ -113,8 +114,6 @@ export function refuseServiceFeatures(input: ServiceChange): void {
   if (input.availabilityZoneRebalancing === 'ENABLED') refuse('availabilityZoneRebalancing', 'use DISABLED');
   if (filled(input.serviceRegistries))
     refuse('serviceRegistries', 'there is no Cloud Map here; containers find the service as <service>.<cluster>');
-  if (input.serviceConnectConfiguration?.['enabled'] === true)
-    refuse('serviceConnectConfiguration', 'leave it out; containers find the service as <service>.<cluster>');
   if (filled(input.vpcLatticeConfigurations)) refuse('vpcLatticeConfigurations', 'use loadBalancers');
 }
 

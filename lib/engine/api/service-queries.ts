@@ -1,6 +1,8 @@
 /** What clients ask about services: describe, list. */
 import * as z from 'zod';
 import { shortName } from '../arn.js';
+import { primaryOf } from '../services/deployments.js';
+import { namespaceName } from '../services/service-connect.js';
 import { cluster, maxResults, nextToken, strings, text } from './input.js';
 import { operation, requireCluster, type Failure, type Operation } from './operation.js';
 import { pageOf } from './page.js';
@@ -45,7 +47,24 @@ const listServices = operation(
   },
 );
 
+/** Of every cluster. A namespace that no service is in is an empty list: there is no Cloud Map that could know it. */
+const listServicesByNamespace = operation(
+  z.object({ namespace: text.min(1), nextToken, maxResults: maxResults() }),
+  async ({ context: { state } }, input) => {
+    const namespace = namespaceName(input.namespace);
+    const clusters = (await state.clusters.all('')).filter(({ status }) => status === 'ACTIVE');
+    const services = (await Promise.all(clusters.map(({ name }) => state.services.all(name)))).flat();
+    const within = services
+      .filter((service) => service.status !== 'INACTIVE' && primaryOf(service)?.serviceConnect?.namespace === namespace)
+      .map(({ arn }) => arn)
+      .sort();
+    const page = pageOf(within, (arn) => arn, input, 10);
+    return { serviceArns: page.items, nextToken: page.nextToken };
+  },
+);
+
 export const serviceQueryOperations: Readonly<Record<string, Operation>> = {
   DescribeServices: describeServices,
   ListServices: listServices,
+  ListServicesByNamespace: listServicesByNamespace,
 };

@@ -1,7 +1,7 @@
 /** A service as DescribeServices shows it; counts are those of its tasks at this moment. */
 import type { Context } from '../context.js';
 import { serviceScope } from '../state/engine-state.js';
-import type { CircuitBreaker, DeploymentState, ServiceState, TaskState } from '../state/model.js';
+import type { CircuitBreaker, DeploymentState, ServiceConnectState, ServiceState, TaskState } from '../state/model.js';
 import { epochSeconds } from './task-view.js';
 
 const SHOWN_EVENTS = 100;
@@ -63,6 +63,15 @@ export function launchView(strategy: ServiceState['capacityProviderStrategy'] = 
   return strategy.length === 0 ? { launchType: 'EC2' } : { capacityProviderStrategy: strategy };
 }
 
+/** The names a deployment gives its service. */
+function connectView(connect: ServiceConnectState | undefined): object {
+  if (connect === undefined) return {};
+  return {
+    serviceConnectConfiguration: connect.configuration,
+    serviceConnectResources: connect.endpoints.map(({ discoveryName }) => ({ discoveryName })),
+  };
+}
+
 /** The configuration in the shape of the API, for services and for their deployments. */
 export function deploymentConfigurationView(from: {
   readonly circuitBreaker: CircuitBreaker;
@@ -107,6 +116,7 @@ function deploymentView(deployment: DeploymentState, service: ServiceState, task
     ...launchView(deployment.capacityProviderStrategy),
     rolloutState: deployment.rolloutState,
     rolloutStateReason: deployment.rolloutStateReason,
+    ...connectView(deployment.serviceConnect),
   };
 }
 

@@ -1,4 +1,5 @@
 /** Services: create, change, delete. What follows from the record is the scheduler's work; queries are next door. */
+import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { shortName } from '../arn.js';
 import { EcsError, clientError, invalidParameter, serviceNotFound } from '../ecs-error.js';
@@ -6,8 +7,9 @@ import { newDeployment, primaryOf, withPrimary } from '../services/deployments.j
 import { definitionByArn } from '../services/launch-service.js';
 import { deploymentEvent, type News } from '../services/news.js';
 import { changeService, writeService } from '../services/service-changes.js';
+import { serviceConnectInput, serviceConnectOf } from '../services/service-connect.js';
 import type { LoadBalancer, ServiceState, TaskDefinitionState } from '../state/model.js';
-import { cluster, text } from './input.js';
+import { cluster, parseInput, text } from './input.js';
 import {
   checkConstraintCount,
   checkNetworkConfiguration,
@@ -92,7 +94,12 @@ const createService = operation(createServiceInput, async (api, input) => {
   const deployment = newDeployment(
     deps.ids,
     nowMs,
-    { taskDefinitionArn: definition.arn, loadBalancers, capacityProviderStrategy },
+    {
+      taskDefinitionArn: definition.arn,
+      loadBalancers,
+      capacityProviderStrategy,
+      serviceConnect: serviceConnectOf(input.serviceConnectConfiguration, definition, owner),
+    },
     configured.desiredCount,
   );
   const service = withPrimary(configured, deployment, nowMs);
@@ -144,7 +151,11 @@ const updateService = operation(updateServiceInput, async (api, input) => {
     input.capacityProviderStrategy === undefined
       ? (before.capacityProviderStrategy ?? [])
       : strategyFor({ ...input, launchType: 'EC2' }, owner);
-  const target = { taskDefinitionArn: definition.arn, loadBalancers, capacityProviderStrategy };
+  const asked =
+    input.serviceConnectConfiguration ??
+    parseInput(serviceConnectInput.optional(), primaryOf(before)?.serviceConnect?.configuration);
+  const serviceConnect = serviceConnectOf(asked, definition, owner);
+  const target = { taskDefinitionArn: definition.arn, loadBalancers, capacityProviderStrategy, serviceConnect };
   // One that is left from an earlier, awsvpc definition says nothing about another.
   const kept = definition.definition.networkMode === 'awsvpc' ? before.networkConfiguration : undefined;
   const network = checkNetworkConfiguration(definition, input.networkConfiguration ?? kept);
@@ -160,6 +171,7 @@ const updateService = operation(updateServiceInput, async (api, input) => {
       primary?.taskDefinitionArn !== target.taskDefinitionArn ||
       JSON.stringify(primary.loadBalancers) !== JSON.stringify(target.loadBalancers) ||
       JSON.stringify(primary.capacityProviderStrategy ?? []) !== JSON.stringify(target.capacityProviderStrategy) ||
+      !isDeepStrictEqual(primary.serviceConnect, serviceConnect) ||
       JSON.stringify(networkBefore) !== JSON.stringify(network);
     if (!rolls) return { service: configured, news: [] };
     const superseded = primary?.rolloutState === 'IN_PROGRESS' ? primary : undefined;

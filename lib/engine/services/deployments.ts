@@ -1,12 +1,19 @@
 /** The making of deployments: a new PRIMARY beside what was there, or an earlier one brought back. Pure functions. */
 import type { Ids } from '../../store/index.js';
-import type { CapacityProviderStrategyItem, DeploymentState, LoadBalancer, ServiceState } from '../state/model.js';
+import type {
+  CapacityProviderStrategyItem,
+  DeploymentState,
+  LoadBalancer,
+  ServiceConnectState,
+  ServiceState,
+} from '../state/model.js';
 
 export interface DeploymentTarget {
   readonly taskDefinitionArn: string;
   readonly loadBalancers: readonly LoadBalancer[];
   /** Empty or absent for launch type EC2. */
   readonly capacityProviderStrategy?: readonly CapacityProviderStrategyItem[] | undefined;
+  readonly serviceConnect?: ServiceConnectState | undefined;
 }
 
 /** @param id `ecs-svc/` and 19 digits; its parts are drawn from `ids` */
@@ -24,6 +31,7 @@ export function newDeployment(
     taskDefinitionArn: target.taskDefinitionArn,
     loadBalancers: target.loadBalancers,
     capacityProviderStrategy: target.capacityProviderStrategy ?? [],
+    ...(target.serviceConnect === undefined ? {} : { serviceConnect: target.serviceConnect }),
     desiredCount,
     createdAtMs: nowMs,
     updatedAtMs: nowMs,

@@ -119,6 +119,7 @@ function firstRow(context: Context, service: ServiceState, begun: NonNullable<Ne
     taskDefinitionArn: deployment.taskDefinitionArn,
     loadBalancers: deployment.loadBalancers,
     capacityProviderStrategy: deployment.capacityProviderStrategy ?? [],
+    ...(deployment.serviceConnect === undefined ? {} : { serviceConnect: deployment.serviceConnect }),
     requestedTaskCount: service.desiredCount,
     minimumHealthyPercent: service.minimumHealthyPercent,
     maximumPercent: service.maximumPercent,

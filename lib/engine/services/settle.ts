@@ -66,6 +66,7 @@ function completed(service: ServiceState, nowMs: number, news: News[]): ServiceS
       taskDefinitionArn: primary.taskDefinitionArn,
       loadBalancers: primary.loadBalancers,
       capacityProviderStrategy: primary.capacityProviderStrategy ?? [],
+      ...(primary.serviceConnect === undefined ? {} : { serviceConnect: primary.serviceConnect }),
     },
   };
 }

@@ -28,7 +28,7 @@ export interface ClusterState {
   readonly status: 'ACTIVE' | 'INACTIVE';
   readonly settings: readonly { readonly name: string; readonly value: string }[];
   readonly configuration?: object;
-  readonly serviceConnectDefaults?: object;
+  readonly serviceConnectDefaults?: { readonly namespace: string };
   readonly capacityProviders: readonly string[];
   readonly defaultCapacityProviderStrategy: readonly CapacityProviderStrategyItem[];
   readonly tags: readonly Tag[];
@@ -213,6 +213,18 @@ export interface CircuitBreaker {
   readonly resetOnHealthyTask: boolean;
 }
 
+/** What a service is called by others of its cluster, and the configuration that says so, as it was given. */
+export interface ServiceConnectState {
+  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly namespace: string;
+  readonly endpoints: readonly {
+    readonly portName: string;
+    readonly discoveryName: string;
+    /** In lower case. */
+    readonly names: readonly string[];
+  }[];
+}
+
 export interface DeploymentState {
   /** `ecs-svc/<19 digits>`, also `startedBy` of its tasks. */
   readonly id: string;
@@ -221,6 +233,7 @@ export interface DeploymentState {
   readonly loadBalancers: readonly LoadBalancer[];
   /** Empty for launch type EC2. */
   readonly capacityProviderStrategy?: readonly CapacityProviderStrategyItem[];
+  readonly serviceConnect?: ServiceConnectState;
   readonly desiredCount: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
@@ -267,6 +280,7 @@ export interface ServiceState {
     readonly taskDefinitionArn: string;
     readonly loadBalancers: readonly LoadBalancer[];
     readonly capacityProviderStrategy?: readonly CapacityProviderStrategyItem[];
+    readonly serviceConnect?: ServiceConnectState;
   };
   /** Repeated launches that never reached RUNNING, and when the next launch may be. */
   readonly launchFailures: number;

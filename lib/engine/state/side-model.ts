@@ -3,7 +3,7 @@
  * tasks have no place.
  */
 import type { Explanation } from '../placement/explanation.js';
-import type { CapacityProviderStrategyItem, CircuitBreaker, LoadBalancer, Tag } from './model.js';
+import type { CapacityProviderStrategyItem, CircuitBreaker, LoadBalancer, ServiceConnectState, Tag } from './model.js';
 
 export interface SettingState {
   readonly name: string;
@@ -79,6 +79,7 @@ export interface ServiceDeploymentState {
   readonly taskDefinitionArn: string;
   readonly loadBalancers: readonly LoadBalancer[];
   readonly capacityProviderStrategy?: readonly CapacityProviderStrategyItem[];
+  readonly serviceConnect?: ServiceConnectState;
   readonly requestedTaskCount: number;
   readonly minimumHealthyPercent: number;
   readonly maximumPercent: number;

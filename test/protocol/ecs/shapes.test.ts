@@ -89,6 +89,7 @@ describe('an answer of the engine', () => {
     await until('complete', async () => (await engine.service('web')).deployments[0]?.rolloutState === 'COMPLETED');
     await call('DescribeServices', { services: ['web', 'gone'], include: ['TAGS'] });
     await call('ListServices');
+    await call('ListServicesByNamespace', { namespace: 'shop' });
     const own = (await engine.tasks({ serviceName: 'web' })).map(({ taskArn }) => taskArn);
     await call('UpdateTaskProtection', { cluster: 'default', tasks: own, protectionEnabled: true });
     await call('GetTaskProtection', { cluster: 'default', tasks: own });

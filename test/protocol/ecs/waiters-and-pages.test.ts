@@ -21,11 +21,13 @@ beforeAll(async () => {
     const attributes = [{ name: 'page', value: n }];
     const command = new sdk.RegisterContainerInstanceCommand({ cluster: CLUSTER, totalResources, attributes });
     instances.push((await client.send(command)).containerInstance?.containerInstanceArn ?? '');
-    const containerDefinitions = [{ name: 'app', image: 'hello:1', memory: 16 }];
+    const portMappings = [{ containerPort: 80, name: 'http' }];
+    const containerDefinitions = [{ name: 'app', image: 'hello:1', memory: 16, portMappings }];
     for (const family of [`f${n}`, 'web'])
       await client.send(new sdk.RegisterTaskDefinitionCommand({ family, containerDefinitions }));
+    const serviceConnectConfiguration = { enabled: true, namespace: 'shop', services: [{ portName: 'http' }] };
     const service = { cluster: CLUSTER, serviceName: `s${n}`, taskDefinition: 'web', desiredCount: 0 };
-    await client.send(new sdk.CreateServiceCommand(service));
+    await client.send(new sdk.CreateServiceCommand({ ...service, serviceConnectConfiguration }));
   }
   instances = instances.sort();
   await client.send(
@@ -43,6 +45,7 @@ describe('a paginator', () => {
     paginateListClusters: ['clusterArns', {}, FEW + 1],
     paginateListContainerInstances: ['containerInstanceArns', { cluster: CLUSTER }, FEW],
     paginateListServices: ['serviceArns', { cluster: CLUSTER }, FEW],
+    paginateListServicesByNamespace: ['serviceArns', { namespace: 'shop' }, FEW],
     paginateListTasks: ['taskArns', { cluster: CLUSTER, startedBy: 'pages' }, FEW],
     paginateListTaskDefinitions: ['taskDefinitionArns', { familyPrefix: 'web' }, FEW],
     paginateListTaskDefinitionFamilies: ['families', {}, FEW + 1],
@@ -53,12 +56,7 @@ describe('a paginator', () => {
     ],
     paginateListAccountSettings: ['settings', { effectiveSettings: true }, 11],
   };
-  const REFUSED = [
-    'paginateListServicesByNamespace',
-    'paginateListGateways',
-    'paginateListGatewayRoutes',
-    'paginateListGatewayClusterAssociations',
-  ];
+  const REFUSED = ['paginateListGateways', 'paginateListGatewayRoutes', 'paginateListGatewayClusterAssociations'];
   const named = (name: string): Paginate => (sdk as unknown as Record<string, Paginate>)[name] as Paginate;
 
   test('is tried, each that the SDK has', () => {

@@ -10,13 +10,14 @@ import type { Clock, Logger } from '../../../store/index.js';
 import type { NameLookUp } from '../types.js';
 import { answerMessage, failureMessage, parseQuestion, type Question } from './dns-message.js';
 import { forward, framed, type NameServerAddress, unframed } from './forwarder.js';
-import { serviceAnswers } from './service-answers.js';
+import { aliasAnswers, serviceAnswers } from './service-answers.js';
 
 export interface NameServerDeps {
   /** Of the task that has the address; undefined for what belongs to no task. */
   readonly clusterAt: (address: string) => string | undefined;
   /** Absent until the scheduler is there. */
   readonly lookUp: () => NameLookUp | undefined;
+  readonly lookUpAlias: () => NameLookUp | undefined;
   /** Asked anew for every query that is handed on. */
   readonly upstreams: () => Promise<readonly NameServerAddress[]>;
   /** Called now and then while names are answered, and with false at the end. */
@@ -167,7 +168,9 @@ export class NameServer {
     const lookUp = this.deps.lookUp();
     const cluster = this.deps.clusterAt(from);
     if (lookUp === undefined || cluster === undefined) return undefined;
-    const answers = await serviceAnswers(question, cluster, lookUp);
+    const answers =
+      (await serviceAnswers(question, cluster, lookUp)) ??
+      (await aliasAnswers(question, cluster, this.deps.lookUpAlias() ?? (async () => undefined)));
     if (answers === undefined) return undefined;
     // Everyone has a turn to stand first.
     const first = answers.length === 0 ? 0 : (this.turn += 1) % answers.length;

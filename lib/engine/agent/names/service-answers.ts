@@ -38,6 +38,19 @@ export async function serviceAnswers(
   return named.filter(wanted);
 }
 
+/** Of a name that a service was given (Service Connect): the addresses of its tasks, and their ports as SRV. */
+export async function aliasAnswers(
+  { name, type }: Pick<Question, 'name' | 'type'>,
+  cluster: string,
+  lookUp: NameLookUp,
+): Promise<readonly Answer[] | undefined> {
+  const found = await lookUp(cluster, name);
+  if (found === undefined) return undefined;
+  const host = `${found.name}.${cluster}`;
+  const all = [...found.tasks.map(addressOf), ...found.tasks.flatMap((task) => portsOf(task, host))];
+  return all.filter((answer) => type === RecordType.ANY || type === RecordType[answer.type]);
+}
+
 function addressOf({ address }: ServingTask): Answer {
   return { type: 'A', address };
 }
