@@ -12,7 +12,8 @@ export const PAGE = new URL('../docs/ecs-compatibility.md', import.meta.url);
 const LIMITS: Readonly<Record<string, string>> = {
   CreateCapacityProvider:
     'the Auto Scaling group is a stand-in on this machine, its size told by tags `wharf:minimum`, `wharf:maximum`, …; no managed instances',
-  CreateService: 'deployment controller ECS, strategy ROLLING; of Service Connect the names, without its proxy; no Cloud Map, VPC Lattice, EBS volumes',
+  CreateService:
+    'deployment controller ECS, strategy ROLLING; of Service Connect the names, without its proxy; no Cloud Map, VPC Lattice, EBS volumes',
   DeleteTaskDefinitions: 'they stay DELETE_IN_PROGRESS',
   RegisterContainerInstance: 'logical instances of one machine; no GPUs',
   RegisterTaskDefinition:

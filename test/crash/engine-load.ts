@@ -16,7 +16,9 @@ export const CLUSTER = 'main';
 export const SERVICE = 'steady';
 export const EXIT_CODE = 7;
 /** So that the machine is not filled. */
-const MOST_RUNNING = 6;
+const MOST_RUNNING = 4;
+/** Between two requests: enough for a busy engine, and not so much that the containers leave it no processor. */
+const PAUSE_MS = 25;
 
 /** `long` counts until it is asked to end, so that its log tells whether it was interrupted; `short` ends by itself. */
 const SCRIPTS = {
@@ -50,14 +52,14 @@ export class Load {
   async until(dead: AbortSignal): Promise<void> {
     while (!dead.aborted) {
       await this.#step(dead).catch(() => undefined);
-      await delay(5);
+      await delay(PAUSE_MS);
     }
   }
 
   async #step(abortSignal: AbortSignal): Promise<void> {
     const running = this.meantToRun;
     const kind = this.random.next();
-    if (kind < 0.25) {
+    if (kind < 0.15) {
       const change = this.random.chance(0.5)
         ? { desiredCount: 1 + this.random.below(2) }
         : { forceNewDeployment: true };

@@ -25,7 +25,7 @@ const SEED = Number(process.env['WHARF_TEST_SEED'] ?? randomInt(2 ** 31));
 /** How a life ends: while what ran before is looked for, amid requests, or once something new runs. */
 const ENDS = { starting: 0.5, busy: 0.3, running: 0.2 } as const;
 type End = keyof typeof ENDS;
-const LONGEST_MS: Readonly<Record<End, number>> = { starting: 1500, busy: 400, running: 100 };
+const LONGEST_MS: Readonly<Record<End, number>> = { starting: 1000, busy: 400, running: 100 };
 /** A machine may be too busy to start anything. */
 const LONGEST_WAIT_MS = 20_000;
 const LOGS_AT_ONCE = 8;
