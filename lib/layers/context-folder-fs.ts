@@ -115,12 +115,14 @@ function* walk(
   pending: readonly FolderMember[] = [],
 ): Generator<FolderMember, void> {
   let waiting = pending;
-  for (const name of readdirSync(join(root, folder)).sort(comparePaths)) {
+  for (const name of readdirSync(`${root}/${folder}`).sort(comparePaths)) {
     const path = folder === '' ? name : `${folder}/${name}`;
-    const stats = statsOf(join(root, path));
+    // Names as the system gives them need no clean-up, which would take longer than the question itself.
+    const file = `${root}/${path}`;
+    const stats = statsOf(file);
     if (stats === undefined) continue;
     const isFolder = stats.isDirectory();
-    const member = memberOf(join(root, path), path, stats);
+    const member = memberOf(file, path, stats);
     if (member !== undefined && selection.has(path)) {
       yield* waiting;
       waiting = [];
@@ -137,15 +139,16 @@ function* walk(
 
 /** Nothing for sockets, pipes and devices: they have no place in an image context. */
 function memberOf(file: string, path: string, stats: BigIntStats): FolderMember | undefined {
+  if (stats.isFile()) {
+    const sizeBytes = Number(stats.size);
+    const { mtimeNs, ctimeNs, ino: inode } = stats;
+    const stamp = { sizeBytes, mtimeNs, ctimeNs, inode };
+    return { file, entry: entryOf(path, stats, 'file', sizeBytes), stamp };
+  }
   if (stats.isSymbolicLink()) {
     return { file, entry: copyEntry(entryOf(path, stats, 'symlink'), { linkTarget: readlinkSync(file) }) };
   }
-  if (stats.isDirectory()) return { file, entry: entryOf(path, stats, 'directory') };
-  if (!stats.isFile()) return undefined;
-  const sizeBytes = Number(stats.size);
-  const { mtimeNs, ctimeNs, ino: inode } = stats;
-  const stamp = { sizeBytes, mtimeNs, ctimeNs, inode };
-  return { file, entry: entryOf(path, stats, 'file', sizeBytes), stamp };
+  return stats.isDirectory() ? { file, entry: entryOf(path, stats, 'directory') } : undefined;
 }
 
 function entryOf(path: string, stats: BigIntStats, type: LayerEntry['type'], sizeBytes = 0): LayerEntry {
