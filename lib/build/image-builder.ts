@@ -16,6 +16,7 @@ import { SingleFlight } from './concurrency.js';
 import { exportImage } from './export.js';
 import { fetchContexts, type LocalRequest } from './fetched-contexts.js';
 import { type ExportedPlatform, exportIndex } from './export-index.js';
+import { LastSteps } from './last-steps.js';
 import { LayoutImages } from './layout-images.js';
 import { outlineOf, targetsOf } from './outline.js';
 import { planReport } from './plan-preview.js';
@@ -71,6 +72,7 @@ export class ImageBuilder {
   private readonly contexts: SentContexts;
   private readonly indexes: LayerIndexes;
   private readonly cache: StepCache;
+  private readonly lastSteps: LastSteps;
   private readonly executor: StepExecutor;
   private readonly sources: RemoteSources;
   private readonly flights = new SingleFlight<CachedStep>();
@@ -84,6 +86,7 @@ export class ImageBuilder {
     this.indexes = deps.indexes ?? new LayerIndexes({ content, records });
     const { indexes } = this;
     this.cache = new StepCache({ records, content, clock });
+    this.lastSteps = new LastSteps({ records, content, clock });
     this.sources = new RemoteSources({ content, records, indexes, clock }, options.fetching);
     const { platform, runTimeoutMs } = options;
     this.executor = new StepExecutor({
@@ -216,12 +219,21 @@ export class ImageBuilder {
     call: BuildCall,
   ): Solver {
     const { content, clock } = this.deps;
-    const { indexes, cache, executor, flights } = this;
+    const { indexes, cache, lastSteps, executor, flights } = this;
     const { parallelism = 4, scope = 'default' } = this.options;
     const { compression } = request;
     const { secrets = NO_SECRETS } = call;
     return new Solver(
-      { content, indexes, cache, executor, flights, now: () => clock.nowMs(), fetchLayers: this.fetchLayers(call) },
+      {
+        content,
+        indexes,
+        cache,
+        lastSteps,
+        executor,
+        flights,
+        now: () => clock.nowMs(),
+        fetchLayers: this.fetchLayers(call),
+      },
       {
         plan,
         context,

@@ -6,6 +6,7 @@ import type { EmitEvent } from './build-log.js';
 import type { BuildSecretValues } from './build-secrets.js';
 import type { SingleFlight } from './concurrency.js';
 import type { BuildContext } from './context.js';
+import type { LastSteps } from './last-steps.js';
 import type { Plan } from './plan.js';
 import type { RemoteFiles } from './remote-files.js';
 import type { CachedStep, StepCache } from './step-cache.js';
@@ -17,6 +18,7 @@ export interface SolverDeps {
   readonly content: ContentStore;
   readonly indexes: LayerIndexes;
   readonly cache: StepCache;
+  readonly lastSteps: LastSteps;
   readonly executor: StepExecutor;
   readonly flights: SingleFlight<CachedStep>;
   readonly now: () => number;

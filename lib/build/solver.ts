@@ -125,7 +125,7 @@ export class Solver {
 
   private async reason(step: Step): Promise<string> {
     if (this.input.uncached(step)) return 'built without the cache';
-    return this.deps.cache.explain(this.place(step), this.keys.of(step), this.keys.filesOf(step));
+    return this.deps.lastSteps.explain(this.place(step), this.keys.of(step), this.keys.filesOf(step));
   }
 
   private async chain(stage: StagePlan): Promise<Chain> {
@@ -214,17 +214,17 @@ export class Solver {
   }
 
   private async executeAndKeep(step: Step, below: Chain): Promise<CachedStep> {
-    const { cache } = this.deps;
+    const { cache, lastSteps } = this.deps;
     const definition = this.keys.of(step);
     const progress = this.progress.started(step, await this.reason(step));
     try {
-      const like = await cache.lastLayer(this.place(step));
+      const like = await lastSteps.layer(this.place(step));
       const { step: made, hashes } = await this.execute(step, below, like);
       const content = await this.sources.contentKey(step, below, hashes);
       const keys = [definition.key, ...(content === undefined ? [] : [content])];
       const kept = await cache.keep(keys, made, this.input.uncached(step));
       this.input.made.set(definition.key, kept);
-      await cache.remember(this.place(step), definition, this.keys.filesOf(step), kept.diffId);
+      await lastSteps.remember(this.place(step), definition, this.keys.filesOf(step), kept.diffId);
       progress.finished(kept);
       return kept;
     } catch (error) {

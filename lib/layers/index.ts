@@ -46,5 +46,6 @@ export {
   readContextManifest,
   withContent,
 } from './context-manifest.js';
+export { splitLines } from './lines.js';
 export { layerName, type UnpackedLayer, UnpackedLayers } from './unpacked-layers.js';
 export { changesetOfUpper, type UpperChangesetOptions } from './upper-changeset.js';

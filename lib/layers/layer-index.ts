@@ -8,6 +8,7 @@ import type { Digest } from '../oci/index.js';
 import type { ByteSource } from '../store/index.js';
 import { compress, decompress } from './compression.js';
 import { copyRare, type Unfinished } from './copy-entry.js';
+import { splitLines } from './lines.js';
 import type { EntryType, LayerEntry } from './types.js';
 
 /** The stored blob of a layer. */
@@ -78,7 +79,7 @@ async function* lines(index: LayerIndex): ByteSource {
 export async function decodeIndex(source: ByteSource): Promise<LayerIndex> {
   let head: IndexHead | undefined;
   const entries: IndexedEntry[] = [];
-  for await (const line of splitLines(decompress(source, 'gzip'))) {
+  for await (const line of splitLines(decompress(source, 'gzip'), () => invalid('it is cut short'))) {
     if (head !== undefined) {
       entries.push(fromJson(parseLine(line) as IndexLine));
       continue;
@@ -90,17 +91,6 @@ export async function decodeIndex(source: ByteSource): Promise<LayerIndex> {
   if (head === undefined || entries.length !== head.entries) throw invalid('it is cut short');
   const { descriptor, diffId, uncompressedBytes } = head;
   return { descriptor, diffId, uncompressedBytes, entries };
-}
-
-async function* splitLines(source: ByteSource): AsyncGenerator<string, void, undefined> {
-  let rest = '';
-  const decoder = new TextDecoder();
-  for await (const chunk of source) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = parts.pop() ?? '';
-    yield* parts;
-  }
-  if (rest !== '') throw invalid('it is cut short');
 }
 
 function parseLine(line: string): unknown {

@@ -92,6 +92,11 @@ export class ContentStore {
     return this.stat(digest);
   }
 
+  /** The reason `by` is gone. What nobody else holds may be collected when its lease ends. */
+  async release(digest: Digest, by: string): Promise<void> {
+    await this.records.delete(blobHolderKey(digest, by));
+  }
+
   async open(digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
     const record = await this.records.get<BlobRecord>(blobRecordKey(digest));
     return record === undefined ? undefined : this.blobs.open(record.value.key, range);

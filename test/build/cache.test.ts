@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { BuildEvent, Sandbox } from '../../lib/build/index.js';
+import { LastSteps } from '../../lib/build/last-steps.js';
 import type { TarMember } from '../../lib/layers/index.js';
+import { type Digest, digestOf } from '../../lib/oci/index.js';
 import { buildFixture, type BuildFixture, type Built, type Files, membersOf } from './fixture.js';
 
 let f: BuildFixture;
@@ -98,6 +100,18 @@ describe('the step cache', () => {
     expect(reasons(await f.build(changed({ Dockerfile: reordered })))[2]).toBe('the command changed');
   });
 
+  test('names the changed file among any number, and says what is new or gone', async () => {
+    const many = Object.fromEntries(Array.from({ length: 2500 }, (_, i) => [`f${String(i).padStart(4, '0')}`, 'x']));
+    const files = { Dockerfile: 'FROM base\nCOPY f* /many/', ...many };
+    await f.build(files);
+    expect(reasons(await f.build({ ...files, f2345: 'y' }))).toEqual(['f2345 changed']);
+    expect(reasons(await f.build({ ...files, f2345: 'y', f2400x: 'x' }))).toEqual(['f2400x is new']);
+    const more: Files = { ...files, f2345: 'y', f2400x: 'x' };
+    const without = Object.fromEntries(Object.entries(more).filter(([name]) => name !== 'f0007'));
+    expect(reasons(await f.build(without))).toEqual(['f0007 is gone']);
+    expect(reasons(await f.build({ ...without, f9: 'x' }))).toEqual(['f9 is new']);
+  });
+
   test('does not run a stage whose consumers all hit, even when its own steps are forgotten', async () => {
     await f.build(FILES);
     ran = [];
@@ -180,5 +194,27 @@ describe('the step cache', () => {
       details: { line: 3 },
     });
     await own.close();
+  });
+});
+
+describe('the memory of last steps', () => {
+  test('holds the list of files of the last key only', async () => {
+    const { records, content, clock } = f.store;
+    const steps = new LastSteps({ records, content, clock });
+    const key = { key: 'k', parts: [] };
+    const layer = digestOf('a layer');
+    const list = async (): Promise<Digest | undefined> =>
+      (await records.get<{ fileList?: Digest }>({ partition: 'STEP-LAST#here', sort: '-' }))?.value.fileList;
+    const holders = async (blob: Digest | undefined): Promise<number> =>
+      (await records.query(`BLOB#${blob ?? ''}`, { prefix: 'BY#' })).records.length;
+    await steps.remember('here', key, new Map([['a', '1']]), layer);
+    const first = await list();
+    expect(await holders(first)).toBe(1);
+    await steps.remember('here', key, new Map([['a', '1']]), layer);
+    expect([await list(), await holders(first)]).toEqual([first, 1]);
+    await steps.remember('here', key, new Map([['a', '2']]), layer);
+    expect([await holders(first), await holders(await list())]).toEqual([0, 1]);
+    await steps.remember('here', key, new Map(), layer);
+    expect(await list()).toBeUndefined();
   });
 });
