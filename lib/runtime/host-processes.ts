@@ -41,9 +41,15 @@ function commandLine(pid: string): string {
 
 /** SIGKILL; one that is gone already is fine. */
 export function killProcess(pid: number): void {
+  signalProcess(pid, 9);
+}
+
+/** False when it is gone already. */
+export function signalProcess(pid: number, signal: number): boolean {
   try {
-    process.kill(pid, 'SIGKILL');
+    return process.kill(pid, signal);
   } catch (error) {
     if (errnoCode(error) !== 'ESRCH') throw error;
+    return false;
   }
 }

@@ -8,11 +8,12 @@ import { AppError } from '../errors/index.js';
 import type { Clock } from '../store/index.js';
 import { removeBundle, writeBundle } from './bundle.js';
 import { destroyCgroup, oomKills } from './cgroup.js';
+import { containerInit } from './container-init.js';
 import { type ContainerLogLine, readContainerLog, type ReadLogOptions } from './container-log.js';
 import { type ExecOptions, type ExecSession, openExecSession } from './exec-session.js';
 import { type ContainerExit, ExitWatch } from './exit-watch.js';
 import { type CommandResult, parseSignal, runCommand } from './host-command.js';
-import { type HostProcess, killProcess, scopeProcesses } from './host-processes.js';
+import { type HostProcess, killProcess, scopeProcesses, signalProcess } from './host-processes.js';
 import { scopePaths } from './host-scope.js';
 import { removeLog } from './log-files.js';
 import { type LogLimits, rotateLog } from './log-rotation.js';
@@ -138,6 +139,8 @@ export class SupervisedContainers {
   /** Sends a signal to the container's first process. Answers false when there is none any more. */
   async kill(id: string, signal: string | number): Promise<boolean> {
     const number = typeof signal === 'number' ? signal : parseSignal(signal);
+    const init = await containerInit(this.deps.scope, id);
+    if (init !== undefined) return init.lives && signalProcess(init.pid, number);
     const result = await this.runc('kill', id, String(number));
     if (result.exitCode === 0) return true;
     if (/not running|does not exist|process already finished|no such process/i.test(result.stderr)) return false;
@@ -246,7 +249,11 @@ export class SupervisedContainers {
   }
 
   private async remove(id: string): Promise<void> {
-    await this.runc('delete', '--force', id);
+    // Of a container that has ended, runc would remove this folder and the cgroup.
+    const init = await containerInit(this.deps.scope, id);
+    if (init?.lives === false)
+      await rm(join(scopePaths.runcRoot(this.deps.scope), id), { recursive: true, force: true });
+    else await this.runc('delete', '--force', id);
     if (await destroyCgroup(this.deps.scope, id, this.deps.clock)) return;
     throw new AppError('CONTAINER_STUCK', `processes of container ${id} do not go away`, { kind: 'internal' });
   }
