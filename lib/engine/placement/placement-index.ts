@@ -150,8 +150,9 @@ export class PlacementIndex {
       if (order.most(bucket) < second) continue;
       let most = 0;
       for (let slot = order.first(bucket); slot >= 0; slot = order.after(slot)) {
-        most = Math.max(most, order.seconds[slot] as number);
-        this.#offer(slot);
+        const value = order.seconds[slot] as number;
+        if (value > most) most = value;
+        if (value >= second) this.#offer(slot);
       }
       order.setMost(bucket, most);
       if (this.#ranking.isAtFloor(before)) return;
@@ -159,7 +160,7 @@ export class PlacementIndex {
   }
 
   #offer(slot: number): void {
-    if (this.#filter.accepts(slot)) this.#ranking.offer(slot);
+    if (this.#ranking.mayWin(slot) && this.#filter.accepts(slot)) this.#ranking.offer(slot);
   }
 
   /** Chance decides among all that are equally good, in the order of their ids. */

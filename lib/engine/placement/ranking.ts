@@ -42,6 +42,11 @@ export class Ranking {
     return this.#size;
   }
 
+  /** False when the first measure alone makes the slot worse than the best: the cheapest of all questions. */
+  mayWin(slot: number): boolean {
+    return this.#slot === NONE || this.#size === 0 || this.#value(slot, 0) <= (this.#best[0] as number);
+  }
+
   offer(slot: number): void {
     if (this.#slot === NONE) this.#take(slot, 0);
     else {
