@@ -161,6 +161,15 @@ describe('behind a load balancer', () => {
       async () => (await fixture.tasks({ desiredStatus: 'STOPPED' }))[0]?.lastStatus === 'STOPPED',
     );
     await until('the last event', () => states().length >= 6);
+    const told = messages(await fixture.service('web')).map((message) => message.replace('(service web) ', ''));
+    expect(told).toEqual(
+      expect.arrayContaining([
+        `has started 1 tasks: (task ${idOf(task?.taskArn ?? '')}).`,
+        `deregistered 1 targets in (target-group ${GROUP})`,
+        'has begun draining connections on 1 tasks.',
+        `has stopped 1 running tasks: (task ${idOf(task?.taskArn ?? '')}).`,
+      ]),
+    );
     expect(states().slice(3)).toEqual(
       ['DEACTIVATING', 'STOPPING', 'STOPPING', 'STOPPED'].slice(0, states().length - 3),
     );

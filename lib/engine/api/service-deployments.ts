@@ -151,7 +151,9 @@ async function deploymentView(
 function breakerStatus(row: ServiceDeploymentState): string {
   if (!row.circuitBreaker.enable) return 'DISABLED';
   if (row.status === 'IN_PROGRESS') return 'MONITORING';
-  return row.status === 'SUCCESSFUL' ? 'MONITORING_COMPLETE' : 'TRIGGERED';
+  // One that was superseded or stopped by a client ended before its breaker did anything.
+  const tripped = row.failureCount >= breakerThreshold(row.circuitBreaker, row.requestedTaskCount);
+  return row.status !== 'SUCCESSFUL' && tripped ? 'TRIGGERED' : 'MONITORING_COMPLETE';
 }
 
 async function revisionView(api: Api, row: ServiceDeploymentState): Promise<object> {
