@@ -4,7 +4,8 @@ import * as fc from 'fast-check';
 import { breakerThreshold, deploymentBounds } from '../../lib/engine/services/bounds.js';
 import type { Verdict } from '../../lib/engine/services/health.js';
 import { planService, type ServiceSight } from '../../lib/engine/services/plan.js';
-import type { DeploymentState, ServiceState, TaskState } from '../../lib/engine/state/model.js';
+import type { TaskState } from '../../lib/engine/state/model.js';
+import type { DeploymentState, ServiceState } from '../../lib/engine/state/service-model.js';
 
 type Kind = 'new' | 'new-waiting' | 'new-pending' | 'new-ill' | 'old' | 'old-pending';
 

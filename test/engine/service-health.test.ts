@@ -2,7 +2,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { DEFAULT_OPTIONS } from '../../lib/engine/context.js';
 import { judge } from '../../lib/engine/services/health.js';
-import type { ServiceState, TaskState } from '../../lib/engine/state/model.js';
+import type { TaskState } from '../../lib/engine/state/model.js';
+import type { ServiceState } from '../../lib/engine/state/service-model.js';
 import type { EngineFixture } from './engine-fixture.js';
 import { messages, pending, serviceIs, stable, steady, tasksOf, twoInstances } from './service-steps.js';
 

@@ -1,7 +1,8 @@
 /** What the end of a task means for its service: counted or not, and how long the next launch waits. */
 import { describe, expect, test } from '@jest/globals';
 import { afterTaskEnd, afterTaskHealthy } from '../../lib/engine/services/task-end.js';
-import type { DeploymentState, ServiceState, TaskState } from '../../lib/engine/state/model.js';
+import type { TaskState } from '../../lib/engine/state/model.js';
+import type { DeploymentState, ServiceState } from '../../lib/engine/state/service-model.js';
 
 const rules = { relaunchDelayMs: 1000, earlyExitFailsDeployment: true, nowMs: 0 };
 const primary = { id: 'new', status: 'PRIMARY', rolloutState: 'IN_PROGRESS', failedTasks: 0 } as DeploymentState;

@@ -6,7 +6,7 @@ import { breakerThreshold } from '../services/bounds.js';
 import { changeService } from '../services/service-changes.js';
 import { stopDeployment } from '../services/settle.js';
 import { serviceScope } from '../state/engine-state.js';
-import type { ServiceState } from '../state/model.js';
+import type { ServiceState } from '../state/service-model.js';
 import type { ServiceDeploymentState } from '../state/side-model.js';
 import { cluster, maxResults, nextToken, strings, text } from './input.js';
 import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';

@@ -2,7 +2,8 @@
 import * as z from 'zod';
 import { EcsError, invalidParameter } from '../ecs-error.js';
 import { serviceConnectInput } from '../services/service-connect.js';
-import type { CircuitBreaker, LoadBalancer, TaskDefinitionState } from '../state/model.js';
+import type { LoadBalancer, TaskDefinitionState } from '../state/model.js';
+import type { CircuitBreaker } from '../state/service-model.js';
 import {
   capacityProviderStrategy,
   cluster,

@@ -1,7 +1,8 @@
 /** A service as DescribeServices shows it; counts are those of its tasks at this moment. */
 import type { Context } from '../context.js';
 import { serviceScope } from '../state/engine-state.js';
-import type { CircuitBreaker, DeploymentState, ServiceConnectState, ServiceState, TaskState } from '../state/model.js';
+import type { TaskState } from '../state/model.js';
+import type { CircuitBreaker, DeploymentState, ServiceConnectState, ServiceState } from '../state/service-model.js';
 import { epochSeconds } from './task-view.js';
 
 const SHOWN_EVENTS = 100;

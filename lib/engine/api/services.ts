@@ -8,7 +8,8 @@ import { definitionByArn } from '../services/launch-service.js';
 import { deploymentEvent, type News } from '../services/news.js';
 import { changeService, writeService } from '../services/service-changes.js';
 import { serviceConnectInput, serviceConnectOf } from '../services/service-connect.js';
-import type { LoadBalancer, ServiceState, TaskDefinitionState } from '../state/model.js';
+import type { LoadBalancer, TaskDefinitionState } from '../state/model.js';
+import type { ServiceState } from '../state/service-model.js';
 import { cluster, parseInput, text } from './input.js';
 import {
   checkConstraintCount,

@@ -1,5 +1,5 @@
 /** The two limits of a rolling deployment and the threshold of its circuit breaker: arithmetic of ECS, nothing else. */
-import type { CircuitBreaker } from '../state/model.js';
+import type { CircuitBreaker } from '../state/service-model.js';
 
 export interface Bounds {
   /** At least so many tasks stay healthy. */

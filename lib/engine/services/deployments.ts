@@ -1,12 +1,7 @@
 /** The making of deployments: a new PRIMARY beside what was there, or an earlier one brought back. Pure functions. */
 import type { Ids } from '../../store/index.js';
-import type {
-  CapacityProviderStrategyItem,
-  DeploymentState,
-  LoadBalancer,
-  ServiceConnectState,
-  ServiceState,
-} from '../state/model.js';
+import type { CapacityProviderStrategyItem, LoadBalancer } from '../state/model.js';
+import type { DeploymentState, ServiceConnectState, ServiceState } from '../state/service-model.js';
 
 export interface DeploymentTarget {
   readonly taskDefinitionArn: string;

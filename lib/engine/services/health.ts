@@ -3,7 +3,8 @@
  * healthy. With neither: some time after RUNNING.
  */
 import { taskHealth } from '../api/task-view.js';
-import type { ServiceState, TaskState } from '../state/model.js';
+import type { TaskState } from '../state/model.js';
+import type { ServiceState } from '../state/service-model.js';
 import type { TargetGroups } from '../types.js';
 
 export type Verdict =

@@ -6,7 +6,7 @@
 import type { RecordWrite } from '../../store/index.js';
 import type { Context } from '../context.js';
 import { serviceScope } from '../state/engine-state.js';
-import type { DeploymentState, ServiceState } from '../state/model.js';
+import type { DeploymentState, ServiceState } from '../state/service-model.js';
 import type { ServiceDeploymentState, ServiceDeploymentStatus } from '../state/side-model.js';
 
 export interface News {

@@ -3,7 +3,8 @@
  * lower bound nor more tasks meant to run than the upper one. A pure function of the service and its tasks; the
  * scheduler carries it out and asks again when something has changed.
  */
-import type { InstanceState, ServiceState, TaskState } from '../state/model.js';
+import type { InstanceState, TaskState } from '../state/model.js';
+import type { ServiceState } from '../state/service-model.js';
 import { deploymentBounds } from './bounds.js';
 import type { Verdict } from './health.js';
 import { scaleIn } from './scale-in.js';

@@ -6,7 +6,8 @@
 import type { Context } from '../context.js';
 import { noteRoom, noteWaiting } from '../placement/unplaced.js';
 import type { LiveCluster } from '../state/live-clusters.js';
-import type { ServiceState, TaskState } from '../state/model.js';
+import type { TaskState } from '../state/model.js';
+import type { ServiceState } from '../state/service-model.js';
 import type { TaskLifecycle } from '../tasks/lifecycle.js';
 import { changeTask } from '../tasks/task-changes.js';
 import { daemonInstances, planDaemon } from './daemon.js';

@@ -1,7 +1,8 @@
 /** The only ways in which a service's record changes: with its news, in one transaction. */
 import type { Expect } from '../../store/index.js';
 import type { Context } from '../context.js';
-import type { ServiceState, TaskState } from '../state/model.js';
+import type { TaskState } from '../state/model.js';
+import type { ServiceState } from '../state/service-model.js';
 import type { Accompany } from '../tasks/task-changes.js';
 import { transactUntilWon } from '../state/table.js';
 import { afterTaskEnd } from './task-end.js';

@@ -4,7 +4,8 @@
  */
 import * as z from 'zod';
 import { EcsError, invalidParameter } from '../ecs-error.js';
-import type { ClusterState, ServiceConnectState, TaskDefinitionState } from '../state/model.js';
+import type { ClusterState, TaskDefinitionState } from '../state/model.js';
+import type { ServiceConnectState } from '../state/service-model.js';
 
 const name = /^[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?$/i;
 const thing = z.looseObject({});

@@ -1,7 +1,8 @@
 /** The tasks of a service that serve, with where they are reached: what names of a service lead to. */
 import type { ServiceNames, ServingTask } from '../agent/types.js';
 import type { Context } from '../context.js';
-import type { ServiceState, TaskState } from '../state/model.js';
+import type { TaskState } from '../state/model.js';
+import type { ServiceState } from '../state/service-model.js';
 import { primaryOf } from './deployments.js';
 import { judge } from './health.js';
 

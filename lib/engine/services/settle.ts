@@ -3,7 +3,7 @@
  * gone, the steady state, the end of a deleted service. Pure: the service as it should be written, and its news.
  */
 import type { Ids } from '../../store/index.js';
-import type { DeploymentState, ServiceState } from '../state/model.js';
+import type { DeploymentState, ServiceState } from '../state/service-model.js';
 import { breakerThreshold } from './bounds.js';
 import { changePrimary, newDeployment, primaryOf, withPrimary } from './deployments.js';
 import { deploymentEvent, serviceAction, type News } from './news.js';

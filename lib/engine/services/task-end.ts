@@ -2,7 +2,8 @@
  * What the end of a task means for its service: a failure for the circuit breaker, a longer wait before the next
  * launch, or nothing. Pure.
  */
-import type { ServiceState, TaskState } from '../state/model.js';
+import type { TaskState } from '../state/model.js';
+import type { ServiceState } from '../state/service-model.js';
 import { changePrimary, primaryOf } from './deployments.js';
 import { serviceAction, type News } from './news.js';
 

@@ -21,14 +21,8 @@ import type {
   SettingState,
   Unplaced,
 } from './side-model.js';
-import type {
-  ClusterState,
-  InstanceState,
-  ServiceEventState,
-  ServiceState,
-  TaskDefinitionState,
-  TaskState,
-} from './model.js';
+import type { ClusterState, InstanceState, TaskDefinitionState, TaskState } from './model.js';
+import type { ServiceEventState, ServiceState } from './service-model.js';
 import { type Holding, LiveClusters } from './live-clusters.js';
 import { Table } from './table.js';
 import { watchedRecords } from './watched-records.js';

@@ -3,7 +3,8 @@
  * tasks have no place.
  */
 import type { Explanation } from '../placement/explanation.js';
-import type { CapacityProviderStrategyItem, CircuitBreaker, LoadBalancer, ServiceConnectState, Tag } from './model.js';
+import type { CapacityProviderStrategyItem, LoadBalancer, Tag } from './model.js';
+import type { CircuitBreaker, ServiceConnectState } from './service-model.js';
 
 export interface SettingState {
   readonly name: string;

@@ -6,6 +6,8 @@
 import type { AgentEvent } from '../agent/types.js';
 import type { Context } from '../context.js';
 import type { StopCode, TaskDefinitionState, TaskState } from '../state/model.js';
+import { activate, drain } from './activation.js';
+import { deregisterTargets, registerTargets } from './targets.js';
 import { applyContainerEvent, applyHealth, finished, onTheWayDown } from './agent-events.js';
 import { seenPlace } from './find-place.js';
 import { launchTasks, type LaunchRequest, type LaunchResult } from './launch.js';
@@ -13,7 +15,6 @@ import { placedOn, requirementOf } from './new-task.js';
 import { taskPayload } from './payload.js';
 import { withPulls } from './pulls.js';
 import { changeTask, claimPlace, finishTask, hasPlace, type Accompany } from './task-changes.js';
-import { deregisterTargets, registerTargets, targetsOf } from './targets.js';
 
 export interface StopRequest {
   readonly stopCode: Extract<StopCode, 'UserInitiated' | 'ServiceSchedulerInitiated' | 'TerminationNotice'>;
@@ -217,41 +218,11 @@ export class TaskLifecycle {
 
   /** ACTIVATING: into the target groups, then RUNNING. */
   async #activate(task: TaskState): Promise<void> {
-    const { deps } = this.context;
-    const targets = targetsOf(task);
-    if (targets.length < task.loadBalancers.length) {
-      await this.stop(task.clusterName, task.id, {
-        stopCode: 'ServiceSchedulerInitiated',
-        reason: 'Task failed to register its targets: a container port of its load balancers is not published.',
-      });
-      return;
-    }
-    // Written first, so that a restart knows what may have to be taken out again.
-    const stored = await changeTask(
-      this.context,
-      task.clusterName,
-      task.id,
-      (now) => (now.lastStatus === 'ACTIVATING' && now.desiredStatus === 'RUNNING' ? { ...now, targets } : undefined),
-      true,
-    );
-    if (stored?.after.lastStatus !== 'ACTIVATING' || stored.after.desiredStatus !== 'RUNNING') return;
-    try {
-      await registerTargets(this.context, stored.after);
-    } catch (error) {
-      deps.logger.error('targets could not be registered', { taskId: task.id, error: String(error) });
-      await this.stop(task.clusterName, task.id, {
-        stopCode: 'ServiceSchedulerInitiated',
-        reason: `Task failed to register its targets: ${error instanceof Error ? error.message : String(error)}`,
-      });
-      return;
-    }
-    const result = await changeTask(this.context, task.clusterName, task.id, (now) =>
-      now.lastStatus === 'ACTIVATING' && now.desiredStatus === 'RUNNING'
-        ? { ...now, lastStatus: 'RUNNING', startedAtMs: deps.clock.nowMs() }
-        : undefined,
-    );
-    if (result?.after.lastStatus !== 'RUNNING') await deregisterTargets(this.context, targets);
-    if (result !== undefined) this.#tell(result.after);
+    const outcome = await activate(this.context, task);
+    if ('problem' in outcome) {
+      const reason = `Task failed to register its targets: ${outcome.problem}`;
+      await this.stop(task.clusterName, task.id, { stopCode: 'ServiceSchedulerInitiated', reason });
+    } else if (outcome.task !== undefined) this.#tell(outcome.task);
   }
 
   #stopOnAgent(task: TaskState): void {
@@ -265,11 +236,8 @@ export class TaskLifecycle {
 
   /** DEACTIVATING: out of the target groups, requests under way ended, then STOPPING. */
   async #drain(task: TaskState): Promise<void> {
-    await deregisterTargets(this.context, task.targets);
-    const result = await changeTask(this.context, task.clusterName, task.id, (now) =>
-      now.lastStatus === 'DEACTIVATING' ? { ...now, lastStatus: 'STOPPING' } : undefined,
-    );
-    if (result !== undefined) this.#tell(result.after);
+    const drained = await drain(this.context, task);
+    if (drained !== undefined) this.#tell(drained);
   }
 
   #tell(task: TaskState): void {
