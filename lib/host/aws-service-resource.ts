@@ -58,7 +58,7 @@ export class ServiceResource {
     const wanted = wantedService(event.ResourceProperties);
     const physicalId = `${wanted.cluster}/${wanted.name}`;
     if (event.PhysicalResourceId !== physicalId) await this.refuseStrangers(wanted);
-    const { deployment, release, changed } = await this.patiently(() =>
+    const { deployment, release, changed } = await this.ask(() =>
       this.deps.client.services.put(wanted.cluster, wanted.name, wanted.spec),
     );
     this.deps.logger.info('a service of a template', { service: physicalId, release: release.number, changed });
@@ -96,21 +96,18 @@ export class ServiceResource {
     if (id === undefined) return;
     const service = await this.find(id.cluster, id.name);
     if (service?.status !== 'active') return;
-    await this.patiently(() => this.deps.client.services.remove(id.cluster, id.name));
+    await this.ask(() => this.deps.client.services.remove(id.cluster, id.name));
     this.deps.logger.info('a service of a template is being deleted', { service: physicalId });
   }
 
-  private async find(cluster: string, name: string): Promise<Service | undefined> {
-    try {
-      return await this.deps.client.services.get(cluster, name);
-    } catch (error) {
-      if (error instanceof AppError && error.kind === 'not-found') return undefined;
-      throw sentence(error);
-    }
+  private find(cluster: string, name: string): Promise<Service | undefined> {
+    return this.ask(() => this.deps.client.services.get(cluster, name).catch(absent));
   }
 
   private async deployment(cluster: string, name: string, id: string): Promise<Deployment> {
-    for await (const found of pages((cursor) => this.deps.client.services.deployments(cluster, name, cursor))) {
+    for await (const found of pages((from) =>
+      this.ask(() => this.deps.client.services.deployments(cluster, name, from)),
+    )) {
       const deployment = found.deployments.find((each) => each.id === id);
       if (deployment !== undefined) return deployment;
     }
@@ -118,14 +115,17 @@ export class ServiceResource {
   }
 
   private async release(cluster: string, name: string, number: number): Promise<Release> {
-    for await (const found of pages((cursor) => this.deps.client.services.releases(cluster, name, cursor))) {
+    for await (const found of pages((from) =>
+      this.ask(() => this.deps.client.services.releases(cluster, name, from)),
+    )) {
       const release = found.releases.find((each) => each.number === number);
       if (release !== undefined) return release;
     }
     throw new Error(`release ${number} of service ${name} is not known in cluster ${cluster}: deploy again`);
   }
 
-  private async patiently<T>(call: () => Promise<T>): Promise<T> {
+  /** All that is asked may be asked again. @throws Error for CloudFormation, of what does not pass by itself */
+  private async ask<T>(call: () => Promise<T>): Promise<T> {
     const untilMs = this.deps.clock.nowMs() + PATIENCE_MS;
     for (;;) {
       try {
@@ -139,9 +139,15 @@ export class ServiceResource {
   }
 }
 
-/** A platform that was deployed a moment ago meets its cluster within a minute. */
+/** What the API, or the gateway before it, says now and not in a moment. A new platform meets its cluster within a minute. */
 function mayPass(error: unknown): boolean {
-  return error instanceof AppError && (error.retryable || error.code === 'CLUSTER_NOT_FOUND');
+  if (!(error instanceof AppError)) return false;
+  return error.retryable || ['limited', 'internal'].includes(error.kind) || error.code === 'CLUSTER_NOT_FOUND';
+}
+
+function absent(error: unknown): undefined {
+  if (error instanceof AppError && error.kind === 'not-found') return undefined;
+  throw error;
 }
 
 async function* pages<T extends { readonly cursor?: string }>(

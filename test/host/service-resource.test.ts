@@ -7,8 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WharfClient } from '../../lib/client/index.js';
+import { AppError, type ErrorKind } from '../../lib/errors/index.js';
+import { type ServiceEvent, ServiceResource } from '../../lib/host/aws-service-resource.js';
 import { type EmbeddedPlatform, startEmbedded } from '../../lib/host/embedded.js';
 import { writeTar } from '../../lib/layers/index.js';
+import { silentLogger } from '../../lib/store/index.js';
 import { membersOf } from '../build/fixture.js';
 import { startJsonApi } from '../fakes/json-api.js';
 import { LambdaFunction } from '../fakes/lambda/function.js';
@@ -167,6 +170,48 @@ describe('a service that a template wants', () => {
     await tell(event);
     await expect(client.services.get('wharf', 'web')).rejects.toMatchObject({ code: 'SERVICE_NOT_FOUND' });
     expect((await tell(event)).IsComplete).toBe(true);
+  });
+});
+
+describe('an API that is not always there', () => {
+  const failure = (kind: ErrorKind, code: string): AppError => new AppError(code, code, { kind });
+
+  /** The platform's own client, which fails with these first. */
+  function resourceOver(failures: AppError[]): ServiceResource {
+    const services = new Proxy(client.services, {
+      get:
+        (target, name: keyof WharfClient['services']) =>
+        async (...input: never[]) => {
+          const next = failures.shift();
+          if (next !== undefined) throw next;
+          return (target[name] as (...all: never[]) => unknown)(...input);
+        },
+    });
+    const clock = { nowMs: () => Date.now(), sleep: () => Promise.resolve() };
+    return new ServiceResource({ client: { services }, clock, logger: silentLogger });
+  }
+
+  test('is asked again for what passes: a copy under way, a gateway that gave up, a cluster not met yet', async () => {
+    const event: ServiceEvent = { RequestType: 'Create', ResourceProperties: properties({ count: 1 }, 'late') };
+    const begun = await resourceOver([
+      failure('unavailable', 'SERVER_UNREACHABLE'),
+      failure('internal', 'SERVER_ERROR'),
+      failure('limited', 'RATE_LIMITED'),
+    ]).onEvent(event);
+    const unmet = [failure('not-found', 'SERVICE_NOT_FOUND'), failure('not-found', 'CLUSTER_NOT_FOUND')];
+    const again = await resourceOver(unmet).onEvent(event);
+    expect(again).toEqual(begun);
+    const asked = resourceOver([
+      failure('unavailable', 'IMAGE_MIRROR_UNFINISHED'),
+      failure('internal', 'SERVER_ERROR'),
+    ]);
+    expect(typeof (await asked.isComplete({ ...event, ...begun })).IsComplete).toBe('boolean');
+  });
+
+  test('is not asked again for what it refuses', async () => {
+    const event: ServiceEvent = { RequestType: 'Create', ResourceProperties: properties({}, 'refused') };
+    const refused = resourceOver([failure('not-found', 'SERVICE_NOT_FOUND'), failure('invalid', 'SPEC_INVALID')]);
+    await expect(refused.onEvent(event)).rejects.toThrow(/SPEC_INVALID/);
   });
 });
 
