@@ -1,10 +1,21 @@
 /**
  * The CDK app: Wharf as three stacks, so that what is stateful, what costs by the hour and what changes with every
- * release can be deployed apart. Synthesis needs no credentials, no context look-up and no Docker.
+ * release can be deployed apart. Synthesis needs no credentials, no context look-up and no Docker. A fourth, with the
+ * registry front, is there when it is asked for:
+ *   npx cdk deploy --all -c registryDomain=registry.example.org -c registryCertificate=arn:aws:acm:…
+ *   npx cdk deploy --all -c registryPlainHttp=true
  */
-import { App, Stack, Tags, Validations } from 'aws-cdk-lib';
+import { App, CfnOutput, Stack, Tags, Validations } from 'aws-cdk-lib';
+import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { ContainerCluster, idleSentence, ImageStore, Wharf, WHOLE_PLATFORM } from '../lib/constructs/index.js';
+import {
+  ContainerCluster,
+  idleSentence,
+  ImageStore,
+  RegistryFront,
+  Wharf,
+  WHOLE_PLATFORM,
+} from '../lib/constructs/index.js';
 
 const app = new App();
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
@@ -16,8 +27,26 @@ const capacityStack = new Stack(app, 'WharfCapacity', { description: 'Wharf: EC2
 const capacity = new ContainerCluster(capacityStack, 'ContainerCluster');
 
 const platform = new Stack(app, 'WharfPlatform', { description: 'Wharf: builder, control plane and HTTP API' });
-new Wharf(platform, 'Wharf', { store, capacity });
+const { builder } = new Wharf(platform, 'Wharf', { store, capacity });
+
+const context = (name: string): string | undefined => app.node.tryGetContext(name) as string | undefined;
+const [domainName, certificateArn] = [context('registryDomain'), context('registryCertificate')];
+const plainHttp = context('registryPlainHttp') === 'true';
+const hasRegistryFront = domainName !== undefined || certificateArn !== undefined || plainHttp;
+if (hasRegistryFront) {
+  const registry = new Stack(app, 'WharfRegistry', { description: 'Wharf: registry for pushes of any size' });
+  const front = new RegistryFront(registry, 'RegistryFront', {
+    ...{ store, builder, capacity, plainHttp },
+    ...(domainName === undefined ? {} : { domainName }),
+    ...(certificateArn === undefined
+      ? {}
+      : { certificate: Certificate.fromCertificateArn(registry, 'Certificate', certificateArn) }),
+  });
+  new CfnOutput(registry, 'Url', { value: front.url, description: 'Where the registry takes pushes of any size' });
+}
 
 Tags.of(app).add('application', 'wharf');
 app.synth();
-process.stderr.write(`Wharf: ${idleSentence(WHOLE_PLATFORM)}; see docs/aws/cost.md\n`);
+process.stderr.write(
+  `Wharf: ${idleSentence({ ...WHOLE_PLATFORM, hasRegistryFront, minInstances: hasRegistryFront ? 1 : 0 })}; see docs/aws/cost.md\n`,
+);

@@ -15,7 +15,7 @@ output() { aws cloudformation describe-stacks --stack-name WharfPlatform --outpu
   --query "Stacks[0].Outputs[?contains(OutputKey, '$1')].OutputValue | [0]"; }
 leave() {
   step 'removal'
-  npx --no-install cdk destroy --force WharfPlatform WharfCapacity || echo 'NOT CLEAN: cdk destroy failed'
+  npx --no-install cdk destroy --force -c registryPlainHttp=true WharfRegistry WharfPlatform WharfCapacity || echo 'NOT CLEAN: cdk destroy failed'
   step 'leftovers, which docs/aws/removal.md explains'
   aws ecr describe-repositories --query "repositories[?starts_with(repositoryName, 'wharf/')].repositoryName" || true
   aws resourcegroupstaggingapi get-resources --tag-filters Key=application,Values=wharf \
@@ -24,7 +24,7 @@ leave() {
 
 step 'deployment'
 trap leave EXIT
-npx --no-install cdk deploy --all --require-approval never
+npx --no-install cdk deploy --all -c registryPlainHttp=true --require-approval never
 WHARF_URL=$(output Url); export WHARF_URL
 WHARF_TOKEN=$(aws secretsmanager get-secret-value --query SecretString --output text \
   --secret-id "$(output AdminTokenSecret)"); export WHARF_TOKEN
@@ -42,6 +42,19 @@ for method in HEAD GET; do
   curl -sS -o /dev/null -D - -X "$method" -H 'Range: bytes=0-9' -H "Authorization: Bearer $WHARF_TOKEN" \
     "$WHARF_URL/v2/greeting/manifests/1" | grep -iE '^(HTTP|content-length|content-range)'
 done
+
+step 'a layer of 32 MB in one piece, through the registry front'
+front=$(aws cloudformation describe-stacks --stack-name WharfRegistry --output text \
+  --query "Stacks[0].Outputs[?contains(OutputKey, 'Url')].OutputValue | [0]")
+curl -sS -o /dev/null -D - "$front/v2/" | grep -i '^www-authenticate'
+layer=$(mktemp)
+head -c 33554432 /dev/urandom > "$layer"
+at=$(curl -sS -o /dev/null -D - -X POST -H "Authorization: Bearer $WHARF_TOKEN" "$front/v2/verify/heavy/blobs/uploads/" |
+  sed -n 's/^[Ll]ocation: *\([^[:space:]]*\).*/\1/p')
+curl -sS -o /dev/null -w '%{http_code}\n' -X PATCH -T - -H "Authorization: Bearer $WHARF_TOKEN" "$front$at" < "$layer"
+curl -sS -o /dev/null -w '%{http_code}\n' -X PUT -H "Authorization: Bearer $WHARF_TOKEN" \
+  "$front$at?digest=sha256:$(sha256sum "$layer" | cut -d ' ' -f 1)"
+rm -f "$layer"
 
 step 'an image of a template: built, and the same the second time'
 for turn in 1 2; do

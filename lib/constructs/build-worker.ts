@@ -9,6 +9,7 @@ import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { acknowledgeWildcards, STORED_OBJECTS } from './acknowledge-wildcards.js';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { IContainerCluster } from './container-cluster-base.js';
 import type { ControlPlane } from './control-plane.js';
 import type { ImageBuilder } from './image-builder.js';
@@ -30,6 +31,8 @@ export interface BuildWorkerProps {
   readonly sweepInterval?: Duration;
   /** What workers write. @default - a new log group, kept for a month, gone with the stack */
   readonly logGroup?: LogGroup;
+  /** For `role` and `logGroup`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
 }
 
 export class BuildWorker extends Construct {
@@ -64,6 +67,7 @@ export class BuildWorker extends Construct {
     for (const [name, value] of Object.entries(settings)) builder.function.function.addEnvironment(name, value);
     this.allow(builder, capacity, controlPlane);
     this.listen(builder, capacity, props.sweepInterval ?? Duration.minutes(1));
+    overrideCfn(this, { role: this.role, logGroup: this.logGroup }, props.cfnOverrides);
   }
 
   private allow(builder: ImageBuilder, capacity: IContainerCluster, controlPlane: ControlPlane): void {

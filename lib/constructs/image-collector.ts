@@ -7,6 +7,7 @@ import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { IImageStore } from './image-store.js';
 import { WharfFunction } from './wharf-function.js';
 
@@ -14,6 +15,8 @@ export interface ImageCollectorProps {
   readonly store: IImageStore;
   /** How often it is called; a whole pass is made every six hours. @default Duration.minutes(5) */
   readonly interval?: Duration;
+  /** For `function`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
 }
 
 export class ImageCollector extends Construct {
@@ -39,6 +42,7 @@ export class ImageCollector extends Construct {
       schedule: Schedule.rate(props.interval ?? Duration.minutes(5)),
       targets: [new LambdaFunction(this.function.function)],
     });
+    overrideCfn(this, { function: this.function.function }, props.cfnOverrides);
   }
 
   /** Calls that failed: the next one begins anew. */

@@ -11,13 +11,17 @@ import {
   type IAlarmAction,
   type IMetric,
   SingleValueWidget,
+  Stats,
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
+import type { RegistryFront } from './registry-front.js';
 import type { Wharf } from './wharf.js';
 
 export interface MonitoringProps {
   readonly wharf: Wharf;
+  /** Watched too. @default - none */
+  readonly registryFront?: RegistryFront;
   /** What alarms do, such as `new SnsAction(topic)`. @default - nothing: they are only seen */
   readonly actions?: IAlarmAction[];
   /** Whether a dashboard is made (US$ 3 a month beyond the first three of an account). @default true */
@@ -41,6 +45,7 @@ export class Monitoring extends Construct {
       this.alarm('ApiErrors', 'Requests that the API function died of', controlPlane.api.metricErrors(), 5),
       this.alarm('RegistryErrors', 'Requests the registry function died of', controlPlane.registry.metricErrors(), 5),
       this.alarm('ReconcilerErrors', 'Deployments may stand still', controlPlane.reconciler.metricErrors(), 3),
+      ...(props.registryFront === undefined ? [] : [this.alarmOfFront(props.registryFront)]),
     ];
     for (const alarm of this.alarms) for (const action of props.actions ?? []) alarm.addAlarmAction(action);
     this.dashboard = props.dashboard === false ? undefined : this.board(props.wharf);
@@ -54,6 +59,18 @@ export class Monitoring extends Construct {
       evaluationPeriods: 1,
       comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
       treatMissingData: TreatMissingData.NOT_BREACHING,
+    });
+  }
+
+  /** With no container at all there is nothing to count, which is the same. */
+  private alarmOfFront(front: RegistryFront): Alarm {
+    return new Alarm(this, 'RegistryFrontDown', {
+      alarmDescription: 'No container of the registry front answers: see the runbook',
+      metric: front.metricHealthyContainers({ period: Duration.minutes(1), statistic: Stats.MINIMUM }),
+      threshold: 1,
+      evaluationPeriods: 5,
+      comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+      treatMissingData: TreatMissingData.BREACHING,
     });
   }
 

@@ -23,7 +23,7 @@ export interface RegistryBalancerProps {
   readonly vpc: IVpc;
   /** Of the containers. */
   readonly port: number;
-  /** Without it the listener is plain HTTP. */
+  /** @default - none: the listener is plain HTTP */
   readonly certificate?: ICertificate;
   /** @default - the load balancer's own name */
   readonly domainName?: string;

@@ -18,6 +18,7 @@ import {
 } from 'aws-cdk-lib/aws-cloudfront';
 import { HttpOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
 import { Construct } from 'constructs';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { Edge } from './edge.js';
 
 export interface RegistryDomainProps {
@@ -26,6 +27,8 @@ export interface RegistryDomainProps {
   readonly domainNames?: string[];
   /** For those names, in us-east-1. @default - none, with no names */
   readonly certificate?: ICertificate;
+  /** For `distribution` and `restoreChallenge`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
 }
 
 /** Runs at the edge, in CloudFront's own JavaScript. */
@@ -71,6 +74,8 @@ export class RegistryDomain extends Construct {
       ...(certificate === undefined ? {} : { domainNames, certificate }),
     });
     this.acknowledge();
+    const { distribution, restoreChallenge } = this;
+    overrideCfn(this, { distribution, restoreChallenge }, props.cfnOverrides);
   }
 
   private acknowledge(): void {

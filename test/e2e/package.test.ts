@@ -8,13 +8,14 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 const APP = `
 import { App, Stack } from 'aws-cdk-lib';
-import { ContainerCluster, Wharf } from 'wharf';
+import { ContainerCluster, RegistryFront, Wharf } from 'wharf';
 import { WharfClient } from 'wharf/client';
 
 const app = new App();
 const stack = new Stack(app, 'Team');
 const capacity = new ContainerCluster(stack, 'Capacity', { clusterName: 'team' });
-new Wharf(stack, 'Wharf', { capacity });
+const { store, builder } = new Wharf(stack, 'Wharf', { capacity });
+new RegistryFront(stack, 'Registry', { store, builder, capacity, plainHttp: true });
 app.synth();
 export const Client: typeof WharfClient = WharfClient;
 `;
@@ -71,6 +72,8 @@ test('its constructs are typed, and synthesise with the functions bundled from t
   };
   const types = Object.values(template.Resources).map(({ Type }) => Type);
   expect(types.filter((type) => type === 'AWS::Lambda::Function').length).toBeGreaterThanOrEqual(4);
+  // Its bundle is made of the package, too.
+  expect(types).toContain('Custom::WharfDockerfileImage');
 }, 180_000);
 
 test('its command starts', async () => {

@@ -82,6 +82,11 @@ describe('the examples for CDK', () => {
   });
 });
 
+test('a service in a template of its own is as stored', () => {
+  const template = JSON.stringify(synthesisOf('examples/cdk-service/app.ts').readJson('Shop.template.json'));
+  expect(JSON.parse(template.replaceAll(/[0-9a-f]{64}/g, '<asset>'))).toMatchSnapshot();
+});
+
 describe.each(APPS)('the templates of %s', (app) => {
   test('need no Docker and no look-up', () => {
     expect(synthesisOf(app).calledDocker).toBe(false);
@@ -139,6 +144,19 @@ describe('the rules themselves', () => {
       'D: there is no resource Gone',
       'E (AWS::Lambda::Function): Role is required',
     ]);
+  });
+
+  test('see a secret among the settings of a container', () => {
+    const ContainerDefinitions = [
+      {
+        Environment: [
+          { Name: 'DB_PASSWORD', Value: 'x' },
+          { Name: 'KEY_ARN', Value: 'arn:x' },
+        ],
+      },
+    ];
+    const resources = { Task: { Type: 'AWS::ECS::TaskDefinition', Properties: { ContainerDefinitions } } };
+    expect(plainSecrets(resources)).toEqual(['Task: DB_PASSWORD is plain text']);
   });
 
   test('see a right that is too wide, a secret, a table that goes, a bucket in the clear', () => {

@@ -12,8 +12,10 @@ import {
   type ContainerClusterProps,
   ImageBuilder,
   ImageStore,
+  Monitoring,
   RegistryFront,
   type RegistryFrontProps,
+  Wharf,
 } from '../../lib/constructs/index.js';
 import { CloudFormationSchema, type TemplateResources } from './cloudformation-schema.js';
 import { ofType, onlyOf, testStack } from './unbundled.js';
@@ -38,8 +40,16 @@ function withName(stack: Stack): Given {
   return { certificate: Certificate.fromCertificateArn(stack, 'Cert', arn), domainName: 'registry.example.org' };
 }
 
-/** With cdk-nag over all of it. */
-function made(given: Given | ((stack: Stack) => Given) = withName): Template {
+let usual: Template | undefined;
+
+/** With cdk-nag over all of it; made once where nothing is asked for. */
+function made(given?: Given | ((stack: Stack) => Given)): Template {
+  if (given !== undefined) return synthesised(given);
+  usual ??= synthesised(withName);
+  return usual;
+}
+
+function synthesised(given: Given | ((stack: Stack) => Given)): Template {
   const { stack, template } = testStack({ nag: true });
   frontIn(stack, typeof given === 'function' ? given(stack) : given);
   return template();
@@ -158,6 +168,19 @@ describe('the registry front', () => {
       expect(schema.problems(template(each).toJSON()['Resources'] as TemplateResources)).toEqual([]);
     }
     expect(JSON.stringify(template(base).toJSON())).not.toMatch(/Front/);
+  });
+
+  test('is watched where it is told of', () => {
+    const { stack, template } = testStack();
+    const wharf = new Wharf(stack, 'Wharf');
+    const { store, builder, capacity } = wharf;
+    const registryFront = new RegistryFront(stack, 'Front', { store, builder, capacity, plainHttp: true });
+    new Monitoring(stack, 'Monitoring', { wharf, registryFront });
+    template().hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'HealthyHostCount',
+      ComparisonOperator: 'LessThanThreshold',
+      TreatMissingData: 'breaching',
+    });
   });
 
   test('takes overrides by the names under which it shows what it made', () => {

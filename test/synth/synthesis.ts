@@ -29,11 +29,13 @@ export interface SynthesisOptions {
   readonly app?: string;
   /** Whether functions are bundled. @default true */
   readonly bundles?: boolean;
+  /** As `-c` says it. @default - none */
+  readonly context?: Readonly<Record<string, string>>;
 }
 
 export function synthesise(options: SynthesisOptions = {}): Synthesis {
-  const { app = 'bin/app.ts', bundles = true } = options;
-  const [made] = synthesiseAll([app], { bundles });
+  const { app = 'bin/app.ts', bundles = true, context = {} } = options;
+  const [made] = synthesiseAll([app], { bundles, context });
   if (made === undefined) throw new Error(`${app} made nothing`);
   return made;
 }
@@ -42,6 +44,8 @@ export interface ManyOptions {
   readonly bundles: boolean;
   /** Whether cdk-nag looks at all of them; what it finds is in `validation-report.json` and fails nothing. @default false */
   readonly nag?: boolean;
+  /** As `-c` says it. @default - none */
+  readonly context?: Readonly<Record<string, string>>;
 }
 
 /** Several apps in one process, each into a folder of its own: loading CDK takes longer than synthesising. */
@@ -63,7 +67,10 @@ export function synthesiseAll(apps: readonly string[], options: ManyOptions): re
     env: {
       PATH: [tools, dirname(process.execPath), '/usr/bin', '/bin'].join(':'),
       HOME: root,
-      ...(options.bundles ? {} : { CDK_CONTEXT_JSON: JSON.stringify({ 'aws:cdk:bundling-stacks': [] }) }),
+      CDK_CONTEXT_JSON: JSON.stringify({
+        ...options.context,
+        ...(options.bundles ? {} : { 'aws:cdk:bundling-stacks': [] }),
+      }),
     },
   });
   if (run.status !== 0) throw new Error(`synthesis failed (${run.status}): ${run.stdout}\n${run.stderr}`);

@@ -68,13 +68,24 @@ export function plainSecrets(resources: TemplateResources): readonly string[] {
     const resolved = /resolve:(secretsmanager|ssm-secure)|"SecretString":/.test(text)
       ? [`${id}: a secret's value`]
       : [];
-    if (Type !== 'AWS::Lambda::Function') return resolved;
-    const { Variables = {} } = (Properties['Environment'] ?? {}) as { Variables?: Record<string, unknown> };
-    const plain = Object.keys(Variables).filter(
+    const plain = settingsOf(Type, Properties).filter(
       (name) => /TOKEN|KEY|SECRET|PASSWORD/.test(name) && !name.endsWith('_ARN'),
     );
     return [...resolved, ...plain.map((name) => `${id}: ${name} is plain text`)];
   });
+}
+
+/** Names of what functions and containers are told. */
+function settingsOf(type: string, properties: Readonly<Record<string, unknown>>): readonly string[] {
+  if (type === 'AWS::Lambda::Function') {
+    const { Variables = {} } = (properties['Environment'] ?? {}) as { Variables?: Record<string, unknown> };
+    return Object.keys(Variables);
+  }
+  if (type !== 'AWS::ECS::TaskDefinition') return [];
+  const containers = (properties['ContainerDefinitions'] ?? []) as readonly {
+    readonly Environment?: readonly { readonly Name: string }[];
+  }[];
+  return containers.flatMap(({ Environment = [] }) => Environment.map(({ Name }) => Name));
 }
 
 export function removedState(resources: TemplateResources, isStateful: (type: string) => boolean): readonly string[] {
