@@ -3,7 +3,9 @@ import { type Dockerfile, type IgnoreFile, parseDockerfile, parseIgnore } from '
 import { AppError } from '../errors/index.js';
 import { closeNames } from './build-errors.js';
 import type { EmitEvent } from './build-log.js';
+import { CHECK_ARG } from './buildkit-args.js';
 import type { BuildContext } from './context.js';
+import { checkFrontend } from './frontend.js';
 import { cleanPath } from './path-names.js';
 import { PlanLint } from './plan-lint.js';
 import type { SentContexts } from './sent-contexts.js';
@@ -28,7 +30,9 @@ export async function openSource(
   const path = cleanPath(request.dockerfile ?? 'Dockerfile').slice(1);
   const text = request.dockerfileText ?? (await whole.text(path));
   if (text === undefined) throw dockerfileMissing(path, whole);
-  const check = request.args?.['BUILDKIT_DOCKERFILE_CHECK'];
+  const { args = {} } = request;
+  checkFrontend(text, path, args);
+  const { [CHECK_ARG]: check } = args;
   const options = { fileName: path, violations: 'report', ...(check === undefined ? {} : { check }) } as const;
   const dockerfile = parseDockerfile(text, options);
   const { context, ignore } = await withoutIgnored(whole, path);

@@ -7,6 +7,7 @@ import { sniffCompression, writeTar } from '../layers/index.js';
 import type { Digest } from '../oci/index.js';
 import type { ByteSource, ContentStore } from '../store/index.js';
 import { AppError } from '../errors/index.js';
+import { buildkitSettings } from './buildkit-args.js';
 import type { RemoteFiles } from './remote-files.js';
 import { parseRemote } from './remote-source.js';
 import type { RemoteRef } from './steps.js';
@@ -45,11 +46,15 @@ export async function fetchContexts(
 
 async function fetchMain(
   content: Pick<ContentStore, 'open' | 'put'>,
-  { context }: BuildRequest,
+  { context, args = {} }: BuildRequest,
   fetch: Fetch,
 ): Promise<Pick<LocalRequest, 'context' | 'contextSeconds' | 'dockerfileText'>> {
   if (typeof context === 'string') return { context };
-  const { blob, timeSeconds } = await fetch(contextAddress(context));
+  const address = contextAddress(context);
+  const { keepGitFolder } = buildkitSettings(args);
+  const { blob, timeSeconds } = await fetch(
+    address.kind === 'git' ? { ...address, keepGitFolder: address.keepGitFolder || keepGitFolder } : address,
+  );
   const time = timeSeconds === undefined ? {} : { contextSeconds: timeSeconds };
   const head = await read(content, blob, { start: 0, end: 511 });
   if (sniffCompression(head) !== undefined) return { context: blob, ...time };

@@ -1,6 +1,7 @@
 /** Build arguments that are no ordinary ARG: the proxies, and SOURCE_DATE_EPOCH. */
 import { type Dockerfile, predefinedArgs } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
+import { SETTINGS } from './buildkit-args.js';
 
 /** `NAME=value` of the proxy arguments a request brings: usable in RUN without ARG, out of history and keys. */
 export function proxyEnv(args: Readonly<Record<string, string>>): string[] {
@@ -43,12 +44,12 @@ export function unusedArgs(
   args: Readonly<Record<string, string>>,
   globals: ReadonlyMap<string, string>,
 ): readonly string[] {
-  const declared = new Set([...globals.keys(), ...predefinedArgs, EPOCH_ARG]);
+  const declared = new Set([...globals.keys(), ...predefinedArgs, EPOCH_ARG, ...SETTINGS]);
   const instructions = dockerfile.stages.flatMap((stage) => stage.instructions);
   for (const instruction of [...dockerfile.globalArgs, ...instructions]) {
     if (instruction.kind === 'arg') for (const arg of instruction.args) declared.add(arg.key);
   }
   return Object.keys(args)
-    .filter((name) => !declared.has(name) && !name.startsWith('BUILDKIT_'))
+    .filter((name) => !declared.has(name))
     .sort();
 }

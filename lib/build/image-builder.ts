@@ -11,6 +11,7 @@ import type { Clock, ContentStore, Ids, RecordStore } from '../store/index.js';
 import type { BaseImageDeps } from './base-image.js';
 import { NO_SECRETS } from './build-secrets.js';
 import { type BuildSource, openSource } from './build-source.js';
+import { buildkitSettings } from './buildkit-args.js';
 import { scopeOf, slotOf, uncachedBy } from './cache-scope.js';
 import { SingleFlight } from './concurrency.js';
 import { exportImage } from './export.js';
@@ -164,7 +165,7 @@ export class ImageBuilder {
     builds: readonly PlatformBuild[],
     call: BuildCall,
   ): Promise<BuildResult> {
-    const isIndex = builds.length > 1 || wantsIndex(request.annotations);
+    const isIndex = builds.length > 1 || wantsIndex(request);
     const made = new Map<string, CachedStep>();
     const images: ExportedPlatform[] = [];
     const summaries: BuildStepSummary[] = [];
@@ -258,7 +259,8 @@ function findingOf({ rule, message, line, url }: LintWarning): LintFinding {
   return { rule, message, ...(line === 0 ? {} : { line }), ...(url === undefined ? {} : { url }) };
 }
 
-function wantsIndex(annotations: BuildRequest['annotations']): boolean {
+function wantsIndex({ annotations, args = {} }: LocalRequest): boolean {
   const { index, indexDescriptor, manifestDescriptor } = annotations ?? {};
+  if (buildkitSettings(args).multiPlatform) return true;
   return [index, indexDescriptor, manifestDescriptor].some((each) => each !== undefined);
 }

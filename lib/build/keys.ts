@@ -107,6 +107,7 @@ async function runParts(op: RunOp, inputs: KeyInputs): Promise<KeyPart[]> {
     { name: 'folder', value: op.cwd },
     { name: '--network', value: op.network },
     { name: '--security', value: op.security },
+    ...optional('hostname', op.hostname),
     ...mounts.flat(),
     ...(op.script === undefined ? [] : [{ name: `heredoc ${op.script.name}`, value: op.script.content }]),
   ];

@@ -17,6 +17,7 @@ import {
 import { AppError } from '../errors/index.js';
 import type { Platform } from '../oci/index.js';
 import { type Place, withPlace } from './build-errors.js';
+import { type BuildkitSettings, buildkitSettings, idleSettings } from './buildkit-args.js';
 import { EPOCH_ARG, epochInvalid, proxyEnv, sourceDateEpoch, unusedArgs } from './global-args.js';
 import type { ImageDraft } from './image-draft.js';
 import type { PlanLint } from './plan-lint.js';
@@ -88,6 +89,7 @@ class Planner {
   private args: Readonly<Record<string, string>>;
   private epochSeconds: number | undefined;
   private readonly sources: StageSources;
+  private readonly settings: BuildkitSettings;
 
   constructor(private readonly input: PlanInput) {
     const { dockerfile, args, platform, buildPlatform } = input;
@@ -95,6 +97,7 @@ class Planner {
     const given = new Map(Object.entries(args));
     this.globals = globalArguments(dockerfile, platformArgs(buildPlatform, platform, name), given);
     this.args = args;
+    this.settings = buildkitSettings(args);
     this.sources = new StageSources(input, (index) => this.stage(index));
   }
 
@@ -121,6 +124,7 @@ class Planner {
     for (const [name, value] of Object.entries(this.input.labels)) target.image.setLabel(name, value);
     const unused = unusedArgs(this.input.dockerfile, this.input.args, this.globals);
     if (unused.length > 0) this.input.warn({ message: `build arguments that no ARG declares: ${unused.join(', ')}` });
+    for (const message of idleSettings(this.input.args)) this.input.warn({ message });
     return {
       stages,
       target,
@@ -211,6 +215,7 @@ class Planner {
       globalArgs: this.globals,
       hiddenEnv: proxyEnv(this.input.args),
       platform,
+      settings: this.settings,
       source: (name, allowed) => this.sources.source(name, stage, platform, allowed),
       mount: planMount,
       lint,

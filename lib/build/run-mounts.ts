@@ -43,10 +43,11 @@ async function cacheMount(mount: Mount, context: MountContext): Promise<RunMount
   const path = target(mount, context);
   // Without "from" a cache starts empty, whatever "source" says, as in BuildKit.
   const source = mount.from === undefined ? undefined : await context.source(mount.from);
+  const id = mount.id === undefined || mount.id === '' ? path : mount.id;
   return {
     type: 'cache',
     target: path,
-    id: mount.id === undefined || mount.id === '' ? path : mount.id,
+    id: context.cacheNamespace === undefined ? id : `${context.cacheNamespace}/${id}`,
     sharing: mount.sharing ?? 'shared',
     readonly: mount.readOnly,
     mode: mount.mode ?? 0o755,

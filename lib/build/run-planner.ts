@@ -9,6 +9,7 @@ export interface RunPlanning {
   readonly hiddenEnv: readonly string[];
   readonly user: string;
   readonly workdir: string;
+  readonly hostname?: string;
   /** Plans a `--mount`. @param sshMounts how many ssh mounts came before it */
   readonly mount: (value: string, sshMounts: number) => Promise<RunMount>;
 }
@@ -41,6 +42,7 @@ export async function planRun(instruction: RunInstruction, planning: RunPlanning
     cwd: planning.workdir,
     network,
     security,
+    ...(planning.hostname === undefined ? {} : { hostname: planning.hostname }),
     mounts,
     ...(script === undefined ? {} : { script }),
   };

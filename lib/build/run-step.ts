@@ -49,6 +49,7 @@ export async function runStep<T>(
         ...(input.secretEnv.size === 0 ? {} : { secretEnv: input.secretEnv }),
         network: op.network,
         security: op.security,
+        ...(op.hostname === undefined ? {} : { hostname: op.hostname }),
         mounts: [...input.mounts, ...script],
         timeSeconds: input.timeSeconds,
         ...(step.epochSeconds === undefined ? {} : { clampSeconds: step.epochSeconds }),

@@ -6,7 +6,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { access, chmod, chown, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoCode } from '../errors/index.js';
 import { takeFileLock } from './file-lock.js';
 import type { SandboxMount } from './sandbox.js';
 
@@ -30,7 +29,7 @@ export class CacheFolders {
     const base = nameOf(mount);
     const { name, release } = await this.lock(base, mount.sharing, signal);
     try {
-      return { path: await this.folder(name, mount, fill), release };
+      return { path: await this.folder(name, mount, fill, signal), release };
     } catch (error) {
       await release();
       throw error;
@@ -50,9 +49,30 @@ export class CacheFolders {
     }
   }
 
-  private async folder(name: string, mount: CacheMount, fill: (folder: string) => Promise<void>): Promise<string> {
+  private async folder(
+    name: string,
+    mount: CacheMount,
+    fill: (folder: string) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<string> {
     const path = join(this.directory, name);
     if (await exists(path)) return path;
+    // Whoever finds none at the same moment waits, and has the same folder then: a second one would take its place.
+    const done = await takeFileLock(join(this.directory, `${name}.new`), true, signal);
+    try {
+      if (!(await exists(path))) await this.make(path, name, mount, fill);
+      return path;
+    } finally {
+      await done?.();
+    }
+  }
+
+  private async make(
+    path: string,
+    name: string,
+    mount: CacheMount,
+    fill: (folder: string) => Promise<void>,
+  ): Promise<void> {
     const fresh = join(this.directory, `.${name}-${randomBytes(4).toString('hex')}`);
     try {
       await mkdir(fresh);
@@ -63,10 +83,8 @@ export class CacheFolders {
       await rename(fresh, path);
     } catch (error) {
       await rm(fresh, { recursive: true, force: true });
-      // Somebody else was faster, and has put something in.
-      if (errnoCode(error) !== 'ENOTEMPTY' && errnoCode(error) !== 'EEXIST') throw error;
+      throw error;
     }
-    return path;
   }
 }
 

@@ -90,7 +90,7 @@ export class OverlaySandbox implements Sandbox {
           id,
           rootfs,
           process: { ...request.process, env },
-          hostname: HOSTNAME,
+          hostname: request.hostname ?? HOSTNAME,
           mounts,
           network: network.mode,
           limits: { ...DEFAULT_LIMITS, ...this.options.limits },

@@ -71,6 +71,8 @@ export interface SandboxRequest {
   readonly secretEnv?: ReadonlyMap<string, string>;
   readonly network: RunNetwork;
   readonly security?: RunSecurity;
+  /** What the command sees as the machine's name. */
+  readonly hostname?: string;
   readonly mounts: readonly SandboxMount[];
   /**
    * What the command writes while it runs gets this time, in seconds: the clock of the machine must not decide over

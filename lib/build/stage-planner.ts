@@ -14,6 +14,7 @@ import {
 } from '../dockerfile/index.js';
 import type { Digest, Healthcheck, Platform } from '../oci/index.js';
 import { type Place, refusal } from './build-errors.js';
+import type { BuildkitSettings } from './buildkit-args.js';
 import { planCopy } from './copy-planner.js';
 import { goList } from './go-format.js';
 import { commandHistory, healthcheckHistory, type ImageDraft, runHistory } from './image-draft.js';
@@ -46,13 +47,14 @@ export interface StagePlanning {
   readonly globalArgs: ReadonlyMap<string, string>;
   readonly hiddenEnv: readonly string[];
   readonly platform: Platform;
+  readonly settings: Pick<BuildkitSettings, 'cacheNamespace' | 'hostname'>;
   /** @param trusted false for a trigger that came with an image: it may not name stages of this file */
   readonly source: (from: string, trusted: boolean) => Promise<SourceRef>;
   readonly mount: (value: string, context: MountContext) => Promise<RunMount>;
   readonly lint: StageLint;
 }
 
-export interface MountContext {
+export interface MountContext extends Pick<BuildkitSettings, 'cacheNamespace'> {
   /** How many ssh mounts the instruction had before. */
   readonly sshMounts: number;
   readonly workdir: string;
@@ -230,13 +232,17 @@ export class StagePlanner {
       this.push(planned.op, instruction.code, place, options);
       return this.image.record(planned.history, { layer: true, marked: true });
     }
+    const { hostname, cacheNamespace } = this.planning.settings;
+    const namespace = cacheNamespace === undefined ? {} : { cacheNamespace };
     const op = await planRun(instruction, {
       shell: this.image.shell(),
       env: this.env,
       hiddenEnv: this.planning.hiddenEnv,
       user: this.image.config.User ?? '',
       workdir,
-      mount: (value, sshMounts) => this.planning.mount(value, { sshMounts, workdir, expand: this.expand, source }),
+      ...(hostname === undefined ? {} : { hostname }),
+      mount: (value, sshMounts) =>
+        this.planning.mount(value, { ...namespace, sshMounts, workdir, expand: this.expand, source }),
     });
     this.push(op, instruction.code, place, options);
     const declared = new Map([...this.buildArgs].map(([name, value]) => [name, this.env.get(name) ?? value ?? '']));

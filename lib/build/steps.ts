@@ -168,6 +168,8 @@ export interface RunOp {
   readonly cwd: string;
   readonly network: RunNetwork;
   readonly security: RunSecurity;
+  /** The sandbox's own when absent. */
+  readonly hostname?: string;
   readonly mounts: readonly RunMount[];
   /** A heredoc that starts with `#!`, mounted at `/dev/pipes/<name>`. */
   readonly script?: { readonly name: string; readonly content: string };

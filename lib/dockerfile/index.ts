@@ -1,5 +1,6 @@
 export * from './types.js';
 export { dumpDockerfile } from './dump.js';
+export { findDirective } from './directives.js';
 export { DockerfileError, type SourcePlace } from './errors.js';
 export { errorAt } from './instruction-error.js';
 export { parseDockerfile, parseInstruction, type ParseOptions } from './parse.js';

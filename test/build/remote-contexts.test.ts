@@ -106,3 +106,10 @@ requireTools('git', 'prlimit').describe('a repository', () => {
     expect(await paths(await f.build({ Dockerfile }, { contexts }))).toEqual(['m', 'tool']);
   });
 });
+
+test('a repository keeps its .git when a build argument says so', async () => {
+  await repository('kept', { Dockerfile: 'FROM scratch\nCOPY . /' });
+  const args = { BUILDKIT_CONTEXT_KEEP_GIT_DIR: '1' };
+  expect(await paths(await build('/git/kept.git', { args }))).toContain('.git/HEAD');
+  expect(await paths(await build('/git/kept.git'))).not.toContain('.git');
+});
