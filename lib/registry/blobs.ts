@@ -5,7 +5,16 @@
  */
 import type { Readable } from 'node:stream';
 import type { Digest } from '../oci/index.js';
-import type { ByteRange, Clock, ContentInfo, ContentStore, RecordStore, StoredRecord } from '../store/index.js';
+import {
+  type ByteRange,
+  type Clock,
+  type ContentInfo,
+  type ContentStore,
+  holderWrite,
+  type RecordStore,
+  type StoredBlob,
+  type StoredRecord,
+} from '../store/index.js';
 import { blobUnknown } from './errors.js';
 import { HOLDER, holderOf, holders, type LinkRecord, recordKey } from './records.js';
 import type { Repositories } from './repositories.js';
@@ -53,17 +62,26 @@ export class Blobs {
     };
   }
 
+  /** Stored bytes become a blob of the repository: blob, holder and link come in one step, so no order matters. */
+  async adopt(repository: string, blob: StoredBlob): Promise<ContentInfo> {
+    const { digest, sizeBytes } = blob;
+    return this.deps.content.adopt(blob, async () => [
+      ...(await this.deps.repositories.ensuring(repository)),
+      holderWrite(digest, holderOf(repository), this.deps.clock.nowMs()),
+      { op: 'put', key: recordKey.link(repository, digest), value: this.liveLink(sizeBytes) },
+    ]);
+  }
+
   /**
    * Makes a stored blob part of the repository: holder first, then a look whether the blob is (still) there, then the
    * link. Idempotent.
-   * @param arriving ends when the blob is stored; it is looked for only then
    * @throws AppError BLOB_UNKNOWN when the store has it not
    */
-  async link(repository: string, digest: Digest, arriving?: Promise<unknown>): Promise<ContentInfo> {
+  async link(repository: string, digest: Digest): Promise<ContentInfo> {
     for (;;) {
       const atMs = this.deps.clock.nowMs();
       const [info] = await Promise.all([
-        this.deps.content.hold(digest, holderOf(repository), arriving === undefined ? {} : { arriving }),
+        this.deps.content.hold(digest, holderOf(repository)),
         this.deps.repositories.ensure(repository),
       ]);
       if (info === undefined) throw blobUnknown(repository, digest);

@@ -1,5 +1,5 @@
 /** The catalogue of repositories. A repository comes into being with the first blob or manifest it is given. */
-import type { Clock, RecordStore } from '../store/index.js';
+import type { Clock, Expect, RecordStore, RecordWrite } from '../store/index.js';
 import { CATALOG, recordKey, type RepositoryRecord } from './records.js';
 
 export interface PageOptions {
@@ -24,10 +24,15 @@ export class Repositories {
 
   /** Idempotent. */
   async ensure(name: string): Promise<void> {
+    for (const { key, value, expect } of await this.ensuring(name)) await this.deps.records.put(key, value, { expect });
+  }
+
+  /** What there is to write, in a transaction that is begun anew when someone else did, so that the repository is there. */
+  async ensuring(name: string): Promise<readonly (RecordWrite & { readonly op: 'put'; readonly expect: Expect })[]> {
     const key = recordKey.repository(name);
-    if ((await this.deps.records.get(key)) !== undefined) return;
+    if ((await this.deps.records.get(key)) !== undefined) return [];
     const value: RepositoryRecord = { createdMs: this.deps.clock.nowMs() };
-    await this.deps.records.put(key, value, { expect: 'absent' });
+    return [{ op: 'put', key, value, expect: 'absent' }];
   }
 
   /** Names in ASCII order. */

@@ -68,8 +68,7 @@ export class Uploads {
     if (id === undefined) return { outcome: 'absent' };
     const result = await this.deps.content.blobs.uploads.commit(id, digest);
     if (result.outcome !== 'committed') return result;
-    const adopting = this.deps.content.adopt(result.blob);
-    return { outcome: 'committed', info: await this.deps.blobs.link(repository, digest, adopting) };
+    return { outcome: 'committed', info: await this.deps.blobs.adopt(repository, result.blob) };
   }
 
   /** @returns false when there is no such session here */
@@ -85,8 +84,9 @@ export class Uploads {
    * @throws AppError DIGEST_MISMATCH
    */
   async put(repository: string, digest: Digest, source: ByteSource, signal?: AbortSignal): Promise<ContentInfo> {
-    await this.deps.content.put(source, { expected: digest, ...(signal === undefined ? {} : { signal }) });
-    return this.deps.blobs.link(repository, digest);
+    const { blobs } = this.deps.content;
+    const blob = await blobs.put(source, { expected: digest, ...(signal === undefined ? {} : { signal }) });
+    return this.deps.blobs.adopt(repository, blob);
   }
 
   private async unseal(repository: string, session: string): Promise<string | undefined> {

@@ -18,6 +18,7 @@ import type {
   PutOptions,
   RecordKey,
   RecordStore,
+  RecordWrite,
   StoredBlob,
   StoredRecord,
 } from './ports.js';
@@ -70,25 +71,18 @@ export class ContentStore {
    * Says that `by` needs the blob, then looks whether it is here: from then on it stays until the holder is removed or
    * has expired. Undefined when it is not here.
    * @param by unique to the reason, e.g. `STEP#<key>`
-   * @param options.arriving ends when the blob is stored: it is looked for only then
    * @param options.forMs how long; renewed when under half of it is left. Without it until someone removes the holder
    */
-  async hold(
-    digest: Digest,
-    by: string,
-    options: { readonly forMs?: number; readonly arriving?: Promise<unknown> } = {},
-  ): Promise<ContentInfo | undefined> {
+  async hold(digest: Digest, by: string, options: { readonly forMs?: number } = {}): Promise<ContentInfo | undefined> {
     const key = blobHolderKey(digest, by);
-    const { forMs, arriving } = options;
+    const { forMs } = options;
     const atMs = this.clock.nowMs();
     const value: HolderRecord = { atMs };
     if (forMs !== undefined) {
-      await arriving;
       const held = await this.records.get<HolderRecord>(key);
       if (held?.expiresAtMs !== undefined && held.expiresAtMs - atMs > forMs / 2) return this.stat(digest);
     }
-    const holding = this.records.put(key, value, forMs === undefined ? {} : { expiresAtMs: atMs + forMs });
-    await Promise.all([holding, arriving]);
+    await this.records.put(key, value, forMs === undefined ? {} : { expiresAtMs: atMs + forMs });
     return this.stat(digest);
   }
 
@@ -135,13 +129,16 @@ export class ContentStore {
   /**
    * Makes a stored blob findable by its digest. When the digest is already there, the new copy is dropped and the
    * old one stays: whoever reads the digest meanwhile is not disturbed.
+   * @param alongside what to write in the same transaction, so that nobody sees one without the other; asked for again
+   * when someone was faster
    */
-  async adopt(blob: StoredBlob): Promise<ContentInfo> {
+  async adopt(blob: StoredBlob, alongside: () => Promise<readonly RecordWrite[]> = none): Promise<ContentInfo> {
     const { key, digest, sizeBytes } = blob;
     for (;;) {
+      const others = await alongside();
       const existing = await this.records.get<BlobRecord>(blobRecordKey(digest));
       if (existing !== undefined && (existing.value.state === 'live' || existing.value.key === key)) {
-        if (!(await this.renew(existing))) continue;
+        if (!(await this.renew(existing, others))) continue;
         // A repeated adopt finds its own first try.
         if (existing.value.key !== key) await this.blobs.delete(key);
         break;
@@ -153,6 +150,7 @@ export class ContentStore {
         // Where it was doomed, the new bytes count; the old ones are the collector's.
         { op: 'put', key: blobRecordKey(digest), value, expect },
         { op: 'put', key: blobKeyRecordKey(key), value: named, expect: 'absent' },
+        ...others,
       ]);
       if (result.outcome === 'written') break;
       if (result.index === 1) await this.checkNotSwept(blob);
@@ -160,13 +158,22 @@ export class ContentStore {
     return { digest, sizeBytes };
   }
 
-  /** Alive and under lease; writes only when under half of the lease is left. False: someone changed it meanwhile. */
-  private async renew(record: StoredRecord<BlobRecord>): Promise<boolean> {
+  /**
+   * Alive and under lease, which is written only when under half of it is left, and with it the others. False: someone
+   * changed the blob meanwhile, and nothing was written.
+   */
+  private async renew(record: StoredRecord<BlobRecord>, others: readonly RecordWrite[] = []): Promise<boolean> {
     const nowMs = this.clock.nowMs();
     const { state, leaseUntilMs = 0 } = record.value;
-    if (state === 'live' && leaseUntilMs - nowMs > BLOB_LEASE_MS / 2) return true;
+    const expect = { version: record.version };
+    const isFresh = state === 'live' && leaseUntilMs - nowMs > BLOB_LEASE_MS / 2;
+    if (isFresh && others.length === 0) return true;
     const value: BlobRecord = { ...record.value, state: 'live', leaseUntilMs: nowMs + BLOB_LEASE_MS };
-    const result = await this.records.put(record, value, { expect: { version: record.version } });
+    const own: RecordWrite = isFresh ? { op: 'check', key: record, expect } : { op: 'put', key: record, value, expect };
+    const result =
+      others.length === 0
+        ? await this.records.put(record, value, { expect })
+        : await this.records.transact([own, ...others]);
     return result.outcome === 'written';
   }
 
@@ -188,12 +195,20 @@ export function blobKeyRecordKey(key: BlobKey): RecordKey {
   return { partition: `BLOBKEY#${key}`, sort: '-' };
 }
 
+/** For `adopt`, where the holder need not be written before anyone looks: both come at once. */
+export function holderWrite(digest: Digest, by: string, atMs: number): RecordWrite {
+  const value: HolderRecord = { atMs };
+  return { op: 'put', key: blobHolderKey(digest, by), value };
+}
+
 /** Holders stand beside the blob record. */
 export const BLOB_HOLDER = 'BY#';
 
 export function blobHolderKey(digest: Digest, by: string): RecordKey {
   return { partition: `BLOB#${digest}`, sort: `${BLOB_HOLDER}${by}` };
 }
+
+const none = (): Promise<readonly RecordWrite[]> => Promise.resolve([]);
 
 async function* single(bytes: Uint8Array): ByteSource {
   yield bytes;

@@ -3,6 +3,7 @@ import type { RecordKey, RecordStore } from '../../lib/store/index.js';
 import type { ScheduleOptions } from './schedule.js';
 
 const isLink = (key: RecordKey): boolean => key.sort.startsWith('LINK#');
+const isHolder = (key: RecordKey): boolean => key.sort.startsWith('BY#REPO#');
 const written = { outcome: 'written', version: 1 } as const;
 
 /** Each breaks one rule of those that keep a push and the collector apart. */
@@ -23,7 +24,8 @@ export const SABOTAGES: Readonly<Record<string, NonNullable<ScheduleOptions['sab
   'a repository does not say that it holds a blob': {
     registry: (store) => ({
       ...bound(store),
-      put: async (key, value, options) => (key.sort.startsWith('BY#REPO#') ? written : store.put(key, value, options)),
+      put: async (key, value, options) => (isHolder(key) ? written : store.put(key, value, options)),
+      transact: (writes) => store.transact(writes.filter(({ key }) => !isHolder(key))),
     }),
   },
   'the collector deletes whatever became of what it chose': {
