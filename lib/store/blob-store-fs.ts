@@ -52,7 +52,6 @@ export class FsBlobStore implements BlobStore {
     this.uploads = new FsBlobUploads(join(directory, 'uploads'), deps, {
       files,
       syncs: this.syncs,
-      temporaryPath: () => this.temporaryPath(),
       publish: (path, digest) => this.publish(path, digest),
     });
   }

@@ -7,12 +7,16 @@ import { writeAll } from './durable-file-fs.js';
 import { FileReadable } from './file-readable-fs.js';
 import type { OpenFile } from './files-fs.js';
 import type { ByteRange, ByteSource } from './ports.js';
+import type { ThreadHash } from './write-threads.js';
 
 /** Bytes; what one stream holds in memory is about three such pieces. */
 const PIECE_BYTES = 1 << 20;
 /** A piece with what its last chunk is too long. */
 const MEMORY_BYTES = PIECE_BYTES + 64 * 1024;
 const SYNC_BYTES = 16 << 20;
+/** What a thread is handed at a time, and how often before it has answered. */
+const HANDED_BYTES = 256 * 1024;
+const HANDED_AT_ONCE = 4;
 /** A blob up to here is read at once. */
 const SMALL_BYTES = 64 * 1024;
 
@@ -48,6 +52,83 @@ export async function writeStream(
     await writing;
     await behind.end();
   }
+}
+
+/** What the beginning of a source tells, and all of it. */
+export interface Opening {
+  /** It has more bytes than are worth handing to a thread. */
+  readonly isLong: boolean;
+  readonly whole: ByteSource;
+}
+
+export async function openingOf(source: ByteSource): Promise<Opening> {
+  const first: Uint8Array[] = [];
+  const rest = source[Symbol.asyncIterator]();
+  let failure: { readonly error: unknown } | undefined;
+  let bytes = 0;
+  try {
+    while (bytes < HANDED_BYTES) {
+      const next = await rest.next();
+      if (next.done === true) break;
+      first.push(next.value);
+      bytes += next.value.length;
+    }
+  } catch (error) {
+    failure = { error };
+  }
+  const whole = async function* (): ByteSource {
+    yield* first;
+    if (failure !== undefined) throw failure.error;
+    yield* { [Symbol.asyncIterator]: () => rest };
+  };
+  return { isLong: bytes >= HANDED_BYTES, whole: whole() };
+}
+
+/** Like `writeStream`, but hash and writes are a thread's work. @param file with a descriptor of the system */
+export async function writeByThread(
+  file: OpenFile & { readonly fd: number },
+  hash: ThreadHash,
+  source: ByteSource,
+  position: number,
+  options: { readonly handsOver: boolean; advanced(bytes: number): void },
+): Promise<void> {
+  const behind = new BackgroundSync(file);
+  const running: Promise<void>[] = [];
+  let failure: { readonly error: unknown } | undefined;
+  let at = position;
+  let chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const hand = (): void => {
+    const size = bytes;
+    const writing = hash.write(file.fd, chunks, at, options.handsOver).then(
+      () => {
+        // After one that failed nothing counts.
+        if (failure !== undefined) return;
+        behind.wrote(size);
+        options.advanced(size);
+      },
+      (error: unknown) => void (failure ??= { error }),
+    );
+    running.push(writing);
+    at += size;
+    chunks = [];
+    bytes = 0;
+  };
+  try {
+    for await (const chunk of source) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes < HANDED_BYTES) continue;
+      hand();
+      if (running.length >= HANDED_AT_ONCE) await running.shift();
+      if (failure !== undefined) break;
+    }
+  } finally {
+    if (bytes > 0) hand();
+    await Promise.all(running);
+    await behind.end();
+  }
+  if (failure !== undefined) throw failure.error;
 }
 
 /** Keeps the bytes that wait for the disk few, so that the sync at the end is short whatever the size. */

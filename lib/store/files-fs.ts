@@ -6,6 +6,8 @@ import { mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises
 import { errnoCode } from '../errors/index.js';
 
 export interface OpenFile {
+  /** The descriptor of the system, where there is one. */
+  readonly fd?: number;
   read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
   /** @param position null: where the file stands, which is its end when it was opened for appending */
   write(

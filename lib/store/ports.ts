@@ -79,6 +79,8 @@ export interface AppendOptions {
    * whether the upload has them may still be lost in a power failure.
    */
   readonly last?: boolean;
+  /** Chunks belong to the store from when they are yielded, with the memory they lie in. */
+  readonly handsOver?: boolean;
 }
 
 /**

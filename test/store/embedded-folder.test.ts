@@ -115,9 +115,9 @@ describe('a folder of blobs', () => {
     const [done, open] = [await blobs.uploads.start(), await blobs.uploads.start()];
     await blobs.uploads.append(done, 0, source(Buffer.from('hello')));
     await rm(join(directory, 'uploads', `${done}.data`));
-    await writeFile(join(directory, 'uploads', `${'f'.repeat(40)}.data`), 'of an upload that was aborted');
+    await writeFile(join(directory, 'uploads', `${'f'.repeat(40)}.data`), 'of no upload');
     await openFsBlobs(directory, deps);
-    expect(await readdir(join(directory, 'uploads'))).toEqual([`${open}.log`]);
+    expect(await readdir(join(directory, 'uploads'))).toEqual([`${open}.data`]);
   });
 
   test('cuts an upload back to what was acknowledged, and outlives a journal line that was cut short', async () => {

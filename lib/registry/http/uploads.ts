@@ -91,7 +91,10 @@ async function append(call: Call, options: AppendOptions = {}): Promise<Reply | 
     throw new AppError('SIZE_INVALID', `Content-Range ${header} has ${length} bytes, Content-Length says ${announced}`);
   }
   const source = exactly(call.body.chunks(), length);
-  const result = await uploads.append(call.repository, call.reference, range?.start, source, undefined, options);
+  const result = await uploads.append(call.repository, call.reference, range?.start, source, undefined, {
+    ...options,
+    handsOver: true,
+  });
   if (result.outcome === 'appended') return undefined;
   if (result.outcome === 'absent') throw uploadUnknown(call);
   return errorResponse(

@@ -1,0 +1,166 @@
+/**
+ * Threads that hash large uploads and write them to their files, so that the thread that answers requests does
+ * neither. Chunks are handed over with their memory: what the collector of garbage never sees it need not count, and
+ * counting the memory of chunks costs as much as hashing them.
+ */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { Digest, DigestAlgorithm } from '../oci/index.js';
+
+const MOST_THREADS = 4;
+
+/**
+ * Each message but `drop` gets one answer, in order. A file is known by its descriptor, which is one of the whole process;
+ * whoever opened it keeps it open until the answer comes.
+ */
+const THREAD = `
+  const { MessageChannel, parentPort } = require('node:worker_threads');
+  const { createHash } = require('node:crypto');
+  const { writevSync, writeSync } = require('node:fs');
+  const hashes = new Map();
+  // What is sent where nobody listens is freed at once; the collector of garbage would let much of it wait.
+  const { port1: nowhere, port2 } = new MessageChannel();
+  port2.close();
+  const writeAll = (fd, chunks, position) => {
+    let done = writevSync(fd, chunks, position);
+    let start = 0;
+    for (const chunk of chunks) {
+      for (let at = Math.max(0, done - start); at < chunk.length; ) {
+        const written = writeSync(fd, chunk, at, chunk.length - at, position + start + at);
+        at += written;
+        done += written;
+      }
+      start += chunk.length;
+    }
+  };
+  const work = {
+    write({ hash, algorithm, fd, position, chunks }) {
+      if (algorithm !== undefined) hashes.set(hash, createHash(algorithm));
+      writeAll(fd, chunks, position);
+      const state = hashes.get(hash);
+      for (const chunk of chunks) state.update(chunk);
+      nowhere.postMessage(undefined, chunks.map(({ buffer }) => buffer));
+    },
+    digest: ({ hash }) => hashes.get(hash).copy().digest('hex'),
+  };
+  parentPort.on('message', (message) => {
+    if (message.op === 'drop') return void hashes.delete(message.hash);
+    try {
+      parentPort.postMessage({ result: work[message.op](message) });
+    } catch (error) {
+      parentPort.postMessage({ problem: { message: error.message, code: error.code, errno: error.errno, syscall: error.syscall } });
+    }
+  });`;
+
+type Message =
+  | {
+      readonly op: 'write';
+      readonly hash: number;
+      /** With the first bytes only. */
+      readonly algorithm: DigestAlgorithm | undefined;
+      readonly fd: number;
+      readonly position: number;
+      readonly chunks: readonly Uint8Array[];
+    }
+  | { readonly op: 'digest' | 'drop'; readonly hash: number };
+
+type Answer =
+  { readonly result: string | undefined } | { readonly problem: { readonly message: string; readonly code?: string } };
+
+interface Waiting {
+  resolve(result: string | undefined): void;
+  reject(error: Error): void;
+}
+
+class WriteThread {
+  isAlive = true;
+  private readonly worker: Worker;
+  private readonly waiting: Waiting[] = [];
+
+  constructor() {
+    // Without the flags of this process: a loader for TypeScript would only slow its start.
+    this.worker = new Worker(THREAD, { eval: true, execArgv: [] });
+    this.worker.on('message', (answer: Answer) => this.answered(answer));
+    this.worker.on('error', (error) => this.fail(error));
+    this.worker.on('exit', () => this.fail(new Error('a thread that writes uploads ended')));
+    this.worker.unref();
+  }
+
+  ask(message: Message, handedOver: readonly ArrayBuffer[] = []): Promise<string | undefined> {
+    return new Promise((resolve, reject) => {
+      if (!this.isAlive) return reject(new Error('a thread that writes uploads ended'));
+      // While somebody waits, the process goes on.
+      if (this.waiting.push({ resolve, reject }) === 1) this.worker.ref();
+      this.worker.postMessage(message, handedOver);
+    });
+  }
+
+  tell(message: Message): void {
+    if (this.isAlive) this.worker.postMessage(message, []);
+  }
+
+  private answered(answer: Answer): void {
+    const next = this.waiting.shift();
+    if (this.waiting.length === 0) this.worker.unref();
+    if ('result' in answer) next?.resolve(answer.result);
+    else next?.reject(Object.assign(new Error(answer.problem.message), answer.problem));
+  }
+
+  private fail(error: Error): void {
+    this.isAlive = false;
+    for (const each of this.waiting.splice(0)) each.reject(error);
+  }
+}
+
+const threads: WriteThread[] = [];
+let hashes = 0;
+
+/** The thread whose turn it is; threads are made when they are first needed and stay. */
+function nextThread(): WriteThread {
+  const place = hashes % Math.max(1, Math.min(MOST_THREADS, availableParallelism() - 1));
+  const known = threads[place];
+  if (known?.isAlive === true) return known;
+  return (threads[place] = new WriteThread());
+}
+
+/** The hash of one upload, which grows with what is written through it. */
+export class ThreadHash {
+  private readonly thread = nextThread();
+  private readonly id = ++hashes;
+  private counted = 0;
+
+  constructor(readonly algorithm: DigestAlgorithm) {}
+
+  /** Bytes handed over so far. */
+  get sizeBytes(): number {
+    return this.counted;
+  }
+
+  /** False when its thread ended: then the bytes must be read again. */
+  get isKnown(): boolean {
+    return this.thread.isAlive;
+  }
+
+  /** Hashes the chunks and writes them there. @param handsOver their memory goes with them, where it holds nothing else */
+  async write(fd: number, chunks: readonly Uint8Array[], position: number, handsOver: boolean): Promise<void> {
+    const algorithm = this.counted === 0 ? this.algorithm : undefined;
+    for (const chunk of chunks) this.counted += chunk.length;
+    const given = chunks.map((chunk) => (handsOver && hasItsOwnMemory(chunk) ? chunk : new Uint8Array(chunk)));
+    const memory = given.map(({ buffer }) => buffer);
+    await this.thread.ask({ op: 'write', hash: this.id, algorithm, fd, position, chunks: given }, memory);
+  }
+
+  /** Of all bytes so far; more may follow. */
+  async digest(): Promise<Digest> {
+    return `${this.algorithm}:${await this.thread.ask({ op: 'digest', hash: this.id })}` as Digest;
+  }
+
+  /** Nobody will ask any more. */
+  drop(): void {
+    this.thread.tell({ op: 'drop', hash: this.id });
+  }
+}
+
+function hasItsOwnMemory(chunk: Uint8Array): chunk is Uint8Array<ArrayBuffer> {
+  return chunk.buffer instanceof ArrayBuffer && chunk.byteLength === chunk.buffer.byteLength;
+}

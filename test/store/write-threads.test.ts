@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { digestOf } from '../../lib/oci/index.js';
+import { openFsBlobs } from '../../lib/store/blob-store-fs.js';
+import { systemClock } from '../../lib/store/clock-system.js';
+import { systemIds } from '../../lib/store/ids-system.js';
+import type { ByteSource } from '../../lib/store/index.js';
+import { ThreadHash } from '../../lib/store/write-threads.js';
+
+const KIB = 1024;
+
+describe('a thread that writes uploads', () => {
+  let directory: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'wharf-threads-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  test.each([true, false])('takes the memory of chunks that are handed over, and no other: %j', async (handsOver) => {
+    const blobs = await openFsBlobs(directory, { clock: systemClock, ids: systemIds });
+    // Memory of their own, as a connection gives it; and a part of a larger piece, which others may need.
+    const chunks = Array.from({ length: 20 }, () => new Uint8Array(randomBytes(64 * KIB)));
+    const shared = randomBytes(100 * KIB);
+    const all = Buffer.concat([...chunks, shared.subarray(0, 70 * KIB)]);
+    const source = async function* (): ByteSource {
+      yield* chunks;
+      yield shared.subarray(0, 70 * KIB);
+    };
+    const id = await blobs.uploads.start();
+    await blobs.uploads.append(id, 0, source(), undefined, { handsOver });
+    expect(chunks.map(({ length }) => length)).toEqual(chunks.map(() => (handsOver ? 0 : 64 * KIB)));
+    expect(shared.subarray(0, 70 * KIB).equals(all.subarray(-70 * KIB))).toBe(true);
+    const result = await blobs.uploads.commit(id, digestOf(all));
+    expect(result).toMatchObject({ outcome: 'committed', blob: { sizeBytes: all.length } });
+    const key = result.outcome === 'committed' ? result.blob.key : '';
+    expect((await readFile(join(directory, key))).equals(all)).toBe(true);
+  });
+
+  test.each(['sha256', 'sha512'] as const)('hashes with %s what it has written so far', async (algorithm) => {
+    const file = await open(join(directory, algorithm), 'w+');
+    const hash = new ThreadHash(algorithm);
+    const parts = [randomBytes(1000), randomBytes(1), randomBytes(300 * KIB)];
+    let at = 0;
+    for (const part of parts) {
+      await hash.write(file.fd, [part], at, false);
+      at += part.length;
+      const sofar = Buffer.concat(parts).subarray(0, at);
+      expect(await hash.digest()).toBe(digestOf(sofar, algorithm));
+      expect(hash.sizeBytes).toBe(at);
+      expect((await readFile(join(directory, algorithm))).equals(sofar)).toBe(true);
+    }
+    hash.drop();
+    await file.close();
+  });
+
+  test('passes on what the system says of a write that fails, and goes on with others', async () => {
+    const file = await open('/dev/full', 'r+');
+    await expect(new ThreadHash('sha256').write(file.fd, [randomBytes(10)], 0, false)).rejects.toMatchObject({
+      code: 'ENOSPC',
+      syscall: 'write',
+    });
+    await file.close();
+    const other = await open(join(directory, 'other'), 'w+');
+    const hash = new ThreadHash('sha256');
+    await hash.write(other.fd, [Buffer.from('hello')], 0, false);
+    expect(await hash.digest()).toBe(digestOf('hello'));
+    await other.close();
+  });
+});
