@@ -2,7 +2,7 @@
  * Logins at Amazon ECR by GetAuthorizationToken: a password that works for twelve hours at every registry the AWS
  * identity of this process may use, asked for again shortly before its end.
  */
-import type { ECRClient } from '@aws-sdk/client-ecr';
+import { ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr';
 import { AppError } from '../errors/index.js';
 import type { EcrAuthorization, RegistryCredentials } from '../registry/client/index.js';
 import { awsFailure } from '../store/aws-failure.js';
@@ -39,8 +39,6 @@ export class EcrSignIn {
   }
 
   private async ask() {
-    // Loaded when it is needed: a platform without AWS never is the slower for it.
-    const { GetAuthorizationTokenCommand } = await import('./ecr-calls.js');
     try {
       const { authorizationData } = await this.deps.ecr.send(new GetAuthorizationTokenCommand({}));
       return authorizationData?.[0] ?? {};
@@ -57,7 +55,7 @@ export class AwsEcrAuthorization implements EcrAuthorization {
   /** @param clientFor the SDK's own client, with the credentials it finds, when absent */
   constructor(
     private readonly clock: Clock,
-    private readonly clientFor: (region: string) => Promise<ECRClient> = ecrClient,
+    private readonly clientFor: (region: string) => Promise<ECRClient> = async (region) => new ECRClient({ region }),
   ) {}
 
   async credentialsFor(registry: string): Promise<RegistryCredentials> {
@@ -75,9 +73,4 @@ export class AwsEcrAuthorization implements EcrAuthorization {
   private async open(region: string): Promise<EcrSignIn> {
     return new EcrSignIn({ ecr: await this.clientFor(region), clock: this.clock });
   }
-}
-
-async function ecrClient(region: string): Promise<ECRClient> {
-  const { ECRClient: Client } = await import('./ecr-calls.js');
-  return new Client({ region });
 }

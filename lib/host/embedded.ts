@@ -21,7 +21,7 @@ import { type Connection, DataFolder } from './data-folder.js';
 import { ecsDoor, openAwsKeys } from './ecs-door.js';
 import { embeddedEngine } from './embedded-engine.js';
 import { type EmbeddedStore, openEmbeddedStore } from './embedded-store.js';
-import { AwsEcrAuthorization } from './ecr-authorization.js';
+import { LateEcrAuthorization } from './ecr-authorization-late.js';
 import { EmbeddedUpkeep } from './embedded-upkeep.js';
 import { sendEvents, type WebhookTarget } from './engine-events.js';
 import { openEngineRuntime, type RuntimeName } from './engine-runtime.js';
@@ -96,7 +96,7 @@ async function compose(
   const registry = new Registry({ records, content, secrets, clock, ids });
   const robots = new Robots({ records, clock, ids });
   const identities = identitiesOf(tokens, robots);
-  const logins = new RegistryLogins(secrets, new AwsEcrAuthorization(clock));
+  const logins = new RegistryLogins(secrets, new LateEcrAuthorization(clock));
   const connections = new RegistryConnections({ clock, credentials: logins });
   const upstreams = new Upstreams({ records, clock });
   const cache = new PullThrough({

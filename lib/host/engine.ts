@@ -11,7 +11,7 @@ import { Registry } from '../registry/index.js';
 import { silentLogger } from '../store/logger-silent.js';
 import type { Logger } from '../store/index.js';
 import { DataFolder } from './data-folder.js';
-import { AwsEcrAuthorization } from './ecr-authorization.js';
+import { LateEcrAuthorization } from './ecr-authorization-late.js';
 import { type AwsKeys, ecsDoor } from './ecs-door.js';
 import { embeddedEngine } from './embedded-engine.js';
 import { openEmbeddedStore } from './embedded-store.js';
@@ -74,7 +74,7 @@ async function compose(
   undo.unshift(() => store.close());
   const { clock, ids, records, content, secrets } = store;
   const images = new Registry({ records, content, secrets, clock, ids });
-  const credentials = options.credentials ?? new RegistryLogins(secrets, new AwsEcrAuthorization(clock));
+  const credentials = options.credentials ?? new RegistryLogins(secrets, new LateEcrAuthorization(clock));
   const runtime = await openEngineRuntime(
     { folder, store, images, logger },
     { runtime: name, isOwnRegistry: () => false, otherRegistries: { credentials } },
