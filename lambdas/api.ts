@@ -4,7 +4,13 @@
  */
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { BuildService } from '../lib/build/index.js';
-import { PLATFORM_SETTINGS, readAwsConfig, readOptionalAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
+import {
+  CLUSTER_SETTINGS,
+  PLATFORM_SETTINGS,
+  readAwsConfig,
+  readOptionalAwsConfig,
+  STORE_SETTINGS,
+} from '../lib/host/aws-config.js';
 import { httpHandler } from '../lib/host/aws-http.js';
 import { observed } from '../lib/host/aws-observed.js';
 import { openAwsPlatform } from '../lib/host/aws-platform.js';
@@ -21,6 +27,7 @@ import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 const PIECE_BYTES = 4 * 1024 ** 2;
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS, 'adminTokenArn', 'buildQueueUrl');
+const clusters = readOptionalAwsConfig(process.env, ...CLUSTER_SETTINGS);
 const store = await openAwsStore(config);
 const all = await openAwsTokens(store, { ...config, ...readOptionalAwsConfig(process.env, 'deployTokenArn') });
 const { apiTokens: tokens, robots, identities } = all;
@@ -29,7 +36,7 @@ const client = sqsClient({ region: config.region });
 const queue = new SqsQueue({ ...store, client }, { queueUrl: config.buildQueueUrl });
 const builds = new BuildService({ ...store, queue });
 // The gateway waits 30 seconds; a copy that takes longer is finished by the reconciler.
-const platform = openAwsPlatform(store, registry, config, { mirrorMs: 20_000 });
+const platform = openAwsPlatform(store, registry, config, { mirrorMs: 20_000, clusters });
 
 const logins = new RegistryLogins(store.secrets, new AwsEcrAuthorization(store.clock));
 const connections = new RegistryConnections({ ...store, credentials: logins });

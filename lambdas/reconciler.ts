@@ -1,6 +1,12 @@
 /** The reconciler function: ECS events from their queue, and every minute what events did not finish. */
 import type { EventBridgeEvent, SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { PLATFORM_SETTINGS, readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
+import {
+  CLUSTER_SETTINGS,
+  PLATFORM_SETTINGS,
+  readAwsConfig,
+  readOptionalAwsConfig,
+  STORE_SETTINGS,
+} from '../lib/host/aws-config.js';
 import { settleBatch } from '../lib/host/aws-messages.js';
 import { observed } from '../lib/host/aws-observed.js';
 import { adoptCluster, openAwsPlatform } from '../lib/host/aws-platform.js';
@@ -10,8 +16,9 @@ import { inLogContext } from '../lib/host/aws-log-context.js';
 import type { EcsEvent } from '../lib/platform/index.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS);
+const clusters = readOptionalAwsConfig(process.env, ...CLUSTER_SETTINGS);
 const store = await openAwsStore(config);
-const platform = openAwsPlatform(store, openAwsRegistry(store), config, { mirrorMs: 240_000 });
+const platform = openAwsPlatform(store, openAwsRegistry(store), config, { mirrorMs: 240_000, clusters });
 const { reconciler } = platform;
 
 type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;

@@ -8,4 +8,5 @@ export * from './repository-pattern.js';
 export { type NewRobotSecret, type RobotInfo, Robots, type RobotSpec, type RobotsDeps } from './robots.js';
 export { sameText } from './secret-text.js';
 export * from './sigv4.js';
+export * from './sigv4-sign.js';
 export { TokenKeys, type TokenKeysDeps } from './token-keys.js';

@@ -4,8 +4,11 @@ import type { IRole } from 'aws-cdk-lib/aws-iam';
 import type { IContainerCluster } from './container-cluster-base.js';
 import type { WharfFunction } from './wharf-function.js';
 
+/** One cluster, or several by a pattern of their names. */
+export type Clusters = Pick<IContainerCluster, 'clusterArn' | 'clusterName'>;
+
 /** Services, their tasks and instances. Task definitions have no resource-level rights for these two, so those are wide. */
-export function allowServices(fn: WharfFunction, capacity: IContainerCluster, executionRole: IRole): void {
+export function allowServices(fn: WharfFunction, capacity: Clusters, executionRole: IRole): void {
   const { clusterArn } = capacity;
   const inCluster = { ArnEquals: { 'ecs:cluster': clusterArn } };
   const arn = (resource: string): string =>
@@ -33,7 +36,7 @@ export function allowServices(fn: WharfFunction, capacity: IContainerCluster, ex
 }
 
 /** Single tasks, of task definitions that Wharf made for the cluster. */
-export function allowTasks(fn: WharfFunction, capacity: IContainerCluster): void {
+export function allowTasks(fn: WharfFunction, capacity: Clusters): void {
   const resourceName = `${capacity.clusterName}--*:*`;
   const definitions = Stack.of(fn).formatArn({ service: 'ecs', resource: 'task-definition', resourceName });
   fn.allow(['ecs:RunTask'], [definitions], { ArnEquals: { 'ecs:cluster': capacity.clusterArn } });

@@ -26,6 +26,7 @@ export {
 } from './image-builder.js';
 export { ImageProvider, type ImageProviderProps } from './image-provider.js';
 export { type IImageStore, ImageStore, type ImageStoreAttributes, type ImageStoreProps } from './image-store.js';
+export { MadeClusters, type MadeClustersProps } from './made-clusters.js';
 export { Monitoring, type MonitoringProps } from './monitoring.js';
 export { RegistryDomain, type RegistryDomainProps } from './registry-domain.js';
 export { RegistryBalancer, type RegistryBalancerProps } from './registry-balancer.js';

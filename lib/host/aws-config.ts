@@ -36,6 +36,10 @@ const VARIABLES = {
   /** ECS CPU units and MiB. */
   workerCpu: 'WHARF_WORKER_CPU',
   workerMemory: 'WHARF_WORKER_MEMORY',
+  /** Of the instances of the deployed cluster; set where clusters may be made over the API. */
+  launchTemplate: 'WHARF_LAUNCH_TEMPLATE',
+  /** Of made clusters, ids with commas between them. */
+  subnets: 'WHARF_SUBNETS',
 } as const;
 
 export type AwsSetting = keyof typeof VARIABLES;
@@ -72,6 +76,8 @@ export const PLATFORM_SETTINGS = [
   'taskLogGroup',
   'mirrorPrefix',
 ] as const;
+/** What makes clusters needs beside; where none is set there is only the deployed one. */
+export const CLUSTER_SETTINGS = ['launchTemplate', 'subnets'] as const;
 /** What hands builds over needs beside; a builder without capacity has none of it. */
 export const WORKER_SETTINGS = [
   'cluster',

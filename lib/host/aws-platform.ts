@@ -2,16 +2,33 @@
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { AppError } from '../errors/index.js';
 import { parsePlatform } from '../oci/index.js';
-import { createPlatform, ecsClient, EcsRates, type Platform, type Routing, type TaskLogs } from '../platform/index.js';
+import {
+  type Capacity,
+  createPlatform,
+  type Ecs,
+  ecsClient,
+  EcsRates,
+  type Platform,
+  type Routing,
+  type TaskLogs,
+} from '../platform/index.js';
 import type { Images } from '../registry/index.js';
 import { AdoptedCapacity } from './aws-capacity.js';
-import type { AwsConfig, PLATFORM_SETTINGS } from './aws-config.js';
+import { CapacityChoice } from './aws-capacity-choice.js';
+import type { AwsConfig, CLUSTER_SETTINGS, PLATFORM_SETTINGS } from './aws-config.js';
+import { defaultProvider } from './aws-function-credentials.js';
+import { LaunchTemplates } from './aws-launch-templates.js';
+import { MadeCapacity } from './aws-made-capacity.js';
 import { EcrMirror } from './aws-mirror.js';
+import { AwsQuery } from './aws-query.js';
+import { ScalingGroups } from './aws-scaling-groups.js';
 import type { AwsStore } from './aws-store.js';
 
 export interface AwsPlatformOptions {
   /** How long one call may copy an image to ECR before it is left for the reconciler. */
   readonly mirrorMs: number;
+  /** Where clusters may be made over the API; only the deployed one is there when absent. */
+  readonly clusters?: AwsConfig<(typeof CLUSTER_SETTINGS)[number]> | undefined;
 }
 
 /** With waits of up to 0.5, 1 and 2 seconds between them. */
@@ -31,14 +48,15 @@ export function openAwsPlatform(
       ...store,
       images,
       ecs: ecsClient({ region }),
-      capacity: (ecs) => new AdoptedCapacity(ecs, { cluster, maxInstances: Number(config.maxInstances) }),
+      capacity: (ecs) => capacityOf(ecs, store, config, options.clusters),
       routing: noFront,
       logs: logsInCloudWatch(taskLogGroup),
     },
     {
       platform: parsePlatform(config.platform),
       nameImage: (repository, digest) => mirror.nameImage(repository, digest),
-      capacityProvider,
+      // Of clusters that were made here, the provider has the cluster's name.
+      capacityProvider: (name) => (name === cluster ? capacityProvider : name),
       ecs: { rates: new EcsRates(store.clock), roomAttempts: ROOM_ATTEMPTS },
       taskDefaults: {
         executionRoleArn,
@@ -61,6 +79,25 @@ export function openAwsPlatform(
 /** The cluster that was deployed is known from then on, so that services can be deployed without a word about it. */
 export async function adoptCluster({ clusters }: Platform, name: string): Promise<void> {
   if ((await clusters.get(name)) === undefined) await clusters.put(name, { instances: 0 });
+}
+
+function capacityOf(
+  ecs: Ecs,
+  { clock }: AwsStore,
+  config: AwsConfig<'region' | 'cluster' | 'maxInstances'>,
+  clusters: AwsPlatformOptions['clusters'],
+): Capacity {
+  const { region, cluster } = config;
+  const maxInstances = Number(config.maxInstances);
+  const adopted = new AdoptedCapacity(ecs, { cluster, maxInstances });
+  if (clusters === undefined) return adopted;
+  const query = new AwsQuery(clock, { region, credentials: defaultProvider(), environment: process.env });
+  const names = { launchTemplate: clusters.launchTemplate, deployedCluster: cluster };
+  const made = new MadeCapacity(
+    { ecs, templates: new LaunchTemplates(query, names), groups: new ScalingGroups(query) },
+    { ...names, subnets: clusters.subnets, maxInstances },
+  );
+  return new CapacityChoice({ cluster, capacity: adopted }, made);
 }
 
 /** Services publish ports of their instances; nothing balances between them. */

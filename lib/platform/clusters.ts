@@ -195,12 +195,14 @@ function maximumOf({ maximum }: { readonly maximum?: number | undefined }): { re
 }
 
 function isBusy(error: unknown): boolean {
+  if (error instanceof AppError && error.code === 'CLUSTER_BUSY') return true;
   return isEcsError(
     error,
     'ClusterContainsServicesException',
     'ClusterContainsTasksException',
     'ClusterContainsContainerInstancesException',
     'ResourceInUseException',
+    'UpdateInProgressException',
   );
 }
 

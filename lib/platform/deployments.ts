@@ -28,7 +28,7 @@ export interface DeploymentsDeps {
 }
 
 export interface DeploymentsOptions {
-  readonly placement: TaskPlacement;
+  readonly placement: (cluster: string) => TaskPlacement;
   /** After so long a deployment that neither completed nor failed is given up; 15 minutes when absent. */
   readonly deadlineMs?: number;
 }
@@ -168,7 +168,7 @@ export class Deployments {
       return await this.deps.ecs.services.create({
         ...shape,
         serviceName: service,
-        ...this.options.placement,
+        ...this.options.placement(cluster),
         schedulingStrategy: 'REPLICA',
         clientToken: deployment.id,
       });

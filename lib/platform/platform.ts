@@ -15,7 +15,7 @@ import { ServiceRemoval } from './service-removal.js';
 import { Services } from './services.js';
 import { type ImageNaming, type TaskDefaults, TaskDefinitions } from './task-definition.js';
 import { Tasks } from './tasks.js';
-import { placementOf } from './task-placement.js';
+import { placementOf, type ProviderNaming, type TaskPlacement } from './task-placement.js';
 import type { Capacity, PlacementSource, Routing, TaskExec, TaskLogs } from './types.js';
 
 export interface PlatformDeps {
@@ -44,7 +44,7 @@ export interface PlatformOptions {
   /** Nothing when absent. */
   readonly taskDefaults?: TaskDefaults;
   /** What gives services and tasks their instances; launch type EC2, the instances that are there, when absent. */
-  readonly capacityProvider?: string;
+  readonly capacityProvider?: ProviderNaming;
   /** How ECS is called: its rates, and how often room is asked for; as an engine of our own is when absent. */
   readonly ecs?: EcsOptions;
   /** Whether a host in an image name is this registry; loopback names are, when absent. */
@@ -80,7 +80,7 @@ export function createPlatform(deps: PlatformDeps, options: PlatformOptions): Pl
   };
   const nameImage = options.nameImage ?? ((repository, digest) => `${repository}@${digest}`);
   const taskDefinitions = new TaskDefinitions({ ecs, records }, { nameImage, defaults: options.taskDefaults ?? {} });
-  const placement = placementOf(options.capacityProvider);
+  const placement = (cluster: string): TaskPlacement => placementOf(options.capacityProvider, cluster);
   const events = new Events({ records, clock, ids });
   const deployments = new Deployments(
     { ecs, records, clock, logger, events, taskDefinitions, routing },

@@ -26,7 +26,7 @@ export interface TasksDeps extends ImageCheckDeps {
 }
 
 export interface TasksOptions extends ImageCheckOptions {
-  readonly placement: TaskPlacement;
+  readonly placement: (cluster: string) => TaskPlacement;
   /** How long the projection of a stopped task is kept; 30 days when absent. */
   readonly keepStoppedMs?: number;
 }
@@ -61,7 +61,12 @@ export class Tasks {
       ports: spec.ports ?? exposedPorts(image.config),
     });
     const clientToken = intent ?? this.deps.ids.ulid();
-    const task = await this.deps.ecs.tasks.run({ cluster, taskDefinition, ...this.options.placement, clientToken });
+    const task = await this.deps.ecs.tasks.run({
+      cluster,
+      taskDefinition,
+      ...this.options.placement(cluster),
+      clientToken,
+    });
     return this.apply(projectTask(task, cluster));
   }
 

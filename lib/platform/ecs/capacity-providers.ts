@@ -1,8 +1,9 @@
 /**
- * Capacity providers of our own engine, whose group is told by tags (lib/engine/capacity/group.ts). On AWS they are
- * made by CDK, so nothing there asks for these.
+ * Capacity providers: of our own engine, whose group is told by tags (lib/engine/capacity/group.ts), and of Auto Scaling
+ * groups. Those of clusters that were deployed are made by CDK.
  */
 import {
+  type CapacityProvider,
   CreateCapacityProviderCommand,
   DeleteCapacityProviderCommand,
   DescribeCapacityProvidersCommand,
@@ -10,6 +11,9 @@ import {
   TagResourceCommand,
 } from '@aws-sdk/client-ecs';
 import type { EcsCalls } from './calls.js';
+
+/** Until a new instance counts: ECS's own 300 s hold every second scale-out up. */
+const WARM_UP_SECONDS = 90;
 
 export class EcsCapacityProviders {
   constructor(private readonly ecs: EcsCalls) {}
@@ -55,10 +59,37 @@ export class EcsCapacityProviders {
     return true;
   }
 
+  /** One that starts and stops the instances of this group by what tasks ask for; fine when it is there. */
+  async make(name: string, autoScalingGroupArn: string, tags: Readonly<Record<string, string>>): Promise<void> {
+    if ((await this.find(name)) !== undefined) return;
+    const input = {
+      name,
+      autoScalingGroupProvider: {
+        autoScalingGroupArn,
+        managedScaling: { status: 'ENABLED' as const, targetCapacity: 100, instanceWarmupPeriod: WARM_UP_SECONDS },
+        managedTerminationProtection: 'ENABLED' as const,
+        managedDraining: 'ENABLED' as const,
+      },
+      tags: Object.entries(tags).map(([key, value]) => ({ key, value })),
+    };
+    await this.ecs.call('CreateCapacityProvider', () => this.ecs.client.send(new CreateCapacityProviderCommand(input)));
+  }
+
+  /** Deletion is a process at ECS: `going` until it has ended. */
+  async state(name: string): Promise<'absent' | 'going' | 'there'> {
+    const found = await this.describe(name);
+    if (found === undefined) return 'absent';
+    return found.updateStatus === 'DELETE_IN_PROGRESS' ? 'going' : 'there';
+  }
+
   private async find(name: string): Promise<string | undefined> {
+    return (await this.describe(name))?.capacityProviderArn;
+  }
+
+  private async describe(name: string): Promise<CapacityProvider | undefined> {
     const { capacityProviders } = await this.ecs.call('DescribeCapacityProviders', () =>
       this.ecs.client.send(new DescribeCapacityProvidersCommand({ capacityProviders: [name] })),
     );
-    return capacityProviders?.[0]?.capacityProviderArn;
+    return capacityProviders?.find(({ status }) => status !== 'INACTIVE');
   }
 }

@@ -1,0 +1,63 @@
+/** Clusters made over the API: what the two functions are told, how far their rights go, and whose events they hear. */
+import { describe, expect, test } from '@jest/globals';
+import { Match } from 'aws-cdk-lib/assertions';
+import { Capacity, ContainerCluster, MadeClusters, Wharf } from '../../lib/constructs/index.js';
+import { ofType, testStack } from './unbundled.js';
+
+interface Statement {
+  readonly Action: string | readonly string[];
+  readonly Resource: unknown;
+  readonly Condition?: unknown;
+}
+
+describe('clusters made over the API', () => {
+  const { stack, template: synthesise } = testStack({ nag: true });
+  const capacity = new ContainerCluster(stack, 'Capacity');
+  const wharf = new Wharf(stack, 'Wharf', { capacity });
+  new MadeClusters(stack, 'MadeClusters', { controlPlane: wharf.controlPlane, capacity });
+  const template = synthesise();
+
+  test('are made by the API and the reconciler, which are told of what, and by no other function', () => {
+    const told = Object.entries(ofType(template, 'AWS::Lambda::Function')).filter(([, { Properties }]) =>
+      JSON.stringify(Properties).includes('WHARF_LAUNCH_TEMPLATE'),
+    );
+    expect(told.map(([id]) => id.replace(/[0-9A-F]{8}$/, ''))).toEqual([
+      'WharfControlPlaneApiFunction',
+      'WharfControlPlaneReconcilerFunction',
+    ]);
+    expect(JSON.stringify(told)).toMatch(/"WHARF_SUBNETS".*Subnet1.*Subnet2/);
+  });
+
+  test('have names under the deployed one, and no right goes further', () => {
+    const statements = Object.values(ofType(template, 'AWS::IAM::Policy')).flatMap(
+      ({ Properties }) => (Properties as { PolicyDocument: { Statement: Statement[] } }).PolicyDocument.Statement,
+    );
+    const allowing = (action: string): readonly Statement[] =>
+      statements.filter(({ Action }) => [Action].flat().includes(action));
+    for (const action of ['ecs:DeleteCluster', 'ecs:DeleteCapacityProvider', 'autoscaling:SetInstanceProtection']) {
+      const found = allowing(action);
+      expect(found).toHaveLength(2);
+      for (const { Resource } of found) expect(JSON.stringify(Resource)).toContain('/wharf-*');
+    }
+    for (const { Condition } of allowing('ec2:RunInstances')) {
+      expect(JSON.stringify(Condition)).toMatch(/ec2:LaunchTemplate.*IsLaunchTemplateResource":"true/);
+    }
+    const passed = allowing('iam:PassRole').map(({ Condition }) => JSON.stringify(Condition));
+    expect(passed.filter((each) => each.includes('ec2.amazonaws.com'))).toHaveLength(2);
+  });
+
+  test('are heard of', () => {
+    template.hasResourceProperties('AWS::Events::Rule', {
+      EventPattern: { source: ['aws.ecs'], detail: { clusterArn: [{ prefix: Match.anyValue() }] } },
+    });
+  });
+});
+
+test('imported capacity has no launch template to make clusters from', () => {
+  const { stack } = testStack();
+  const capacity = new ContainerCluster(stack, 'Capacity', {
+    capacity: Capacity.imported({ capacityProviderName: 'theirs', platform: 'linux/arm64', maxInstances: 4 }),
+  });
+  const { controlPlane } = new Wharf(stack, 'Wharf', { capacity });
+  expect(() => new MadeClusters(stack, 'Made', { controlPlane, capacity })).toThrow(/launch template/);
+});
