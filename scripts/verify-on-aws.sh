@@ -15,13 +15,28 @@ output() { aws cloudformation describe-stacks --stack-name WharfPlatform --outpu
   --query "Stacks[0].Outputs[?contains(OutputKey, '$1')].OutputValue | [0]"; }
 leave() {
   step 'removal'
+  # CloudFormation does not know what was made over the API; the reconciler takes it away before it goes itself.
+  turns=40
+  while [ -n "${WHARF_URL:-}" ] && [ $turns -gt 0 ] \
+    && npx --no-install tsx bin/wharf.ts cluster rm wharf-verify 2> /dev/null; do turns=$((turns - 1)); sleep 30; done
   npx --no-install cdk destroy --force -c registryPlainHttp=true WharfRegistry WharfPlatform WharfCapacity || echo 'NOT CLEAN: cdk destroy failed'
   step 'leftovers, which docs/aws/removal.md explains'
   aws ecr describe-repositories --query "repositories[?starts_with(repositoryName, 'wharf/')].repositoryName" || true
   aws resourcegroupstaggingapi get-resources --tag-filters Key=application,Values=wharf \
     --query 'ResourceTagMappingList[].ResourceARN' || true
+  aws autoscaling describe-auto-scaling-groups --output text \
+    --query "AutoScalingGroups[?starts_with(AutoScalingGroupName, 'wharf-')].AutoScalingGroupName" || true
+  aws ecs describe-capacity-providers --output text \
+    --query "capacityProviders[?starts_with(name, 'wharf-') && status=='ACTIVE'].name" || true
+  step 'cost, by the table of prices in lib/constructs/cost.ts'
+  hours=$(( ($(date +%s) - started + 3599) / 3600 ))
+  npx --no-install tsx --eval "import { idleMonth, total, WHOLE_PLATFORM } from './lib/constructs/cost.ts';
+    const hourly = total(idleMonth(WHOLE_PLATFORM)) / 730 + 2 * 0.02;
+    console.log('about US\$ ' + (hourly * $hours).toFixed(2) + ' for the ' + $hours + ' h this took, two small instances among it;');
+    console.log('what the bill says comes a day later: aws ce get-cost-and-usage');" || true
 }
 
+started=$(date +%s)
 step 'deployment'
 trap leave EXIT
 npx --no-install cdk deploy --all -c registryPlainHttp=true --require-approval never
@@ -35,6 +50,18 @@ npx --no-install tsx bin/wharf.ts build examples/cdk-dockerfile-image/app -t gre
 step 'a service, from no instance'
 npx --no-install tsx bin/wharf.ts cluster create wharf --instances 1
 npx --no-install tsx bin/wharf.ts deploy greeting --cluster wharf --image greeting:1 --count 1
+
+step 'a cluster made over the API, where MadeClusters is deployed'
+npx --no-install tsx bin/wharf.ts cluster create wharf-verify --instances 1 || echo 'not deployed, or NOT RIGHT: see above'
+
+step 'the contract suites of the adapters, against S3, DynamoDB and SQS of this account'
+region=$(aws configure get region || echo "${AWS_REGION:-us-east-1}")
+AWS_REGION=$region WHARF_TEST_S3_ENDPOINT=https://s3.$region.amazonaws.com \
+  WHARF_TEST_DYNAMODB_ENDPOINT=https://dynamodb.$region.amazonaws.com \
+  WHARF_TEST_SQS_ENDPOINT=https://sqs.$region.amazonaws.com NODE_OPTIONS='--experimental-vm-modules --no-warnings' \
+  npx --no-install jest --maxWorkers=1 --testTimeout=300000 \
+  test/store/blob-store-s3 test/store/record-store-dynamodb test/store/queue-sqs \
+  || echo 'NOT RIGHT: a fake differs from the service'
 
 step 'headers: the challenge of the registry, HEAD and Range through the gateway'
 curl -sS -o /dev/null -D - "$WHARF_URL/v2/" | grep -i authenticate
