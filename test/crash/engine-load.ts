@@ -18,7 +18,7 @@ export const EXIT_CODE = 7;
 /** So that the machine is not filled. */
 const MOST_RUNNING = 4;
 /** Between two requests: enough for a busy engine, and not so much that the containers leave it no processor. */
-const PAUSE_MS = 25;
+const PAUSE_MS = 80;
 
 /** `long` counts until it is asked to end, so that its log tells whether it was interrupted; `short` ends by itself. */
 const SCRIPTS = {
@@ -59,20 +59,20 @@ export class Load {
   async #step(abortSignal: AbortSignal): Promise<void> {
     const running = this.meantToRun;
     const kind = this.random.next();
-    if (kind < 0.15) {
+    if (kind < 0.1) {
       const change = this.random.chance(0.5)
         ? { desiredCount: 1 + this.random.below(2) }
         : { forceNewDeployment: true };
       const update = new UpdateServiceCommand({ cluster: CLUSTER, service: SERVICE, ...change });
       await this.client.send(update, { abortSignal });
-    } else if (kind < 0.5 || running.length >= MOST_RUNNING) {
+    } else if (kind < 0.25 || running.length >= MOST_RUNNING) {
       const task = running[this.random.below(Math.max(1, running.length))];
       if (task === undefined) return;
       // Asked for, whether or not the answer comes.
       this.asked.set(task, true);
       await this.client.send(new StopTaskCommand({ cluster: CLUSTER, task }), { abortSignal });
     } else {
-      const taskDefinition = this.random.chance(0.5) ? 'long' : 'short';
+      const taskDefinition = this.random.chance(0.6) ? 'long' : 'short';
       const clientToken = `t${String((this.#tokens += 1))}`;
       const run = new RunTaskCommand({ cluster: CLUSTER, taskDefinition, clientToken });
       const { tasks = [] } = await this.client.send(run, { abortSignal });

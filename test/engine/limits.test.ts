@@ -1,13 +1,25 @@
 /** The limits of ECS, one row each: what is just within them is taken, what is beyond is refused and named. */
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { DEFAULT_OPTIONS } from '../../lib/engine/context.js';
 import { createEngineFixture, idOf, until, type EngineFixture } from './engine-fixture.js';
 
 let fixture: EngineFixture;
-beforeEach(async () => {
+/** One engine for all rows: each is about a request of its own. */
+beforeAll(async () => {
   fixture = await createEngineFixture({ auto: true });
+  await fixture.instance();
+  await fixture.definition('web');
+  await fixture.definition('bound', { placementConstraints: constraints(4) });
 });
-afterEach(() => fixture.close());
+afterAll(() => fixture.close());
+
+/** For a test that needs an engine of its own. */
+async function alone(options: Parameters<typeof createEngineFixture>[0] = {}): Promise<void> {
+  await fixture.close();
+  fixture = await createEngineFixture({ auto: true, ...options });
+  await fixture.instance();
+  await fixture.definition('web');
+}
 
 const many = <T>(count: number, item: (index: number) => T): T[] => Array.from({ length: count }, (_, i) => item(i));
 const names = (count: number): string[] => many(count, (i) => `x${String(i)}`);
@@ -23,7 +35,13 @@ const containers = (count: number): object => ({
 });
 const health = (more: object): object => withContainer({ healthCheck: { command: ['CMD', 'true'], ...more } });
 const restart = (more: object): object => withContainer({ restartPolicy: { enabled: true, ...more } });
-const service = (more: object): object => ({ serviceName: 's', taskDefinition: 'web', desiredCount: 0, ...more });
+let services = 0;
+const service = (more: object): object => ({
+  serviceName: `s${String((services += 1))}`,
+  taskDefinition: 'web',
+  desiredCount: 0,
+  ...more,
+});
 const run = (more: object): object => ({ taskDefinition: 'web', ...more });
 const resources = (ports: number): object => ({
   totalResources: [
@@ -164,9 +182,6 @@ describe('just within a limit an operation is done, just beyond it is refused', 
       { cluster: 'default', tasks: names(1), protectionEnabled: true, expiresInMinutes: 2881 },
     ],
   ])('%s: %s', async (_, operation, within, beyond) => {
-    await fixture.instance();
-    await fixture.definition('web');
-    await fixture.definition('bound', { placementConstraints: constraints(4) });
     const type = operation === 'RegisterTaskDefinition' ? /^(ClientException|InvalidParameterException)$/ : /^Inv/;
     expect(await fixture.refused(operation, beyond)).toMatchObject({
       __type: expect.stringMatching(type) as unknown,
@@ -195,14 +210,13 @@ describe('what is no limit but a rule', () => {
     ['RegisterContainerInstance', {}],
     ['UpdateContainerInstancesState', { containerInstances: ['x'], status: 'GONE' }],
   ])('%s refuses what breaks it (%#)', async (operation, input) => {
-    await fixture.instance();
-    await fixture.definition('web');
     expect(await fixture.refused(operation, input)).toMatchObject({ __type: 'InvalidParameterException', status: 400 });
   });
 });
 
 describe('what is filled in', () => {
   test('health checks and restart policies get the defaults of ECS', async () => {
+    await alone();
     const { taskDefinition } = await fixture.ecs('RegisterTaskDefinition', {
       family: 'f',
       containerDefinitions: [
@@ -212,14 +226,13 @@ describe('what is filled in', () => {
     expect(taskDefinition).toMatchObject({
       containerDefinitions: [{ healthCheck: { interval: 30, timeout: 5, retries: 3 } }],
     });
-    await fixture.instance();
     const { tasks } = await fixture.ecs('RunTask', { taskDefinition: 'f' });
     const payload = fixture.agent.payload(idOf(tasks?.[0]?.taskArn ?? ''));
     expect(payload.containers[0]?.restartPolicy).toEqual({ ignoredExitCodes: [], attemptPeriodSeconds: 300 });
   });
 
   test('a page of services has 10 without being asked, other lists 100', async () => {
-    await fixture.definition('web');
+    await alone();
     for (const serviceName of names(12)) await fixture.ecs('CreateService', service({ serviceName }));
     const first = await fixture.ecs('ListServices');
     expect(first['serviceArns']).toHaveLength(10);
@@ -231,8 +244,7 @@ describe('what is filled in', () => {
   });
 
   test('a protection lasts two hours', async () => {
-    await fixture.instance();
-    await fixture.definition('web');
+    await alone();
     await fixture.ecs('CreateService', service({ desiredCount: 1 }));
     await until('it runs', async () => (await fixture.tasks())[0]?.lastStatus === 'RUNNING');
     const [task] = await fixture.tasks();
@@ -247,11 +259,8 @@ describe('what is filled in', () => {
   });
 
   test('the latest 100 sentences of a service are shown', async () => {
-    await fixture.close();
-    fixture = await createEngineFixture({ auto: true, relaunchDelayMs: 1, healthyAfterRunningMs: 0 });
-    await fixture.instance();
-    await fixture.definition('web');
-    await fixture.ecs('CreateService', service({ desiredCount: 1 }));
+    await alone({ relaunchDelayMs: 1, healthyAfterRunningMs: 0 });
+    await fixture.ecs('CreateService', service({ serviceName: 's', desiredCount: 1 }));
     // Each end of a task makes two: it has started another, and is steady again.
     for (let ends = 0; ends < 55; ends += 1) {
       await until('it runs', async () => (await fixture.tasks()).some((task) => task.lastStatus === 'RUNNING'));
@@ -269,11 +278,8 @@ describe('what is filled in', () => {
 
 test('a service starts so many tasks within a minute, 500 unless the engine is told otherwise', async () => {
   expect(DEFAULT_OPTIONS.serviceLaunchesPerMinute).toBe(500);
-  await fixture.close();
-  fixture = await createEngineFixture({ serviceLaunchesPerMinute: 3 });
-  await fixture.instance();
-  await fixture.definition('web');
-  await fixture.ecs('CreateService', service({ desiredCount: 5 }));
+  await alone({ auto: false, serviceLaunchesPerMinute: 3 });
+  await fixture.ecs('CreateService', service({ serviceName: 's', desiredCount: 5 }));
   const pending = async (): Promise<number> => (await fixture.service('s')).pendingCount;
   await until('three tasks', async () => (await pending()) === 3);
   fixture.clock.advance(59_000);
