@@ -8,6 +8,7 @@ import type { Clock, Ids } from '../store/index.js';
 import { type GrantHolder, isRole, type Principal } from './principal.js';
 import { type Access, REPOSITORY_ACTIONS } from './registry-scope.js';
 import type { TokenKeys } from './token-keys.js';
+import { VerifiedTokens } from './verified-tokens.js';
 
 export interface RegistryTokensDeps {
   readonly keys: TokenKeys;
@@ -34,6 +35,7 @@ const TOLERANCE_SECONDS = 30;
 
 export class RegistryTokens {
   readonly service: string;
+  private readonly verified = new VerifiedTokens();
   private readonly ttlSeconds: number;
 
   constructor(
@@ -73,27 +75,39 @@ export class RegistryTokens {
 
   /**
    * Who holds the token and what it grants, which is all of their rights; undefined when it is forged, expired, for
-   * another service, or no token at all. Reads no record.
+   * another service, or no token at all. Reads no record. The signature of one that was verified is not verified again
+   * while its key is known.
    */
   async verify(token: string): Promise<GrantHolder | undefined> {
+    const nowMs = this.deps.clock.nowMs();
+    const known = this.verified.find(token, nowMs);
+    if (known !== undefined && (await this.deps.keys.find(known.kid))?.publicKey === known.key) return known.holder;
     try {
-      const { payload } = await jwtVerify(
+      const { payload, protectedHeader, key } = await jwtVerify(
         token,
         async (header) => {
-          const key = await this.deps.keys.find(header.kid ?? '');
-          if (key === undefined) throw new errors.JWKSNoMatchingKey();
-          return key.publicKey;
+          const found = await this.deps.keys.find(header.kid ?? '');
+          if (found === undefined) throw new errors.JWKSNoMatchingKey();
+          return found.publicKey;
         },
         {
           algorithms: ['ES256'],
           audience: this.service,
           issuer: this.service,
           clockTolerance: TOLERANCE_SECONDS,
-          currentDate: new Date(this.deps.clock.nowMs()),
+          currentDate: new Date(nowMs),
           requiredClaims: ['exp', 'sub'],
         },
       );
-      return holderOf(payload);
+      const holder = holderOf(payload);
+      this.verified.keep(token, {
+        holder,
+        kid: protectedHeader.kid ?? '',
+        key,
+        fromMs: ((payload.nbf ?? 0) - TOLERANCE_SECONDS) * 1000,
+        untilMs: ((payload.exp ?? 0) + TOLERANCE_SECONDS) * 1000,
+      });
+      return holder;
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof TypeError || error instanceof SyntaxError)
         return undefined;

@@ -121,6 +121,40 @@ describe('registry tokens', () => {
     for (const forgery of forgeries) expect(await tokens.verify(forgery)).toBeUndefined();
   });
 
+  test('a token that was verified is refused all the same once its time is over, or its key was taken out', async () => {
+    const replaceable = keys();
+    const verifier = new RegistryTokens({ ...store, keys: replaceable });
+    const { token } = await verifier.issue(principal, access);
+    const { token: later } = await verifier.issue(principal, access);
+    for (let i = 0; i < 3; i++) expect(await verifier.verify(token)).toEqual(holder);
+    expect(await verifier.verify(`${token.slice(0, -4)}AAAA`)).toBeUndefined();
+    clock.advance(331_000);
+    expect(await verifier.verify(token)).toBeUndefined();
+    clock.advance(-331_000);
+
+    expect(await verifier.verify(later)).toEqual(holder);
+    const old = (await secrets.get('registry/token-keys')) ?? '';
+    await secrets.delete('registry/token-keys');
+    // An unknown key makes the process look at the secret again; there it finds another key.
+    clock.advance(31_000);
+    expect(await replaceable.find('unknown')).toBeUndefined();
+    expect(await verifier.verify(later)).toBeUndefined();
+    expect((await secrets.get('registry/token-keys')) === old).toBe(false);
+    await secrets.put('registry/token-keys', old);
+  });
+
+  test('of a thousand tokens more than it remembers each is told from the others', async () => {
+    const named = await Promise.all(
+      Array.from({ length: 1100 }, async (_, at) => {
+        const { token } = await tokens.issue({ id: String(at), name: `ci-${at}`, role: 'read' }, []);
+        return { token, name: `ci-${at}` };
+      }),
+    );
+    for (let turn = 0; turn < 2; turn++) {
+      for (const { token, name } of named) expect((await tokens.verify(token))?.name).toBe(name);
+    }
+  }, 30_000);
+
   test('a life outside 300 to 900 seconds is refused', () => {
     expect(() => new RegistryTokens({ ...store, keys: keys() }, { ttlSeconds: 60 })).toThrow(/300 to 900|cannot live/);
   });
