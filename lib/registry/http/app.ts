@@ -12,6 +12,7 @@ import { Gate } from './gate.js';
 import { listCatalog, listReferrers, listTags } from './listings.js';
 import { deleteManifest, putManifest, readManifest } from './manifests.js';
 import { nodeRequest, writeReply } from './node-transport.js';
+import { OpenUploads } from './open-uploads.js';
 import { json, type Reply } from './replies.js';
 import { matchRoute, type RouteMatch, type RouteName } from './routes.js';
 import { serveToken } from './token.js';
@@ -50,11 +51,12 @@ export interface RegistryApp {
 /** @example const app = createRegistryApp(deps); createServer(registryServerOptions, app.handle).listen(port) */
 export function createRegistryApp(deps: RegistryAppDeps, options: RegistryAppOptions = {}): RegistryApp {
   const isPublic: IsPublic = (repository) => deps.registry.publicRepositories.isPublic(repository);
+  const openUploads = new OpenUploads(deps.clock, options.maxOpenUploads);
   const answer = async (request: RegistryRequest, body: RequestBody): Promise<Reply> => {
     const url = new URL(request.url);
     const { pathname } = url;
     if (pathname === '/v2' || pathname.startsWith('/v2/')) {
-      const reply = await serveV2(request, url, body, deps, options, isPublic);
+      const reply = await serveV2(request, url, body, { deps, options, isPublic, openUploads });
       return { ...reply, headers: { ...reply.headers, 'docker-distribution-api-version': 'registry/2.0' } };
     }
     return serveTokenPaths(request, pathname, body, deps, isPublic);
@@ -103,13 +105,18 @@ async function serveTokenPaths(
   }
 }
 
+interface Served {
+  readonly deps: RegistryAppDeps;
+  readonly options: RegistryAppOptions;
+  readonly isPublic: IsPublic;
+  readonly openUploads: OpenUploads;
+}
+
 async function serveV2(
   request: RegistryRequest,
   url: URL,
   body: RequestBody,
-  deps: RegistryAppDeps,
-  options: RegistryAppOptions,
-  isPublic: IsPublic,
+  { deps, options, isPublic, openUploads }: Served,
 ): Promise<Reply> {
   const startedMs = deps.clock.nowMs();
   const match = matchRoute(request.method, url.pathname);
@@ -127,6 +134,7 @@ async function serveV2(
     body,
     query: url.searchParams,
     caller: known,
+    openUploads,
     mountChallenge: (from) => gate.mountChallenge(known, found, from),
   });
   let caller: Caller | undefined;

@@ -5,6 +5,7 @@ import type { PullThrough } from '../cache/index.js';
 import type { Registry } from '../index.js';
 import type { RequestBody } from './body.js';
 import type { Caller } from './caller.js';
+import type { OpenUploads } from './open-uploads.js';
 import type { Reply } from './replies.js';
 
 export interface RegistryAppDeps {
@@ -23,6 +24,8 @@ export interface RegistryAppOptions {
   readonly publicUrl?: string;
   /** Blobs of more bytes are answered with a redirect where the store has URLs. Absent: always streamed. */
   readonly redirectAboveBytes?: number;
+  /** Uploads that one caller may have open; 1,000 when absent. */
+  readonly maxOpenUploads?: number;
   /** How long such a URL works; 1,200 s when absent, since pulls are slow. */
   readonly redirectSeconds?: number;
 }
@@ -43,6 +46,7 @@ export interface Call {
   readonly body: RequestBody;
   readonly query: URLSearchParams;
   readonly caller: Caller;
+  readonly openUploads: OpenUploads;
   /** A valid name; empty for routes without one. */
   readonly repository: string;
   /** The last part of the path, decoded: a digest, a tag or an upload; not checked yet. */

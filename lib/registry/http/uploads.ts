@@ -33,7 +33,9 @@ export async function startUpload(call: Call): Promise<Reply> {
       hint: 'sha256 or sha512',
     });
   }
+  call.openUploads.checkRoom(call.caller.name);
   const session = await call.deps.registry.uploads.start(call.repository, algorithm);
+  call.openUploads.started(call.caller.name, session);
   return empty(202, sessionHeaders(call, session, 0));
 }
 
@@ -53,6 +55,7 @@ export async function commitUpload(call: Call): Promise<Reply> {
     if (refused !== undefined) return refused;
   }
   const result = await call.deps.registry.uploads.commit(call.repository, call.reference, digest);
+  if (result.outcome !== 'digest-mismatch') call.openUploads.ended(call.reference);
   if (result.outcome === 'committed') return created(call, digest);
   if (result.outcome === 'digest-mismatch') {
     throw new AppError('DIGEST_INVALID', `the uploaded bytes have digest ${result.actual}, not ${digest}`);
@@ -71,6 +74,7 @@ export async function uploadStatus(call: Call): Promise<Reply> {
 
 export async function cancelUpload(call: Call): Promise<Reply> {
   if (!(await call.deps.registry.uploads.abort(call.repository, call.reference))) throw uploadUnknown(call);
+  call.openUploads.ended(call.reference);
   return empty(204);
 }
 
