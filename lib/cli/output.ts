@@ -55,6 +55,11 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
   return `${lines.join('\n')}\n`;
 }
 
+/** @example counted(1, 'layer') // '1 layer' */
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`;
+}
+
 /** @example formatAge(90_000) // '1m' */
 export function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));

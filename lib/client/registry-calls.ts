@@ -3,7 +3,7 @@ import type { NewRobotSecret, RobotInfo, RobotSpec } from '../auth/index.js';
 import type { Upstream } from '../registry/cache/index.js';
 import type { RegistryLogin, RegistryLoginInfo } from '../registry/client/index.js';
 import type { Digest } from '../oci/index.js';
-import type { RegistryStats, VerifyEvent } from '../registry/index.js';
+import type { RegistryStats, VerifyEvent, VerifyOptions } from '../registry/index.js';
 import { parseEvents } from './event-stream.js';
 import type { Transport } from './transport.js';
 
@@ -19,9 +19,10 @@ export class RegistryCalls {
   }
 
   /** Reads everything back; the last event is `finished`. */
-  async *verify(settings: CallSettings = {}): AsyncIterable<VerifyEvent> {
+  async *verify({ repair, ...settings }: CallSettings & VerifyOptions = {}): AsyncIterable<VerifyEvent> {
     const headers = { accept: 'text/event-stream' };
-    const response = await this.transport.send('POST', '/v1/registry/verify', { headers, ...settings });
+    const query = repair === true ? { query: { repair: 'true' } } : {};
+    const response = await this.transport.send('POST', '/v1/registry/verify', { headers, ...query, ...settings });
     for await (const event of parseEvents((response.body ?? []) as AsyncIterable<Uint8Array>)) {
       yield JSON.parse(event.data) as VerifyEvent;
     }

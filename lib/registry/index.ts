@@ -9,4 +9,4 @@ export { registryStats, type RegistryStats } from './stats.js';
 export { Tags, type TagHistoryEntry } from './tags.js';
 export type * from './types.js';
 export { type UploadCommit, Uploads } from './uploads.js';
-export { type VerifyEvent, verifyRegistry, type VerifyTotals } from './verify.js';
+export { type VerifyEvent, type VerifyOptions, verifyRegistry, type VerifyTotals } from './verify.js';

@@ -1,6 +1,7 @@
 /**
  * Reads everything back: every stored blob must hash to its digest, every link must lead to bytes, every manifest must
  * hash to its digest and find all it names. Runs beside pushes and the collector: what looks wrong is looked at twice.
+ * What is damaged is taken out of use when that is asked for (repair.ts).
  */
 import { type Digest, Digester, digestAlgorithm, digestOf, parseManifestDocument } from '../oci/index.js';
 import {
@@ -15,6 +16,7 @@ import {
 import { scan } from './collector/context.js';
 import { CATALOG, type LinkRecord, type ManifestRecord, recordKey, repo } from './records.js';
 import { referencesOf } from './references.js';
+import { forgetBlob, forgetLink } from './repair.js';
 
 export interface VerifyTotals {
   readonly blobs: number;
@@ -31,6 +33,8 @@ export type VerifyEvent =
       readonly digest: Digest;
       readonly repository?: string;
       readonly message: string;
+      /** It is out of use: whoever has it may send it again. */
+      readonly isRepaired?: true;
     }
   /** Always the last. */
   | { readonly type: 'finished'; readonly totals: VerifyTotals };
@@ -46,7 +50,15 @@ export interface VerifyDeps {
 const PROGRESS_BYTES = 256 * 1024 * 1024;
 const PROGRESS_ITEMS = 500;
 
-export async function* verifyRegistry(deps: VerifyDeps): AsyncGenerator<VerifyEvent> {
+export interface VerifyOptions {
+  /** Take damaged blobs out of use, so that they can be sent again. Off by default. */
+  readonly repair?: boolean;
+}
+
+export async function* verifyRegistry(
+  deps: VerifyDeps,
+  { repair = false }: VerifyOptions = {},
+): AsyncGenerator<VerifyEvent> {
   const totals = { blobs: 0, bytes: 0, manifests: 0, problems: 0 };
   const reported = { items: 0, bytes: 0 };
   const found = (problem: Problem | undefined): readonly VerifyEvent[] => {
@@ -61,13 +73,17 @@ export async function* verifyRegistry(deps: VerifyDeps): AsyncGenerator<VerifyEv
     const digest = await digestAt(deps, object);
     if (digest === undefined) continue;
     const problem = await blobProblem(deps, digest, object);
+    if (repair && problem !== undefined) await forgetBlob(deps, digest, object.key);
     totals.blobs += 1;
     totals.bytes += object.sizeBytes;
-    yield* found(problem);
+    yield* found(repair ? repaired(problem) : problem);
   }
   for await (const { sort: repository } of scan(deps.records, CATALOG, '')) {
     for await (const { sort } of scan<LinkRecord>(deps.records, repo(repository), 'LINK#')) {
-      yield* found(await linkProblem(deps, repository, sort.slice('LINK#'.length) as Digest));
+      const digest = sort.slice('LINK#'.length) as Digest;
+      const problem = await linkProblem(deps, repository, digest);
+      if (repair && problem !== undefined) await forgetLink(deps, repository, digest);
+      yield* found(repair ? repaired(problem) : problem);
     }
     for await (const { sort } of scan<ManifestRecord>(deps.records, repo(repository), 'MAN#')) {
       totals.manifests += 1;
@@ -75,6 +91,10 @@ export async function* verifyRegistry(deps: VerifyDeps): AsyncGenerator<VerifyEv
     }
   }
   yield { type: 'finished', totals };
+}
+
+function repaired(problem: Problem | undefined): Problem | undefined {
+  return problem === undefined ? undefined : { ...problem, isRepaired: true };
 }
 
 /** Undefined for bytes that no blob record leads to: the collector will take them. */

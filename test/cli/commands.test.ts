@@ -71,7 +71,7 @@ describe('wharf', () => {
   });
 
   test('fails with what is damaged when a blob cannot be read back', async () => {
-    const { records, content } = cli.api.base.store;
+    const { content } = cli.api.base.store;
     const { digest } = await content.putBytes(Buffer.from('a blob that will change'));
     for await (const { key, digest: stored } of content.blobs.list()) {
       if (stored === digest) await writeFile(join(cli.api.base.store.directory, 'store', key), 'changed');
@@ -79,7 +79,10 @@ describe('wharf', () => {
     const verified = await cli.run(['registry', 'verify']);
     expect(verified).toMatchObject({ code: 1, stderr: expect.stringContaining('REGISTRY_DAMAGED') });
     expect(verified.stdout).toContain(`blob ${digest} hash to`);
-    await records.delete({ partition: `BLOB#${digest}`, sort: '-' });
+    expect(verified.stderr).toContain('wharf registry verify --repair');
+    expect(await cli.run(['registry', 'verify', '--repair'])).toMatchObject({ code: 1 });
+    expect(await content.stat(digest)).toBeUndefined();
+    expect(await cli.run(['registry', 'verify'])).toMatchObject({ code: 0 });
   });
 
   test('lists images, and what is in one', async () => {

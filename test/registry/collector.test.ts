@@ -304,6 +304,32 @@ describe('verify and stats', () => {
     expect((await problems()).sort()).toEqual(['blob-corrupt', 'blob-missing', 'manifest-incomplete']);
   });
 
+  test('repair takes what is damaged out of use, and the same push heals it', async () => {
+    const set = image('healed');
+    await push(set, ['v']);
+    const [changed, gone] = set.blobs.map(({ digest }) => digest) as [Digest, Digest];
+    for await (const { key, digest } of store.blobs.list()) {
+      const { writeFile } = await import('node:fs/promises');
+      if (digest === changed) await writeFile(`${store.directory}/store/${key}`, 'something else');
+      if (digest === gone) await store.blobs.delete(key);
+    }
+    const seen = [];
+    for await (const event of verifyRegistry(store, { repair: true })) {
+      if (event.type === 'problem') seen.push([event.kind, event.isRepaired === true]);
+    }
+    // The image is named last: that is what is to be pushed again.
+    expect(seen).toEqual([
+      ['blob-corrupt', true],
+      ['blob-missing', true],
+      ['blob-missing', true],
+      ['manifest-incomplete', false],
+    ]);
+    for (const digest of [changed, gone]) expect(await registry.blobs.stat(APP, digest)).toBeUndefined();
+    await push(set, ['v']);
+    expect(await problems()).toEqual([]);
+    expect(await storedBlobs()).toBe(set.blobs.length);
+  });
+
   test('count what is stored once and named often', async () => {
     const set = new SetBuilder('shared');
     const layer = set.layer(1000);

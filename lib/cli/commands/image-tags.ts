@@ -3,7 +3,7 @@ import { AppError } from '../../errors/index.js';
 import { formatBytes } from '../../http/text/index.js';
 import { parseReference } from '../../oci/index.js';
 import type { CommandDeps } from '../deps.js';
-import { formatAge, formatTable, printJson } from '../output.js';
+import { counted, formatAge, formatTable, printJson } from '../output.js';
 
 export interface TagInput {
   /** repository[:tag] */
@@ -47,9 +47,9 @@ export async function pushImage(
       output.say(`${event.digest.slice(0, 19)} ${formatBytes(event.sizeBytes)} ${what}\n`);
     } else {
       const { blobsSent, blobsMounted, blobsThere, bytesSent, attached } = event;
-      const along = referrers ? `; ${attached} attached manifests taken along` : '';
+      const along = referrers ? `; ${counted(attached, 'attached manifest')} taken along` : '';
       output.say(
-        `${blobsSent} blobs sent (${formatBytes(bytesSent)}), ${blobsMounted} mounted, ${blobsThere} were there${along}\n`,
+        `${counted(blobsSent, 'blob')} sent (${formatBytes(bytesSent)}), ${blobsMounted} mounted, ${blobsThere} were there${along}\n`,
       );
       output.result(`${event.to}@${event.digest}\n`);
     }

@@ -1,7 +1,7 @@
 /** `wharf images`: all tags, or what is inside one image. */
 import { formatBytes } from '../../http/text/index.js';
 import type { CommandDeps } from '../deps.js';
-import { formatAge, formatTable, printJson } from '../output.js';
+import { counted, formatAge, formatTable, printJson } from '../output.js';
 
 export interface ImagesInput {
   readonly reference?: string;
@@ -35,7 +35,7 @@ async function showImage(reference: string, input: ImagesInput, { client, output
   if (input.json === true) return printJson(output, image);
   output.result(`${image.repository}@${image.digest}\n`);
   output.result(
-    `platform ${image.platform ?? 'several'}, ${formatBytes(image.sizeBytes)} in ${image.layers?.length ?? 0} layers\n`,
+    `platform ${image.platform ?? 'several'}, ${formatBytes(image.sizeBytes)} in ${counted(image.layers?.length ?? 0, 'layer')}\n`,
   );
   output.result(
     formatTable(

@@ -2,7 +2,7 @@
 import { AppError } from '../../errors/index.js';
 import { formatBytes } from '../../http/text/index.js';
 import type { CommandDeps } from '../deps.js';
-import { printJson } from '../output.js';
+import { counted, printJson } from '../output.js';
 
 export interface RegistryInput {
   readonly json?: boolean;
@@ -12,30 +12,43 @@ export async function registryStats({ json }: RegistryInput, { client, output }:
   const stats = await client.registry.stats();
   if (json === true) return printJson(output, stats);
   const { repositories, tags, manifests, blobs, logicalBytes, imageBytes, storedBytes, saving } = stats;
-  output.result(`${repositories} repositories, ${tags} tags, ${manifests} manifests, ${blobs} blobs\n`);
+  const held = [
+    counted(repositories, 'repository', 'repositories'),
+    counted(tags, 'tag'),
+    counted(manifests, 'manifest'),
+  ];
+  output.result(`${held.join(', ')}, ${counted(blobs, 'blob')}\n`);
   output.result(`images   ${formatBytes(logicalBytes)}, stored as ${formatBytes(imageBytes)}`);
   output.result(` (${Math.round(saving * 100)} % saved)\n`);
   output.result(`on disk  ${formatBytes(storedBytes)}, with what builds keep\n`);
 }
 
 /** @throws AppError REGISTRY_DAMAGED */
-export async function verifyRegistry({ json }: RegistryInput, deps: CommandDeps): Promise<void> {
+export async function verifyRegistry(
+  { json, repair = false }: RegistryInput & { readonly repair?: boolean },
+  deps: CommandDeps,
+): Promise<void> {
   const { client, output, interrupted } = deps;
-  for await (const event of client.registry.verify({ signal: interrupted })) {
+  for await (const event of client.registry.verify({ repair, signal: interrupted })) {
     if (json === true) printJson(output, event);
     else if (event.type === 'problem') output.result(`${event.message}\n`);
     if (event.type === 'problem') continue;
     const { blobs, bytes, manifests, problems } = event.totals;
-    const summary = `${blobs} blobs (${formatBytes(bytes)}) and ${manifests} manifests read, ${problems} problems`;
+    const summary = [
+      `${counted(blobs, 'blob')} (${formatBytes(bytes)}) and ${counted(manifests, 'manifest')} read`,
+      counted(problems, 'problem'),
+    ].join(', ');
     if (event.type === 'progress') {
       if (json !== true) output.say(`${summary} so far\n`);
       continue;
     }
     if (json !== true) output.result(`${summary}\n`);
     if (problems === 0) return;
-    throw new AppError('REGISTRY_DAMAGED', `${problems} problems were found`, {
+    throw new AppError('REGISTRY_DAMAGED', `${counted(problems, 'problem')} found`, {
       kind: 'failed',
-      hint: 'push or build these images again; what is missing is uploaded anew',
+      hint: repair
+        ? 'push or build these images again: what was damaged is out of use, and is sent anew'
+        : 'wharf registry verify --repair takes damaged blobs out of use; then push or build these images again',
     });
   }
   throw new AppError('STREAM_LOST', 'the verification broke off', { kind: 'unavailable' });

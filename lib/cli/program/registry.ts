@@ -15,7 +15,10 @@ export function addRegistry(wharf: Command, deps: CliDeps): void {
     .action(async (options: Shared) => registryStats(defined({ json: options.json }), await connected(deps, options)));
   talking(registry.command('verify'))
     .description('read everything back and hash it again; fails when something is damaged')
-    .action(async (options: Shared) => verifyRegistry(defined({ json: options.json }), await connected(deps, options)));
+    .option('--repair', 'take damaged blobs out of use, so that a push or a build sends them anew')
+    .action(async (options: Shared & { readonly repair?: boolean }) =>
+      verifyRegistry(defined({ json: options.json, repair: options.repair }), await connected(deps, options)),
+    );
   addRegistryAccess(registry, deps);
   addRegistryLogins(registry, deps);
   addRegistryUpstreams(registry, deps);

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { registryStats, verifyRegistry } from '../../registry/index.js';
 import type { ApiDeps, ApiOptions } from '../api-deps.js';
 import { route, type Route } from '../route.js';
+import { flag, isSet } from '../schemas/index.js';
 import { sseResponse } from '../sse.js';
 import { streamOptions } from './builds.js';
 
@@ -37,11 +38,16 @@ export function registryRoutes(deps: ApiDeps, options: ApiOptions): readonly Rou
       summary: 'Reads everything back and hashes it again; events progress, problem, and last finished',
       tag,
       access: 'admin',
+      query: z.strictObject({
+        repair: flag
+          .exactOptional()
+          .meta({ description: 'Take damaged blobs out of use, so that they can be sent again.' }),
+      }),
       answers: [{ status: 200, description: 'Progress and problems', streams: ['text/event-stream'] }],
-      handler: async ({ call }) => {
+      handler: async ({ query, call }) => {
         async function* events(signal: AbortSignal) {
           let id = 0;
-          for await (const event of verifyRegistry(deps)) {
+          for await (const event of verifyRegistry(deps, { repair: isSet(query.repair) })) {
             signal.throwIfAborted();
             yield { id: String(++id), event: event.type, data: event };
           }

@@ -6,7 +6,7 @@
 import { AppError } from '../../errors/index.js';
 import { isRepositoryName } from '../../oci/index.js';
 import type { Clock, RecordKey, RecordStore } from '../../store/index.js';
-import { endpointOf } from '../client/index.js';
+import { endpointOf, isLoopbackRegistry } from '../client/index.js';
 
 export interface Upstream {
   /** Of our repositories: one component or more. */
@@ -47,7 +47,11 @@ export class Upstreams {
   /** By prefix. */
   async list(): Promise<readonly Upstream[]> {
     const page = await this.deps.records.query<Upstream>(PARTITION, { limit: MAX_UPSTREAMS });
-    return page.records.map((record) => ({ keepSeconds: DEFAULT_KEEP_SECONDS, ...record.value }));
+    return page.records.map(({ value }) => ({
+      keepSeconds: DEFAULT_KEEP_SECONDS,
+      ...value,
+      ...(isLoopbackRegistry(value.registry) ? { insecure: true } : {}),
+    }));
   }
 
   /** @throws AppError UPSTREAM_INVALID, UPSTREAMS_FULL, REGISTRY_NAME_INVALID, REGISTRY_INSECURE_REFUSED */

@@ -50,11 +50,12 @@ export class RegistryConnections {
   }
 
   private isInsecure(registry: string): boolean {
-    return isLoopback(registry) || (this.options.insecureRegistries ?? []).includes(registry);
+    return isLoopbackRegistry(registry) || (this.options.insecureRegistries ?? []).includes(registry);
   }
 }
 
-function isLoopback(registry: string): boolean {
+/** Loopback is spoken to by http without being told. */
+export function isLoopbackRegistry(registry: string): boolean {
   if (!URL.canParse(`http://${registry}`)) return false;
   const { hostname } = new URL(`http://${registry}`);
   return hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'));

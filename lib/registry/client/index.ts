@@ -1,6 +1,11 @@
 export type { RegistryCredentials } from './authenticator.js';
 export type { BlobUpload, UploadOptions, UploadOutcome } from './blob-upload.js';
-export { RegistryConnections, type RegistryConnectionsDeps, type RegistryConnectionsOptions } from './connections.js';
+export {
+  isLoopbackRegistry,
+  RegistryConnections,
+  type RegistryConnectionsDeps,
+  type RegistryConnectionsOptions,
+} from './connections.js';
 export { endpointOf, isPrivateHost } from './endpoint.js';
 export {
   type EcrAuthorization,
