@@ -7,7 +7,7 @@ import type { JsonFault } from '../fakes/json-api.js';
 import { sqsEvent, type SqsEvent } from '../fakes/lambda/event-source.js';
 import { type Synthesis, synthesise } from '../synth/synthesis.js';
 
-export { ADMIN_TOKEN } from '../fakes/account/account.js';
+export { ADMIN_TOKEN, DEPLOY_TOKEN } from '../fakes/account/account.js';
 
 export const FUNCTIONS = ['api', 'registry', 'builder', 'reconciler', 'collector'] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];

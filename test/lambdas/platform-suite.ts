@@ -1,9 +1,11 @@
 /** The API and reconciler functions over ECS: deploy, copy to ECR, and the end of a deployment told by events. */
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { EcsEvent } from '../../lib/platform/index.js';
+import type { LambdaFunction } from '../fakes/lambda/function.js';
+import { eventOf } from '../fakes/lambda/gateway.js';
 import { Wire } from '../protocol/registry/wire.js';
 import { buildImage, clientOf } from './build-suite.js';
-import { ADMIN_TOKEN, type Cloud, FUNCTIONS } from './cloud.js';
+import { ADMIN_TOKEN, type Cloud, DEPLOY_TOKEN, FUNCTIONS } from './cloud.js';
 
 const LONGEST_MS = 20_000;
 
@@ -58,6 +60,23 @@ export function platformSuite(cloud: () => Cloud): void {
       const refused = await fetch(`${cloud().gateway.url}/v1/clusters`);
       expect([refused.status, refused.headers.get('content-type')]).toEqual([401, 'application/problem+json']);
       expect(await (await fetch(`${cloud().gateway.url}/healthz`)).json()).toMatchObject({ status: 'ok' });
+    });
+
+    test('lets those deploy who show the token that the stack made for it, and no more than that', async () => {
+      const headers = { authorization: `Bearer ${DEPLOY_TOKEN}`, host: 'x', 'content-type': 'application/json' };
+      const ask = async (fn: Pick<LambdaFunction, 'invoke'>, method: string, url: string, body = '') =>
+        (await fn.invoke<{ statusCode: number }>(eventOf({ method, url, headers }, Buffer.from(body)))).statusCode;
+      expect(await ask(cloud().fn('api'), 'GET', '/v1/clusters')).toBe(401);
+      const api = cloud().another('api', { WHARF_DEPLOY_TOKEN_ARN: 'arn:DeployToken' });
+      try {
+        expect(await ask(api, 'GET', '/v1/clusters')).toBe(200);
+        expect(await ask(api, 'POST', '/v1/tokens', JSON.stringify({ name: 'x', role: 'admin' }))).toBe(403);
+        expect(await ask(api, 'PUT', '/v1/clusters/wharf', JSON.stringify({ instances: 1 }))).toBe(403);
+      } finally {
+        await api.close();
+      }
+      // What one process made valid is valid in all.
+      expect(await ask(cloud().fn('api'), 'GET', '/v1/clusters')).toBe(200);
     });
 
     test('knows the cluster that was deployed with it before anybody named it', async () => {
@@ -175,6 +194,10 @@ export function platformSuite(cloud: () => Cloud): void {
 
   test('no log line of any function shows the first token or the sealing key', () => {
     const lines = FUNCTIONS.flatMap((name) => cloud().fn(name).lines);
-    expect(lines.filter((line) => line.includes(ADMIN_TOKEN) || line.includes('S'.repeat(43)))).toEqual([]);
+    expect(
+      lines.filter(
+        (line) => line.includes(ADMIN_TOKEN) || line.includes(DEPLOY_TOKEN) || line.includes('S'.repeat(43)),
+      ),
+    ).toEqual([]);
   });
 }

@@ -14,6 +14,8 @@ import { makeResources, type ServiceFaults, type Services, startServices } from 
 import { type Deployed, REGION, type Template, Templates } from './template.js';
 
 export const ADMIN_TOKEN = 'Aq3'.repeat(14);
+/** Of those who may deploy, where a stack makes such a token. */
+export const DEPLOY_TOKEN = 'Dp7'.repeat(15);
 export const SEALING_KEY = 'S'.repeat(43);
 
 export interface AccountOptions {
@@ -44,9 +46,7 @@ export interface Account {
 
 export async function openAccount(options: AccountOptions): Promise<Account> {
   const { synthesis } = options;
-  const services = await startServices(options.faults ?? {}, (arn) =>
-    arn.includes('Token') ? ADMIN_TOKEN : SEALING_KEY,
-  );
+  const services = await startServices(options.faults ?? {}, secretOf);
   const templates = new Templates(readTemplates(synthesis), services.endpoints.sqs);
   await makeResources(services, templates);
   const environment = {
@@ -100,6 +100,11 @@ export async function openAccount(options: AccountOptions): Promise<Account> {
       await services.close();
     },
   };
+}
+
+function secretOf(arn: string): string {
+  if (arn.includes('DeployToken')) return DEPLOY_TOKEN;
+  return arn.includes('Token') ? ADMIN_TOKEN : SEALING_KEY;
 }
 
 function readTemplates(synthesis: Synthesis): Readonly<Record<string, Template>> {
