@@ -18,6 +18,8 @@ export interface WharfProps {
   readonly store?: IImageStore;
   /** @default - a new cluster that scales from zero to four t4g.small */
   readonly capacity?: IContainerCluster;
+  /** Over the same store. @default - a new one, for the processor of the capacity, without Docker Hub */
+  readonly builder?: ImageBuilder;
   /** A name of one's own for the HTTP API, as `wharf.example.org`. @default - the name that API Gateway gives */
   readonly domainName?: string;
   /** For that name, in the stack's own region. @default - none, with no name */
@@ -41,11 +43,19 @@ export class Wharf extends Construct {
   readonly collector: ImageCollector;
   readonly edge: Edge;
 
+  /** @throws Error for a builder with another store, and what Edge throws of names and certificates */
   constructor(scope: Construct, id: string, props: WharfProps = {}) {
     super(scope, id);
     this.store = props.store ?? new ImageStore(this, 'Store');
     this.capacity = props.capacity ?? new ContainerCluster(this, 'Capacity');
-    this.builder = new ImageBuilder(this, 'Builder', { store: this.store, platform: this.capacity.platform });
+    this.builder =
+      props.builder ?? new ImageBuilder(this, 'Builder', { store: this.store, platform: this.capacity.platform });
+    if (this.builder.store !== this.store) {
+      throw new Error(
+        `${this.node.path}: the builder ${this.builder.node.path} has another store than the platform, ` +
+          'which could not read its images: give both the same store',
+      );
+    }
     this.controlPlane = new ControlPlane(this, 'ControlPlane', {
       store: this.store,
       builder: this.builder,

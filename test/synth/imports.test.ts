@@ -1,6 +1,6 @@
-/** Parts that are there already, by their attributes: what they give to others, and that nothing of them is made. */
+/** Parts that are there already, made beside or by their attributes: what they give to others, and that they are not made again. */
 import { describe, expect, test } from '@jest/globals';
-import type { Stack } from 'aws-cdk-lib';
+import { Stack } from 'aws-cdk-lib';
 import { Vpc, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import {
@@ -8,6 +8,7 @@ import {
   type ContainerClusterAttributes,
   ControlPlane,
   Edge,
+  ImageBuilder,
   ImageStore,
   RegistryFront,
   Wharf,
@@ -64,6 +65,18 @@ describe('a platform', () => {
     front('Front', { vpc, securityGroup });
     expect(onlyOf(template(), 'AWS::EC2::SecurityGroupIngress')).toMatchObject({ GroupId: 'sg-0123456789abcdef0' });
   });
+});
+
+test('a platform takes a builder made beside it, over its own store alone', () => {
+  const { stack, template } = testStack({ nag: true });
+  const store = new ImageStore(stack, 'Store');
+  const builder = new ImageBuilder(stack, 'Builder', { store, dockerHub: true, scratchMiB: 10_240 });
+  expect(new Wharf(stack, 'Wharf', { store, builder }).builder).toBe(builder);
+  template().resourceCountIs('AWS::Lambda::EventSourceMapping', 2);
+  template().hasResourceProperties('AWS::Lambda::Function', { EphemeralStorage: { Size: 10_240 } });
+  expect(() => new Wharf(new Stack(), 'Elsewhere', { builder })).toThrow(
+    /Elsewhere: the builder Test\/Builder has another store/,
+  );
 });
 
 describe('who may deploy', () => {

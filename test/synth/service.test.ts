@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Lazy, type Stack } from 'aws-cdk-lib';
+import { Lazy, Stack } from 'aws-cdk-lib';
 import type { Template } from 'aws-cdk-lib/assertions';
 import {
   DockerfileImage,
@@ -105,6 +105,15 @@ describe('a service of a template', () => {
     for (const part of ['ApiFunction', 'ApiRoleDefaultPolicy', 'HttpApi', 'ReconcilerFunction', 'CapacityCluster']) {
       expect(after).toContain(part);
     }
+  });
+
+  test('in another stack than its platform waits for that, and has its token made there', () => {
+    const { app, stack, template } = testStack({ nag: true });
+    const base = new Stack(app, 'Base');
+    new Service(stack, 'Web', { edge: new Wharf(base, 'Wharf').edge, image });
+    const secrets = (of: Stack): string => Object.keys(ofType(template(of), 'AWS::SecretsManager::Secret')).join();
+    expect([secrets(base), secrets(stack)]).toEqual([expect.stringMatching(/DeployToken/), '']);
+    expect(stack.dependencies).toEqual([base]);
   });
 
   test('runs an image that the template builds, under the name that the platform keeps it as', () => {
