@@ -1,6 +1,8 @@
 /** The service-resource function: services that CloudFormation templates want, asked of the platform's API. */
 import { WharfClient } from '../lib/client/index.js';
 import { readAwsConfig } from '../lib/host/aws-config.js';
+import { contextLogger, inLogContext } from '../lib/host/aws-log-context.js';
+import { observed } from '../lib/host/aws-observed.js';
 import { readSecret } from '../lib/host/aws-secret.js';
 import {
   type BegunService,
@@ -14,8 +16,15 @@ import { jsonLogger } from '../lib/store/logger-json-system.js';
 const { region, apiUrl: url, deployTokenArn } = readAwsConfig(process.env, 'region', 'apiUrl', 'deployTokenArn');
 const client = new WharfClient({ url, token: await readSecret(deployTokenArn, region) });
 const clock = systemClock;
-const services = new ServiceResource({ client, clock, logger: jsonLogger({ stream: process.stdout, clock }) });
+const services = new ServiceResource({
+  client,
+  clock,
+  logger: contextLogger(jsonLogger({ stream: process.stdout, clock })),
+});
 
 /** One function for both handlers of the provider framework: what `onEvent` answered is in the later events. */
-export const handler = (event: ServiceEvent): Promise<BegunService | ServiceProgress> =>
-  event.DeploymentId === undefined ? services.onEvent(event) : services.isComplete(event);
+export const handler = observed({ clock }, (event: ServiceEvent): Promise<BegunService | ServiceProgress> =>
+  inLogContext({ resource: event.PhysicalResourceId, deployment: event.DeploymentId }, () =>
+    event.DeploymentId === undefined ? services.onEvent(event) : services.isComplete(event),
+  ),
+);

@@ -1,7 +1,8 @@
-/** The four functions as they are deployed: bundles of the synthesised app, each in a process of its own. */
+/** The functions as they are deployed: bundles of the synthesised app, each in a process of its own. */
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import { buildSuite } from './build-suite.js';
 import { type Cloud, openCloud } from './cloud.js';
+import { imageResourceSuite } from './image-resource-suite.js';
 import { platformSuite } from './platform-suite.js';
 import { registrySuite } from './registry-suite.js';
 
@@ -14,5 +15,6 @@ afterAll(() => cloud.close());
 describe('bundled functions', () => {
   registrySuite(() => cloud);
   buildSuite(() => cloud);
+  imageResourceSuite(() => cloud);
   platformSuite(() => cloud);
 });
