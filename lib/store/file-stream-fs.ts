@@ -13,7 +13,8 @@ import type { ThreadHash } from './write-threads.js';
 const PIECE_BYTES = 1 << 20;
 /** A piece with what its last chunk is too long. */
 const MEMORY_BYTES = PIECE_BYTES + 64 * 1024;
-const SYNC_BYTES = 16 << 20;
+/** So few that the disk has work while the next bytes come. */
+const SYNC_BYTES = 4 << 20;
 /** What a thread is handed at a time, and how often before it has answered. */
 const HANDED_BYTES = 256 * 1024;
 const HANDED_AT_ONCE = 4;

@@ -7,6 +7,8 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Digest, DigestAlgorithm } from '../oci/index.js';
 
+/** One waits for the disk while another hashes. */
+const FEWEST_THREADS = 2;
 const MOST_THREADS = 4;
 
 /**
@@ -117,7 +119,7 @@ let hashes = 0;
 
 /** The thread whose turn it is; threads are made when they are first needed and stay. */
 function nextThread(): WriteThread {
-  const place = hashes % Math.max(1, Math.min(MOST_THREADS, availableParallelism() - 1));
+  const place = hashes % Math.max(FEWEST_THREADS, Math.min(MOST_THREADS, availableParallelism() - 1));
   const known = threads[place];
   if (known?.isAlive === true) return known;
   return (threads[place] = new WriteThread());
