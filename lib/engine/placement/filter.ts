@@ -60,7 +60,9 @@ export class Filter {
     if ((layout.free[slot] as number) < this.#cpu) return false;
     if ((layout.memory[slot] as number) < this.#memory) return false;
     if (this.#alone !== undefined && this.#alone[slot] !== 0) return false;
-    for (const expression of this.#expressions) if (!this.#meets(expression, slot)) return false;
+    for (let index = 0; index < this.#expressions.length; index += 1) {
+      if (!this.#meets(this.#expressions[index] as KnownExpression, slot)) return false;
+    }
     if (this.#ports !== NO_PORTS && this.#ports.some((port) => layout.ports[slot]?.has(port) === true)) return false;
     if (this.#only !== undefined && !this.#only.has(layout.instances[slot]?.id ?? '')) return false;
     return this.#provider === undefined || layout.instances[slot]?.capacityProviderName === this.#provider;

@@ -160,7 +160,7 @@ export class PlacementIndex {
   }
 
   #offer(slot: number): void {
-    if (this.#ranking.mayWin(slot) && this.#filter.accepts(slot)) this.#ranking.offer(slot);
+    if (this.#filter.accepts(slot)) this.#ranking.offer(slot);
   }
 
   /** Chance decides among all that are equally good, in the order of their ids. */

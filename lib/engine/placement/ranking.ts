@@ -42,11 +42,6 @@ export class Ranking {
     return this.#size;
   }
 
-  /** False when the first measure alone makes the slot worse than the best: the cheapest of all questions. */
-  mayWin(slot: number): boolean {
-    return this.#slot === NONE || this.#size === 0 || this.#value(slot, 0) <= (this.#best[0] as number);
-  }
-
   offer(slot: number): void {
     if (this.#slot === NONE) this.#take(slot, 0);
     else {
@@ -72,9 +67,12 @@ export class Ranking {
 
   /** The first measure in which the slot is better; TIE, or WORSE. */
   #compare(slot: number): number {
-    for (let index = 0; index < this.#size; index += 1) {
-      const value = this.#value(slot, index);
-      const best = this.#best[index] as number;
+    const [measures, allCodes, bests, size] = [this.#measures, this.#codes, this.#best, this.#size];
+    for (let index = 0; index < size; index += 1) {
+      const codes = allCodes[index];
+      const at = codes === undefined ? slot : (codes[slot] as number);
+      const value = (measures[index] as Int32Array)[at] as number;
+      const best = bests[index] as number;
       if (value > best) return WORSE;
       if (value < best) return index;
     }
