@@ -152,7 +152,8 @@ export class PlacementIndex {
       for (let slot = order.first(bucket); slot >= 0; slot = order.after(slot)) {
         const value = order.seconds[slot] as number;
         if (value > most) most = value;
-        if (value >= second) this.#offer(slot);
+        // Worth a question of its own where most slots lose by it: in all zones but one.
+        if (value >= second && (before === 0 || this.#ranking.mayWin(slot))) this.#offer(slot);
       }
       order.setMost(bucket, most);
       if (this.#ranking.isAtFloor(before)) return;

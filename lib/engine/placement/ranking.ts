@@ -42,6 +42,11 @@ export class Ranking {
     return this.#size;
   }
 
+  /** False when the first measure alone makes the slot worse than the best. */
+  mayWin(slot: number): boolean {
+    return this.#slot === NONE || this.#value(slot, 0) <= (this.#best[0] as number);
+  }
+
   offer(slot: number): void {
     if (this.#slot === NONE) this.#take(slot, 0);
     else {
