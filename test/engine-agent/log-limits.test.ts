@@ -132,7 +132,12 @@ describeAgent('the lines of a log group', () => {
         ...(group === undefined ? {} : { logOptions: { 'awslogs-group': group } }),
       });
     const kept = payloadOf({ app: of('/kept') });
-    const mixed = payloadOf({ app: of('/other'), side: of('/kept') });
+    // One after the other: the end of an essential container would cut the other short.
+    const dependsOn = [{ containerName: 'side', condition: 'SUCCESS' as const }];
+    const mixed = payloadOf({
+      app: { ...of('/other'), dependsOn },
+      side: { ...of('/kept'), essential: false },
+    });
     const gone = [
       payloadOf({ app: of('/other') }),
       payloadOf({ app: of('/kept', 'json-file') }),
