@@ -3,7 +3,7 @@
  * alone: what an earlier layer has of them is the same as what would be made anew, and the blob does not depend on
  * what was there to be taken.
  */
-import { webcrypto } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { ByteSource } from '../store/index.js';
 import { deflateBlock, GZIP_END, GZIP_PARALLEL, gzipHeader, gzipTrailer } from './gzip.js';
@@ -82,7 +82,8 @@ interface Work {
 }
 
 async function begin(segment: Uint8Array, level: number, known: SegmentSource | undefined): Promise<Work> {
-  const sha256 = Buffer.from(await webcrypto.subtle.digest('SHA-256', segment)).toString('hex');
+  // On the spot: handing it to another thread copies it first, and waking that thread takes longer than hashing it.
+  const sha256 = createHash('sha256').update(segment).digest('hex');
   if (known?.has(sha256) === true) return { segment, sha256 };
   return { segment, sha256, deflated: await deflateBlock(segment, level) };
 }

@@ -6,6 +6,8 @@ import { Readable } from 'node:stream';
 import type { OpenFile } from './files-fs.js';
 
 const PIECE_BYTES = 256 * 1024;
+/** As a stream: waking a thread for each piece costs more than the bytes themselves. */
+const STREAM_PIECE_BYTES = 1024 * 1024;
 
 export class FileReadable extends Readable {
   private at: number;
@@ -16,7 +18,7 @@ export class FileReadable extends Readable {
     start: number,
     private readonly end: number,
   ) {
-    super({ highWaterMark: PIECE_BYTES });
+    super({ highWaterMark: STREAM_PIECE_BYTES });
     this.at = start;
   }
 
@@ -41,7 +43,7 @@ export class FileReadable extends Readable {
   }
 
   override _read(): void {
-    const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, Math.max(1, this.end - this.at + 1)));
+    const piece = Buffer.allocUnsafe(Math.min(STREAM_PIECE_BYTES, Math.max(1, this.end - this.at + 1)));
     this.fill(piece).then(
       (bytes) => this.push(bytes === 0 ? null : piece.subarray(0, bytes)),
       (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
