@@ -72,7 +72,12 @@ async function refresh(deps: ApiDeps, image: string): Promise<object> {
     });
   }
   const before = await deps.registry.tagList.resolve(repository, tag);
-  await cache.ensureManifest(repository, { tag }, { refresh: true });
+  if ((await cache.ensureManifest(repository, { tag }, { refresh: true })) === 'stale') {
+    throw new AppError('UPSTREAM_FAILED', `the upstream of ${image} could not be asked; what was last seen is served`, {
+      kind: 'unavailable',
+      hint: 'again in a little while; the log of the platform says what it answered',
+    });
+  }
   const digest = await deps.registry.tagList.resolve(repository, tag);
   if (digest === undefined) {
     throw new AppError('IMAGE_NOT_FOUND', `its upstream has no ${image}`, { kind: 'not-found' });

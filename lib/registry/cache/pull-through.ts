@@ -29,12 +29,15 @@ interface FreshRecord {
   readonly checkedMs: number;
 }
 
+/** `stale`: the upstream could not be asked, and what was last seen is served. */
+export type Lookup = 'current' | 'stale';
+
 const MAX_FLIGHTS = 64;
 
 export class PullThrough {
   private readonly state: UpstreamState;
   private readonly flights = new Map<string, Promise<BlobFlight | undefined>>();
-  private readonly lookups = new Map<string, Promise<void>>();
+  private readonly lookups = new Map<string, Promise<Lookup>>();
 
   constructor(private readonly deps: PullThroughDeps) {
     this.state = new UpstreamState(deps.clock);
@@ -55,17 +58,17 @@ export class PullThrough {
     repository: string,
     reference: { readonly tag: string } | { readonly digest: Digest },
     options: { readonly refresh?: boolean } = {},
-  ): Promise<void> {
+  ): Promise<Lookup> {
     const place = await this.deps.upstreams.find(repository);
-    if (place === undefined) return;
+    if (place === undefined) return 'current';
     if ('digest' in reference) {
-      if ((await this.deps.registry.manifests.stat(repository, reference.digest)) !== undefined) return;
-      await this.once(`${repository}@${reference.digest}`, () => this.fetchManifest(place, reference.digest, []));
-      return;
+      const { digest } = reference;
+      if ((await this.deps.registry.manifests.stat(repository, digest)) !== undefined) return 'current';
+      return this.once(`${repository}@${digest}`, () => this.fetchManifest(place, digest, []));
     }
     const { tag } = reference;
-    if (options.refresh !== true && (await this.isFresh(place, tag))) return;
-    await this.once(`${repository}:${tag}`, () => this.lookUp(place, tag));
+    if (options.refresh !== true && (await this.isFresh(place, tag))) return 'current';
+    return this.once(`${repository}:${tag}`, () => this.lookUp(place, tag));
   }
 
   /** The size of a blob that a cache lacks; undefined: not there either, or no cache. */
@@ -138,38 +141,40 @@ export class PullThrough {
     return (await this.deps.registry.tagList.resolve(place.repository, tag)) !== undefined;
   }
 
-  private async lookUp(place: CachedPlace, tag: string): Promise<void> {
+  private async lookUp(place: CachedPlace, tag: string): Promise<Lookup> {
     const { registry, clock, records, logger } = this.deps;
     const { repository, remote, upstream } = place;
     const local = await registry.tagList.resolve(repository, tag);
     const isHere = local !== undefined && (await registry.manifests.stat(repository, local)) !== undefined;
-    if (isHere && this.state.isFailing(upstream.registry)) return;
+    if (isHere && this.state.isFailing(upstream.registry)) return 'stale';
     try {
       const head = await this.ask(place, (client) => client.headManifest(remote, tag));
       if (head === undefined) {
         if (local !== undefined) await registry.tagList.delete(repository, tag);
-        return;
+        return 'current';
       }
       if (local !== head.digest || !isHere) await this.fetchManifest(place, head.digest, [tag]);
     } catch (error) {
       if (!isHere || !(error instanceof AppError)) throw error;
       logger.warn('a tag is served as it was last seen, its upstream fails', { repository, tag, error });
-      return;
+      return 'stale';
     }
-    if (upstream.tagTtlSeconds === 0) return;
+    if (upstream.tagTtlSeconds === 0) return 'current';
     const checkedMs = clock.nowMs();
     const fresh: FreshRecord = { checkedMs };
     await records.put(freshKey(place, tag), fresh, { expiresAtMs: checkedMs + upstream.tagTtlSeconds * 1000 });
+    return 'current';
   }
 
-  private async fetchManifest(place: CachedPlace, digest: Digest, tags: readonly string[]): Promise<void> {
+  private async fetchManifest(place: CachedPlace, digest: Digest, tags: readonly string[]): Promise<Lookup> {
     const { repository, remote, upstream } = place;
     const known = await this.deps.registry.manifests.get(repository, digest);
     const manifest = known ?? (await this.ask(place, (client) => client.getManifest(remote, digest)));
-    if (manifest === undefined) return;
+    if (manifest === undefined) return 'current';
     try {
       const options = { tags, digest, isCached: true };
       await this.deps.registry.manifests.put(repository, manifest.bytes, manifest.mediaType, options);
+      return 'current';
     } catch (error) {
       if (!(error instanceof AppError) || error.kind !== 'invalid') throw error;
       throw new AppError(
@@ -190,7 +195,7 @@ export class PullThrough {
   }
 
   /** Equal work is done once; whoever comes while it runs shares its end. */
-  private once(key: string, work: () => Promise<void>): Promise<void> {
+  private once(key: string, work: () => Promise<Lookup>): Promise<Lookup> {
     const running = this.lookups.get(key);
     if (running !== undefined) return running;
     const mine = work().finally(() => this.lookups.delete(key));

@@ -213,6 +213,31 @@ requireTools('docker-registry', 'htpasswd').describe('a cache of the registry of
     },
   );
 
+  test('whoever may not pull is refused before the upstream is asked, the same whether it has it or not', async () => {
+    const { secret } = await ours.robots.create('foreign', {
+      grants: [{ repositories: 'elsewhere/*', actions: ['pull'] }],
+    });
+    for (const authorization of [null, `Bearer ${secret}`]) {
+      const there = await wire.send('GET', '/v2/hub/team/app/manifests/v1', { authorization });
+      const absent = await wire.send('GET', '/v2/hub/team/app/manifests/v9', { authorization });
+      expect([there.status, there.bytes.toString()]).toEqual([absent.status, absent.bytes.toString()]);
+      expect(there.status).toBe(authorization === null ? 401 : 403);
+    }
+    expect(proxy.seen).toEqual([]);
+  });
+
+  test('says whether a tag was looked up or is only what was last seen', async () => {
+    const look = () => ours.cache.ensureManifest('hub/team/app', { tag: 'v1' }, { refresh: true });
+    expect(await look()).toBe('current');
+    for (const status of [503, 401]) {
+      proxy.failure = { status };
+      expect([status, await look()]).toEqual([status, 'stale']);
+      proxy.failure = undefined;
+      clock.advance(60_000);
+      expect(await look()).toBe('current');
+    }
+  });
+
   test('a rate limit is passed on to who asks for something new, and its upstream left alone until it is over', async () => {
     proxy.failure = { status: 429, headers: { 'retry-after': '90' } };
     const refused = await get('hub/team/app/manifests/v1');
