@@ -193,10 +193,13 @@ export const collect: Operation = {
         return (await collector.invoke<string>(SCHEDULED)) === 'finished';
       },
       check: async () => {
-        for (let passes = 0; (await collector.invoke<string>(SCHEDULED)) !== 'resting'; passes += 1) {
-          if (passes > 20) throw new Error('the collector never finished');
+        try {
+          for (let passes = 0; (await collector.invoke<string>(SCHEDULED)) !== 'resting'; passes += 1) {
+            if (passes > 20) throw new Error('the collector never finished');
+          }
+        } finally {
+          await collector.close();
         }
-        await collector.close();
         expect(await pullable(lab, `kept/${id}`, '1')).toBe(true);
         expect(await unusedStays()).toBe(false);
       },
