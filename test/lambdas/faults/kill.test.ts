@@ -35,7 +35,7 @@ const OPERATIONS: readonly (readonly [Operation, quick: readonly number[]])[] = 
   [build, [5]],
   [handOver, []],
   [push, []],
-  [collect, []],
+  [collect, [12]],
 ];
 
 describe('a function that is killed at a write', () => {
