@@ -50,6 +50,7 @@ function streamResponse<T>(
   const source = open(signal)[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
   let next: Promise<IteratorResult<T>> | undefined;
+  let hasLeft = false;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       next ??= source.next();
@@ -60,6 +61,7 @@ function streamResponse<T>(
           aborted(signal, beat.signal),
           ...(heartbeat === undefined ? [] : [pause(options, beat.signal)]),
         ]).finally(() => beat.abort());
+        if (hasLeft) return;
         if (result === 'pause') {
           controller.enqueue(encoder.encode(heartbeat));
           return;
@@ -71,11 +73,13 @@ function streamResponse<T>(
         } else controller.enqueue(encoder.encode(format(result.value)));
       } catch (error) {
         ending.abort();
+        if (hasLeft) return;
         if (!isAbort(error)) options.onError?.(error);
         controller.error(error);
       }
     },
     async cancel() {
+      hasLeft = true;
       ending.abort();
       await source.return?.();
     },

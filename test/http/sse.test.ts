@@ -100,6 +100,19 @@ describe('a stream of events', () => {
     expect(await end).toBeUndefined();
   });
 
+  test('finds nothing wrong with a reader that goes away while it waits', async () => {
+    const failures: unknown[] = [];
+    const events = source();
+    const options = { clock: manualClock(), signal: idle(), onError: (error: unknown) => failures.push(error) };
+    const read = reader(sseResponse((signal) => events.open(signal), options));
+    const waiting = read.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    await read.cancel();
+    expect(await waiting).toBeUndefined();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(failures).toEqual([]);
+  });
+
   test('breaks off, and says so here, when the source fails', async () => {
     const failures: unknown[] = [];
     // eslint-disable-next-line require-yield
