@@ -13,12 +13,14 @@ import {
 } from '../lib/host/aws-config.js';
 import { httpHandler } from '../lib/host/aws-http.js';
 import { observed } from '../lib/host/aws-observed.js';
+import { openAwsPullThrough } from '../lib/host/aws-caches.js';
 import { openAwsPlatform } from '../lib/host/aws-platform.js';
-import { openAwsRegistry, openAwsTokens } from '../lib/host/aws-registry.js';
+import { openAwsHeldOnly, openAwsRegistry, openAwsTokens } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
 import { AwsEcrAuthorization } from '../lib/host/ecr-authorization.js';
 import { VERSION } from '../lib/host/version.js';
 import { createApiApp } from '../lib/http/index.js';
+import { CachedImages, Upstreams } from '../lib/registry/cache/index.js';
 import { RegistryConnections, RegistryLogins } from '../lib/registry/client/index.js';
 import { createRegistryApp } from '../lib/registry/http/index.js';
 import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
@@ -35,18 +37,23 @@ const registry = openAwsRegistry(store);
 const client = sqsClient({ region: config.region });
 const queue = new SqsQueue({ ...store, client }, { queueUrl: config.buildQueueUrl });
 const builds = new BuildService({ ...store, queue });
+const upstreams = new Upstreams(store);
+const held = openAwsHeldOnly(registry, upstreams);
+const images = new CachedImages(registry, held);
 // The gateway waits 30 seconds; a copy that takes longer is finished by the reconciler.
-const platform = openAwsPlatform(store, registry, config, { mirrorMs: 20_000, clusters });
+const platform = openAwsPlatform(store, images, config, { mirrorMs: 20_000, clusters });
 
 const logins = new RegistryLogins(store.secrets, new AwsEcrAuthorization(store.clock));
 const connections = new RegistryConnections({ ...store, credentials: logins });
-const access = { registry, identities, tokens, robots, logins, connections };
+// A refresh asks for a manifest alone, and fits into an answer.
+const caches = { upstreams, cache: openAwsPullThrough(store, registry, upstreams), images };
+const access = { registry, identities, tokens, robots, logins, connections, caches };
 const app = createApiApp(
   { ...store, ...access, platform, builds, images: registry },
   { version: VERSION, pieceBytes: PIECE_BYTES },
 );
 const api = httpHandler(app);
-const ping = httpHandler(createRegistryApp({ ...store, ...all, registry }), { isExact: true });
+const ping = httpHandler(createRegistryApp({ ...store, ...all, registry, cache: held }), { isExact: true });
 
 export const handler = observed(store, (event: APIGatewayProxyEventV2) =>
   (event.rawPath === '/v2/' ? ping : api)(event),

@@ -10,15 +10,18 @@ import {
 import { settleBatch } from '../lib/host/aws-messages.js';
 import { observed } from '../lib/host/aws-observed.js';
 import { adoptCluster, openAwsPlatform } from '../lib/host/aws-platform.js';
-import { openAwsRegistry } from '../lib/host/aws-registry.js';
+import { openAwsHeldOnly, openAwsRegistry } from '../lib/host/aws-registry.js';
 import { openAwsStore } from '../lib/host/aws-store.js';
 import { inLogContext } from '../lib/host/aws-log-context.js';
 import type { EcsEvent } from '../lib/platform/index.js';
+import { CachedImages, Upstreams } from '../lib/registry/cache/index.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS);
 const clusters = readOptionalAwsConfig(process.env, ...CLUSTER_SETTINGS);
 const store = await openAwsStore(config);
-const platform = openAwsPlatform(store, openAwsRegistry(store), config, { mirrorMs: 240_000, clusters });
+const registry = openAwsRegistry(store);
+const images = new CachedImages(registry, openAwsHeldOnly(registry, new Upstreams(store)));
+const platform = openAwsPlatform(store, images, config, { mirrorMs: 240_000, clusters });
 const { reconciler } = platform;
 
 type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;

@@ -16,6 +16,7 @@ import { AppError } from '../errors/index.js';
 import { parsePlatform } from '../oci/index.js';
 import type { Registry } from '../registry/index.js';
 import type { Metrics, Queue, QueueMessage } from '../store/index.js';
+import { openAwsImages } from './aws-caches.js';
 import { DeliveredMessage } from './aws-messages.js';
 import { openRemoteImages } from './aws-remote-images.js';
 import type { AwsStore } from './aws-store.js';
@@ -54,7 +55,8 @@ export class AwsBuilder {
     const allowDockerHub = options.dockerHub === 'yes';
     const remote = openRemoteImages(store);
     const sandbox = tasks === undefined ? {} : { sandbox: sandboxElsewhere };
-    this.builder = new ImageBuilder({ ...store, images: registry, remote, ...sandbox }, { platform, allowDockerHub });
+    const images = openAwsImages(store, registry);
+    this.builder = new ImageBuilder({ ...store, images, remote, ...sandbox }, { platform, allowDockerHub });
     this.builds = new BuildService({ ...store, queue });
     this.handOver = tasks === undefined ? undefined : new HandOver({ ...store, builds: this.builds, tasks });
   }

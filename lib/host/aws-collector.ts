@@ -3,8 +3,10 @@
  * the same process is called again it goes on where it stood; a new one begins anew, which costs time and nothing else.
  */
 import { imagesInUse } from '../platform/index.js';
+import { CacheEviction, Upstreams } from '../registry/cache/index.js';
 import { Collector } from '../registry/collector/index.js';
 import type { RecordKey } from '../store/index.js';
+import { openAwsRegistry } from './aws-registry.js';
 import type { AwsStore } from './aws-store.js';
 
 /** When the last whole pass ended. */
@@ -24,7 +26,8 @@ export class AwsCollector {
     private readonly store: AwsStore,
     private readonly options: AwsCollectorOptions = {},
   ) {
-    this.collector = new Collector({ ...store, pins: { list: () => imagesInUse(store.records) } });
+    const caches = new CacheEviction({ registry: openAwsRegistry(store), upstreams: new Upstreams(store) });
+    this.collector = new Collector({ ...store, pins: { list: () => imagesInUse(store.records) }, caches });
   }
 
   /** @returns `finished` with the pass, `unfinished` when the time was over first, `resting` between two passes */

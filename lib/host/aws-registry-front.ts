@@ -4,7 +4,9 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Upstreams } from '../registry/cache/index.js';
 import { createRegistryApp, registryServerOptions } from '../registry/http/index.js';
+import { openAwsPullThrough } from './aws-caches.js';
 import type { AwsConfig, STORE_SETTINGS } from './aws-config.js';
 import { INLINE_BLOB_BYTES, openAwsRegistry, openAwsTokens } from './aws-registry.js';
 import { openAwsStore } from './aws-store.js';
@@ -25,6 +27,8 @@ export interface RunningRegistryFront {
 
 /** Longer than the load balancer keeps a connection, so that it is never the front that closes a good one. */
 const KEEP_ALIVE_MS = 350_000;
+/** Each holds up to two parts for the bucket and what its client did not take yet: 24 MiB of the container's 512. */
+const MAX_FLIGHTS = 12;
 
 /** Resolves when the port is open. @throws AppError STORE_REFUSED, STORE_UNAVAILABLE, SECRET_EMPTY */
 export async function startRegistryFront(
@@ -33,15 +37,17 @@ export async function startRegistryFront(
 ): Promise<RunningRegistryFront> {
   const store = await openAwsStore(config);
   const tokens = await openAwsTokens(store, config);
-  const registry = createRegistryApp(
-    { ...store, ...tokens, registry: openAwsRegistry(store) },
+  const registry = openAwsRegistry(store);
+  const cache = openAwsPullThrough(store, registry, new Upstreams(store), { maxFlights: MAX_FLIGHTS });
+  const app = createRegistryApp(
+    { ...store, ...tokens, registry, cache },
     { publicUrl: config.publicUrl, redirectAboveBytes: INLINE_BLOB_BYTES },
   );
   let isClosing = false;
   const server = createServer({ ...registryServerOptions, keepAliveTimeout: KEEP_ALIVE_MS }, (incoming, outgoing) => {
     if (incoming.url === '/healthz') return answerHealth(incoming, outgoing, isClosing);
     if (isClosing) outgoing.setHeader('connection', 'close');
-    void registry.handle(incoming, outgoing);
+    void app.handle(incoming, outgoing);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(options.port, resolve);

@@ -8,6 +8,7 @@ import {
   type Role,
   TokenKeys,
 } from '../auth/index.js';
+import { HeldOnly, type Upstreams } from '../registry/cache/index.js';
 import { Registry } from '../registry/index.js';
 import { readSecret } from './aws-secret.js';
 import type { AwsConfig } from './aws-config.js';
@@ -18,6 +19,14 @@ export const INLINE_BLOB_BYTES = 256 * 1024;
 
 export function openAwsRegistry(store: AwsStore): Registry {
   return new Registry(store);
+}
+
+/** Caches for functions that answer clients: the gateway waits 30 seconds, and nothing goes on after an answer. */
+export function openAwsHeldOnly(registry: Registry, upstreams: Upstreams): HeldOnly {
+  return new HeldOnly(
+    { registry, upstreams },
+    'pull it once through a RegistryFront, or build FROM it: both fetch what a cache lacks',
+  );
 }
 
 /** API tokens, among them those that the stack made, which are made valid here. */

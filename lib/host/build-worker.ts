@@ -11,6 +11,7 @@ import { parsePlatform } from '../oci/index.js';
 import { Registry } from '../registry/index.js';
 import { BridgeNetwork, openHostScope, ownCgroup, Runc, sweepHost } from '../runtime/index.js';
 import type { Queue } from '../store/index.js';
+import { openAwsImages } from './aws-caches.js';
 import type { AwsConfig, STORE_SETTINGS } from './aws-config.js';
 import { openRemoteImages } from './aws-remote-images.js';
 import { openAwsStore } from './aws-store.js';
@@ -37,7 +38,7 @@ export async function runBuildWorker(
   const indexes = new LayerIndexes(store);
   const remote = openRemoteImages(store);
   const builder = new ImageBuilder(
-    { ...store, images: new Registry(store), indexes, remote, sandbox },
+    { ...store, images: openAwsImages(store, new Registry(store)), indexes, remote, sandbox },
     { platform: parsePlatform(config.platform), allowDockerHub: config.dockerHub === 'yes' },
   );
   const builds = new BuildService({ ...store, queue: noQueue });

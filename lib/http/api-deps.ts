@@ -2,7 +2,7 @@
 import type { ApiTokens, Identities, Robots } from '../auth/index.js';
 import type { Builds } from '../build/index.js';
 import type { Platform } from '../platform/index.js';
-import type { PullThrough, Upstreams } from '../registry/cache/index.js';
+import type { RegistryCache, Upstreams } from '../registry/cache/index.js';
 import type { RegistryConnections, RegistryLogins } from '../registry/client/index.js';
 import type { Images, Registry } from '../registry/index.js';
 import type { Clock, ContentStore, Ids, Logger, RecordStore } from '../store/index.js';
@@ -20,8 +20,8 @@ export interface ApiDeps {
   /** Who we are at other registries, and how they are reached. */
   readonly logins: RegistryLogins;
   readonly connections: RegistryConnections;
-  /** Caches of other registries; absent where there are none. */
-  readonly caches?: { readonly upstreams: Upstreams; readonly cache: PullThrough; readonly images: Images };
+  /** Caches of other registries, and the images of all repositories, theirs among them. */
+  readonly caches: { readonly upstreams: Upstreams; readonly cache: RegistryCache; readonly images: Images };
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly ids: Ids;

@@ -32,6 +32,8 @@ export interface FrontProcess {
   readonly child: ChildProcess;
   /** By the template, for what the process is told. */
   readonly settings: Readonly<Record<string, string>>;
+  /** Where the account's services are, and its keys. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Its exit code. */
   readonly ended: Promise<number | null>;
   close(): Promise<void>;
@@ -62,6 +64,14 @@ export async function startFrontProcess(): Promise<FrontProcess> {
   const templates = new Templates({ Test: template }, services.endpoints.sqs);
   await makeResources(services, templates);
   const settings = settingsOf(templates);
+  const environment = {
+    AWS_REGION: REGION,
+    AWS_ACCESS_KEY_ID: fakeCredentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: fakeCredentials.secretAccessKey,
+    AWS_ENDPOINT_URL_S3: services.endpoints.s3,
+    AWS_ENDPOINT_URL_DYNAMODB: services.endpoints.dynamoDb,
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: services.endpoints.secrets,
+  };
   const port = await freePort();
   const host = `127.0.0.1:${port}`;
   const child = spawn(process.execPath, [join(context, FRONT_BUNDLE)], {
@@ -72,12 +82,7 @@ export async function startFrontProcess(): Promise<FrontProcess> {
       // In the template it is the name of a load balancer, which nobody made.
       WHARF_PUBLIC_URL: `http://${host}`,
       AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
-      AWS_REGION: REGION,
-      AWS_ACCESS_KEY_ID: fakeCredentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: fakeCredentials.secretAccessKey,
-      AWS_ENDPOINT_URL_S3: services.endpoints.s3,
-      AWS_ENDPOINT_URL_DYNAMODB: services.endpoints.dynamoDb,
-      AWS_ENDPOINT_URL_SECRETS_MANAGER: services.endpoints.secrets,
+      ...environment,
     },
   });
   const ended = once(child, 'exit').then(([code]) => code as number | null);
@@ -87,6 +92,7 @@ export async function startFrontProcess(): Promise<FrontProcess> {
     services,
     child,
     settings,
+    environment,
     ended,
     async close() {
       child.kill('SIGKILL');

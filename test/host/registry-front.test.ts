@@ -9,10 +9,15 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { FRONT_BUNDLE } from '../../lib/constructs/registry-front-image.js';
+import { readAwsConfig, STORE_SETTINGS } from '../../lib/host/aws-config.js';
 import { type ImageEvent, wantedImage } from '../../lib/host/aws-image-request.js';
+import { type AwsStore, openAwsStore } from '../../lib/host/aws-store.js';
 import { type Digest, digestHex } from '../../lib/oci/index.js';
+import { Upstreams } from '../../lib/registry/cache/index.js';
+import { RegistryLogins } from '../../lib/registry/client/index.js';
 import { ADMIN_TOKEN } from '../fakes/account/account.js';
 import { requireTools } from '../host-tools.js';
+import { startCncfRegistry } from '../protocol/registry/cncf-registry.js';
 import { writeLayout } from '../protocol/registry/oci-layout.js';
 import { type ImageResourceLab, openImageResourceLab } from './image-resource-lab.js';
 import { type FrontProcess, startFrontProcess, synthesiseFront } from './registry-front-process.js';
@@ -54,6 +59,47 @@ requireTools('skopeo').describe('skopeo', () => {
         true,
       ]);
     } finally {
+      await rm(folder, { recursive: true });
+    }
+  }, 60_000);
+});
+
+requireTools('skopeo', 'docker-registry', 'htpasswd').describe('a cache of a registry that wants a password', () => {
+  test('is filled by a pull, a layer in parts among it, and goes on when that registry is gone', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'wharf-front-cache-'));
+    const user = { username: 'ci', password: 'secret' };
+    const upstream = await startCncfRegistry(user);
+    try {
+      const { image, manifest } = await writeLayout(folder, randomBytes(12 * MIB));
+      const skopeo = (...args: string[]) => promisify(execFile)('skopeo', ['copy', ...args]);
+      const there = `docker://${upstream.host}/team/app:1`;
+      await skopeo('--dest-tls-verify=false', '--dest-creds', `${user.username}:${user.password}`, image, there);
+      // As the API keeps both: in the table, the password sealed.
+      const store = await openFrontStore();
+      await new RegistryLogins(store.secrets).put(upstream.host, user);
+      await new Upstreams(store).put({ prefix: 'hub', registry: upstream.host, tagTtlSeconds: 0 });
+      const name = `${front.host}/hub/team/app:1`;
+      const creds = `someone:${ADMIN_TOKEN}`;
+      const pull = async (to: string): Promise<Buffer> => {
+        const layout = join(folder, to);
+        await skopeo('--src-tls-verify=false', '--src-creds', creds, `docker://${name}`, `oci:${layout}:1`);
+        return readFile(join(layout, 'blobs', 'sha256', digestHex(manifest)));
+      };
+      // Others asked the front before, which then knows for seconds that there are no caches.
+      await until(async () => (await fetch(at('/v2/hub/team/app/manifests/1'), { headers: bearer })).ok);
+      const first = await pull('first');
+      await upstream.kill();
+      expect((await pull('second')).equals(first)).toBe(true);
+      const { layers } = JSON.parse(first.toString()) as { layers: readonly { readonly digest: string }[] };
+      const layer = await fetch(at(`/v2/hub/team/app/blobs/${layers[0]?.digest}`), {
+        headers: bearer,
+        redirect: 'manual',
+      });
+      expect(layer.headers.get('location')).toContain(front.services.endpoints.s3);
+      const pushed = skopeo('--dest-tls-verify=false', '--dest-creds', creds, image, `docker://${name}`);
+      await expect(pushed).rejects.toMatchObject({ stderr: expect.stringContaining('cache of another registry') });
+    } finally {
+      await upstream.close();
       await rm(folder, { recursive: true });
     }
   }, 60_000);
@@ -103,6 +149,13 @@ test('lets a push under way end when it is told to stop, and is then gone', asyn
   agent.destroy();
   expect(await front.ended).toBe(0);
 });
+
+/** The store of the front, as the API function opens it. */
+async function openFrontStore(): Promise<AwsStore> {
+  const { settings, environment } = front;
+  Object.assign(process.env, environment);
+  return openAwsStore(readAwsConfig({ ...settings, ...environment }, ...STORE_SETTINGS));
+}
 
 /** As CloudFormation wants it made, and it is. */
 async function madeIn(lab: ImageResourceLab, key: string, repository: string): Promise<ImageEvent> {

@@ -16,7 +16,7 @@ export function clientOf(cloud: Cloud): WharfClient {
 }
 
 /** Submits a build and returns the event by which Lambda would hand it to the builder. */
-async function submit(cloud: Cloud, files: Files, tag: string): Promise<{ id: string; event: SqsEvent }> {
+export async function submit(cloud: Cloud, files: Files, tag: string): Promise<{ id: string; event: SqsEvent }> {
   const { id } = await clientOf(cloud).builds.fromTar(writeTar(membersOf(files)), { tags: [tag] });
   const event = (await cloud.takeBuildEvents()).find(({ Records }) => Records[0]?.body.includes(id));
   if (event === undefined) throw new Error(`no message for build ${id}`);

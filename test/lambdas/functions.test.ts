@@ -1,6 +1,7 @@
 /** The functions as they are deployed: bundles of the synthesised app, each in a process of its own. */
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import { buildSuite } from './build-suite.js';
+import { cacheSuite } from './cache-suite.js';
 import { type Cloud, openCloud } from './cloud.js';
 import { imageResourceSuite } from './image-resource-suite.js';
 import { platformSuite } from './platform-suite.js';
@@ -15,6 +16,7 @@ afterAll(() => cloud.close());
 describe('bundled functions', () => {
   registrySuite(() => cloud);
   buildSuite(() => cloud);
+  cacheSuite(() => cloud);
   imageResourceSuite(() => cloud);
   platformSuite(() => cloud);
 });

@@ -58,7 +58,7 @@ async function prepare(
       hint: 'its host first, and no digest: ghcr.io/team/app:1',
     });
   }
-  const images = deps.caches?.images ?? deps.images;
+  const images = deps.caches.images;
   const wanted = from.digest === undefined ? { tag: from.tag ?? 'latest' } : { digest: from.digest };
   const found = from.registry === undefined ? await images.manifest(from.repository, wanted) : undefined;
   if (found === undefined) {

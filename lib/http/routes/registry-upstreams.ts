@@ -19,7 +19,7 @@ export function registryUpstreamRoutes(deps: ApiDeps): readonly Route[] {
       id: 'listUpstreams',
       summary: 'Prefixes of repositories that are caches of other registries',
       answers: [{ status: 200, description: 'By prefix', schema: listOf('upstreams', Upstream) }],
-      handler: async () => ({ body: { upstreams: (await deps.caches?.upstreams.list()) ?? [] } }),
+      handler: async () => ({ body: { upstreams: await deps.caches.upstreams.list() } }),
     }),
     route('PUT', '/v1/registry/upstreams/{prefix+}', {
       ...common,
@@ -35,7 +35,7 @@ export function registryUpstreamRoutes(deps: ApiDeps): readonly Route[] {
           ...body,
           prefix,
         };
-        await cachesOf(deps).upstreams.put(upstream);
+        await deps.caches.upstreams.put(upstream);
         return { body: upstream };
       },
     }),
@@ -46,7 +46,7 @@ export function registryUpstreamRoutes(deps: ApiDeps): readonly Route[] {
       params,
       answers: [{ status: 204, description: 'It is no cache any more' }],
       handler: async ({ params: { prefix } }) => {
-        if (await cachesOf(deps).upstreams.delete(prefix)) return { status: 204 };
+        if (await deps.caches.upstreams.delete(prefix)) return { status: 204 };
         throw new AppError('UPSTREAM_NOT_FOUND', `there is no upstream for ${prefix}`, { kind: 'not-found' });
       },
     }),
@@ -65,7 +65,7 @@ export function registryUpstreamRoutes(deps: ApiDeps): readonly Route[] {
 
 async function refresh(deps: ApiDeps, image: string): Promise<object> {
   const { repository, registry, tag = 'latest' } = parseReference(image);
-  const { cache } = cachesOf(deps);
+  const { cache } = deps.caches;
   if (registry !== undefined || !(await cache.covers(repository))) {
     throw new AppError('NOT_A_CACHE', `${image} is not in a cache of another registry`, {
       hint: 'wharf registry upstream ls shows the prefixes of caches',
@@ -83,12 +83,4 @@ async function refresh(deps: ApiDeps, image: string): Promise<object> {
     throw new AppError('IMAGE_NOT_FOUND', `its upstream has no ${image}`, { kind: 'not-found' });
   }
   return { repository, tag, digest, changed: digest !== before };
-}
-
-function cachesOf({ caches }: ApiDeps): NonNullable<ApiDeps['caches']> {
-  if (caches !== undefined) return caches;
-  throw new AppError('UPSTREAMS_UNSUPPORTED', 'this platform has no caches of other registries', {
-    kind: 'unsupported',
-    hint: 'the embedded platform has; on AWS, the pull-through cache of Amazon ECR',
-  });
 }

@@ -7,14 +7,14 @@ import { type Descriptor, type Digest, parseManifestDocument } from '../../oci/i
 import { mapBounded } from '../bounded.js';
 import type { Registry } from '../registry.js';
 import type { Images, StoredManifest, TagEntry } from '../types.js';
-import type { PullThrough } from './pull-through.js';
+import type { RegistryCache } from './registry-cache.js';
 
 const BLOBS_AT_ONCE = 3;
 
 export class CachedImages implements Images {
   constructor(
     private readonly registry: Registry,
-    private readonly cache: PullThrough,
+    private readonly cache: RegistryCache,
   ) {}
 
   async manifest(

@@ -1,6 +1,8 @@
 export { CachedImages } from './cached-images.js';
 export { CacheEviction } from './eviction.js';
-export { PullThrough, type PullThroughDeps } from './pull-through.js';
+export { HeldOnly } from './held-only.js';
+export { PullThrough, type PullThroughOptions } from './pull-through.js';
+export type { RegistryCache } from './registry-cache.js';
 export {
   type CachedPlace,
   DEFAULT_KEEP_SECONDS,

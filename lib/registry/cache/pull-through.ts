@@ -11,6 +11,7 @@ import type { ReadableBlob } from '../blobs.js';
 import type { RegistryClient, RegistryConnections } from '../client/index.js';
 import type { Registry } from '../registry.js';
 import { BlobFlight } from './blob-flight.js';
+import type { Lookup, RegistryCache } from './registry-cache.js';
 import { UpstreamState } from './upstream-state.js';
 import type { CachedPlace, Upstreams } from './upstreams.js';
 
@@ -29,31 +30,30 @@ interface FreshRecord {
   readonly checkedMs: number;
 }
 
-/** `stale`: the upstream could not be asked, and what was last seen is served. */
-export type Lookup = 'current' | 'stale';
+export interface PullThroughOptions {
+  /** Blobs that may be on their way at once: each holds some MiB. 64 when absent. */
+  readonly maxFlights?: number;
+}
 
 const MAX_FLIGHTS = 64;
 
-export class PullThrough {
+export class PullThrough implements RegistryCache {
   private readonly state: UpstreamState;
   private readonly flights = new Map<string, Promise<BlobFlight | undefined>>();
   private readonly lookups = new Map<string, Promise<Lookup>>();
 
-  constructor(private readonly deps: PullThroughDeps) {
+  constructor(
+    private readonly deps: PullThroughDeps,
+    private readonly options: PullThroughOptions = {},
+  ) {
     this.state = new UpstreamState(deps.clock);
   }
 
-  /** Whether the repository is a cache, which nobody pushes to. */
   async covers(repository: string): Promise<boolean> {
     return (await this.deps.upstreams.find(repository)) !== undefined;
   }
 
-  /**
-   * Sees to it that the manifest is here as far as the upstream has it, and that the tag points where it does there.
-   * Does nothing for a repository that is no cache.
-   * @param options.refresh ask the upstream even if the tag was looked up a moment ago
-   * @throws AppError of the upstream, when there is nothing here to serve in its place
-   */
+  /** @throws AppError of the upstream, when there is nothing here to serve in its place */
   async ensureManifest(
     repository: string,
     reference: { readonly tag: string } | { readonly digest: Digest },
@@ -71,24 +71,21 @@ export class PullThrough {
     return this.once(`${repository}:${tag}`, () => this.lookUp(place, tag));
   }
 
-  /** The size of a blob that a cache lacks; undefined: not there either, or no cache. */
   async blobSize(repository: string, digest: Digest): Promise<number | undefined> {
     const place = await this.deps.upstreams.find(repository);
     if (place === undefined) return undefined;
     return (await this.ask(place, (client) => client.headBlob(place.remote, digest)))?.sizeBytes;
   }
 
-  /**
-   * A blob that a cache lacks, as it arrives; undefined: the upstream has it not, or no cache. It is stored whether or
-   * not it is read to its end.
-   */
+  /** As it arrives; it is stored whether or not it is read to its end. @throws AppError UPSTREAM_BUSY among others */
   async blob(repository: string, digest: Digest): Promise<ReadableBlob | undefined> {
     const place = await this.deps.upstreams.find(repository);
     if (place === undefined) return undefined;
     const key = `${repository}@${digest}`;
     let starting = this.flights.get(key);
     if (starting === undefined) {
-      if (this.flights.size >= MAX_FLIGHTS) throw busy(place);
+      const { maxFlights = MAX_FLIGHTS } = this.options;
+      if (this.flights.size >= maxFlights) throw busy(place, maxFlights);
       starting = this.start(place, digest);
       this.flights.set(key, starting);
       const forget = (): void => void this.flights.delete(key);
@@ -208,8 +205,8 @@ function freshKey({ repository }: CachedPlace, tag: string): RecordKey {
   return { partition: `FRESH#${repository}`, sort: tag };
 }
 
-function busy({ upstream }: CachedPlace): AppError {
-  return new AppError('UPSTREAM_BUSY', `${MAX_FLIGHTS} blobs are being fetched from upstreams`, {
+function busy({ upstream }: CachedPlace, flights: number): AppError {
+  return new AppError('UPSTREAM_BUSY', `${flights} blobs are being fetched from upstreams`, {
     kind: 'limited',
     retryable: true,
     details: { registry: upstream.registry, retryAfterSeconds: 5 },

@@ -1,7 +1,7 @@
 /** What the registry's HTTP front is made of: the parts it is given, and one call on its way through it. */
 import type { Identities, RegistryTokens } from '../../auth/index.js';
 import type { Clock, Logger } from '../../store/index.js';
-import type { PullThrough } from '../cache/index.js';
+import type { RegistryCache } from '../cache/index.js';
 import type { Registry } from '../index.js';
 import type { RequestBody } from './body.js';
 import type { Caller } from './caller.js';
@@ -13,8 +13,8 @@ export interface RegistryAppDeps {
   /** Whose secrets are taken as passwords and raw bearer tokens. */
   readonly identities: Identities;
   readonly registryTokens: RegistryTokens;
-  /** Fetches what caches of other registries lack. Absent: there are no caches here. */
-  readonly cache?: PullThrough;
+  /** What caches of other registries lack is asked of it. Absent: there are no caches here. */
+  readonly cache?: RegistryCache;
   readonly clock: Clock;
   readonly logger: Logger;
 }
