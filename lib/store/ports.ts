@@ -123,7 +123,7 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 
 export interface StoredRecord<T> extends RecordKey {
   readonly value: T;
-  /** 1 at first write, one more with every write. A record deleted and written again starts at 1. */
+  /** One more with every write. The first is drawn by lot, so no version of before a deletion comes again. */
   readonly version: number;
   /** Epoch milliseconds; after it the record reads as absent. */
   readonly expiresAtMs?: number;

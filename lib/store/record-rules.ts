@@ -2,6 +2,7 @@
  * What every RecordStore refuses, and how it reads a query: one place, so that lmdb and DynamoDB cannot drift apart.
  * Keys leave out the two code points that the adapters use as bounds, so a byte range is always exact.
  */
+import { randomBytes } from 'node:crypto';
 import { AppError } from '../errors/index.js';
 import type { Expect, QueryOptions, RecordKey, RecordWrite } from './ports.js';
 
@@ -70,6 +71,14 @@ export function checkTransaction(writes: readonly RecordWrite[]): void {
       hint: `at most ${MAX_TRANSACTION_BYTES} bytes`,
     });
   }
+}
+
+/**
+ * The version of a record that was absent. Nothing remembers what a deleted record's version was, so it is drawn by lot:
+ * whoever expects a version from before the deletion must not take the new record for the old one.
+ */
+export function firstVersion(): number {
+  return randomBytes(6).readUIntBE(0, 6) + 1;
 }
 
 /** Does a record at this version (undefined: absent) meet the expectation? */

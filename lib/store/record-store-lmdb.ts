@@ -20,7 +20,16 @@ import type {
   TransactResult,
   WriteResult,
 } from './ports.js';
-import { LAST, MAX_PAGE_BYTES, checkKey, checkTransaction, encodeCursor, meets, sortWindow } from './record-rules.js';
+import {
+  LAST,
+  MAX_PAGE_BYTES,
+  checkKey,
+  checkTransaction,
+  encodeCursor,
+  firstVersion,
+  meets,
+  sortWindow,
+} from './record-rules.js';
 
 /** What lies under a key, as JSON: version, expiry in epoch milliseconds, value. */
 interface Row {
@@ -147,12 +156,13 @@ export class LmdbRecordStore implements RecordStore {
   /** Gives the version that the record has now. */
   private apply(write: RecordWrite): number {
     const key = encodeKey(write.key);
-    const before = this.live(key)?.n ?? 0;
-    if (write.op === 'check') return before;
+    const before = this.live(key)?.n;
+    if (write.op === 'check') return before ?? 0;
     this.remove(key);
     if (write.op === 'delete') return 0;
     const expires = write.expiresAtMs;
-    const row: Row = { n: before + 1, ...(expires === undefined ? {} : { x: expires }), v: write.value };
+    const n = before === undefined ? firstVersion() : before + 1;
+    const row: Row = { n, ...(expires === undefined ? {} : { x: expires }), v: write.value };
     this.rows.putSync(key, JSON.stringify(row));
     if (expires !== undefined) this.expiries.putSync(expiryKey(expires, key), '');
     return row.n;

@@ -6,7 +6,7 @@
  */
 import type { TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
 import type { Expect, RecordKey, RecordWrite, StoredRecord } from './ports.js';
-import { encodeValue } from './record-rules.js';
+import { encodeValue, firstVersion } from './record-rules.js';
 
 export interface Item {
   readonly pk: string;
@@ -60,7 +60,7 @@ export function actionOf(write: RecordWrite, context: WriteContext, isExpired: b
 /** The version that a put will have, where the expectation tells. */
 function knownVersion(expect: Expect, isExpired: boolean): number | undefined {
   if (typeof expect === 'object') return expect.version + 1;
-  return expect === 'absent' || (expect === 'any' && isExpired) ? 1 : undefined;
+  return expect === 'absent' || (expect === 'any' && isExpired) ? firstVersion() : undefined;
 }
 
 function conditionOf(expect: Expect, nowMs: number): Condition {
@@ -91,7 +91,7 @@ function updateOf(
   ExpressionAttributeValues: Record<string, string | number>;
 } {
   const expires = write.expiresAtMs;
-  const set = 'SET v = :v, w = :w, n = if_not_exists(n, :zero) + :one';
+  const set = 'SET v = :v, w = :w, n = if_not_exists(n, :before) + :one';
   return {
     UpdateExpression: expires === undefined ? `${set} REMOVE x, #ttl` : `${set}, x = :x, #ttl = :ttl`,
     ConditionExpression: write.expect === 'present' ? `attribute_exists(pk) AND ${NOT_EXPIRED}` : NOT_EXPIRED,
@@ -99,7 +99,7 @@ function updateOf(
     ExpressionAttributeValues: {
       ':v': encodeValue(write.key, write.value),
       ':w': stamp,
-      ':zero': 0,
+      ':before': firstVersion() - 1,
       ':one': 1,
       ':now': nowMs,
       ...(expires === undefined ? {} : { ':x': expires, ':ttl': ttlOf(expires).ttl }),

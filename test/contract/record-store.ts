@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Clock, RecordKey, RecordStore, RecordWrite } from '../../lib/store/index.js';
+import type { Clock, Expect, RecordKey, RecordStore, RecordWrite } from '../../lib/store/index.js';
 import { manualClock } from '../fakes/manual-clock.js';
 
 export interface RecordStoreSubject {
@@ -20,13 +20,15 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
       records = subject.records;
     });
     afterAll(() => subject.close());
+    /** Of a record that is there. */
+    const versionOf = async (key: RecordKey): Promise<number> => (await records.get(key))?.version ?? NaN;
 
     describe('one record', () => {
       test('reads as absent before it is written', async () => {
         expect(await records.get(freshKey())).toBeUndefined();
       });
 
-      test('comes back as it was written, at version 1', async () => {
+      test('comes back as it was written, at the version that was told', async () => {
         const key = freshKey();
         const value = {
           text: 'ö "quoted"\n',
@@ -37,8 +39,12 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
           list: [1, [], {}],
           empty: '',
         };
-        expect(await records.put(key, value)).toEqual({ outcome: 'written', version: 1 });
-        expect(await records.get(key)).toEqual({ ...key, value, version: 1 });
+        const written = await records.put(key, value);
+        const version = await versionOf(key);
+        expect(version).toBeGreaterThan(0);
+        expect(Number.isSafeInteger(version)).toBe(true);
+        expect(written).toEqual({ outcome: 'written', version });
+        expect(await records.get(key)).toEqual({ ...key, value, version });
       });
 
       test('keeps any JSON object', async () => {
@@ -58,14 +64,27 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
         expect((await records.get(key))?.value).toStrictEqual({ kept: 1 });
       });
 
-      test('counts its versions up and starts again at 1 after a delete', async () => {
+      test('counts its versions up from write to write', async () => {
         const key = freshKey();
-        for (const version of [1, 2, 3]) {
+        await records.put(key, {});
+        const first = await versionOf(key);
+        for (const version of [first + 1, first + 2]) {
           expect(await records.put(key, { version })).toEqual({ outcome: 'written', version });
         }
+      });
+
+      test('is not taken for the one that was deleted', async () => {
+        const key = freshKey();
+        await records.put(key, { old: true });
+        const version = await versionOf(key);
         expect(await records.delete(key)).toEqual({ outcome: 'written', version: 0 });
         expect(await records.get(key)).toBeUndefined();
-        expect(await records.put(key, {})).toEqual({ outcome: 'written', version: 1 });
+        await records.put(key, { new: true });
+        expect(await records.delete(key, { expect: { version } })).toEqual({ outcome: 'lost' });
+        expect(await records.put(key, {}, { expect: { version } })).toEqual({ outcome: 'lost' });
+        const check = { op: 'check' as const, key, expect: { version } };
+        expect(await records.transact([check])).toEqual({ outcome: 'lost', index: 0 });
+        expect((await records.get(key))?.value).toEqual({ new: true });
       });
 
       test('can be deleted when it is absent', async () => {
@@ -78,10 +97,15 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
         { expect: 'any', absent: 'written', present: 'written' },
         { expect: 'absent', absent: 'written', present: 'lost' },
         { expect: 'present', absent: 'lost', present: 'written' },
-        { expect: { version: 1 }, absent: 'lost', present: 'written' },
-        { expect: { version: 2 }, absent: 'lost', present: 'lost' },
+        { expect: 'its version', absent: 'lost', present: 'written' },
+        { expect: 'the next version', absent: 'lost', present: 'lost' },
       ] as const;
-      test.each(cases)('of $expect decides put, delete and check', async ({ expect: expected, ...outcomes }) => {
+      const expectationOf = async (said: (typeof cases)[number]['expect'], key: RecordKey): Promise<Expect> => {
+        if (said !== 'its version' && said !== 'the next version') return said;
+        const version = (await records.get(key))?.version ?? 1;
+        return { version: said === 'its version' ? version : version + 1 };
+      };
+      test.each(cases)('of $expect decides put, delete and check', async ({ expect: said, ...outcomes }) => {
         for (const state of ['absent', 'present'] as const) {
           const make = async (): Promise<RecordKey> => {
             const key = freshKey();
@@ -89,16 +113,19 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
             return key;
           };
           const put = await make();
-          expect((await records.put(put, { new: true }, { expect: expected })).outcome).toBe(outcomes[state]);
+          const written = await records.put(put, { new: true }, { expect: await expectationOf(said, put) });
+          expect(written.outcome).toBe(outcomes[state]);
           const after = outcomes[state] === 'written' ? { new: true } : state === 'present' ? { old: true } : undefined;
           expect((await records.get(put))?.value).toEqual(after);
 
-          const deleted = await make();
-          expect((await records.delete(deleted, { expect: expected })).outcome).toBe(outcomes[state]);
+          const gone = await make();
+          const deleted = await records.delete(gone, { expect: await expectationOf(said, gone) });
+          expect(deleted.outcome).toBe(outcomes[state]);
           const left = outcomes[state] === 'lost' && state === 'present' ? { old: true } : undefined;
-          expect((await records.get(deleted))?.value).toEqual(left);
+          expect((await records.get(gone))?.value).toEqual(left);
 
-          const check: RecordWrite = { op: 'check', key: await make(), expect: expected };
+          const key = await make();
+          const check: RecordWrite = { op: 'check', key, expect: await expectationOf(said, key) };
           expect((await records.transact([check])).outcome).toBe(outcomes[state]);
         }
       });
@@ -114,6 +141,7 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
       test('of a version lets many writers count without losing one', async () => {
         const key = freshKey();
         await records.put(key, { count: 0 });
+        const first = await versionOf(key);
         const addOne = async (): Promise<void> => {
           for (;;) {
             const now = await records.get<{ count: number }>(key);
@@ -123,7 +151,7 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
           }
         };
         await Promise.all(Array.from({ length: 8 }, addOne));
-        expect(await records.get(key)).toMatchObject({ value: { count: 8 }, version: 9 });
+        expect(await records.get(key)).toMatchObject({ value: { count: 8 }, version: first + 8 });
       });
     });
 
@@ -131,9 +159,10 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
       const expired = async (partition = freshKey().partition): Promise<RecordKey> => {
         const key = { partition, sort: 'expires' };
         await records.put(key, { old: true });
+        const first = await versionOf(key);
         const expiresAtMs = clock.nowMs() + 5_000.5;
         await records.put(key, { old: true }, { expiresAtMs });
-        expect(await records.get(key)).toMatchObject({ version: 2, expiresAtMs });
+        expect(await records.get(key)).toMatchObject({ version: first + 1, expiresAtMs });
         clock.advance(5_001);
         return key;
       };
@@ -144,16 +173,18 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
         expect((await records.query(key.partition)).records).toEqual([]);
       });
 
-      test.each(['any', 'absent'] as const)('is written anew at version 1 under expect %s', async (expected) => {
+      test.each(['any', 'absent'] as const)('is written anew under expect %s', async (expected) => {
         const key = await expired();
         const result = await records.put(key, { new: true }, { expect: expected });
-        expect(result).toEqual({ outcome: 'written', version: 1 });
-        expect(await records.get(key)).toEqual({ ...key, value: { new: true }, version: 1 });
+        const version = await versionOf(key);
+        expect(result).toEqual({ outcome: 'written', version });
+        expect(await records.get(key)).toEqual({ ...key, value: { new: true }, version });
       });
 
       test.each(['any', 'absent'] as const)('is written anew by a transaction under expect %s', async (expected) => {
         const keys = [await expired(), freshKey(), freshKey()] as const;
         await records.put(keys[1], {});
+        const first = await versionOf(keys[1]);
         const writes = keys.map((key, index) => ({
           op: 'put' as const,
           key,
@@ -161,16 +192,28 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
           expect: index === 1 ? ('present' as const) : expected,
         }));
         expect(await records.transact(writes)).toEqual({ outcome: 'written' });
-        const versions = await Promise.all(keys.map(async (key) => (await records.get(key))?.version));
-        expect(versions).toEqual([1, 2, 1]);
+        for (const key of keys) expect((await records.get(key))?.value).toEqual({ new: true });
+        expect(await versionOf(keys[1])).toBe(first + 1);
       });
 
       test('loses every expectation that it is there', async () => {
-        for (const expected of ['present', { version: 2 }] as const) {
-          expect(await records.put(await expired(), {}, { expect: expected })).toEqual({ outcome: 'lost' });
-          expect(await records.delete(await expired(), { expect: expected })).toEqual({ outcome: 'lost' });
-          const check: RecordWrite = { op: 'check', key: await expired(), expect: expected };
-          expect(await records.transact([check])).toEqual({ outcome: 'lost', index: 0 });
+        const lastVersion = async (): Promise<[RecordKey, Expect]> => {
+          const key = freshKey();
+          const written = await records.put(key, {}, { expiresAtMs: clock.nowMs() + 1_000 });
+          clock.advance(1_001);
+          return [key, { version: written.outcome === 'written' ? written.version : NaN }];
+        };
+        const present = async (): Promise<[RecordKey, Expect]> => [await expired(), 'present'];
+        for (const make of [present, lastVersion]) {
+          const [put, isThere] = await make();
+          expect(await records.put(put, {}, { expect: isThere })).toEqual({ outcome: 'lost' });
+          const [deleted, isStillThere] = await make();
+          expect(await records.delete(deleted, { expect: isStillThere })).toEqual({ outcome: 'lost' });
+          const [key, expected] = await make();
+          expect(await records.transact([{ op: 'check', key, expect: expected }])).toEqual({
+            outcome: 'lost',
+            index: 0,
+          });
         }
       });
 
@@ -187,7 +230,7 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
         await records.put(key, {}, { expiresAtMs: clock.nowMs() + 1_000 });
         await records.put(key, { kept: true });
         clock.advance(2_000);
-        expect(await records.get(key)).toEqual({ ...key, value: { kept: true }, version: 2 });
+        expect(await records.get(key)).toEqual({ ...key, value: { kept: true }, version: await versionOf(key) });
       });
     });
 
@@ -208,7 +251,7 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
 
       test('gives whole records', async () => {
         expect((await records.query(partition, { prefix: 'b' })).records).toEqual([
-          { partition, sort: 'b', value: { sort: 'b' }, version: 1 },
+          { partition, sort: 'b', value: { sort: 'b' }, version: await versionOf({ partition, sort: 'b' }) },
         ]);
       });
 
@@ -278,13 +321,13 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
         await records.put(a, { old: true });
         await records.put(d, { old: true });
         const result = await records.transact([
-          { op: 'put', key: a, value: { new: true }, expect: { version: 1 } },
+          { op: 'put', key: a, value: { new: true }, expect: { version: await versionOf(a) } },
           { op: 'delete', key: d },
           { op: 'check', key: b, expect: 'present' },
           { op: 'put', key: c, value: { new: true }, expect: 'present' },
         ]);
         expect(result).toEqual({ outcome: 'lost', index: 2 });
-        expect(await records.get(a)).toMatchObject({ value: { old: true }, version: 1 });
+        expect(await records.get(a)).toMatchObject({ value: { old: true } });
         expect(await records.get(d)).toBeDefined();
         expect(await records.get(c)).toBeUndefined();
       });
@@ -295,13 +338,13 @@ export function recordStoreContract(name: string, open: (deps: { clock: Clock })
         await records.put(c, {});
         const result = await records.transact([
           { op: 'put', key: a, value: { new: true }, expect: 'absent', expiresAtMs: clock.nowMs() + 60_000 },
-          { op: 'delete', key: b, expect: { version: 1 } },
+          { op: 'delete', key: b, expect: { version: await versionOf(b) } },
           { op: 'check', key: c, expect: 'present' },
         ]);
         expect(result).toEqual({ outcome: 'written' });
-        expect(await records.get(a)).toMatchObject({ version: 1, expiresAtMs: clock.nowMs() + 60_000 });
+        expect(await records.get(a)).toMatchObject({ expiresAtMs: clock.nowMs() + 60_000 });
         expect(await records.get(b)).toBeUndefined();
-        expect(await records.get(c)).toMatchObject({ version: 1 });
+        expect(await records.get(c)).toBeDefined();
       });
 
       test('takes a hundred writes and also none', async () => {

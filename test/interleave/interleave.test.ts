@@ -50,6 +50,11 @@ describe('any interleaving of clients and the collector', () => {
     }
   }, 7_200_000);
 
+  // A deletion decided on one record took away another one that had been pushed meanwhile: found in 98,932 schedules.
+  test.each([700041543, 700087506, 700093380])('keeps every promise in schedule %i', async (seed) => {
+    expect((await run(seed, 1)).failed).toBeUndefined();
+  });
+
   test.each([
     ['a folder and lmdb', openEmbeddedStore, 6],
     ['S3 and DynamoDB', openCloudStore, 2],

@@ -44,6 +44,8 @@ interface Row {
 
 export class MemoryRecords implements RecordStore {
   private readonly partitions = new Map<string, Map<string, Row>>();
+  /** First versions in turn, not by lot: a schedule is the same whenever it is run. */
+  private lives = 0;
 
   constructor(private readonly clock: Clock) {}
 
@@ -120,7 +122,7 @@ export class MemoryRecords implements RecordStore {
     if (write.op === 'delete') return void this.partitions.get(partition)?.delete(sort);
     const rows = this.partitions.get(partition) ?? new Map<string, Row>();
     this.partitions.set(partition, rows);
-    const version = (this.live(write.key)?.version ?? 0) + 1;
+    const version = (this.live(write.key)?.version ?? ++this.lives * 1e6) + 1;
     rows.set(sort, { version, text: JSON.stringify(write.value), expiresAtMs: write.expiresAtMs });
   }
 }
