@@ -5,10 +5,13 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { RecordKey, RecordWrite } from '../../lib/store/index.js';
+import { systemClock } from '../../lib/store/clock-system.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 
 export interface StoreFixture {
   readonly schema: number;
+  /** When it was written, in epoch milliseconds: its readers live then. */
+  readonly recordedMs: number;
   /** What the world had told its users, such as tokens and ids. */
   readonly told: Readonly<Record<string, string>>;
   readonly records: readonly (RecordKey & { readonly value: object; readonly expires?: true })[];
@@ -27,8 +30,11 @@ export async function readFixture(schema: number): Promise<StoreFixture> {
 const HOUR_MS = 3600 * 1000;
 
 /** A store as that version left it. */
-export async function storeOf({ records, files }: StoreFixture): Promise<TestStore> {
-  const store = await createTestStore();
+export async function storeOf({ recordedMs, records, files }: StoreFixture): Promise<TestStore> {
+  // Deployments and uploads of long ago would have been given up.
+  const aheadMs = systemClock.nowMs() - recordedMs;
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() - aheadMs };
+  const store = await createTestStore({ clock });
   for (const [path, content] of Object.entries(files)) {
     const file = join(store.directory, 'store', path);
     await mkdir(dirname(file), { recursive: true });
@@ -73,6 +79,7 @@ export async function recordedStore(): Promise<{
       const held = await Promise.all([...keys.values()].map((key) => store.records.get<object>(key)));
       return {
         schema,
+        recordedMs: store.clock.nowMs(),
         told,
         records: held
           .flatMap((record) => (record === undefined || record.partition.startsWith('LEASE#') ? [] : [record]))
