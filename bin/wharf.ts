@@ -22,12 +22,12 @@ process.exitCode = await runCli(process.argv.slice(2), {
   interrupted: interruption.signal,
   version: VERSION,
   startEmbedded: async (options: EmbeddedOptions) => {
-    const { startEmbedded } = await import('../lib/host/embedded.js');
+    const { startEmbedded } = await import('../lib/host/embedded/platform.js');
     const logger = jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
     return startEmbedded({ ...options, logger });
   },
   startEngine: async (options: EngineStart) => {
-    const { startEngine } = await import('../lib/host/engine.js');
+    const { startEngine } = await import('../lib/host/embedded/engine-alone.js');
     const logger = jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
     return startEngine({ ...options, logger });
   },

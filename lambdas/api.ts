@@ -10,14 +10,14 @@ import {
   readAwsConfig,
   readOptionalAwsConfig,
   STORE_SETTINGS,
-} from '../lib/host/aws-config.js';
-import { httpHandler } from '../lib/host/aws-http.js';
-import { observed } from '../lib/host/aws-observed.js';
-import { openAwsPullThrough } from '../lib/host/aws-caches.js';
-import { openAwsPlatform } from '../lib/host/aws-platform.js';
-import { openAwsHeldOnly, openAwsRegistry, openAwsTokens } from '../lib/host/aws-registry.js';
-import { openAwsStore } from '../lib/host/aws-store.js';
-import { AwsEcrAuthorization } from '../lib/host/ecr-authorization.js';
+} from '../lib/host/aws/config.js';
+import { httpHandler } from '../lib/host/aws/http.js';
+import { observed } from '../lib/host/aws/observed.js';
+import { openAwsPullThrough } from '../lib/host/aws/caches.js';
+import { openAwsPlatform } from '../lib/host/aws/platform.js';
+import { openAwsHeldOnly, openAwsRegistry, openAwsTokens } from '../lib/host/aws/registry.js';
+import { openAwsStore } from '../lib/host/aws/store.js';
+import { AwsEcrAuthorization } from '../lib/host/aws/ecr-authorization.js';
 import { VERSION } from '../lib/host/version.js';
 import { createApiApp } from '../lib/http/index.js';
 import { CachedImages, Upstreams } from '../lib/registry/cache/index.js';

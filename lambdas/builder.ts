@@ -1,13 +1,13 @@
 /** The builder function: one build per message of the build queue; every minute, what messages did not tell. */
 import type { Context, EventBridgeEvent, SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { openBuildTasks } from '../lib/host/aws-build-tasks.js';
-import { AwsBuilder } from '../lib/host/aws-builder.js';
-import { readAwsConfig, readOptionalAwsConfig, STORE_SETTINGS, WORKER_SETTINGS } from '../lib/host/aws-config.js';
-import { messageOf, settleBatch } from '../lib/host/aws-messages.js';
-import { observed } from '../lib/host/aws-observed.js';
-import { openAwsRegistry } from '../lib/host/aws-registry.js';
-import { openAwsStore } from '../lib/host/aws-store.js';
-import { emfMetrics } from '../lib/host/aws-metrics.js';
+import { openBuildTasks } from '../lib/host/aws/build-tasks.js';
+import { AwsBuilder } from '../lib/host/aws/builder.js';
+import { readAwsConfig, readOptionalAwsConfig, STORE_SETTINGS, WORKER_SETTINGS } from '../lib/host/aws/config.js';
+import { messageOf, settleBatch } from '../lib/host/aws/messages.js';
+import { observed } from '../lib/host/aws/observed.js';
+import { openAwsRegistry } from '../lib/host/aws/registry.js';
+import { openAwsStore } from '../lib/host/aws/store.js';
+import { emfMetrics } from '../lib/host/aws/metrics.js';
 import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl', 'platform', 'dockerHub');

@@ -1,9 +1,9 @@
 /** The collector function: takes away what nobody needs, a part at every call of its schedule. */
 import type { EventBridgeEvent } from 'aws-lambda';
-import { AwsCollector } from '../lib/host/aws-collector.js';
-import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
-import { observed } from '../lib/host/aws-observed.js';
-import { openAwsStore } from '../lib/host/aws-store.js';
+import { AwsCollector } from '../lib/host/aws/collector.js';
+import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws/config.js';
+import { observed } from '../lib/host/aws/observed.js';
+import { openAwsStore } from '../lib/host/aws/store.js';
 
 const store = await openAwsStore(readAwsConfig(process.env, ...STORE_SETTINGS));
 const collector = new AwsCollector(store);

@@ -1,14 +1,14 @@
 /** The image-resource function: images that CloudFormation templates want, begun and waited for. */
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { BuildService } from '../lib/build/index.js';
-import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
-import type { ImageEvent } from '../lib/host/aws-image-request.js';
-import { type BegunImage, type ImageProgress, ImageResource } from '../lib/host/aws-image-resource.js';
-import { EcrMirror } from '../lib/host/aws-mirror.js';
-import { observed } from '../lib/host/aws-observed.js';
-import { openAwsRegistry } from '../lib/host/aws-registry.js';
-import { openAwsStore } from '../lib/host/aws-store.js';
-import { inLogContext } from '../lib/host/aws-log-context.js';
+import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws/config.js';
+import type { ImageEvent } from '../lib/host/aws/image-request.js';
+import { type BegunImage, type ImageProgress, ImageResource } from '../lib/host/aws/image-resource.js';
+import { EcrMirror } from '../lib/host/aws/mirror.js';
+import { observed } from '../lib/host/aws/observed.js';
+import { openAwsRegistry } from '../lib/host/aws/registry.js';
+import { openAwsStore } from '../lib/host/aws/store.js';
+import { inLogContext } from '../lib/host/aws/log-context.js';
 import { s3Client } from '../lib/store/bucket-s3.js';
 import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 

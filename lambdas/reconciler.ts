@@ -6,13 +6,13 @@ import {
   readAwsConfig,
   readOptionalAwsConfig,
   STORE_SETTINGS,
-} from '../lib/host/aws-config.js';
-import { settleBatch } from '../lib/host/aws-messages.js';
-import { observed } from '../lib/host/aws-observed.js';
-import { adoptCluster, openAwsPlatform } from '../lib/host/aws-platform.js';
-import { openAwsHeldOnly, openAwsRegistry } from '../lib/host/aws-registry.js';
-import { openAwsStore } from '../lib/host/aws-store.js';
-import { inLogContext } from '../lib/host/aws-log-context.js';
+} from '../lib/host/aws/config.js';
+import { settleBatch } from '../lib/host/aws/messages.js';
+import { observed } from '../lib/host/aws/observed.js';
+import { adoptCluster, openAwsPlatform } from '../lib/host/aws/platform.js';
+import { openAwsHeldOnly, openAwsRegistry } from '../lib/host/aws/registry.js';
+import { openAwsStore } from '../lib/host/aws/store.js';
+import { inLogContext } from '../lib/host/aws/log-context.js';
 import type { EcsEvent } from '../lib/platform/index.js';
 import { CachedImages, Upstreams } from '../lib/registry/cache/index.js';
 

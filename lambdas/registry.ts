@@ -1,9 +1,9 @@
 /** The registry function: /v2/* and /token behind the HTTP API. */
-import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws-config.js';
-import { httpHandler } from '../lib/host/aws-http.js';
-import { observed } from '../lib/host/aws-observed.js';
-import { INLINE_BLOB_BYTES, openAwsHeldOnly, openAwsRegistry, openAwsTokens } from '../lib/host/aws-registry.js';
-import { openAwsStore } from '../lib/host/aws-store.js';
+import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws/config.js';
+import { httpHandler } from '../lib/host/aws/http.js';
+import { observed } from '../lib/host/aws/observed.js';
+import { INLINE_BLOB_BYTES, openAwsHeldOnly, openAwsRegistry, openAwsTokens } from '../lib/host/aws/registry.js';
+import { openAwsStore } from '../lib/host/aws/store.js';
 import { Upstreams } from '../lib/registry/cache/index.js';
 import { createRegistryApp } from '../lib/registry/http/index.js';
 

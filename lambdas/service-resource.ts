@@ -1,15 +1,15 @@
 /** The service-resource function: services that CloudFormation templates want, asked of the platform's API. */
 import { WharfClient } from '../lib/client/index.js';
-import { readAwsConfig } from '../lib/host/aws-config.js';
-import { contextLogger, inLogContext } from '../lib/host/aws-log-context.js';
-import { observed } from '../lib/host/aws-observed.js';
-import { readSecret } from '../lib/host/aws-secret.js';
+import { readAwsConfig } from '../lib/host/aws/config.js';
+import { contextLogger, inLogContext } from '../lib/host/aws/log-context.js';
+import { observed } from '../lib/host/aws/observed.js';
+import { readSecret } from '../lib/host/aws/secret.js';
 import {
   type BegunService,
   type ServiceEvent,
   type ServiceProgress,
   ServiceResource,
-} from '../lib/host/aws-service-resource.js';
+} from '../lib/host/aws/service-resource.js';
 import { systemClock } from '../lib/store/clock-system.js';
 import { jsonLogger } from '../lib/store/logger-json-system.js';
 

@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import { readConnection } from '../lib/host/data-folder.js';
+import { readConnection } from '../lib/host/embedded/data-folder.js';
 import { compress, type LayerEntry, type TarMember, writeTar } from '../lib/layers/index.js';
 import { type Digest, digestOf, MediaType, platformOfArch } from '../lib/oci/index.js';
 import { RegistryClient } from '../lib/registry/client/index.js';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WharfClient } from '../lib/client/index.js';
 import { toAppError } from '../lib/errors/index.js';
-import { type EmbeddedPlatform, startEmbedded } from '../lib/host/embedded.js';
+import { type EmbeddedPlatform, startEmbedded } from '../lib/host/embedded/platform.js';
 import { hostResidue } from '../lib/runtime/index.js';
 import { BASE_IMAGE, pushBaseImage } from './base-image.js';
 import { newBytes, Releases } from './demo/releases.js';

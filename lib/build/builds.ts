@@ -26,9 +26,9 @@ import {
   listKey,
   openKey,
 } from './build-records.js';
-import { parseTag } from './export.js';
-import { contextAddress } from './fetched-contexts.js';
-import { sentContext } from './named-contexts.js';
+import { parseTag } from './export/export.js';
+import { contextAddress } from './context/fetched-contexts.js';
+import { sentContext } from './plan/named-contexts.js';
 import type {
   Build,
   BuildOutcome,

@@ -12,7 +12,7 @@ import type { BuildSecretValues } from './build-secrets.js';
 import type { BuildService } from './builds.js';
 import type { HandOver } from './hand-over.js';
 import { type BuildLease, BuildStopped, heartbeat, takeLease } from './lease.js';
-import { needsWorker } from './sandbox-elsewhere.js';
+import { needsWorker } from './sandbox/sandbox-elsewhere.js';
 import type { BuildReport } from './report.js';
 import type { Build, BuildOutcome, BuildRequest, BuildResult } from './types.js';
 

@@ -85,7 +85,7 @@ export class DockerfileImage extends Construct implements DeployedImage {
     for (const { id: rule, text } of warnings) Annotations.of(this).addWarningV2(rule, text);
     this.asset = this.pack(context.members);
     this.repository = this.repositoryFor(props);
-    // As lib/host/aws-image-request.ts names it.
+    // As lib/host/aws/image-request.ts names it.
     this.sourceRepository = `cdk/${this.repository.repositoryName}`;
     overrideCfn(this, { repository: this.repository }, props.cfnOverrides);
 

@@ -1,5 +1,5 @@
 /**
- * The image of the registry's streaming front: a bundle of `lib/host/registry-front` on an image of Node that somebody
+ * The image of the registry's streaming front: a bundle of `lib/host/aws/registry-front-main` on an image of Node that somebody
  * else keeps, put together by a Dockerfile of COPY alone. So Wharf's own builder makes it while the stack is deployed.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ export const FRONT_BUNDLE = 'registry-front.mjs';
 const BASE_IMAGE = 'public.ecr.aws/docker/library/node:24-alpine';
 
 /** In a checkout the entry is TypeScript; in the package it stands beside this file as JavaScript. */
-const ENTRY = `lib/host/registry-front${extname(fileURLToPath(import.meta.url))}`;
+const ENTRY = `lib/host/aws/registry-front-main${extname(fileURLToPath(import.meta.url))}`;
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 let bundled: string | undefined;

@@ -31,7 +31,7 @@ export class ServiceProvider extends Construct {
     super(scope, id);
     this.function = new WharfFunction(this, 'ServiceResource', {
       entry: 'service-resource',
-      // It waits out what may pass: see lib/host/aws-service-resource.ts.
+      // It waits out what may pass: see lib/host/aws/service-resource.ts.
       timeout: Duration.minutes(5),
       environment: {
         WHARF_API_URL: props.edge.url,

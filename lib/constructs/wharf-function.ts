@@ -58,7 +58,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ENTRY_SUFFIX = extname(THIS_FILE);
 /** What a bundle has in the place of a package: a function's credentials are in its environment. */
 export const BUNDLE_ALIASES: Readonly<Record<string, string>> = {
-  '@aws-sdk/credential-provider-node': `${ROOT}lib/host/aws-function-credentials${ENTRY_SUFFIX}`,
+  '@aws-sdk/credential-provider-node': `${ROOT}lib/host/aws/function-credentials${ENTRY_SUFFIX}`,
 };
 
 export class WharfFunction extends Construct {

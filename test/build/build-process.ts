@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { BuildService, BuildWorker, ImageBuilder } from '../../lib/build/index.js';
-import { OverlaySandbox } from '../../lib/build/sandbox-overlay.js';
+import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
 import { UnpackedLayers } from '../../lib/layers/index.js';
 import { Registry } from '../../lib/registry/index.js';
 import { openHostScope, Runc } from '../../lib/runtime/index.js';

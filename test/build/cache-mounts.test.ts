@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { OverlaySandbox } from '../../lib/build/sandbox-overlay.js';
+import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
 import { UnpackedLayers } from '../../lib/layers/index.js';
 import { hostResidue, type HostScope, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
 import { systemClock } from '../../lib/store/clock-system.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { BuildEvent, Sandbox } from '../../lib/build/index.js';
-import { LastSteps } from '../../lib/build/last-steps.js';
+import { LastSteps } from '../../lib/build/solve/last-steps.js';
 import type { TarMember } from '../../lib/layers/index.js';
 import { type Digest, digestOf } from '../../lib/oci/index.js';
 import { buildFixture, type BuildFixture, type Built, type Files, membersOf } from './fixture.js';

@@ -1,7 +1,7 @@
 /** No spelling of an address leads a build to where it must not go. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { EgressGuard } from '../../lib/build/index.js';
-import { GuardedFetch } from '../../lib/build/guarded-fetch.js';
+import { GuardedFetch } from '../../lib/build/fetch/guarded-fetch.js';
 import { systemClock } from '../../lib/store/clock-system.js';
 import { buildFixture, type BuildFixture, failure } from './fixture.js';
 import { startWebServer, type WebServer } from './remote-server.js';

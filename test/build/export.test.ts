@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parseTag } from '../../lib/build/index.js';
-import { goDuration, goJson } from '../../lib/build/go-format.js';
+import { goDuration, goJson } from '../../lib/build/export/go-format.js';
 import { goQuote } from '../../lib/dockerfile/index.js';
 import { BASE_CREATED, buildFixture, type BuildFixture, failure, FILE_TIME } from './fixture.js';
 

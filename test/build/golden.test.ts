@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { goJson } from '../../lib/build/go-format.js';
+import { goJson } from '../../lib/build/export/go-format.js';
 import { writeLayer } from '../../lib/layers/index.js';
 import { digestOf, MediaType } from '../../lib/oci/index.js';
 import {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { array, assert, property, record, string } from 'fast-check';
-import { hashParts } from '../../lib/build/framing.js';
-import { chainKey, stepKey } from '../../lib/build/keys.js';
-import type { CopyOp, RunOp, Step, StepOp, WorkdirOp } from '../../lib/build/steps.js';
+import { hashParts } from '../../lib/build/keys/framing.js';
+import { chainKey, stepKey } from '../../lib/build/keys/keys.js';
+import type { CopyOp, RunOp, Step, StepOp, WorkdirOp } from '../../lib/build/plan/steps.js';
 import { digestOf } from '../../lib/oci/index.js';
 
 const place = { file: 'Dockerfile', line: 1, column: 1, original: 'x' };

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { BuildSecrets, createBuilds, type LoggedBuildEvent } from '../../lib/build/index.js';
-import { OverlaySandbox } from '../../lib/build/sandbox-overlay.js';
+import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
 import { UnpackedLayers } from '../../lib/layers/index.js';
 import { hostResidue, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
 import { systemClock } from '../../lib/store/clock-system.js';

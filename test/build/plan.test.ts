@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import type { BaseImage } from '../../lib/build/steps.js';
-import { PlanLint } from '../../lib/build/plan-lint.js';
-import { type Plan, planBuild, type PlanInput } from '../../lib/build/plan.js';
+import type { BaseImage } from '../../lib/build/plan/steps.js';
+import { PlanLint } from '../../lib/build/plan/plan-lint.js';
+import { type Plan, planBuild, type PlanInput } from '../../lib/build/plan/plan.js';
 import { parseDockerfile } from '../../lib/dockerfile/index.js';
 import { AppError } from '../../lib/errors/index.js';
 import { digestOf } from '../../lib/oci/index.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { BuildEvent } from '../../lib/build/index.js';
-import { OverlaySandbox } from '../../lib/build/sandbox-overlay.js';
+import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
 import { UnpackedLayers } from '../../lib/layers/index.js';
 import {
   BridgeNetwork,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Build, type BuildEvent, BuildSecrets, BuildWorker, createBuilds } from '../../lib/build/index.js';
 import { Redaction } from '../../lib/build/redaction.js';
-import { OverlaySandbox } from '../../lib/build/sandbox-overlay.js';
+import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
 import { UnpackedLayers } from '../../lib/layers/index.js';
 import { hostResidue, type HostScope, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
 import { systemClock } from '../../lib/store/clock-system.js';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { packContext } from '../../lib/cli/pack-context.js';
 import { WharfClient } from '../../lib/client/index.js';
-import { type EmbeddedPlatform, startEmbedded } from '../../lib/host/embedded.js';
+import { type EmbeddedPlatform, startEmbedded } from '../../lib/host/embedded/platform.js';
 import { type Digest, digestOf, type ImageConfig, MediaType, type Manifest } from '../../lib/oci/index.js';
 import { RegistryClient } from '../../lib/registry/client/index.js';
 import { systemClock } from '../../lib/store/clock-system.js';

@@ -15,8 +15,8 @@ import {
   runScript,
   stagesNeeded,
 } from '../../lib/dockerfile/index.js';
-import { outlineOf, targetsOf } from '../../lib/build/outline.js';
-import { isRemote, parseRemote } from '../../lib/build/remote-source.js';
+import { outlineOf, targetsOf } from '../../lib/build/plan/outline.js';
+import { isRemote, parseRemote } from '../../lib/build/fetch/remote-source.js';
 import { mutateText } from './mutate.js';
 import type { Random } from './random.js';
 import { expectThat, settle, type Target } from './target.js';

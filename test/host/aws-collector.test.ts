@@ -1,7 +1,7 @@
 /** The collector function's part: as much of a pass as there is time for, then on from there, then rest. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { AwsCollector } from '../../lib/host/aws-collector.js';
-import type { AwsStore } from '../../lib/host/aws-store.js';
+import { AwsCollector } from '../../lib/host/aws/collector.js';
+import type { AwsStore } from '../../lib/host/aws/store.js';
 import { Upstreams } from '../../lib/registry/cache/index.js';
 import { Registry } from '../../lib/registry/index.js';
 import { silentLogger } from '../../lib/store/index.js';

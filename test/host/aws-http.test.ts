@@ -1,6 +1,6 @@
 /** What an API Gateway event becomes, and how an answer without an end is given all the same. */
 import { describe, expect, test } from '@jest/globals';
-import { httpHandler, type HttpApp } from '../../lib/host/aws-http.js';
+import { httpHandler, type HttpApp } from '../../lib/host/aws/http.js';
 import { eventOf } from '../fakes/lambda/gateway.js';
 
 type Handled = Parameters<ReturnType<typeof httpHandler>>[0];

@@ -1,6 +1,6 @@
 /** Images that a CloudFormation template wants: built once for the same inputs, copied to ECR, taken away as asked. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type ImageEvent, wantedImage } from '../../lib/host/aws-image-request.js';
+import { type ImageEvent, wantedImage } from '../../lib/host/aws/image-request.js';
 import { digestOf } from '../../lib/oci/index.js';
 import { Wire } from '../protocol/registry/wire.js';
 import { type ImageResourceLab, openImageResourceLab } from './image-resource-lab.js';

@@ -1,10 +1,10 @@
 /** Clusters made and removed over the API on AWS: complete, in order, and whoever dies at any call. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { toAppError } from '../../lib/errors/index.js';
-import { LaunchTemplates } from '../../lib/host/aws-launch-templates.js';
-import { MadeCapacity } from '../../lib/host/aws-made-capacity.js';
-import { AwsQuery } from '../../lib/host/aws-query.js';
-import { ScalingGroups } from '../../lib/host/aws-scaling-groups.js';
+import { LaunchTemplates } from '../../lib/host/aws/launch-templates.js';
+import { MadeCapacity } from '../../lib/host/aws/made-capacity.js';
+import { AwsQuery } from '../../lib/host/aws/query.js';
+import { ScalingGroups } from '../../lib/host/aws/scaling-groups.js';
 import { Ecs, ecsClient } from '../../lib/platform/index.js';
 import { systemClock } from '../../lib/store/clock-system.js';
 import type { Clock } from '../../lib/store/index.js';

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { EcrMirror } from '../../lib/host/aws-mirror.js';
+import { EcrMirror } from '../../lib/host/aws/mirror.js';
 import { type Digest, digestOf, MediaType } from '../../lib/oci/index.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';

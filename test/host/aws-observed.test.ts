@@ -1,8 +1,8 @@
 /** What functions tell of themselves: lines that carry ids, and metrics in CloudWatch's embedded format. */
 import type { Context } from 'aws-lambda';
 import { describe, expect, test } from '@jest/globals';
-import { contextLogger, inLogContext } from '../../lib/host/aws-log-context.js';
-import { observed } from '../../lib/host/aws-observed.js';
+import { contextLogger, inLogContext } from '../../lib/host/aws/log-context.js';
+import { observed } from '../../lib/host/aws/observed.js';
 import { jsonLogger } from '../../lib/store/logger-json-system.js';
 import type { Clock } from '../../lib/store/index.js';
 

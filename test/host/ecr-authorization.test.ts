@@ -1,7 +1,7 @@
 /** Logins at Amazon ECR: one token for a region, asked for again before it ends. */
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { AwsEcrAuthorization } from '../../lib/host/ecr-authorization.js';
+import { AwsEcrAuthorization } from '../../lib/host/aws/ecr-authorization.js';
 import { RegistryLogins } from '../../lib/registry/client/index.js';
 import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';

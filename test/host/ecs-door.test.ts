@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
 import { CreateClusterCommand, ECSClient, ListClustersCommand } from '@aws-sdk/client-ecs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type AwsKeys, ecsDoor, openAwsKeys } from '../../lib/host/ecs-door.js';
+import { type AwsKeys, ecsDoor, openAwsKeys } from '../../lib/host/embedded/ecs-door.js';
 import { systemIds } from '../../lib/store/ids-system.js';
 import { systemClock } from '../../lib/store/clock-system.js';
 import { createEngineFixture, type EngineFixture } from '../engine/engine-fixture.js';

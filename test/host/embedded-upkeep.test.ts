@@ -1,7 +1,7 @@
 /** Upkeep's own part: small rounds with pauses between, no end to it through failures, and layers beyond the budget. */
 import { expect, test } from '@jest/globals';
 import { setImmediate } from 'node:timers/promises';
-import { EmbeddedUpkeep, type EmbeddedUpkeepDeps } from '../../lib/host/embedded-upkeep.js';
+import { EmbeddedUpkeep, type EmbeddedUpkeepDeps } from '../../lib/host/embedded/upkeep.js';
 import { type Digest, digestOf } from '../../lib/oci/index.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { manualClock } from '../fakes/manual-clock.js';

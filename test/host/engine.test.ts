@@ -14,7 +14,7 @@ import {
   RunTaskCommand,
   waitUntilTasksRunning,
 } from '@aws-sdk/client-ecs';
-import { type EngineHostOptions, type RunningEngine, startEngine } from '../../lib/host/engine.js';
+import { type EngineHostOptions, type RunningEngine, startEngine } from '../../lib/host/embedded/engine-alone.js';
 import { pushBusybox } from '../engine-agent/agent-host.js';
 import { createTestStore } from '../fakes/embedded-store.js';
 import { requireTools } from '../host-tools.js';

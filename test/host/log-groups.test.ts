@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { LogGroups } from '../../lib/host/log-groups.js';
+import { LogGroups } from '../../lib/host/embedded/log-groups.js';
 
 const DAY_MS = 86_400_000;
 let folder: string;

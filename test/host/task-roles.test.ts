@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { TaskRoles } from '../../lib/host/task-roles.js';
+import { TaskRoles } from '../../lib/host/embedded/task-roles.js';
 import { systemClock } from '../../lib/store/clock-system.js';
 
 const ROLE = 'arn:aws:iam::000000000000:role/app';

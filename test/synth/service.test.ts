@@ -14,7 +14,7 @@ import {
   type ServiceProps,
   Wharf,
 } from '../../lib/constructs/index.js';
-import { wantedImage } from '../../lib/host/aws-image-request.js';
+import { wantedImage } from '../../lib/host/aws/image-request.js';
 import { ofType, onlyOf, testStack } from './unbundled.js';
 
 const SERVICE = 'Custom::WharfService';

@@ -6,10 +6,10 @@
 import { connect, createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { Engine } from '../../../lib/engine/index.js';
-import { DataFolder } from '../../../lib/host/data-folder.js';
-import { embeddedEngine } from '../../../lib/host/embedded-engine.js';
-import { openEngineRuntime } from '../../../lib/host/engine-runtime.js';
-import { openEmbeddedStore } from '../../../lib/host/embedded-store.js';
+import { DataFolder } from '../../../lib/host/embedded/data-folder.js';
+import { embeddedEngine } from '../../../lib/host/embedded/engine.js';
+import { openEngineRuntime } from '../../../lib/host/embedded/engine-runtime.js';
+import { openEmbeddedStore } from '../../../lib/host/embedded/store.js';
 import { BridgeNetwork, openHostScope } from '../../../lib/runtime/index.js';
 import { silentLogger } from '../../../lib/store/index.js';
 import { ScriptedTargetGroups } from '../target-groups.js';

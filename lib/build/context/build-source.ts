@@ -1,0 +1,72 @@
+/** The context of a request and the Dockerfile in it, parsed, with what its ignore file leaves. */
+import { type Dockerfile, type IgnoreFile, parseDockerfile, parseIgnore } from '../../dockerfile/index.js';
+import { AppError } from '../../errors/index.js';
+import { closeNames } from '../build-errors.js';
+import type { EmitEvent } from '../build-log.js';
+import { CHECK_ARG } from '../plan/buildkit-args.js';
+import type { BuildContext } from './context.js';
+import { checkFrontend } from '../plan/frontend.js';
+import { cleanPath } from '../plan/path-names.js';
+import { PlanLint } from '../plan/plan-lint.js';
+import type { SentContexts } from './sent-contexts.js';
+import type { LocalRequest } from './fetched-contexts.js';
+
+export interface BuildSource {
+  readonly context: BuildContext;
+  readonly dockerfile: Dockerfile;
+  readonly lint: PlanLint;
+}
+
+/**
+ * Lint findings become events as they come.
+ * @throws AppError BUILD_DOCKERFILE_MISSING, and what contexts and Dockerfiles are refused for
+ */
+export async function openSource(
+  contexts: Pick<SentContexts, 'open'>,
+  request: LocalRequest,
+  call: { readonly emit: EmitEvent; readonly signal: AbortSignal; readonly owner?: string },
+): Promise<BuildSource> {
+  const whole = await contexts.open(request.context, call.owner ?? '', call.signal);
+  const path = cleanPath(request.dockerfile ?? 'Dockerfile').slice(1);
+  const text = request.dockerfileText ?? (await whole.text(path));
+  if (text === undefined) throw dockerfileMissing(path, whole);
+  const { args = {} } = request;
+  checkFrontend(text, path, args);
+  const { [CHECK_ARG]: check } = args;
+  const options = { fileName: path, violations: 'report', ...(check === undefined ? {} : { check }) } as const;
+  const dockerfile = parseDockerfile(text, options);
+  const { context, ignore } = await withoutIgnored(whole, path);
+  const lint = new PlanLint(dockerfile, ignore, ({ message, line, rule }) => {
+    call.emit({ type: 'warning', message, rule, ...(line === 0 ? {} : { line }) });
+  });
+  return { context, dockerfile, lint };
+}
+
+/** `<Dockerfile>.dockerignore` beats `.dockerignore`. */
+async function withoutIgnored(
+  context: BuildContext,
+  dockerfile: string,
+): Promise<{ readonly context: BuildContext; readonly ignore?: IgnoreFile }> {
+  for (const name of [`${dockerfile}.dockerignore`, '.dockerignore']) {
+    const text = await context.text(name);
+    if (text === undefined) continue;
+    try {
+      const ignore = parseIgnore(text);
+      return ignore.patterns.length === 0 ? { context } : { context: context.without(ignore), ignore };
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      const { code, message, kind, hint } = error;
+      throw new AppError(code, `${name}: ${message}`, { kind, cause: error, ...(hint === undefined ? {} : { hint }) });
+    }
+  }
+  return { context };
+}
+
+function dockerfileMissing(path: string, context: BuildContext): AppError {
+  const others = context.paths.filter((each) => /(^|\/)(Dockerfile|Containerfile)[^/]*$|\.dockerfile$/i.test(each));
+  const close = others.length > 0 ? others.slice(0, 3) : closeNames(path, context.paths);
+  return new AppError('BUILD_DOCKERFILE_MISSING', `${path} is not in the build context`, {
+    kind: 'not-found',
+    hint: close.length > 0 ? `did you mean ${close.join(' or ')}?` : 'put one at the root of the context',
+  });
+}

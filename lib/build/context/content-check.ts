@@ -1,0 +1,59 @@
+/** Checks contents against the digests they were announced with, while they stream by one after the other. */
+import { createHash, type Hash } from 'node:crypto';
+import { AppError } from '../../errors/index.js';
+import { quoteName } from '../../layers/index.js';
+import type { ByteSource } from '../../store/index.js';
+
+export interface AnnouncedFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** In hex. */
+  readonly sha256: string;
+}
+
+export class ContentCheck {
+  private at = 0;
+  private seen = 0;
+  private hash: Hash = createHash('sha256');
+
+  /** @param files none of them empty */
+  constructor(private readonly files: readonly AnnouncedFile[]) {}
+
+  /** Whether every file has passed. */
+  get isComplete(): boolean {
+    return this.at === this.files.length;
+  }
+
+  /** @throws AppError CONTEXT_CONTENT_MISMATCH in the source's place, naming the file */
+  async *pass(source: ByteSource): ByteSource {
+    for await (const chunk of source) {
+      this.update(chunk);
+      yield chunk;
+    }
+  }
+
+  private update(chunk: Uint8Array): void {
+    for (let from = 0; from < chunk.length;) {
+      const file = this.files[this.at];
+      if (file === undefined) return;
+      const to = Math.min(chunk.length, from + file.sizeBytes - this.seen);
+      this.hash.update(chunk.subarray(from, to));
+      this.seen += to - from;
+      from = to;
+      if (this.seen === file.sizeBytes) this.next(file);
+    }
+  }
+
+  private next(file: AnnouncedFile): void {
+    if (this.hash.digest('hex') !== file.sha256) {
+      throw new AppError('CONTEXT_CONTENT_MISMATCH', `${quoteName(file.path)} is not what its digest says`, {
+        kind: 'conflict',
+        hint: 'did it change while it was sent? make the list again',
+        details: { path: file.path },
+      });
+    }
+    this.at += 1;
+    this.seen = 0;
+    this.hash = createHash('sha256');
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Contexts that a request names by address: fetched as ADD fetches, under the same guard and with the same secrets,
+ * and from then on contexts like any other. A commit's files lie in the store as a plain tar, and so does a tar that
+ * was fetched; an address of anything else is a Dockerfile without a context, as with docker.
+ */
+import { sniffCompression, writeTar } from '../../layers/index.js';
+import type { Digest } from '../../oci/index.js';
+import type { ByteSource, ContentStore } from '../../store/index.js';
+import { AppError } from '../../errors/index.js';
+import { buildkitSettings } from '../plan/buildkit-args.js';
+import type { RemoteFiles } from '../fetch/remote-files.js';
+import { parseRemote } from '../fetch/remote-source.js';
+import type { RemoteRef } from '../plan/steps.js';
+import type { BuildRequest, LocalContext, RemoteContext } from '../types.js';
+
+/** A request whose contexts are all in the store. */
+export interface LocalRequest extends Omit<BuildRequest, 'context' | 'contexts'> {
+  readonly context: Digest;
+  readonly contexts?: Readonly<Record<string, LocalContext>>;
+  /** When the context is from, in seconds, where that is known: the time of a commit, or of a file on a web server. */
+  readonly contextSeconds?: number;
+}
+
+type Fetch = (remote: RemoteRef) => Promise<RemoteFiles>;
+
+const MAX_DOCKERFILE_BYTES = 128 * 1024;
+
+/** @throws AppError BUILD_REMOTE_INVALID, BUILD_UNSUPPORTED_ADD_REMOTE: before anything is fetched */
+export function contextAddress({ url }: RemoteContext): RemoteRef {
+  return parseRemote(url, {}, 'the context');
+}
+
+export async function fetchContexts(
+  content: Pick<ContentStore, 'open' | 'put'>,
+  request: BuildRequest,
+  fetch: Fetch,
+): Promise<LocalRequest> {
+  const named = Object.entries(request.contexts ?? {}).map(async ([name, value]): Promise<[string, LocalContext]> => {
+    return [name, 'url' in value ? { context: (await fetch(contextAddress(value))).blob } : value];
+  });
+  const main = fetchMain(content, request, fetch);
+  const { contexts: _, ...rest } = request;
+  const contexts = await Promise.all(named);
+  return { ...rest, ...(contexts.length === 0 ? {} : { contexts: Object.fromEntries(contexts) }), ...(await main) };
+}
+
+async function fetchMain(
+  content: Pick<ContentStore, 'open' | 'put'>,
+  { context, args = {} }: BuildRequest,
+  fetch: Fetch,
+): Promise<Pick<LocalRequest, 'context' | 'contextSeconds' | 'dockerfileText'>> {
+  if (typeof context === 'string') return { context };
+  const address = contextAddress(context);
+  const { keepGitFolder } = buildkitSettings(args);
+  const { blob, timeSeconds } = await fetch(
+    address.kind === 'git' ? { ...address, keepGitFolder: address.keepGitFolder || keepGitFolder } : address,
+  );
+  const time = timeSeconds === undefined ? {} : { contextSeconds: timeSeconds };
+  const head = await read(content, blob, { start: 0, end: 511 });
+  if (sniffCompression(head) !== undefined) return { context: blob, ...time };
+  const text = await read(content, blob, { start: 0, end: MAX_DOCKERFILE_BYTES });
+  if (text.length > MAX_DOCKERFILE_BYTES || text.includes(0)) {
+    throw new AppError('CONTEXT_UNKNOWN_FORM', `${context.url} is neither an archive nor a Dockerfile`, {
+      hint: 'a tar, plain or compressed; a git repository by an address that ends in .git; or a Dockerfile',
+    });
+  }
+  const { digest } = await content.put(writeTar([]));
+  return { context: digest, dockerfileText: text.toString('utf8'), ...time };
+}
+
+async function read(
+  content: Pick<ContentStore, 'open'>,
+  blob: Digest,
+  range: { readonly start: number; readonly end: number },
+): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of ((await content.open(blob, range)) ?? []) as ByteSource) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

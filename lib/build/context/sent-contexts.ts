@@ -1,0 +1,162 @@
+/**
+ * Contexts that were sent as lists of files, whole and checked: found, kept and opened. Owners see only what they have
+ * sent themselves.
+ */
+import { AppError } from '../../errors/index.js';
+import { isContextManifest, type ManifestEntry, readCheckedManifest, readContextManifest } from '../../layers/index.js';
+import type { Digest } from '../../oci/index.js';
+import type { ByteSource, Clock, ContentStore, Ids, RecordStore } from '../../store/index.js';
+import { BuildContext, unknownContext } from './context.js';
+import { type ContextPlaces, decodePlaces, encodePlaces, KnownContents } from './context-places.js';
+import {
+  CONTEXT_KEEP_MS,
+  contextBlobHolder,
+  contextKey,
+  type ContextUploadRecord,
+  type ContextRecord,
+  lastContextKey,
+  type LastContextRecord,
+} from './context-records.js';
+
+export interface SentContextsDeps {
+  readonly records: RecordStore;
+  readonly content: ContentStore;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+export interface KnownContext {
+  readonly digest: Digest;
+  /** Of all files together. */
+  readonly sizeBytes: number;
+}
+
+/** A list and its places are small beside what they describe, and are read whole. */
+const MAX_PLACES_BYTES = 64 * 1024 * 1024;
+const HEAD_BYTES = 64;
+const KEPT_LISTS = 2;
+const MAX_LIST_ENTRIES = 50_000;
+
+export class SentContexts {
+  private readonly lists = new Map<Digest, readonly ManifestEntry[]>();
+
+  constructor(private readonly deps: SentContextsDeps) {}
+
+  /** Whether a build by this owner may name the context: a tar in the store, or a list of its own. Renews it. */
+  async has(context: Digest, owner: string): Promise<boolean> {
+    if ((await this.find(context, owner)) !== undefined) return true;
+    if ((await this.deps.content.stat(context)) === undefined) return false;
+    return !(await this.isList(context));
+  }
+
+  /**
+   * The files of a context, sent as a list or as a tar.
+   * @throws AppError CONTEXT_UNKNOWN, TAR_…
+   */
+  async open(context: Digest, owner: string, signal?: AbortSignal): Promise<BuildContext> {
+    const record = await this.deps.records.get<ContextRecord>(contextKey(context, owner));
+    if (record === undefined) {
+      if (await this.isList(context)) throw unknownContext(context);
+      return BuildContext.open(this.deps.content, context, signal);
+    }
+    const places = decodePlaces(await this.bytes(record.value.places));
+    return BuildContext.ofList(this.deps.content, context, await this.entries(context), places);
+  }
+
+  /** Everything is there: from here on the context can be seen. */
+  async complete(
+    { owner, name, context, sizeBytes }: Pick<ContextUploadRecord, 'owner' | 'name' | 'context' | 'sizeBytes'>,
+    { packs, files }: ContextPlaces,
+  ): Promise<KnownContext> {
+    const { content, records, clock } = this.deps;
+    const places = await content.putBytes(encodePlaces({ packs, files }));
+    await this.hold(context, owner, [places.digest]);
+    const value: ContextRecord = { places: places.digest, packs: packs.map(({ digest }) => digest), sizeBytes };
+    await records.put(contextKey(context, owner), value, { expiresAtMs: clock.nowMs() + CONTEXT_KEEP_MS });
+    await this.remember(owner, name, context);
+    return { digest: context, sizeBytes };
+  }
+
+  /** The context with everything it stands on, for half of the time at least; undefined when the owner has none. */
+  async find(context: Digest, owner: string): Promise<KnownContext | undefined> {
+    const { records, clock } = this.deps;
+    const record = await records.get<ContextRecord>(contextKey(context, owner));
+    if (record === undefined) return undefined;
+    const { places, packs, sizeBytes } = record.value;
+    const now = clock.nowMs();
+    if ((record.expiresAtMs ?? 0) - now < CONTEXT_KEEP_MS / 2) {
+      if (!(await this.hold(context, owner, [places, ...packs]))) return undefined;
+      await records.put(record, record.value, { expiresAtMs: now + CONTEXT_KEEP_MS });
+    }
+    return { digest: context, sizeBytes };
+  }
+
+  /** Holds the list and these blobs. @returns false when one of them is not there any more */
+  async hold(context: Digest, owner: string, blobs: readonly Digest[]): Promise<boolean> {
+    const by = contextBlobHolder(context, owner);
+    // Half as long again, so that what is held outlives the record.
+    const options = { forMs: CONTEXT_KEEP_MS * 2 };
+    const held = await Promise.all([context, ...blobs].map((blob) => this.deps.content.hold(blob, by, options)));
+    return held.every((info) => info !== undefined);
+  }
+
+  async remember(owner: string, name: string, context: Digest): Promise<void> {
+    const value: LastContextRecord = { context };
+    const expiresAtMs = this.deps.clock.nowMs() + CONTEXT_KEEP_MS;
+    await this.deps.records.put(lastContextKey(owner, name), value, { expiresAtMs });
+  }
+
+  /** What the owner's last context of that name had. */
+  async contentsOf(owner: string, name: string): Promise<KnownContents | undefined> {
+    const { records } = this.deps;
+    const last = await records.get<LastContextRecord>(lastContextKey(owner, name));
+    if (last === undefined) return undefined;
+    const record = await records.get<ContextRecord>(contextKey(last.value.context, owner));
+    if (record === undefined) return undefined;
+    const { packs, files } = decodePlaces(await this.bytes(record.value.places));
+    return new KnownContents(packs, await this.entries(last.value.context), files);
+  }
+
+  /** The entries of a complete context's list. */
+  async entries(context: Digest): Promise<readonly ManifestEntry[]> {
+    const known = this.lists.get(context);
+    if (known !== undefined) return known;
+    const entries = await readCheckedManifest(await this.list(context));
+    this.keepList(context, entries);
+    return entries;
+  }
+
+  /** The entries of a list that just came, held to the rules. @throws AppError CONTEXT_LIST_INVALID, TAR_… */
+  async checked(context: Digest): Promise<readonly ManifestEntry[]> {
+    const entries: ManifestEntry[] = [];
+    for await (const entry of readContextManifest(await this.list(context))) entries.push(entry);
+    this.keepList(context, entries);
+    return entries;
+  }
+
+  /** The last lists stay in memory: the next build most often begins where the last one ended. */
+  private keepList(context: Digest, entries: readonly ManifestEntry[]): void {
+    this.lists.delete(context);
+    if (entries.length <= MAX_LIST_ENTRIES) this.lists.set(context, entries);
+    for (const oldest of this.lists.keys()) if (this.lists.size > KEPT_LISTS) this.lists.delete(oldest);
+  }
+
+  private async list(context: Digest): Promise<ByteSource> {
+    const source = (await this.deps.content.open(context)) as ByteSource | undefined;
+    if (source === undefined) throw unknownContext(context);
+    return source;
+  }
+
+  private async isList(context: Digest): Promise<boolean> {
+    const source = (await this.deps.content.open(context, { start: 0, end: HEAD_BYTES - 1 })) as ByteSource | undefined;
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of source ?? []) chunks.push(chunk);
+    return isContextManifest(Buffer.concat(chunks));
+  }
+
+  async bytes(blob: Digest): Promise<Buffer> {
+    const bytes = await this.deps.content.read(blob, MAX_PLACES_BYTES);
+    if (bytes !== undefined) return bytes;
+    throw new AppError('CONTEXT_BROKEN', `the blob ${blob} of a context is gone`, { kind: 'internal' });
+  }
+}

@@ -1,0 +1,55 @@
+/** Several platforms as one image: an index over their manifests, in the order they were asked for. */
+import { AppError } from '../../errors/index.js';
+import { digestOf, formatPlatform, MediaType, type Platform } from '../../oci/index.js';
+import { byRepository, type ExportDeps, type ExportedImage, filledMap, parseTag } from './export.js';
+import { goJson } from './go-format.js';
+import type { BuildRequest, PlatformResult } from '../types.js';
+
+export interface ExportedPlatform extends ExportedImage {
+  readonly platform: Platform;
+  readonly platforms?: readonly PlatformResult[];
+}
+
+/** Writes the index and points the tags at it; the images must be in the tags' repositories. */
+export async function exportIndex(
+  deps: ExportDeps,
+  images: readonly ExportedPlatform[],
+  request: Pick<BuildRequest, 'tags' | 'annotations'>,
+): Promise<ExportedPlatform> {
+  const [first] = images;
+  if (first === undefined) throw new AppError('INTERNAL', 'an index of no image', { kind: 'internal' });
+  const { index, manifestDescriptor } = request.annotations ?? {};
+  const document = {
+    schemaVersion: 2,
+    mediaType: MediaType.ociIndex,
+    manifests: images.map(({ digest, sizeBytes, platform }) => ({
+      mediaType: MediaType.ociManifest,
+      digest,
+      size: sizeBytes,
+      ...filledMap('annotations', manifestDescriptor),
+      platform: platformOf(platform),
+    })),
+    ...filledMap('annotations', index),
+  };
+  const bytes = Buffer.from(goJson(document, 2));
+  if (request.tags.length === 0) await deps.content.putBytes(bytes);
+  for (const [repository, names] of byRepository(request.tags.map(parseTag))) {
+    await deps.images.putManifest(repository, bytes, MediaType.ociIndex, names);
+  }
+  return {
+    ...first,
+    digest: digestOf(bytes),
+    sizeBytes: bytes.length,
+    platforms: images.map(({ platform, digest, imageId, layers }) => ({
+      platform: formatPlatform(platform),
+      digest,
+      imageId,
+      layers,
+    })),
+  };
+}
+
+/** Members in the order of the Go type. */
+function platformOf({ architecture, os, variant }: Platform): object {
+  return { architecture, os, ...(variant === undefined ? {} : { variant }) };
+}

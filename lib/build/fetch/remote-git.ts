@@ -1,0 +1,234 @@
+/**
+ * `ADD https://….git#ref:subfolder`: the files of a commit, with the time of the commit. The reference is resolved to
+ * a commit first; a commit that was fetched before is not fetched again. Files are read out of the object store
+ * (`git cat-file`), never checked out.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AppError } from '../../errors/index.js';
+import { ImageTree, type LayerIndexes, type TarMember, writeLayer } from '../../layers/index.js';
+import type { Descriptor, Digest } from '../../oci/index.js';
+import type { Clock, ContentStore, RecordKey, RecordStore } from '../../store/index.js';
+import { hashFiles } from '../steps/file-hashes.js';
+import { hashParts } from '../keys/framing.js';
+import { GitCommand } from './git-command.js';
+import { fileMembers, listFiles, repositoryMembers, tidyRepository } from './git-files.js';
+import { submodulesOf } from './git-submodules.js';
+import { type FetchLimits, type GuardedFetch, shown } from './guarded-fetch.js';
+import { authorization, type RemoteCall, type RemoteFiles } from './remote-files.js';
+import type { RemoteRef } from '../plan/steps.js';
+
+type GitRef = RemoteRef & { readonly kind: 'git' };
+
+/** A fetch, of the repository that was named or of one in it. */
+interface GitCall extends RemoteCall {
+  readonly depth: number;
+  /** Of the repository that was named. */
+  readonly host: string;
+}
+
+export interface GitSourceDeps {
+  readonly content: ContentStore;
+  readonly records: RecordStore;
+  readonly indexes: LayerIndexes;
+  readonly clock: Clock;
+  readonly fetch: GuardedFetch;
+}
+
+/** A commit's files, kept as a layer. */
+interface FetchedCommit {
+  readonly diffId: Digest;
+  readonly descriptor: Descriptor;
+}
+
+const KEEP_MS = 90 * 24 * 3600 * 1000;
+const COMMIT = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
+
+export class GitSource {
+  constructor(
+    private readonly deps: GitSourceDeps,
+    private readonly limits: FetchLimits,
+  ) {}
+
+  async fetch(remote: GitRef, call: RemoteCall): Promise<RemoteFiles> {
+    return this.fetchAt(remote, { ...call, depth: 0, host: new URL(remote.url).host });
+  }
+
+  private async fetchAt(remote: GitRef, call: GitCall): Promise<RemoteFiles> {
+    const pinned = COMMIT.test(remote.ref) ? checked(remote, remote.ref) : undefined;
+    const before = pinned === undefined ? undefined : await this.known(keyOf(remote, pinned, call.scope));
+    const commit = before ?? (await this.download(remote, pinned, call));
+    const tree = ImageTree.empty(this.deps.content).withLayer(await this.deps.indexes.get(commit));
+    const [newest] = tree.list('') ?? [];
+    const time = newest === undefined ? {} : { timeSeconds: newest.mtimeSeconds };
+    return {
+      blob: commit.descriptor.digest,
+      ...time,
+      tree,
+      fileHashes: (files) => hashFiles(tree, files, call.signal),
+    };
+  }
+
+  private async known(key: RecordKey): Promise<FetchedCommit | undefined> {
+    const record = await this.deps.records.get<FetchedCommit>(key);
+    if (record === undefined) return undefined;
+    return (await this.hold(key, record.value)) ? record.value : undefined;
+  }
+
+  /** Keeps the files from the collector for as long as the record lives. */
+  private async hold(key: RecordKey, { descriptor }: FetchedCommit): Promise<boolean> {
+    return (await this.deps.content.hold(descriptor.digest, key.partition, { forMs: KEEP_MS })) !== undefined;
+  }
+
+  private async download(remote: GitRef, pinned: string | undefined, call: GitCall): Promise<FetchedCommit> {
+    const directory = await mkdtemp(join(tmpdir(), 'wharf-git-'));
+    try {
+      const { git, url } = await this.open(remote, directory, call);
+      const { commit, fetchName } =
+        pinned === undefined ? await resolveRef(git, remote, url) : { commit: pinned, fetchName: '' };
+      const key = keyOf(remote, commit, call.scope);
+      const known = await this.known(key);
+      if (known !== undefined) return known;
+      await fetchCommit(git, url, commit, fetchName);
+      const made = await this.keep(remote, git, directory, commit, call);
+      await this.hold(key, made);
+      await this.deps.records.put(key, made, { expiresAtMs: this.deps.clock.nowMs() + KEEP_MS });
+      return made;
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  /**
+   * Asks for the list of references ourselves, following redirects under guard: git then goes to where they led, at
+   * the address that was checked.
+   */
+  private async open(remote: GitRef, directory: string, call: GitCall): Promise<{ git: GitCommand; url: string }> {
+    const service = '/info/refs?service=git-upload-pack';
+    const { host } = new URL(remote.url);
+    const secrets = { header: 'GIT_AUTH_HEADER', token: 'GIT_AUTH_TOKEN' };
+    const wrap = (token: string): string => `basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}`;
+    const own = { header: `${secrets.header}.${host}`, token: `${secrets.token}.${host}` };
+    // A secret for no host in particular is for the one that the Dockerfile names, not for those a repository names.
+    const common = host === call.host ? authorization(call.secrets, secrets, wrap) : undefined;
+    const credentials = authorization(call.secrets, own, wrap) ?? common;
+    const headers = credentials === undefined ? {} : { authorization: credentials };
+    const response = await this.deps.fetch.get(new URL(remote.url + service), headers, call.signal);
+    response.drop();
+    const said = response.header('content-type') ?? 'nothing';
+    if (response.status !== 200 || !said.startsWith('application/x-git-upload-pack-advertisement')) {
+      const what = response.status === 200 ? `answered with ${said}` : `answered with status ${response.status}`;
+      throw new AppError('BUILD_REMOTE_REFUSED', `${shown(new URL(remote.url))} is no git repository: it ${what}`, {
+        kind: 'failed',
+        hint: 'the https address of a repository; for a private one a secret GIT_AUTH_TOKEN',
+      });
+    }
+    const url = new URL(response.url);
+    url.search = '';
+    url.pathname = url.pathname.replace(/\/info\/refs$/, '');
+    const git = new GitCommand({
+      directory,
+      remote: url,
+      address: response.address,
+      maxBytes: this.limits.maxBytes,
+      timeoutMs: this.limits.timeoutMs,
+      signal: call.signal,
+      ...(credentials === undefined || url.host !== host ? {} : { authorization: credentials }),
+    });
+    const format = COMMIT.test(remote.ref) && remote.ref.length === 64 ? ['--object-format=sha256'] : [];
+    await git.run('init', '--quiet', '--bare', '--template=', ...format);
+    return { git, url: url.href };
+  }
+
+  private async keep(
+    remote: GitRef,
+    git: GitCommand,
+    directory: string,
+    commit: string,
+    call: GitCall,
+  ): Promise<FetchedCommit> {
+    const files = await listFiles(git, remote, commit);
+    const submodules = new Map<string, ImageTree>();
+    for (const { path, remote: other } of await submodulesOf(git, remote, commit, files, call.depth)) {
+      submodules.set(path, (await this.fetchAt(other, { ...call, depth: call.depth + 1 })).tree);
+    }
+    const mtimeSeconds = Number((await git.run('show', '--no-patch', '--format=%ct', commit)).trim());
+    const own = remote.keepGitFolder && remote.subfolder === '';
+    if (own) await tidyRepository(git, directory, commit, remote);
+    const members = async function* (): AsyncGenerator<TarMember, void, undefined> {
+      if (own) yield* repositoryMembers(directory, mtimeSeconds);
+      yield* fileMembers(git, files, submodules, mtimeSeconds);
+    };
+    const { content, indexes } = this.deps;
+    const written = await writeLayer(members(), { content, compression: 'none', signal: call.signal });
+    await indexes.put(written.index);
+    return { diffId: written.diffId, descriptor: written.descriptor };
+  }
+}
+
+function keyOf(remote: GitRef, commit: string, scope: string): RecordKey {
+  const { url, subfolder, keepGitFolder, skipSubmodules } = remote;
+  const value = JSON.stringify([url, commit, subfolder, keepGitFolder, skipSubmodules]);
+  const parts = [
+    { name: 'scope', value: scope },
+    { name: 'files', value },
+  ];
+  return { partition: `REMOTE-GIT#${hashParts('wharf.remote-git.v2', parts)}`, sort: '-' };
+}
+
+/** @throws AppError BUILD_CHECKSUM_MISMATCH */
+function checked(remote: GitRef, ...ids: readonly string[]): string {
+  const { checksum } = remote;
+  if (checksum === undefined || ids.some((id) => id.startsWith(checksum))) return ids[0] ?? '';
+  throw new AppError(
+    'BUILD_CHECKSUM_MISMATCH',
+    `${remote.url} is at ${ids.join(', ')}, and --checksum says ${checksum}`,
+    {
+      kind: 'failed',
+      hint: 'when the change is meant, write the new commit',
+      details: { expected: checksum, actual: ids[0], word: '--checksum' },
+    },
+  );
+}
+
+/** A branch goes before a tag of the same name, as in git checkout. */
+async function resolveRef(
+  git: GitCommand,
+  remote: GitRef,
+  url: string,
+): Promise<{ commit: string; fetchName: string }> {
+  const { ref } = remote;
+  const wanted = ref === '' ? 'HEAD' : ref;
+  const listed = await git.run('ls-remote', '--', url, wanted, `${wanted}^{}`);
+  const ids = new Map(
+    listed.split('\n').map((line) => [line.slice(line.indexOf('\t') + 1), line.split('\t')[0] ?? '']),
+  );
+  const bare = ref.replace(/^refs\//, '');
+  const names = ref === '' ? ['HEAD'] : [`refs/${bare}`, `refs/heads/${bare}`, `refs/tags/${bare}`];
+  const fetchName = names.find((name) => ids.has(name));
+  const id = fetchName === undefined ? undefined : ids.get(fetchName);
+  if (fetchName === undefined || id === undefined || !COMMIT.test(id)) {
+    throw new AppError('BUILD_GIT_REF_UNKNOWN', `${remote.url} has no branch or tag ${JSON.stringify(wanted)}`, {
+      kind: 'not-found',
+      hint: 'a branch, a tag, or a whole commit id',
+    });
+  }
+  // An annotated tag has an id of its own; the commit it is for counts.
+  const commit = ids.get(`${fetchName}^{}`) ?? id;
+  checked(remote, commit, id);
+  return { commit, fetchName };
+}
+
+/** Not every server hands out a commit by its id. */
+async function fetchCommit(git: GitCommand, url: string, commit: string, name: string): Promise<void> {
+  const flags = ['fetch', '--quiet', '--no-tags', '--no-recurse-submodules', '--no-write-fetch-head'];
+  const has = async (): Promise<boolean> => (await git.try('cat-file', '-e', `${commit}^{tree}`)).exitCode === 0;
+  const direct = await git.try(...flags, '--depth=1', '--', url, commit);
+  if (direct.exitCode === 0 && (await has())) return;
+  if (name !== '') await git.try(...flags, '--depth=1', '--', url, name);
+  if (name !== '' && (await has())) return;
+  await git.run(...flags, '--', url, '+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*');
+  if (await has()) return;
+  throw new AppError('BUILD_GIT_REF_UNKNOWN', `${url} has no commit ${commit}`, { kind: 'not-found' });
+}

@@ -1,0 +1,69 @@
+/** Build arguments that are settings of the builder, under the names BuildKit gave them. */
+import { AppError } from '../../errors/index.js';
+
+export interface BuildkitSettings {
+  /** Cache mounts of one namespace are not those of another. */
+  readonly cacheNamespace?: string;
+  /** Of the machine that RUN sees. */
+  readonly hostname?: string;
+  /** One platform gives an index too. */
+  readonly multiPlatform: boolean;
+  /** A context that is a git repository keeps `.git`. */
+  readonly keepGitFolder: boolean;
+}
+
+const CACHE_NAMESPACE = 'BUILDKIT_CACHE_MOUNT_NS';
+const HOSTNAME = 'BUILDKIT_SANDBOX_HOSTNAME';
+const MULTI_PLATFORM = 'BUILDKIT_MULTI_PLATFORM';
+const KEEP_GIT = 'BUILDKIT_CONTEXT_KEEP_GIT_DIR';
+const INLINE_CACHE = 'BUILDKIT_INLINE_CACHE';
+/** The frontend; `frontend.ts` looks at it. */
+export const SYNTAX_ARG = 'BUILDKIT_SYNTAX';
+export const CHECK_ARG = 'BUILDKIT_DOCKERFILE_CHECK';
+
+type Args = Readonly<Record<string, string>>;
+
+/** Arguments that mean something without an ARG. */
+export const SETTINGS: readonly string[] = [
+  CACHE_NAMESPACE,
+  HOSTNAME,
+  MULTI_PLATFORM,
+  KEEP_GIT,
+  INLINE_CACHE,
+  SYNTAX_ARG,
+  CHECK_ARG,
+];
+
+/** @throws AppError BUILD_ARG_INVALID */
+export function buildkitSettings(args: Args): BuildkitSettings {
+  const { [CACHE_NAMESPACE]: cacheNamespace = '', [HOSTNAME]: hostname = '' } = args;
+  if (hostname !== '' && !/^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/.test(hostname)) {
+    throw invalid(HOSTNAME, hostname, 'letters, digits, "-" and ".", at most 63 of them');
+  }
+  return {
+    ...(cacheNamespace === '' ? {} : { cacheNamespace }),
+    ...(hostname === '' ? {} : { hostname }),
+    multiPlatform: isSet(args, MULTI_PLATFORM),
+    keepGitFolder: isSet(args, KEEP_GIT),
+  };
+}
+
+/** What of the settings does nothing here. */
+export function idleSettings(args: Args): readonly string[] {
+  if (!isSet(args, INLINE_CACHE)) return [];
+  return [`${INLINE_CACHE}: no cache is written into images; the step cache is in the store, for all builders of it`];
+}
+
+/** As Go's strconv.ParseBool. */
+function isSet(args: Args, name: string): boolean {
+  const { [name]: text = '' } = args;
+  if (['', '0', 'f', 'F', 'false', 'FALSE', 'False'].includes(text)) return false;
+  if (['1', 't', 'T', 'true', 'TRUE', 'True'].includes(text)) return true;
+  throw invalid(name, text, '1 or 0');
+}
+
+function invalid(name: string, value: string, accepted: string): AppError {
+  return new AppError('BUILD_ARG_INVALID', `build argument ${name} cannot be ${JSON.stringify(value)}`, {
+    hint: accepted,
+  });
+}

@@ -1,0 +1,76 @@
+/** A plan for each platform of a request, all of them made before any work is done for one. */
+import { formatPlatform, parsePlatform, type Platform } from '../../oci/index.js';
+import { type BaseImageDeps, findBaseImage } from '../images/base-image.js';
+import type { EmitEvent } from '../build-log.js';
+import type { BuildSource } from '../context/build-source.js';
+import type { LocalRequest } from '../context/fetched-contexts.js';
+import type { LayoutImages } from '../images/layout-images.js';
+import { type Plan, planBuild } from './plan.js';
+import type { BaseImage } from './steps.js';
+
+export interface PlatformBuild {
+  readonly platform: Platform;
+  readonly plan: Plan;
+}
+
+/** The distinct platforms a request asks for; the builder's own when it names none. */
+export function platformsOf(request: LocalRequest, own: Platform): readonly Platform[] {
+  const asked = request.platforms ?? (request.platform === undefined ? [] : [request.platform]);
+  const distinct = new Map(asked.map(parsePlatform).map((platform) => [formatPlatform(platform), platform]));
+  return distinct.size === 0 ? [own] : [...distinct.values()];
+}
+
+export async function planPlatforms(
+  bases: BaseImageDeps & { readonly layouts: Pick<LayoutImages, 'find'> },
+  own: Platform,
+  request: LocalRequest,
+  { dockerfile, lint }: Pick<BuildSource, 'dockerfile' | 'lint'>,
+  emit: EmitEvent,
+): Promise<readonly PlatformBuild[]> {
+  const base = basesOf(bases, emit);
+  const platforms = platformsOf(request, own);
+  const builds: PlatformBuild[] = [];
+  const told = new Set<string>();
+  let firstStep = 1;
+  for (const platform of platforms) {
+    const plan = await planBuild({
+      dockerfile,
+      args: request.args ?? {},
+      labels: request.labels ?? {},
+      contexts: request.contexts ?? {},
+      ...(request.contextSeconds === undefined ? {} : { contextSeconds: request.contextSeconds }),
+      ...(request.target === undefined ? {} : { target: request.target }),
+      allStages: request.check === true && request.target === undefined,
+      platform,
+      buildPlatform: own,
+      base,
+      layout: (layout, wanted) => bases.layouts.find(layout, wanted),
+      lint,
+      firstStep,
+      ...(platforms.length === 1 ? {} : { label: formatPlatform(platform) }),
+      warn: (warning) => {
+        if (!told.has(warning.message)) emit({ type: 'warning', ...warning });
+        told.add(warning.message);
+      },
+    });
+    builds.push({ platform, plan });
+    firstStep += plan.steps.length;
+  }
+  return builds;
+}
+
+/** Looks bases up, each name once: all stages of a build stand on the same digest, whatever the tag does meanwhile. */
+function basesOf(deps: BaseImageDeps, emit: EmitEvent): (name: string, platform: Platform) => Promise<BaseImage> {
+  const known = new Map<string, Promise<BaseImage>>();
+  const find = async (name: string, platform: Platform): Promise<BaseImage> => {
+    const image = await findBaseImage(deps, name, platform);
+    emit({ type: 'message', text: `FROM ${name} is ${image.name}` });
+    return image;
+  };
+  return (name, platform) => {
+    const key = `${name} ${formatPlatform(platform)}`;
+    const image = known.get(key) ?? find(name, platform);
+    known.set(key, image);
+    return image;
+  };
+}

@@ -1,0 +1,213 @@
+/**
+ * Sandbox on one Linux machine: overlayfs over the unpacked layers, runc in the foreground, a network namespace of its
+ * own. The changes are read from the overlay's upper folder only. Everything of a run lies in one folder named by it,
+ * so that a start after a crash can clear all of it away.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../../errors/index.js';
+import { changesetOfUpper, copyEntry, isWhiteout, type TarMember, type UnpackedLayers } from '../../layers/index.js';
+import type { Platform } from '../../oci/index.js';
+import {
+  type BridgeNetwork,
+  type ContainerLimits,
+  type HostScope,
+  mountPoints,
+  type NetworkMode,
+  type Runc,
+  scopePaths,
+  unmountOverlay,
+} from '../../runtime/index.js';
+import { emulates } from '../plan/emulation-linux.js';
+import { CacheFolders } from './sandbox-cache.js';
+import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.js';
+import { mountLayers, RunMounts } from './sandbox-mounts.js';
+
+export interface OverlaySandboxDeps {
+  readonly scope: HostScope;
+  readonly runc: Runc;
+  /** Without it only `--network=none` and `host` work. */
+  readonly network?: BridgeNetwork;
+  readonly layers: UnpackedLayers;
+}
+
+export interface OverlaySandboxOptions {
+  /** No process limit other than 16,384 and no memory limit when absent. */
+  readonly limits?: ContainerLimits;
+  /** Whether `RUN --network=host` is allowed; false when absent. */
+  readonly allowHostNetwork?: boolean;
+  /** Whether `RUN --security=insecure`, which is root on this host, is allowed; false when absent. */
+  readonly allowInsecure?: boolean;
+}
+
+const DEFAULT_LIMITS: ContainerLimits = { pids: 16_384 };
+/** Same for every build: a name that a command writes into a file must not differ. */
+const HOSTNAME = 'build';
+
+export class OverlaySandbox implements Sandbox {
+  private readonly directory: string;
+  private readonly caches: CacheFolders;
+
+  private constructor(
+    private readonly deps: OverlaySandboxDeps,
+    private readonly options: OverlaySandboxOptions,
+  ) {
+    this.directory = join(deps.scope.directory, 'builds');
+    this.caches = new CacheFolders(join(deps.scope.directory, 'build-caches'));
+  }
+
+  /** Opens the sandbox and clears away what a killed process left. One process per scope. */
+  static async open(deps: OverlaySandboxDeps, options: OverlaySandboxOptions = {}): Promise<OverlaySandbox> {
+    const sandbox = new OverlaySandbox(deps, options);
+    await mkdir(sandbox.directory, { recursive: true, mode: 0o700 });
+    for (const id of await readdir(sandbox.directory)) await sandbox.clear(id);
+    return sandbox;
+  }
+
+  readonly emulates = (platform: Platform): Promise<boolean> => emulates(platform);
+
+  async run<T>(
+    request: SandboxRequest,
+    collect: (changes: AsyncIterable<TarMember>) => Promise<T>,
+  ): Promise<SandboxResult<T>> {
+    const id = `build-${request.id}`;
+    const folder = join(this.directory, id);
+    const runMounts = new RunMounts({ layers: this.deps.layers, caches: this.caches }, folder, request.signal);
+    const privileged = this.isPrivileged(request);
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o711 });
+      const rootfs = join(folder, 'rootfs');
+      const upper = join(folder, 'upper');
+      await mountLayers(this.deps.layers, request.layers, rootfs, { upper, work: join(folder, 'work') });
+      await this.makeWorkdir(rootfs, request);
+      const mounts = await runMounts.prepare(request.mounts);
+      const network = await this.network(id, request.network);
+      const env = await this.withSecrets(id, runMounts, request);
+      const startMs = await fileClock(folder);
+      const { exitCode, outOfMemory } = await this.deps.runc.run(
+        {
+          id,
+          rootfs,
+          process: { ...request.process, env },
+          hostname: request.hostname ?? HOSTNAME,
+          mounts,
+          network: network.mode,
+          limits: { ...DEFAULT_LIMITS, ...this.options.limits },
+          ...(privileged ? { privileged } : {}),
+        },
+        {
+          onOutput: request.onOutput,
+          signal: request.signal,
+          ...(network.address === undefined ? {} : { address: network.address }),
+        },
+      );
+      if (exitCode !== 0) return { exitCode, outOfMemory };
+      const window = { startMs, endMs: await fileClock(folder) };
+      // Nothing may hold files open while the folder is read.
+      await unmountOverlay(rootfs);
+      const clamp = request.clampSeconds === undefined ? {} : { mtimeClamp: request.clampSeconds };
+      const changes = changesetOfUpper(upper, { lower: request.lower, ...clamp });
+      return { exitCode: 0, value: await collect(settled(changes, window, request.timeSeconds)) };
+    } finally {
+      await runMounts.stopAgents();
+      // First everything that still uses them.
+      await this.clear(id);
+      await runMounts.releaseCaches();
+    }
+  }
+
+  private isPrivileged(request: SandboxRequest): boolean {
+    if (request.security !== 'insecure') return false;
+    if (this.options.allowInsecure === true) return true;
+    const message = "RUN --security=insecure: a command with all of root's rights is not allowed here";
+    throw new AppError('BUILD_UNSUPPORTED_RUN_SECURITY', message, {
+      kind: 'unsupported',
+      hint: '--security=sandbox; whoever runs this builder can allow insecure',
+      details: { word: '--security' },
+    });
+  }
+
+  /** The environment. With secrets in it, what the runtime writes of it goes to memory instead of the disk. */
+  private async withSecrets(id: string, mounts: RunMounts, request: SandboxRequest): Promise<readonly string[]> {
+    const { secretEnv } = request;
+    const { env } = request.process;
+    if (secretEnv === undefined || secretEnv.size === 0) return env;
+    const bundle = join(await mounts.memory(), 'bundle');
+    const link = scopePaths.bundle(this.deps.scope, id);
+    await mkdir(bundle, { mode: 0o711 });
+    await mkdir(join(link, '..'), { recursive: true, mode: 0o711 });
+    await symlink(bundle, link);
+    const others = env.filter((entry) => !secretEnv.has(entry.slice(0, entry.indexOf('='))));
+    return [...others, ...[...secretEnv].map(([name, value]) => `${name}=${value}`)];
+  }
+
+  /** The working folder is made when the image has none, as docker does. */
+  private async makeWorkdir(rootfs: string, request: SandboxRequest): Promise<void> {
+    const path = request.lower.resolve(request.process.cwd);
+    await mkdir(join(rootfs, path), { recursive: true, mode: 0o755 });
+  }
+
+  private async network(
+    id: string,
+    network: SandboxRequest['network'],
+  ): Promise<{ readonly mode: NetworkMode; readonly address?: string }> {
+    if (network === 'none') return { mode: { mode: 'none' } };
+    if (network === 'host') {
+      if (this.options.allowHostNetwork === true) return { mode: { mode: 'host' } };
+      throw new AppError(
+        'BUILD_UNSUPPORTED_RUN_NETWORK',
+        "RUN --network=host: the host's network is not allowed here",
+        {
+          kind: 'unsupported',
+          hint: '--network=default, which has a way out, or none; whoever runs this builder can allow host',
+          details: { word: '--network' },
+        },
+      );
+    }
+    if (this.deps.network === undefined) {
+      throw new AppError('BUILD_RUN_UNAVAILABLE', 'this host has no network for RUN', {
+        kind: 'unsupported',
+        hint: 'RUN --network=none',
+      });
+    }
+    const { netnsPath, address } = await this.deps.network.attach(id);
+    return { mode: { mode: 'namespace', path: netnsPath }, address };
+  }
+
+  /** Takes everything of a run away. Fine when there is nothing. */
+  private async clear(id: string): Promise<void> {
+    const folder = join(this.directory, id);
+    await this.deps.runc.delete(id);
+    await this.deps.network?.detach(id);
+    // What a killed process left of the runtime's files; a link, when they are in memory.
+    await rm(scopePaths.bundle(this.deps.scope, id), { recursive: true, force: true });
+    await rm(scopePaths.etc(this.deps.scope, id), { recursive: true, force: true });
+    const mounted = (await mountPoints()).filter((path) => path.startsWith(`${folder}/`));
+    for (const path of mounted.reverse()) await unmountOverlay(path);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The time the file system gives to a file that is written now: what changes will be compared with. */
+async function fileClock(folder: string): Promise<number> {
+  const path = join(folder, `.clock-${randomBytes(4).toString('hex')}`);
+  await writeFile(path, '');
+  const { mtimeMs } = await stat(path);
+  await rm(path);
+  return mtimeMs;
+}
+
+/** Replaces times that the run's own clock made. */
+async function* settled(
+  changes: AsyncIterable<TarMember>,
+  window: { readonly startMs: number; readonly endMs: number },
+  timeSeconds: number,
+): AsyncGenerator<TarMember, void, undefined> {
+  const first = Math.floor(window.startMs / 1000);
+  const last = Math.floor(window.endMs / 1000);
+  for await (const { entry, body } of changes) {
+    const own = entry.mtimeSeconds >= first && entry.mtimeSeconds <= last && !isWhiteout(entry.path);
+    yield { entry: own ? copyEntry(entry, { mtimeSeconds: timeSeconds }) : entry, body };
+  }
+}

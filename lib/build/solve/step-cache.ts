@@ -1,0 +1,89 @@
+/**
+ * What is known of finished steps: `STEP#<key>` leads to the layer. Records, not memory: every builder on the store
+ * shares them.
+ */
+import type { Descriptor, Digest } from '../../oci/index.js';
+import type { Clock, ContentStore, RecordKey, RecordStore } from '../../store/index.js';
+import type { Layer } from '../plan/steps.js';
+
+/** A finished step's layer. */
+export interface CachedStep extends Layer {
+  /** Newest time of an entry of the layer, in seconds: later steps date their own files by it. */
+  readonly newestSeconds: number;
+}
+
+/** The record. It holds the layer's blob as long as it lives. */
+export interface StepRecord {
+  readonly diffId: Digest;
+  readonly descriptor: { readonly mediaType: string; readonly digest: Digest; readonly size: number };
+  readonly newestSeconds: number;
+  readonly createdMs: number;
+  readonly hitMs: number;
+}
+
+/** A step nobody asked for is forgotten after so long. */
+const KEEP_MS = 90 * 24 * 3600 * 1000;
+/** A hit is written down only when the last one is older: reads stay reads. */
+const HIT_MS = 24 * 3600 * 1000;
+
+export interface StepCacheDeps {
+  readonly records: RecordStore;
+  readonly content: ContentStore;
+  readonly clock: Clock;
+}
+
+export class StepCache {
+  constructor(private readonly deps: StepCacheDeps) {}
+
+  /** The step's layer; undefined when it is not known or its blob is gone. */
+  async find(key: string): Promise<CachedStep | undefined> {
+    const { records, content, clock } = this.deps;
+    const record = await records.get<StepRecord>(recordKey(key));
+    if (record === undefined || (await content.stat(record.value.descriptor.digest)) === undefined) return undefined;
+    const now = clock.nowMs();
+    if (now - record.value.hitMs > HIT_MS) {
+      await content.hold(record.value.descriptor.digest, holderOf(key), { forMs: KEEP_MS });
+      const value: StepRecord = { ...record.value, hitMs: now };
+      // Whoever else wrote it meanwhile has said the same.
+      await records.put(recordKey(key), value, { expect: { version: record.version }, expiresAtMs: now + KEEP_MS });
+    }
+    return cached(record.value);
+  }
+
+  /**
+   * Keeps a step under its keys. When another builder was first, its layer counts: the same key is the same layer for
+   * everybody.
+   * @param replace for builds without cache: the new layer counts
+   */
+  async keep(keys: readonly string[], step: CachedStep, replace: boolean): Promise<CachedStep> {
+    const { records, content, clock } = this.deps;
+    const now = clock.nowMs();
+    const { mediaType, digest, size } = step.descriptor;
+    const value: StepRecord = {
+      diffId: step.diffId,
+      descriptor: { mediaType, digest, size },
+      newestSeconds: step.newestSeconds,
+      createdMs: now,
+      hitMs: now,
+    };
+    let kept = step;
+    for (const key of new Set(keys)) {
+      const options = { expiresAtMs: now + KEEP_MS };
+      await content.hold(digest, holderOf(key), { forMs: KEEP_MS });
+      const first = await records.put(recordKey(key), value, { ...options, expect: replace ? 'any' : 'absent' });
+      if (first.outcome === 'written') continue;
+      const winner = await this.find(key);
+      if (winner !== undefined) kept = winner;
+      else await records.put(recordKey(key), value, options);
+    }
+    return kept;
+  }
+}
+
+const recordKey = (key: string): RecordKey => ({ partition: `STEP#${key}`, sort: '-' });
+const holderOf = (key: string): string => `STEP#${key}`;
+
+function cached(record: StepRecord): CachedStep {
+  const descriptor: Descriptor = record.descriptor;
+  return { diffId: record.diffId, descriptor, newestSeconds: record.newestSeconds };
+}

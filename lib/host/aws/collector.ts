@@ -1,0 +1,55 @@
+/**
+ * The collector on Lambda: a pass over all that is stored, as much of it at a time as the function has time for. While
+ * the same process is called again it goes on where it stood; a new one begins anew, which costs time and nothing else.
+ */
+import { imagesInUse } from '../../platform/index.js';
+import { CacheEviction, Upstreams } from '../../registry/cache/index.js';
+import { Collector } from '../../registry/collector/index.js';
+import type { RecordKey } from '../../store/index.js';
+import { openAwsRegistry } from './registry.js';
+import type { AwsStore } from './store.js';
+
+/** When the last whole pass ended. */
+const KEY: RecordKey = { partition: 'UPKEEP#collector', sort: '-' };
+const STEPS = 100;
+
+export interface AwsCollectorOptions {
+  /** Between the end of a pass and the next; 6 hours when absent. */
+  readonly pauseMs?: number;
+}
+
+export class AwsCollector {
+  private readonly collector: Pick<Collector, 'round'>;
+  private isUnderWay = false;
+
+  constructor(
+    private readonly store: AwsStore,
+    private readonly options: AwsCollectorOptions = {},
+  ) {
+    const caches = new CacheEviction({ registry: openAwsRegistry(store), upstreams: new Upstreams(store) });
+    this.collector = new Collector({ ...store, pins: { list: () => imagesInUse(store.records) }, caches });
+  }
+
+  /** @returns `finished` with the pass, `unfinished` when the time was over first, `resting` between two passes */
+  async work(untilMs: number): Promise<'finished' | 'unfinished' | 'resting'> {
+    const { clock, records, logger } = this.store;
+    if (!this.isUnderWay && (await this.isResting())) return 'resting';
+    while (clock.nowMs() < untilMs) {
+      this.isUnderWay = true;
+      // When it throws, the collector begins anew by itself.
+      const { finished, collected } = await this.collector.round(STEPS);
+      if (!finished) continue;
+      this.isUnderWay = false;
+      await records.put(KEY, { finishedMs: clock.nowMs() });
+      logger.info('looked through everything that is stored', { ...collected });
+      return 'finished';
+    }
+    return 'unfinished';
+  }
+
+  private async isResting(): Promise<boolean> {
+    const last = await this.store.records.get<{ readonly finishedMs: number }>(KEY);
+    const { pauseMs = 6 * 3600 * 1000 } = this.options;
+    return last !== undefined && this.store.clock.nowMs() - last.value.finishedMs < pauseMs;
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Metrics as lines of the log, in CloudWatch's embedded metric format: nothing is called, nothing waits, and each line
+ * has the ids of what it counts. One dimension, the function: what has more is looked for in the line itself.
+ */
+import type { Clock, LogFields, Metrics } from '../../store/index.js';
+import { logContext } from './log-context.js';
+
+export const METRIC_NAMESPACE = 'Wharf';
+
+export interface MetricValue {
+  readonly value: number;
+  readonly unit: 'Count' | 'Milliseconds';
+}
+
+export interface MetricLineDeps {
+  readonly stream: { write(text: string): unknown };
+  readonly clock: Clock;
+  /** As Lambda knows it: two installations of one account are told apart by it. */
+  readonly functionName: string;
+}
+
+/** Writes several values of one moment as one line. */
+export function writeMetrics(
+  { stream, clock, functionName }: MetricLineDeps,
+  values: Readonly<Record<string, MetricValue>>,
+  fields: LogFields = {},
+): void {
+  const entries = Object.entries(values);
+  const line = {
+    ...logContext(),
+    ...fields,
+    FunctionName: functionName,
+    ...Object.fromEntries(entries.map(([name, { value }]) => [name, value])),
+    _aws: {
+      Timestamp: clock.nowMs(),
+      CloudWatchMetrics: [
+        {
+          Namespace: METRIC_NAMESPACE,
+          Dimensions: [['FunctionName']],
+          Metrics: entries.map(([Name, { unit }]) => ({ Name, Unit: unit })),
+        },
+      ],
+    },
+  };
+  stream.write(`${JSON.stringify(line)}\n`);
+}
+
+/** The port of domain code. */
+export function emfMetrics(deps: MetricLineDeps): Metrics {
+  return {
+    count: (name, value = 1, dimensions = {}) => writeMetrics(deps, { [name]: { value, unit: 'Count' } }, dimensions),
+    timing: (name, milliseconds, dimensions = {}) =>
+      writeMetrics(deps, { [name]: { value: milliseconds, unit: 'Milliseconds' } }, dimensions),
+  };
+}

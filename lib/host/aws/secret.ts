@@ -1,0 +1,23 @@
+/** Secrets that the stack made, read at cold start. */
+import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { AppError } from '../../errors/index.js';
+import { awsFailure } from '../../store/aws-failure.js';
+
+/** @throws AppError SECRET_EMPTY, STORE_REFUSED, STORE_UNAVAILABLE; the value is in none of them */
+export async function readSecret(arn: string, region: string): Promise<string> {
+  const client = new SecretsManagerClient({ region });
+  try {
+    const { SecretString: text } = await client.send(new GetSecretValueCommand({ SecretId: arn }));
+    if (text === undefined || text === '') {
+      throw new AppError('SECRET_EMPTY', `secret ${arn} holds no text`, {
+        kind: 'internal',
+        hint: 'at least 43 random letters and digits',
+      });
+    }
+    return text;
+  } catch (error) {
+    throw awsFailure('Secrets Manager', error);
+  } finally {
+    client.destroy();
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * What runs the tasks of an engine: real containers with runc on this machine, or the simulated runtime, which is
+ * chosen by name only.
+ */
+import { RemoteImages, type Sandbox } from '../../build/index.js';
+import { OverlaySandbox } from '../../build/sandbox/sandbox-overlay.js';
+import { type Agent, createAgent, folderObjects, type OtherRegistries } from '../../engine/agent/index.js';
+import { storedSecrets } from '../../engine/agent/secret-source-stored.js';
+import { createSimulatedAgent } from '../../engine/simulated/index.js';
+import { AppError } from '../../errors/index.js';
+import { UnpackedLayers } from '../../layers/index.js';
+import { platformOfArch } from '../../oci/index.js';
+import type { RegistryCredentialLookup } from '../../registry/client/index.js';
+import type { Images } from '../../registry/index.js';
+import {
+  BridgeNetwork,
+  missingTools,
+  openHostScope,
+  Runc,
+  SupervisedContainers,
+  sweepHost,
+} from '../../runtime/index.js';
+import type { Logger } from '../../store/index.js';
+import type { DataFolder } from './data-folder.js';
+import type { EmbeddedStore } from './store.js';
+import { LogGroups } from './log-groups.js';
+import { TaskRoles } from './task-roles.js';
+
+export type RuntimeName = 'containers' | 'simulated';
+
+export interface EngineRuntime {
+  readonly agent: Agent;
+  /** For RUN of builds; absent where nothing real runs. */
+  readonly sandbox?: Sandbox;
+  /** Six hex digits that everything of it on the host is named by; empty where there is nothing. */
+  readonly scopeId: string;
+  readonly layers: Pick<UnpackedLayers, 'list' | 'evict'>;
+  /** Takes bridge, namespaces and rules away when no container runs any more. */
+  readonly tidy: () => Promise<void>;
+}
+
+export interface EngineRuntimeDeps {
+  readonly folder: DataFolder;
+  readonly store: EmbeddedStore;
+  readonly images: Images;
+  readonly logger: Logger;
+}
+
+export interface EngineRuntimeOptions {
+  readonly runtime: RuntimeName;
+  /** Whether a host in an image's name is this platform's own registry. */
+  readonly isOwnRegistry: (host: string) => boolean;
+  /** Tasks may use images of other registries, with these credentials; refused when absent. */
+  readonly otherRegistries?: { readonly credentials?: RegistryCredentialLookup };
+}
+
+/** @throws AppError HOST_NOT_READY, RUNC_TOO_OLD, TASK_ROLES_INVALID, LOG_GROUPS_INVALID */
+export async function openEngineRuntime(
+  deps: EngineRuntimeDeps,
+  options: EngineRuntimeOptions,
+): Promise<EngineRuntime> {
+  return options.runtime === 'simulated' ? simulated(deps) : containers(deps, options);
+}
+
+function simulated({ store, logger }: EngineRuntimeDeps): EngineRuntime {
+  return {
+    agent: createSimulatedAgent({ clock: store.clock, logger: logger.child({ part: 'agent' }) }),
+    scopeId: '',
+    layers: { list: () => Promise.resolve([]), evict: () => Promise.resolve(false) },
+    tidy: () => Promise.resolve(),
+  };
+}
+
+async function containers(deps: EngineRuntimeDeps, options: EngineRuntimeOptions): Promise<EngineRuntime> {
+  checkHost();
+  const { folder, store, images, logger } = deps;
+  const { clock, content } = store;
+  const scope = await openHostScope(folder.paths.runtime);
+  const layers = await UnpackedLayers.open({ content }, folder.paths.layers);
+  const runc = await Runc.open({ scope, clock });
+  if (runc.verdict.status === 'dated') logger.warn(runc.verdict.warning);
+  const network = await BridgeNetwork.open(scope);
+  const supervised = new SupervisedContainers({ scope, clock });
+  const { otherRegistries: others } = options;
+  const agent = createAgent(
+    {
+      content,
+      images,
+      layers,
+      ...(others === undefined
+        ? {}
+        : { otherRegistries: overNetwork(new RemoteImages({ content, clock, ...others })) }),
+      scope,
+      containers: supervised,
+      network,
+      secrets: storedSecrets(store.secrets),
+      objects: folderObjects(folder.paths.objects),
+      credentials: await TaskRoles.open(folder.paths.taskRoles, clock),
+      logRetention: await LogGroups.open(folder.paths.logGroups),
+      clock,
+      logger: logger.child({ part: 'agent' }),
+    },
+    { platform: platformOfArch(process.arch), isLocalRegistry: options.isOwnRegistry },
+  );
+  return {
+    agent,
+    scopeId: scope.id,
+    layers,
+    sandbox: await OverlaySandbox.open({ scope, runc, network, layers }),
+    tidy: async () => {
+      if ((await supervised.list()).length === 0) await sweepHost({ scope, clock }, new Set());
+    },
+  };
+}
+
+function overNetwork(remote: RemoteImages): OtherRegistries {
+  return {
+    open: (registry) => remote.open(registry),
+    fetchLayers: (registry, repository, layers) => {
+      const origin = { registry, repository };
+      return remote.fetchLayers(
+        layers.map((layer) => ({ ...layer, origin })),
+        new AbortController().signal,
+      );
+    },
+  };
+}
+
+function checkHost(): void {
+  const problems = [...(process.getuid?.() === 0 ? [] : ['root: containers need it']), ...missingTools()];
+  if (problems.length === 0) return;
+  throw new AppError('HOST_NOT_READY', `this machine cannot run containers yet: ${problems.join('; ')}`, {
+    kind: 'unavailable',
+    retryable: false,
+    hint: 'run scripts/setup.sh as root on Debian or Ubuntu, or install what is missing; --runtime simulated plays tasks without containers',
+    details: { missing: problems },
+  });
+}
