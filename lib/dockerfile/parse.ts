@@ -1,13 +1,13 @@
 /** The parser's front door: text to Dockerfile, in the four stages lines, statements, instructions, build stages. */
 import { AppError } from '../errors/index.js';
-import { checkFailure } from './build-linter.js';
-import { findDirective } from './directives.js';
+import { checkFailure } from './lint/build-linter.js';
+import { findDirective } from './syntax/directives.js';
 import { DockerfileError, refusal } from './errors.js';
-import { instructionOf } from './instruction-parser.js';
-import { lintFile } from './lint-file.js';
-import { parseCheckOptions } from './lint-rules.js';
-import { SourceText } from './source-text.js';
-import { locate, parseStatements } from './statements.js';
+import { instructionOf } from './instructions/instruction-parser.js';
+import { lintFile } from './lint/lint-file.js';
+import { parseCheckOptions } from './lint/lint-rules.js';
+import { SourceText } from './syntax/source-text.js';
+import { locate, parseStatements } from './syntax/statements.js';
 import type {
   ArgInstruction,
   CheckOptions,

@@ -1,12 +1,12 @@
 /** Which stages a target needs: through FROM, COPY --from, RUN --mount=from and the ONBUILD of a stage it is built from. */
 import { AppError } from '../errors/index.js';
-import { globalArguments, platformArgs } from './arguments.js';
-import { csvFields } from './csv.js';
+import { globalArguments, platformArgs } from './variables/arguments.js';
+import { csvFields } from './instructions/csv.js';
 import { DockerfileError, refusal } from './errors.js';
-import { flagValue, flagValues } from './flags.js';
+import { flagValue, flagValues } from './instructions/flags.js';
 import { errorAt } from './instruction-error.js';
 import { parseInstruction } from './parse.js';
-import { expandWord } from './shell-words.js';
+import { expandWord } from './variables/shell-words.js';
 import { nearest } from './suggestion.js';
 import type { Dockerfile, FromInstruction, Instruction, Stage } from './types.js';
 

@@ -35,7 +35,8 @@ export interface Flag {
   readonly value?: string;
 }
 
-interface InstructionBase {
+/** What every instruction has, whatever its kind. */
+export interface InstructionBase {
   readonly range: SourceRange;
   /** The instruction as it stands in the file, all its lines. */
   readonly original: string;

@@ -1,6 +1,6 @@
 /** Heredocs: which words of a RUN, COPY or ADD line open one, and how its body reads. */
-import { expand } from './shell-words.js';
-import { AppError } from '../errors/index.js';
+import { expand } from '../variables/shell-words.js';
+import { AppError } from '../../errors/index.js';
 
 /** `3<<-"EOF"`, before its body was read. */
 export interface HeredocMark {

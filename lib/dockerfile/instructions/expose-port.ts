@@ -1,6 +1,6 @@
 /** The ports of EXPOSE: `80`, `53/udp`, `8000-8010/tcp`; docker also reads `ip:host:container` and warns. */
 import { isIP } from 'node:net';
-import { refusal } from './errors.js';
+import { refusal } from '../errors.js';
 
 export interface ExposedPorts {
   /** `80/tcp`, one per port, as image configs have them; listed when asked for, as a range may be long. */

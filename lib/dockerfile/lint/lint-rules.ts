@@ -1,7 +1,7 @@
 /** The lint rules of BuildKit's ruleset.go: names, what they are about, and which of them a Dockerfile asks for. */
-import { refusal } from './errors.js';
-import { DirectiveReader } from './directives.js';
-import type { CheckOptions, LintWarning } from './types.js';
+import { refusal } from '../errors.js';
+import { DirectiveReader } from '../syntax/directives.js';
+import type { CheckOptions, LintWarning } from '../types.js';
 
 /** What each rule is about, in a line. */
 export const LINT_RULES = {

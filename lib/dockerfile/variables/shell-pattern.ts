@@ -2,7 +2,7 @@
  * Patterns of `${v#p}`, `${v%p}` and `${v/p/r}`: `*` any text, `?` any character, neither across a line end, `\` makes
  * `*`, `?` and `\` plain. Matched without backtracking, so that no pattern in a Dockerfile can stall a build.
  */
-import { refusal } from './errors.js';
+import { refusal } from '../errors.js';
 
 type Token = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'any' };
 /** The pattern between two stars. */

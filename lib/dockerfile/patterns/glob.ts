@@ -3,7 +3,7 @@
  * `--exclude` and `--parents`. Compiled once, matched by stepping through all possibilities at once: no pattern can
  * make it slow.
  */
-import { refusal } from './errors.js';
+import { refusal } from '../errors.js';
 
 type Token =
   | { readonly kind: 'char'; readonly char: string }

@@ -1,10 +1,10 @@
 /** Lint rules that need what only a build knows: values of variables, the base image, the ignore file. */
-import { formatPlatform, type Platform } from '../oci/index.js';
-import { DockerfileError } from './errors.js';
-import type { IgnoreFile } from './ignore-file.js';
+import { formatPlatform, type Platform } from '../../oci/index.js';
+import { DockerfileError } from '../errors.js';
+import type { IgnoreFile } from '../patterns/ignore-file.js';
 import { lintPort, lintWorkdir } from './lint-file.js';
 import { type LintRule, warning } from './lint-rules.js';
-import { nearest } from './suggestion.js';
+import { nearest } from '../suggestion.js';
 import type {
   CopyInstruction,
   Dockerfile,
@@ -13,7 +13,7 @@ import type {
   Instruction,
   LintWarning,
   WorkdirInstruction,
-} from './types.js';
+} from '../types.js';
 
 /** Each method gives the warnings of one event of a build; most often none. */
 export class BuildLinter {

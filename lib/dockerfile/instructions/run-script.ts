@@ -1,6 +1,6 @@
 /** What a RUN with heredocs really runs. */
-import { heredocMark } from './heredoc.js';
-import type { CommandForm, RunInstruction } from './types.js';
+import { heredocMark } from '../syntax/heredoc.js';
+import type { CommandForm, RunInstruction } from '../types.js';
 
 export type RunScript =
   | CommandForm

@@ -2,7 +2,7 @@
  * Parser directives, `# name=value` at the head of the file: `escape`, `syntax`, `check`. Each at most once; the first
  * line that is no directive ends them.
  */
-import { refusal } from './errors.js';
+import { refusal } from '../errors.js';
 import { isSpace, trimLeft } from './white-space.js';
 
 export interface Directive {

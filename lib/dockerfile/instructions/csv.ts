@@ -1,5 +1,5 @@
 /** One line of comma-separated fields, with Go's quoting: mounts and devices are written so. */
-import { refusal } from './errors.js';
+import { refusal } from '../errors.js';
 
 /** @throws AppError DOCKERFILE_CSV */
 export function csvFields(text: string): string[] {

@@ -2,15 +2,15 @@
  * Lint rules that need the Dockerfile alone. Values with variables are left to `BuildLinter`, which knows them, so
  * that no finding comes twice.
  */
-import { AppError } from '../errors/index.js';
-import { globalArguments, platformArgs } from './arguments.js';
-import { parseExposePort } from './expose-port.js';
+import { AppError } from '../../errors/index.js';
+import { globalArguments, platformArgs } from '../variables/arguments.js';
+import { parseExposePort } from '../instructions/expose-port.js';
 import { type LintRule, warning } from './lint-rules.js';
-import { parseReference } from '../oci/index.js';
-import { expand, type Expansion } from './shell-words.js';
-import { nearest } from './suggestion.js';
-import { splitBlanks } from './white-space.js';
-import type { CheckOptions, Dockerfile, FromInstruction, Instruction, LintWarning, Stage } from './types.js';
+import { parseReference } from '../../oci/index.js';
+import { expand, type Expansion } from '../variables/shell-words.js';
+import { nearest } from '../suggestion.js';
+import { splitBlanks } from '../syntax/white-space.js';
+import type { CheckOptions, Dockerfile, FromInstruction, Instruction, LintWarning, Stage } from '../types.js';
 
 type Parsed = FromInstruction | Instruction;
 type LintInput = Pick<Dockerfile, 'fileName' | 'globalArgs' | 'stages' | 'escape' | 'check'>;

@@ -1,5 +1,5 @@
 /** The physical lines of a Dockerfile, handed out one by one, with BuildKit's limit on their length. */
-import { DockerfileError, type SourcePlace } from './errors.js';
+import { DockerfileError, type SourcePlace } from '../errors.js';
 import { trimLineEnd } from './white-space.js';
 
 /** Bytes of UTF-8 in a line, without its line feed: Go's scanner takes no more. */

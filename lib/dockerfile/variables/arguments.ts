@@ -2,11 +2,11 @@
  * Arguments every build has: the proxies that need no ARG, the platform's, and the global ones declared before the
  * first FROM.
  */
-import { AppError } from '../errors/index.js';
-import { formatPlatform, type Platform } from '../oci/index.js';
-import { errorAt } from './instruction-error.js';
+import { AppError } from '../../errors/index.js';
+import { formatPlatform, type Platform } from '../../oci/index.js';
+import { errorAt } from '../instruction-error.js';
 import { expandWord } from './shell-words.js';
-import type { Dockerfile } from './types.js';
+import type { Dockerfile } from '../types.js';
 
 /** Usable in RUN without ARG; kept out of history and cache keys unless declared. */
 export const predefinedArgs: readonly string[] = ['HTTP', 'HTTPS', 'FTP', 'NO', 'ALL'].flatMap((name) => [

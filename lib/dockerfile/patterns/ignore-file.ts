@@ -3,9 +3,9 @@
  * `!` brings back, a pattern that matches a folder matches all in it. The same rules serve `COPY --exclude`.
  */
 import { posix } from 'node:path';
-import { refusal } from './errors.js';
+import { refusal } from '../errors.js';
 import { Glob } from './glob.js';
-import { trimSpace } from './white-space.js';
+import { trimSpace } from '../syntax/white-space.js';
 
 interface Rule {
   readonly isException: boolean;

@@ -1,5 +1,5 @@
 /** `--chmod` of COPY and ADD: octal, or symbolic as chmod(1) has it, read with no umask. */
-import { refusal } from './errors.js';
+import { refusal } from '../errors.js';
 
 export interface ModeChange {
   /** The new permission bits (0 to 0o7777) of a file that has `mode`. */

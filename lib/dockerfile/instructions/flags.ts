@@ -1,7 +1,7 @@
 /** Flags of instructions: which exist, which take a value, and how to ask for them. */
-import { refusal } from './errors.js';
-import { nearest } from './suggestion.js';
-import type { Flag } from './types.js';
+import { refusal } from '../errors.js';
+import { nearest } from '../suggestion.js';
+import type { Flag } from '../types.js';
 
 /** A list flag may be repeated. */
 type FlagType = 'boolean' | 'text' | 'list';

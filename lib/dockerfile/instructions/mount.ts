@@ -1,7 +1,7 @@
 /** The value of `RUN --mount=…`, as BuildKit's commands_runmount.go reads it. */
 import { csvFields } from './csv.js';
-import { refusal } from './errors.js';
-import { nearest } from './suggestion.js';
+import { refusal } from '../errors.js';
+import { nearest } from '../suggestion.js';
 
 export type MountType = 'bind' | 'cache' | 'tmpfs' | 'secret' | 'ssh';
 export type CacheSharing = 'shared' | 'private' | 'locked';

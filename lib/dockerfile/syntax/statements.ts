@@ -3,12 +3,12 @@
  * logical line is cut into words. Nothing here knows what an instruction means; BuildKit's frontend/dockerfile/parser
  * is the model, quirks included.
  */
-import { AppError } from '../errors/index.js';
+import { AppError } from '../../errors/index.js';
 import { DirectiveReader } from './directives.js';
-import { DockerfileError, findWord, refusal } from './errors.js';
+import { DockerfileError, findWord, refusal } from '../errors.js';
 import { heredocMarks, stripLeadingTabs } from './heredoc.js';
 import type { SourceText } from './source-text.js';
-import type { Heredoc, LinePiece, Statement } from './types.js';
+import type { Heredoc, LinePiece, Statement } from '../types.js';
 import { isSpace, trimLeft, trimLineEnd, trimSpace } from './white-space.js';
 import * as words from './words.js';
 

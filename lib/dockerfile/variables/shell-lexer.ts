@@ -1,68 +1,14 @@
-/**
- * Variable expansion and word splitting, as BuildKit's shell.Lex has them: `$v`, `${v}` with the operators
- * `- :- + :+ ? :? # ## % %% / //`, single and double quotes, the escape character. It is no shell: no commands,
- * no arithmetic, no `=`.
- */
-import { refusal } from './errors.js';
+/** Reads a word character by character: quotes, escapes, `$name` and `${name…}`, and where it splits into words. */
+import { refusal } from '../errors.js';
+import { isSpace } from '../syntax/white-space.js';
 import { ShellPattern } from './shell-pattern.js';
-import { isSpace } from './white-space.js';
-
-/** Variables by name. */
-export type Environment = ReadonlyMap<string, string> | ((name: string) => string | undefined);
-
-export interface ExpandOptions {
-  /** The escape character of the Dockerfile; `\` when absent. */
-  readonly escape?: '\\' | '`';
-  /** Keep quotes in the result. */
-  readonly rawQuotes?: boolean;
-  /** Keep escape characters in the result. */
-  readonly rawEscapes?: boolean;
-  /** Quotes are plain characters, as in heredoc bodies. */
-  readonly plainQuotes?: boolean;
-  /** Leave references to unset variables as they are. */
-  readonly keepUnset?: boolean;
-}
-
-export interface Expansion {
-  readonly text: string;
-  readonly words: readonly string[];
-  /** Names that were set. */
-  readonly used: ReadonlySet<string>;
-  /** Names that were asked for and not set, whether or not a default stood in. */
-  readonly unset: ReadonlySet<string>;
-}
+import type { Environment, ExpandOptions } from './shell-words.js';
+import { isOperator, substitute } from './substitution.js';
 
 /** Nesting of `${a:-${b:-…}}`. */
 const MAX_DEPTH = 200;
 /** Characters that variables may contribute to one word. */
 const MAX_SUBSTITUTED = 1 << 20;
-
-/**
- * The word with variables in and quotes off; blanks stay.
- * @throws AppError DOCKERFILE_EXPANSION_INVALID and _TOO_LARGE, DOCKERFILE_VARIABLE_REQUIRED, DOCKERFILE_PATTERN_INVALID
- */
-export function expandWord(word: string, env: Environment, options: ExpandOptions = {}): string {
-  // Most words have nothing to do.
-  if (!/[$'"\\`<\ufeff]/.test(word)) return word;
-  return expand(word, env, options).text;
-}
-
-/** Like `expandWord`, then split at blanks that are not quoted, those inside variables included. */
-export function expandWords(word: string, env: Environment, options: ExpandOptions = {}): string[] {
-  return [...expand(word, env, options).words];
-}
-
-/** The body of a heredoc: variables and `\` escapes only, whatever the file's escape character is. */
-export function expandHeredoc(content: string, env: Environment): Expansion {
-  return expand(content, env, { escape: '\\', plainQuotes: true });
-}
-
-/** `expandWord` and `expandWords` in one, with the names that were met: lint rules live from these. */
-export function expand(word: string, env: Environment, options: ExpandOptions = {}): Expansion {
-  const lexer = new Lexer(word, env, options);
-  const { text, words } = lexer.read(undefined, options.rawEscapes ?? false);
-  return { text, words, used: lexer.used, unset: lexer.unset };
-}
 
 /** Collects split words beside the running text. */
 class WordList {
@@ -87,7 +33,7 @@ class WordList {
   }
 }
 
-class Lexer {
+export class ShellLexer {
   readonly used = new Set<string>();
   readonly unset = new Set<string>();
   private at: number;
@@ -239,28 +185,13 @@ class Lexer {
       this.at = start;
       return this.bad(`has the unknown operator "${written}"`);
     };
-    if (nullIsUnset ? isTrim : !'-+?#%'.includes(first)) throw unknown();
+    if (nullIsUnset ? isTrim : !isOperator(operator)) throw unknown();
     const { text: word } = this.read('}', isTrim);
     const value = this.value(name);
+    // What is kept may have an operator of the shell's own, like the `:` of `${v:0:3}`.
     if (value === undefined && this.options.keepUnset === true) return `\${${name}${written}${word}}`;
-    const absent = value === undefined || (nullIsUnset && value === '');
-    switch (operator) {
-      case '-':
-        return absent ? word : value;
-      case '+':
-        return absent ? '' : word;
-      case '?':
-        if (!absent) return value;
-        throw this.required(name, word, value === undefined ? 'unset' : 'empty');
-      case '#':
-      case '%': {
-        const longest = word.startsWith(operator);
-        const pattern = ShellPattern.parse(longest ? word.slice(1) : word);
-        return operator === '#' ? pattern.trimPrefix(value ?? '', longest) : pattern.trimSuffix(value ?? '', longest);
-      }
-      default:
-        throw unknown();
-    }
+    if (!isOperator(operator)) throw unknown();
+    return substitute({ name, value, operator, nullIsUnset, word, source: this.source });
   }
 
   private replace(name: string): string {
@@ -304,17 +235,6 @@ class Lexer {
 
   private peek(): string {
     return this.source[this.at] ?? '';
-  }
-
-  private required(name: string, message: string, state: 'unset' | 'empty'): Error {
-    return refusal(
-      'DOCKERFILE_VARIABLE_REQUIRED',
-      `${name}: ${message === '' ? `is not allowed to be ${state}` : message}`,
-      {
-        hint: `give ${name} a value with ARG, ENV or --build-arg`,
-        word: this.source,
-      },
-    );
   }
 
   private bad(what: string): Error {

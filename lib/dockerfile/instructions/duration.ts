@@ -1,5 +1,5 @@
 /** Durations in Go's syntax, `1h15m30.5s`: what HEALTHCHECK takes. */
-import { refusal } from './errors.js';
+import { refusal } from '../errors.js';
 
 const UNITS: Readonly<Record<string, bigint>> = {
   ns: 1n,

@@ -5,7 +5,7 @@
 import { goQuote } from './quote.js';
 import { SourceText } from './source-text.js';
 import { parseStatements } from './statements.js';
-import type { Dockerfile, Statement } from './types.js';
+import type { Dockerfile, Statement } from '../types.js';
 
 /** @throws DockerfileError when given text that has no statements */
 export function dumpDockerfile(dockerfile: Dockerfile | string): string {

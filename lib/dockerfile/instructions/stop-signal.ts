@@ -1,5 +1,5 @@
 /** Signals by name or number, for STOPSIGNAL: `SIGTERM`, `term`, `15`, `RTMIN+3`. */
-import { refusal } from './errors.js';
+import { refusal } from '../errors.js';
 
 const FIRST_REAL_TIME = 34;
 const LAST_REAL_TIME = 64;

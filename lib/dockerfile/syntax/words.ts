@@ -2,7 +2,7 @@
  * Words of a logical line, one function for each of the ways instructions read their arguments (BuildKit's
  * line parsers). Quotes stay in; expansion takes them off when values are known.
  */
-import { refusal } from './errors.js';
+import { refusal } from '../errors.js';
 import { cutBlanks, isSpace, splitBlanks, trimLeft, trimSpace } from './white-space.js';
 
 export interface Arguments {
