@@ -1,6 +1,6 @@
 /** Parts that are there already, made beside or by their attributes: what they give to others, and that they are not made again. */
 import { describe, expect, test } from '@jest/globals';
-import { Stack } from 'aws-cdk-lib';
+import type { Stack } from 'aws-cdk-lib';
 import { Vpc, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import {
@@ -74,7 +74,7 @@ test('a platform takes a builder made beside it, over its own store alone', () =
   expect(new Wharf(stack, 'Wharf', { store, builder }).builder).toBe(builder);
   template().resourceCountIs('AWS::Lambda::EventSourceMapping', 2);
   template().hasResourceProperties('AWS::Lambda::Function', { EphemeralStorage: { Size: 10_240 } });
-  expect(() => new Wharf(new Stack(), 'Elsewhere', { builder })).toThrow(
+  expect(() => new Wharf(testStack({ name: 'Other' }).stack, 'Elsewhere', { builder })).toThrow(
     /Elsewhere: the builder Test\/Builder has another store/,
   );
 });
