@@ -2,7 +2,7 @@
 import { type Mount, parseMount } from '../../dockerfile/index.js';
 import { refusal } from '../build-errors.js';
 import { baseNameOf, cleanPath } from './path-names.js';
-import type { MountContext } from './stage-planner.js';
+import type { MountContext } from './stage-planning.js';
 import type { RunMount, SourceRef } from './steps.js';
 
 /** @throws AppError DOCKERFILE_MOUNT, BUILD_MOUNT_INVALID */

@@ -9,7 +9,8 @@ import { refusal } from '../build-errors.js';
 import { ImageDraft } from './image-draft.js';
 import { NamedContexts } from './named-contexts.js';
 import type { PlanInput } from './plan.js';
-import type { StagePlanner, StageState } from './stage-planner.js';
+import type { StagePlanner } from './stage-planner.js';
+import type { StageState } from './stage-planning.js';
 import type { BaseImage, SourceRef, StageBase } from './steps.js';
 import type { LocalContext } from '../types.js';
 
