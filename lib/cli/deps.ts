@@ -1,5 +1,5 @@
 /** What a command is given: the world as values, so that a test can give another one. */
-import type { WharfClient } from '../client/index.js';
+import type { HttpCall, WharfClient } from '../client/index.js';
 import type { Clock } from '../store/index.js';
 import type { PlatformAddress } from './connection.js';
 import type { Output } from './output.js';
@@ -60,6 +60,8 @@ export interface CliDeps {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly output: Output;
   readonly clock: Clock;
+  /** Makes the requests to the platform; Node's client when absent. */
+  readonly http?: HttpCall;
   readonly startEmbedded: StartEmbedded;
   readonly startEngine: (options: EngineStart) => Promise<StartedEngine>;
   /** Absent when standard input is no terminal. */

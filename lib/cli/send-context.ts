@@ -7,11 +7,11 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { WharfClient } from '../client/index.js';
 import { AppError, errnoCode } from '../errors/index.js';
-import { type ContextFolderOptions, openContextFolder } from '../layers/context-folder-fs.js';
+import { type ContextFolderOptions, type FolderMember, openContextFolder } from '../layers/context-folder-fs.js';
 import { encodeContextManifest, type ManifestEntry, withContent } from '../layers/index.js';
 import type { Digest } from '../oci/index.js';
 import type { Clock } from '../store/index.js';
-import { FileHashes, fileHashesPath } from './file-hashes.js';
+import { FolderMemory, folderMemoryPath, printOf, rememberedContext } from './folder-memory.js';
 
 export interface SendContextDeps {
   readonly client: Pick<WharfClient, 'builds'>;
@@ -20,12 +20,18 @@ export interface SendContextDeps {
   readonly clock: Clock;
 }
 
+export interface FoundContext {
+  readonly digest: Digest;
+  /** Path of the Dockerfile inside the context. */
+  readonly dockerfile: string;
+  /** Made when somebody asks for it, where the digest was remembered; then the digest in it counts. */
+  list(): ListedContext;
+}
+
 export interface ListedContext {
   readonly digest: Digest;
   readonly list: Buffer;
   readonly files: readonly ListedFile[];
-  /** Path of the Dockerfile inside the context. */
-  readonly dockerfile: string;
 }
 
 interface ListedFile {
@@ -38,24 +44,40 @@ interface ListedFile {
 const TRIES = 3;
 const PIECE_BYTES = 1024 * 1024;
 
-/** The folder's list of files. Reads those that changed since last time. @throws as openContextFolder */
-export function listContext(
+/**
+ * The folder's list of files, or what is remembered of it. Reads the files that changed since last time.
+ * @param trust false when what is remembered has turned out to be wrong
+ * @throws as openContextFolder
+ */
+export function findContext(
   { cwd, env, clock }: Pick<SendContextDeps, 'cwd' | 'env' | 'clock'>,
   folder: string,
   options: ContextFolderOptions = {},
-  trustHashes = true,
-): ListedContext {
-  const read = openContextFolder(cwd, folder, options);
-  const hashes = new FileHashes(fileHashesPath(env, resolve(cwd, folder)), clock, trustHashes);
-  const files: ListedFile[] = [];
-  for (const { entry, file, stamp } of read.members) {
-    const sha256 = stamp === undefined ? undefined : hashes.of(entry.path, file, stamp);
-    files.push({ entry: sha256 === undefined ? entry : withContent(entry, sha256), file });
-  }
-  hashes.save();
+  trust = true,
+): FoundContext {
+  const { members, dockerfile } = openContextFolder(cwd, folder, options);
+  const all = [...members];
+  const path = folderMemoryPath(env, resolve(cwd, folder));
+  const print = printOf(all);
+  const remembered = trust ? rememberedContext(path, print) : undefined;
+  const list = (): ListedContext => {
+    const memory = new FolderMemory(path, clock, trust);
+    const listed = listOf(all, memory);
+    memory.save(print, listed.digest);
+    return listed;
+  };
+  if (remembered !== undefined) return { digest: remembered, dockerfile, list };
+  const listed = list();
+  return { digest: listed.digest, dockerfile, list: () => listed };
+}
+
+function listOf(members: readonly FolderMember[], memory: FolderMemory): ListedContext {
+  const files = members.map(({ entry, file, stamp }): ListedFile => {
+    return { file, entry: stamp === undefined ? entry : withContent(entry, memory.hashOf(entry.path, file, stamp)) };
+  });
   const list = Buffer.concat([...encodeContextManifest(files.map(({ entry }) => entry))]);
   const digest = `sha256:${createHash('sha256').update(list).digest('hex')}` as Digest;
-  return { digest, list, files, dockerfile: read.dockerfile };
+  return { digest, list, files };
 }
 
 /**
@@ -68,15 +90,16 @@ export async function withContext<T>(
   use: (context: Digest, dockerfile: string) => Promise<T>,
 ): Promise<T> {
   for (let tries = 1; ; tries += 1) {
-    const listed = listContext(deps, input.folder, input, tries === 1);
+    const found = findContext(deps, input.folder, input, tries === 1);
     try {
-      return await use(listed.digest, listed.dockerfile);
+      return await use(found.digest, found.dockerfile);
     } catch (error) {
       if (!isCode(error, 'CONTEXT_NOT_FOUND') || tries > TRIES) throw error;
     }
     try {
+      const listed = found.list();
       await send(deps, listed, input.name ?? basename(resolve(deps.cwd, input.folder)));
-      return await use(listed.digest, listed.dockerfile);
+      return await use(listed.digest, found.dockerfile);
     } catch (error) {
       if (!AGAIN.some((code) => isCode(error, code)) || tries === TRIES) throw error;
     }
@@ -106,7 +129,8 @@ async function* piecesOf(source: AsyncIterable<Uint8Array>, bytes: number): Asyn
   let waitingBytes = 0;
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length;) {
-      const part = chunk.slice(at, at + bytes - waitingBytes);
+      // A copy: the chunk's memory is used again.
+      const part = Uint8Array.prototype.slice.call(chunk, at, at + bytes - waitingBytes);
       at += part.length;
       waiting.push(part);
       waitingBytes += part.length;
@@ -123,9 +147,9 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
   yield bytes;
 }
 
-/** The contents one after the other, small files together in large pieces. */
+/** The contents one after the other, small files together in large pieces; a piece is good until the next one. */
 async function* contentsOf(files: readonly ListedFile[]): AsyncGenerator<Uint8Array, void> {
-  let piece = Buffer.allocUnsafe(PIECE_BYTES);
+  const piece = Buffer.allocUnsafe(PIECE_BYTES);
   let filled = 0;
   for (const { entry, file: full } of files) {
     const { path, sizeBytes } = entry;
@@ -138,7 +162,6 @@ async function* contentsOf(files: readonly ListedFile[]): AsyncGenerator<Uint8Ar
         filled += bytes;
         if (filled < PIECE_BYTES) continue;
         yield piece;
-        piece = Buffer.allocUnsafe(PIECE_BYTES);
         filled = 0;
       }
     } finally {

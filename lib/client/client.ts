@@ -246,8 +246,7 @@ export class WharfClient {
   };
 
   private async stream(path: string, query: ArchiveQuery, settings: CallSettings): Promise<AsyncIterable<Uint8Array>> {
-    const response = await this.transport.send('GET', path, { query: { ...query }, ...settings });
-    return (response.body ?? new ReadableStream<Uint8Array>()) as AsyncIterable<Uint8Array>;
+    return (await this.transport.send('GET', path, { query: { ...query }, ...settings })).body;
   }
 
   private async *followBuild(id: string, settings: CallSettings): AsyncIterable<LoggedBuildEvent> {

@@ -61,12 +61,12 @@ export async function* follow(
   let quiet = 0;
   for (;;) {
     try {
-      const response = await transport.send('GET', path, {
+      const { body } = await transport.send('GET', path, {
         headers: { accept: 'text/event-stream', ...(lastId === '' ? {} : { 'last-event-id': lastId }) },
         ...(options.query === undefined ? {} : { query: options.query }),
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       });
-      for await (const event of parseEvents(bodyOf(response))) {
+      for await (const event of parseEvents(body)) {
         lastId = event.id;
         failures = 0;
         quiet = 0;
@@ -86,10 +86,6 @@ export async function* follow(
     if (quiet >= QUIET_ANSWERS) throw lost(path, undefined);
     await sleep(FIRST_WAIT_MS * 2 ** Math.max(0, failures - 1));
   }
-}
-
-function bodyOf(response: Response): AsyncIterable<Uint8Array> {
-  return (response.body ?? []) as AsyncIterable<Uint8Array>;
 }
 
 function lost(path: string, cause: unknown): AppError {

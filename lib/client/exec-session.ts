@@ -118,7 +118,5 @@ function connect(url: URL, token: string): Promise<{ socket: Duplex; head: Buffe
 async function refusal(response: IncomingMessage): Promise<AppError> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
-  const status = response.statusCode ?? 500;
-  const usable = status >= 200 && status <= 599 ? status : 500;
-  return errorOf(new Response(usable === 204 ? null : Buffer.concat(chunks), { status: usable }));
+  return errorOf({ status: response.statusCode ?? 500 }, Buffer.concat(chunks).toString('utf8'));
 }

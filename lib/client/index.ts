@@ -2,4 +2,5 @@ export type { ContextAnswer, TarBuild } from './build-query.js';
 export * from './client.js';
 export type { ExecCall, RemoteExec } from './exec-session.js';
 export { follow, parseEvents, type FollowOptions, type StreamedEvent } from './event-stream.js';
+export { type HttpCall, httpCall } from './http-call.js';
 export { errorOf, Transport, type TransportOptions } from './transport.js';

@@ -22,10 +22,8 @@ export class RegistryCalls {
   async *verify({ repair, ...settings }: CallSettings & VerifyOptions = {}): AsyncIterable<VerifyEvent> {
     const headers = { accept: 'text/event-stream' };
     const query = repair === true ? { query: { repair: 'true' } } : {};
-    const response = await this.transport.send('POST', '/v1/registry/verify', { headers, ...query, ...settings });
-    for await (const event of parseEvents((response.body ?? []) as AsyncIterable<Uint8Array>)) {
-      yield JSON.parse(event.data) as VerifyEvent;
-    }
+    const { body } = await this.transport.send('POST', '/v1/registry/verify', { headers, ...query, ...settings });
+    for await (const event of parseEvents(body)) yield JSON.parse(event.data) as VerifyEvent;
   }
 
   readonly robots = {

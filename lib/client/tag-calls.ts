@@ -42,11 +42,11 @@ export class TagCalls {
     const headers = { accept: 'text/event-stream' };
     const { referrers, ...rest } = settings;
     const json = { to, ...(referrers === undefined ? {} : { referrers }) };
-    const response = await this.transport.send('POST', path, { json, headers, ...rest });
-    for await (const { data } of parseEvents((response.body ?? []) as AsyncIterable<Uint8Array>)) {
+    const { body } = await this.transport.send('POST', path, { json, headers, ...rest });
+    for await (const { data } of parseEvents(body)) {
       const event = JSON.parse(data) as ImageCopyEvent | { readonly type: 'failed'; readonly problem: ProblemLike };
       if (event.type === 'failed') {
-        throw await errorOf(new Response(JSON.stringify(event.problem), { status: event.problem.status }));
+        throw errorOf(event.problem, JSON.stringify(event.problem));
       }
       yield event;
       if (event.type === 'finished') return;

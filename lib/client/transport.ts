@@ -1,12 +1,13 @@
 /** One call of the HTTP API: headers, errors as AppErrors with the server's code, and event streams. */
 import { AppError, type ErrorKind, toAppError } from '../errors/index.js';
+import { type HttpAnswer, type HttpCall, httpCall, type HttpRequest, textOf } from './http-call.js';
 
 export interface TransportOptions {
   /** Of the platform, e.g. `http://127.0.0.1:7070`. */
   readonly url: string;
   readonly token: string;
-  /** The global fetch when absent. */
-  readonly fetch?: typeof fetch;
+  /** Makes the requests; Node's client when absent. */
+  readonly http?: HttpCall;
 }
 
 export interface CallOptions {
@@ -32,13 +33,12 @@ export class Transport {
 
   /** The parsed answer; undefined when it has no body. @throws AppError with the server's code, or SERVER_UNREACHABLE */
   async call<T>(method: Method, path: string, options: CallOptions = {}): Promise<T> {
-    const response = await this.send(method, path, options);
-    const text = await response.text();
+    const text = await textOf(await this.send(method, path, options));
     return (text === '' ? undefined : JSON.parse(text)) as T;
   }
 
   /** The answer with its stream. @throws as call */
-  async send(method: Method, path: string, options: CallOptions = {}): Promise<Response> {
+  async send(method: Method, path: string, options: CallOptions = {}): Promise<HttpAnswer> {
     const url = new URL(this.base + path);
     for (const [name, value] of Object.entries(options.query ?? {})) {
       if (value === undefined) continue;
@@ -53,25 +53,24 @@ export class Transport {
       ...options.headers,
     };
     const body = options.json === undefined ? options.body : JSON.stringify(options.json);
-    const response = await this.request(url, {
+    const answer = await this.request(url, {
       method,
       headers,
-      ...(body === undefined ? {} : { body: body as RequestInit['body'], duplex: 'half' }),
+      ...(body === undefined ? {} : { body }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
-    if (response.ok) return response;
-    throw await errorOf(response);
+    if (answer.status >= 200 && answer.status < 300) return answer;
+    throw errorOf({ status: answer.status, requestId: answer.header('x-request-id') }, await textOf(answer));
   }
 
-  private async request(url: URL, init: object): Promise<Response> {
+  private async request(url: URL, request: HttpRequest): Promise<HttpAnswer> {
     try {
-      return await (this.options.fetch ?? fetch)(url, init);
+      return await (this.options.http ?? httpCall)(url, request);
     } catch (error) {
       if (error instanceof Error && error.name === 'AbortError') throw error;
-      const cause: unknown = error instanceof Error && error.cause !== undefined ? error.cause : error;
       // What the body's own source threw is the caller's error, not the network's.
-      if (cause instanceof AppError) throw cause;
-      throw new AppError('SERVER_UNREACHABLE', `${url.origin} does not answer: ${toAppError(cause).message}`, {
+      if (error instanceof AppError) throw error;
+      throw new AppError('SERVER_UNREACHABLE', `${url.origin} does not answer: ${toAppError(error).message}`, {
         kind: 'unavailable',
         hint: 'is it running? wharf up starts it; WHARF_URL or --url says where it is',
         cause: error,
@@ -95,20 +94,23 @@ const KINDS: Readonly<Record<number, ErrorKind>> = {
   503: 'unavailable',
 };
 
-/** @example errorOf(response) // AppError CLUSTER_NOT_FOUND, details.requestId */
-export async function errorOf(response: Response): Promise<AppError> {
-  const kind = KINDS[response.status] ?? (response.status >= 500 ? 'internal' : 'invalid');
-  const problem = asRecord(parse(await response.text()));
+/** @example errorOf({ status: 404 }, text) // AppError CLUSTER_NOT_FOUND, details.requestId */
+export function errorOf(
+  { status, requestId }: { readonly status: number; readonly requestId?: string | undefined },
+  body: string,
+): AppError {
+  const kind = KINDS[status] ?? (status >= 500 ? 'internal' : 'invalid');
+  const problem = asRecord(parse(body));
   const text = (name: string) => (typeof problem[name] === 'string' ? problem[name] : undefined);
   const hint = text('hint');
-  return new AppError(text('code') ?? 'SERVER_ERROR', text('detail') ?? `the server answered ${response.status}`, {
+  return new AppError(text('code') ?? 'SERVER_ERROR', text('detail') ?? `the server answered ${status}`, {
     kind,
     ...(hint === undefined ? {} : { hint }),
     ...(typeof problem['retryable'] === 'boolean' ? { retryable: problem['retryable'] } : {}),
     details: {
       ...asRecord(problem['details']),
-      status: response.status,
-      requestId: text('requestId') ?? response.headers.get('x-request-id') ?? undefined,
+      status,
+      requestId: text('requestId') ?? requestId,
       ...(problem['errors'] === undefined ? {} : { errors: problem['errors'] }),
     },
   });

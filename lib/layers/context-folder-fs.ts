@@ -167,7 +167,8 @@ const SECOND_NS = 1_000_000_000n;
 
 /** Cut downward, also before 1970. */
 function secondsOf(ns: bigint): number {
-  return Number((ns - (((ns % SECOND_NS) + SECOND_NS) % SECOND_NS)) / SECOND_NS);
+  const seconds = Number(ns / SECOND_NS);
+  return ns < 0n && ns % SECOND_NS !== 0n ? seconds - 1 : seconds;
 }
 
 function statsOf(path: string): BigIntStats | undefined {

@@ -1,9 +1,11 @@
 /** A folder on its way to the platform: what is read, what is sent, and what happens when it changes meanwhile. */
-import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, readdir, readFile, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { SentContexts } from '../../lib/build/index.js';
-import { listContext } from '../../lib/cli/send-context.js';
+import { type FoundContext, findContext } from '../../lib/cli/send-context.js';
+import { type HttpCall, httpCall } from '../../lib/client/index.js';
+import { digestOf } from '../../lib/oci/index.js';
 import { systemClock } from '../../lib/store/clock-system.js';
 import { textOf } from '../build/fixture.js';
 import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
@@ -39,34 +41,26 @@ async function built(change: Parameters<CliFixture['run']>[1] = {}): Promise<{ r
   const { builds } = cli.api;
   const before = builds.submitted.length;
   const requests: Request[] = [];
-  const real = globalThis.fetch;
-  globalThis.fetch = async (input, init) => {
-    const { pathname } = new URL(input instanceof Request ? input.url : input);
-    const counted = { path: `${init?.method ?? 'GET'} ${pathname.replace(/[0-9a-f]{40}/, '…')}`, bytes: 0 };
+  const http: HttpCall = (url, request) => {
+    const { pathname } = url;
+    const counted = { path: `${request.method} ${pathname.replace(/[0-9a-f]{40}/, '…')}`, bytes: 0 };
     if (pathname.startsWith('/v1/contexts')) requests.push(counted);
-    const body = init?.body as AsyncIterable<Uint8Array> | undefined;
-    const counting = async function* (source: AsyncIterable<Uint8Array>) {
-      for await (const chunk of source) {
+    const { body } = request;
+    if (typeof body !== 'object') return httpCall(url, request);
+    const counting = async function* (): AsyncGenerator<Uint8Array> {
+      for await (const chunk of body) {
         counted.bytes += chunk.length;
         yield chunk;
       }
     };
-    const isStream = body !== undefined && body !== null && typeof body !== 'string';
-    return real(
-      input,
-      isStream ? { ...init, body: counting(body) as unknown as NonNullable<RequestInit['body']> } : init,
-    );
+    return httpCall(url, { ...request, body: counting() });
   };
-  try {
-    const env = { XDG_CACHE_HOME: join(cli.folder, 'cache') };
-    const running = cli.run(['build', 'app', '-t', 'web:1'], { env, ...change });
-    await Promise.race([running, cli.api.base.until('it was submitted', () => builds.submitted.length > before)]);
-    const [started] = (await builds.list({ limit: 1 })).builds;
-    if (builds.submitted.length > before) builds.tell(started?.id ?? '', { type: 'finished', status: 'cancelled' });
-    return { ran: await running, requests };
-  } finally {
-    globalThis.fetch = real;
-  }
+  const env = { XDG_CACHE_HOME: join(cli.folder, 'cache') };
+  const running = cli.run(['build', 'app', '-t', 'web:1'], { env, http, ...change });
+  await Promise.race([running, cli.api.base.until('it was submitted', () => builds.submitted.length > before)]);
+  const [started] = (await builds.list({ limit: 1 })).builds;
+  if (builds.submitted.length > before) builds.tell(started?.id ?? '', { type: 'finished', status: 'cancelled' });
+  return { ran: await running, requests };
 }
 
 async function sentText(path: string): Promise<string> {
@@ -87,13 +81,15 @@ async function memoryIn(cache: string): Promise<string> {
   return join(cache, 'wharf', 'files', name);
 }
 
-/** Puts a wrong hash for `a` into what is remembered. */
-async function forge(cache: string): Promise<void> {
+/** Puts another text into what is remembered, in the place of this one. */
+async function forge(cache: string, real: string, wrong: string): Promise<void> {
   const memory = await memoryIn(cache);
-  const { files, format } = JSON.parse(await readFile(memory, 'utf8')) as { files: string[][]; format: string };
-  const wrong = files.map((line) => (line[0] === 'a' ? [...line.slice(0, -1), FORGED] : line));
-  await writeFile(memory, JSON.stringify({ format, files: wrong }));
+  const text = await readFile(memory, 'latin1');
+  expect(text).toContain(real);
+  await writeFile(memory, text.replaceAll(real, wrong), 'latin1');
 }
+
+const sha256 = (text: string): string => digestOf(Buffer.from(text)).slice('sha256:'.length);
 
 describe('a folder', () => {
   test('is sent once; then only what changed, and nothing when nothing did', async () => {
@@ -117,10 +113,13 @@ describe('a folder', () => {
     const env = { HOME: join(cli.folder, 'home') };
     const deps = { cwd: cli.folder, env, clock: LATER };
     const shaOf = (): string | undefined =>
-      listContext(deps, 'app').files.find(({ entry }) => entry.path === 'a')?.entry.sha256;
+      findContext(deps, 'app')
+        .list()
+        .files.find(({ entry }) => entry.path === 'a')?.entry.sha256;
     const real = shaOf();
+    expect(real).toBe(sha256('content'));
     // A wrong hash in the memory shows that the file was not read.
-    await forge(join(cli.folder, 'home', '.cache'));
+    await forge(join(cli.folder, 'home', '.cache'), sha256('content'), FORGED);
     expect(shaOf()).toBe(FORGED);
     await utimes(join(app, 'a'), HOUR_AGO, new Date(HOUR_AGO.getTime() + 1));
     expect(shaOf()).toBe(real);
@@ -128,13 +127,55 @@ describe('a folder', () => {
     expect(shaOf()).toBe(real);
   });
 
+  test('in which nothing changed is not listed again; whatever changes, it is', async () => {
+    await file('a', 'content');
+    await file('b', 'other');
+    const cache = join(cli.folder, 'whole');
+    const found = (clock = LATER): FoundContext => {
+      return findContext({ cwd: cli.folder, env: { XDG_CACHE_HOME: cache }, clock }, 'app');
+    };
+    const { digest } = found();
+    const forged = `sha256:${FORGED}`;
+    // A wrong digest in the memory shows that it was taken from there.
+    await forge(cache, digest, forged);
+    expect(found().digest).toBe(forged);
+    expect(found().list().digest).toBe(digest);
+    const changes: Record<string, () => Promise<unknown>> = {
+      mode: () => chmod(join(app, 'a'), 0o755),
+      time: () => utimes(join(app, 'a'), HOUR_AGO, new Date(HOUR_AGO.getTime() + 5000)),
+      inode: async () => {
+        await file('c', 'content');
+        await rename(join(app, 'c'), join(app, 'a'));
+      },
+      more: () => file('d', 'new'),
+      less: () => rm(join(app, 'd')),
+      renamed: () => rename(join(app, 'b'), join(app, 'e')),
+      link: () => symlink('a', join(app, 'link')),
+      'hard link': () => link(join(app, 'a'), join(app, 'z')),
+    };
+    for (const [what, change] of Object.entries(changes)) {
+      await rm(cache, { recursive: true });
+      await forge(cache, found().digest, forged);
+      await change();
+      expect({ what, isRemembered: found().digest === forged }).toEqual({ what, isRemembered: false });
+    }
+    // What was written just now may change again in the same moment.
+    await rm(cache, { recursive: true });
+    const fresh = found(systemClock).digest;
+    expect(await readFile(await memoryIn(cache), 'latin1')).not.toContain(fresh);
+  });
+
   test('whose remembered hashes are wrong is read again', async () => {
     await file('a', 'content');
     const env = { XDG_CACHE_HOME: join(cli.folder, 'wrong') };
-    listContext({ cwd: cli.folder, env, clock: LATER }, 'app');
-    await forge(join(cli.folder, 'wrong'));
+    findContext({ cwd: cli.folder, env, clock: LATER }, 'app');
+    await forge(join(cli.folder, 'wrong'), sha256('content'), FORGED);
     const { requests } = await built({ env });
     expect(requests.map(({ path }) => path.split(' ')[0])).toEqual(['POST', 'PUT', 'POST', 'PUT']);
     expect(await sentText('a')).toBe('content');
+    // Of a digest that nobody has the list is made and sent.
+    findContext({ cwd: cli.folder, env, clock: LATER }, 'app');
+    await forge(join(cli.folder, 'wrong'), cli.api.builds.submitted.at(-1)?.context as string, `sha256:${FORGED}`);
+    expect((await built({ env })).requests.map(({ path }) => path.split(' ')[0])).toEqual(['POST']);
   });
 });

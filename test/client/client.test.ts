@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { parseEvents, WharfClient } from '../../lib/client/index.js';
+import { type HttpCall, httpCall, parseEvents, WharfClient } from '../../lib/client/index.js';
 import { type RunningServer, serve } from '../../lib/http/index.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { type ApiFixture, createApiFixture } from '../http/api-fixture.js';
@@ -93,16 +93,13 @@ describe('the client', () => {
   test('follows a build to its end although every connection is cut', async () => {
     const { id } = await client.builds.fromTar(tar('x'), { tags: [] });
     let connections = 0;
-    const cutting: typeof fetch = async (input, init) => {
-      const response = await fetch(input, init);
-      if (!response.url.endsWith('/log')) return response;
+    const cutting: HttpCall = async (url, request) => {
+      const answer = await httpCall(url, request);
+      if (!url.pathname.endsWith('/log')) return answer;
       connections += 1;
-      const reader = response.body?.getReader();
-      const first = await reader?.read();
-      await reader?.cancel();
-      return new Response(first?.value ?? null, response);
+      return { ...answer, body: firstChunk(answer.body) };
     };
-    const impatient = new WharfClient({ url: server.url, token: api.tokens.read, fetch: cutting });
+    const impatient = new WharfClient({ url: server.url, token: api.tokens.read, http: cutting });
     const seen: number[] = [];
     const following = (async () => {
       for await (const { sequence } of impatient.builds.follow(id)) {
@@ -119,6 +116,14 @@ describe('the client', () => {
     expect(connections).toBe(5);
   });
 });
+
+/** Breaks the connection after it. */
+async function* firstChunk(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  for await (const chunk of body) {
+    yield chunk;
+    return;
+  }
+}
 
 describe('an event stream', () => {
   test('is read over any cut of its bytes, without comments and half events', async () => {

@@ -32,5 +32,7 @@ export function waiting(command: Command, seconds: number): Command {
 }
 
 export async function connected(deps: CliDeps, options: ConnectionInput): Promise<CommandDeps> {
-  return { ...deps, client: new WharfClient(await findConnection(deps.cwd, deps.env, options)) };
+  const { http } = deps;
+  const connection = await findConnection(deps.cwd, deps.env, options);
+  return { ...deps, client: new WharfClient({ ...connection, ...(http === undefined ? {} : { http }) }) };
 }
