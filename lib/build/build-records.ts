@@ -13,6 +13,8 @@ export interface BuildRecord {
   readonly cancelRequested?: boolean;
   /** How many workers began it. */
   readonly attempts: number;
+  /** Outages of the store that ended a try of it. */
+  readonly outages?: number;
   /** A worker of its own was asked for: the build goes on there, or nowhere. */
   readonly elsewhere?: {
     /** From 1; the next after a worker that was lost. */

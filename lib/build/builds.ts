@@ -183,8 +183,9 @@ export class BuildService implements Builds {
         const { outcome } = await this.deps.records.put(buildKey(id), asked, { expect: { version: state.version } });
         if (outcome === 'lost') continue;
         this.log.changed(id);
-        // Nobody may be at it yet: whoever takes the message sees to that.
-        if (state.value.elsewhere !== undefined) await this.enqueue(id, { again: true });
+        // Nobody may be at it now: whoever takes the message sees to that.
+        const { elsewhere, outages } = state.value;
+        if (elsewhere !== undefined || outages !== undefined) await this.enqueue(id, { again: true });
         return asked.build;
       }
       const cancelled = await this.finish(state, { status: 'cancelled' }, undefined);

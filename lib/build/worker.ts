@@ -1,7 +1,8 @@
 /**
  * BuildWorker: takes messages and builds, one build per slot. A lease keeps two workers off the same build; when a
  * worker dies its lease runs out, the message comes back, and the next worker goes on from the finished steps, which
- * are in the cache. A build that has killed three workers fails with BUILD_INTERRUPTED instead of killing a fourth.
+ * are in the cache. A build that has killed three workers fails with BUILD_INTERRUPTED instead of killing a fourth. An
+ * outage of the store ends a try and not the build, which is left for later.
  */
 import { AppError } from '../errors/index.js';
 import type { Clock, Ids, Logger, Queue, QueueMessage, RecordStore, StoredRecord } from '../store/index.js';
@@ -11,9 +12,10 @@ import { type BuildRecord, buildKey, decodeMessage, encodeMessage, isFinal, OPEN
 import type { BuildSecretValues } from './build-secrets.js';
 import type { BuildService } from './builds.js';
 import type { HandOver } from './hand-over.js';
-import { type BuildLease, BuildStopped, heartbeat, takeLease } from './lease.js';
-import { needsWorker } from './sandbox/sandbox-elsewhere.js';
+import { BuildLease, BuildStopped, heartbeat } from './lease.js';
+import { insist, isOutage } from './outage.js';
 import type { BuildReport } from './report.js';
+import { needsWorker } from './sandbox/sandbox-elsewhere.js';
 import type { Build, BuildOutcome, BuildRequest, BuildResult } from './types.js';
 
 /** Builds one request: `ImageBuilder.build`. */
@@ -49,11 +51,18 @@ export interface BuildWorkerOptions {
   readonly leaseMs?: number;
   /** Workers that may begin a build before it is given up; 3 when absent. */
   readonly maxAttempts?: number;
+  /** Outages of the store that a build waits out before one of them fails it; 4 when absent. */
+  readonly maxOutages?: number;
 }
+
+/** What became of a try: the build needs no other, one soon, or one after so many seconds. */
+type Tried = 'done' | 'again' | { readonly afterSeconds: number };
+
+/** After the first outage; each further one is waited for three times as long. */
+const OUTAGE_SECONDS = 5;
 
 export class BuildWorker {
   private readonly stopping = new AbortController();
-  private readonly owner: string;
   private readonly leaseMs: number;
   private loops: Promise<void>[] = [];
 
@@ -61,7 +70,6 @@ export class BuildWorker {
     private readonly deps: BuildWorkerDeps,
     private readonly options: BuildWorkerOptions = {},
   ) {
-    this.owner = deps.ids.ulid();
     this.leaseMs = options.leaseMs ?? 15_000;
   }
 
@@ -107,6 +115,19 @@ export class BuildWorker {
 
   /** One delivery, from receipt to acknowledgement. */
   async handle(message: QueueMessage): Promise<void> {
+    const { queue, logger } = this.deps;
+    try {
+      await this.take(message);
+    } catch (error) {
+      // Whoever handed it over may hide it for much longer.
+      await queue.extend(message.receipt, Math.ceil(this.leaseMs / 1000)).catch((failed: unknown) => {
+        logger.warn('a build message comes again late', { message: message.id, error: String(failed) });
+      });
+      throw error;
+    }
+  }
+
+  private async take(message: QueueMessage): Promise<void> {
     const { queue, builds, logger } = this.deps;
     const id = decodeMessage(message.body);
     const state = id === undefined ? undefined : await builds.state(id);
@@ -120,8 +141,9 @@ export class BuildWorker {
     }
     const lease = await this.takeLease(id);
     if (lease === undefined) return queue.extend(message.receipt, Math.ceil(this.leaseMs / 1000));
-    const done = await this.leased(id, message, lease);
-    await (done ? queue.acknowledge(message.receipt) : queue.extend(message.receipt, 0));
+    const tried = await this.leased(id, message, lease);
+    if (tried === 'done') await queue.acknowledge(message.receipt);
+    else await queue.extend(message.receipt, tried === 'again' ? 0 : tried.afterSeconds);
   }
 
   /**
@@ -135,25 +157,26 @@ export class BuildWorker {
       const state = await builds.state(id);
       if (state === undefined || isFinal(state.value.build)) return true;
       const lease = await this.takeLease(id);
-      if (lease !== undefined) return this.leased(id, message, lease);
-      await clock.sleep(this.leaseMs / 10, this.stopping.signal).catch(() => undefined);
+      const tried = lease === undefined ? undefined : await this.leased(id, message, lease);
+      if (tried === 'done' || tried === 'again') return tried === 'done';
+      const pauseMs = tried === undefined ? this.leaseMs / 10 : tried.afterSeconds * 1000;
+      await clock.sleep(pauseMs, this.stopping.signal).catch(() => undefined);
     }
     return false;
   }
 
   private takeLease(id: string): Promise<BuildLease | undefined> {
-    return takeLease(this.deps, id, this.owner, this.leaseMs);
+    return BuildLease.take(this.deps, id, this.leaseMs);
   }
 
-  /** @returns false when another worker shall have the message */
-  private async leased(id: string, message: QueueMessage, lease: BuildLease): Promise<boolean> {
+  private async leased(id: string, message: QueueMessage, lease: BuildLease): Promise<Tried> {
     const { builds } = this.deps;
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, this.stopping.signal]);
     const beat = heartbeat(this.deps, { id, message, lease, stop });
     try {
       const state = await this.begin(id);
-      if (state === undefined) return (await builds.get(id)) === undefined;
+      if (state === undefined) return (await builds.get(id)) === undefined ? 'done' : 'again';
       return await this.run(state, signal, stop);
     } finally {
       await beat.end();
@@ -184,14 +207,31 @@ export class BuildWorker {
     }
   }
 
-  private async run(state: StoredRecord<BuildRecord>, signal: AbortSignal, stop: AbortController): Promise<boolean> {
+  private async run(state: StoredRecord<BuildRecord>, signal: AbortSignal, stop: AbortController): Promise<Tried> {
+    try {
+      return await this.toTheEnd(state, signal, stop);
+    } catch (error) {
+      if (!this.waitsOut(error, state)) throw error;
+      const { id } = state.value.build;
+      this.deps.logger.warn('the store is out, the build goes on later', { id, error: String(error) });
+      await this.handBack(id, 'outage');
+      return { afterSeconds: OUTAGE_SECONDS * 3 ** (state.value.outages ?? 0) };
+    }
+  }
+
+  private waitsOut(error: unknown, { value }: StoredRecord<BuildRecord>): boolean {
+    return isOutage(error) && (value.outages ?? 0) < (this.options.maxOutages ?? 4);
+  }
+
+  /** @throws an outage of the store */
+  private async toTheEnd(state: StoredRecord<BuildRecord>, signal: AbortSignal, stop: AbortController): Promise<Tried> {
     const { builds, clock, logger } = this.deps;
     const { id, request } = state.value.build;
     const { owner } = state.value;
     const log = new BuildLogWriter(builds.log, clock, id, await builds.log.lastSequence(id), (error) => {
       stop.abort(error);
     });
-    if (state.value.attempts > 1) {
+    if (state.value.attempts > 1 || state.value.outages !== undefined) {
       log.emit({ type: 'message', text: 'The build was interrupted; it goes on from the finished steps.' });
     }
     if (state.value.cancelRequested === true) stop.abort(new BuildStopped('cancelled'));
@@ -211,14 +251,18 @@ export class BuildWorker {
       const reason: unknown = signal.aborted ? signal.reason : error;
       if (reason instanceof BuildStopped && reason.why !== 'cancelled') {
         await log.close().catch(() => undefined);
-        if (reason.why === 'worker-stopping') await this.handBack(id);
-        return false;
+        if (reason.why === 'worker-stopping') await this.handBack(id, 'stop');
+        return 'again';
+      }
+      if (this.waitsOut(reason, state)) {
+        await log.close().catch(() => undefined);
+        throw reason;
       }
       if (this.deps.handOver !== undefined && needsWorker(reason)) {
         log.emit({ type: 'message', text: `${reason.message}: the build goes on in a worker of its own` });
         await log.close();
         await this.deps.handOver.give(id);
-        return true;
+        return 'done';
       }
       if (reason instanceof BuildStopped) outcome = { status: 'cancelled' };
       else outcome = { status: 'failed', error: toBuildError(reason) };
@@ -227,23 +271,33 @@ export class BuildWorker {
     return this.settle(id, outcome, log);
   }
 
-  private async settle(id: string, outcome: BuildOutcome, log: BuildLogWriter): Promise<boolean> {
-    const { builds } = this.deps;
+  private async settle(id: string, outcome: BuildOutcome, log: BuildLogWriter): Promise<Tried> {
+    const { builds, clock } = this.deps;
     const last = await log.finish({ type: 'finished', ...outcome });
-    for (;;) {
-      const state = await builds.state(id);
-      if (state === undefined || isFinal(state.value.build)) return true;
-      // A cancel request may have raised the version: the outcome stands all the same.
-      if ((await builds.finish(state, outcome, last)) !== undefined) return true;
-      if ((await builds.log.lastSequence(id)) >= last.sequence) throw leaseLost(id);
-    }
+    await insist(clock, this.leaseMs, async () => {
+      for (;;) {
+        const state = await builds.state(id);
+        if (state === undefined || isFinal(state.value.build)) return;
+        // A cancel request may have raised the version: the outcome stands all the same.
+        if ((await builds.finish(state, outcome, last)) !== undefined) return;
+        if ((await builds.log.lastSequence(id)) >= last.sequence) throw leaseLost(id);
+      }
+    });
+    return 'done';
   }
 
-  /** A worker that stops in good order does not count as one that died. */
-  private async handBack(id: string): Promise<void> {
-    const state = await this.deps.builds.state(id);
+  /** A try that ends in good order, or by an outage, does not count as a worker that died. */
+  private async handBack(id: string, why: 'stop' | 'outage'): Promise<void> {
+    const { builds, records, clock } = this.deps;
+    const state = await insist(clock, this.leaseMs, () => builds.state(id));
     if (state === undefined || isFinal(state.value.build)) return;
-    const value: BuildRecord = { ...state.value, attempts: Math.max(0, state.value.attempts - 1) };
-    await this.deps.records.put(buildKey(id), value, { expect: { version: state.version } });
+    const { attempts, outages = 0 } = state.value;
+    const value: BuildRecord = {
+      ...state.value,
+      attempts: Math.max(0, attempts - 1),
+      ...(why === 'outage' ? { outages: outages + 1 } : {}),
+    };
+    // When it came through unheard, the second try finds another version, and leaves it.
+    await insist(clock, this.leaseMs, () => records.put(buildKey(id), value, { expect: { version: state.version } }));
   }
 }
