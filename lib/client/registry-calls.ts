@@ -68,12 +68,19 @@ export class RegistryCalls {
   }
 
   /** Repositories that anyone may pull, as patterns. */
-  readonly published = {
-    list: async (): Promise<readonly string[]> =>
-      (await this.transport.call<{ repositories: readonly string[] }>('GET', '/v1/registry/public')).repositories,
-    add: (pattern: string): Promise<void> => this.transport.call('PUT', publicPath(pattern)),
-    remove: (pattern: string): Promise<void> => this.transport.call('DELETE', publicPath(pattern)),
-  };
+  readonly published = this.patterns('/v1/registry/public');
+  /** Repositories that take an index whose children are not all there, as patterns. */
+  readonly sparse = this.patterns('/v1/registry/sparse');
+
+  private patterns(path: string) {
+    const one = (pattern: string): string => `${path}/${encodeURIComponent(pattern)}`;
+    return {
+      list: async (): Promise<readonly string[]> =>
+        (await this.transport.call<{ repositories: readonly string[] }>('GET', path)).repositories,
+      add: (pattern: string): Promise<void> => this.transport.call('PUT', one(pattern)),
+      remove: (pattern: string): Promise<void> => this.transport.call('DELETE', one(pattern)),
+    };
+  }
 }
 
 function robotPath(name: string): string {
@@ -86,8 +93,4 @@ function loginPath(registry: string): string {
 
 function upstreamPath(prefix: string): string {
   return `/v1/registry/upstreams/${encodeURIComponent(prefix)}`;
-}
-
-function publicPath(pattern: string): string {
-  return `/v1/registry/public/${encodeURIComponent(pattern)}`;
 }

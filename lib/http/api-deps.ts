@@ -12,7 +12,10 @@ export interface ApiDeps {
   readonly builds: Builds;
   readonly images: Images;
   readonly content: ContentStore;
-  readonly registry: Pick<Registry, 'publicRepositories' | 'tagList' | 'attachedTo' | 'deleteTag' | 'undelete'>;
+  readonly registry: Pick<
+    Registry,
+    'publicRepositories' | 'sparseRepositories' | 'tagList' | 'attachedTo' | 'deleteTag' | 'undelete'
+  >;
   /** Whose secrets are taken as bearer tokens. */
   readonly identities: Identities;
   readonly tokens: Pick<ApiTokens, 'create' | 'list' | 'revoke'>;

@@ -1,7 +1,7 @@
 export { Blobs, LEASE_MS, type ReadableBlob } from './blobs.js';
 export * from './errors.js';
-export { Manifests, MAX_MANIFEST_BYTES, MAX_TAGS, type ManifestsOptions, type PutManifestResult } from './manifests.js';
-export { PublicRepositories } from './public-repositories.js';
+export { Manifests, MAX_MANIFEST_BYTES, MAX_TAGS, type PutManifestResult } from './manifests.js';
+export { RepositoryPatterns } from './repository-patterns.js';
 export { Referrers, type ReferrersPage } from './referrers.js';
 export { Registry, type RegistryDeps } from './registry.js';
 export { type Page, type PageOptions, Repositories } from './repositories.js';

@@ -19,6 +19,7 @@ import { type EdgeRecord, type ManifestRecord, recordKey } from './records.js';
 import { type ManifestReference, referencesOf, subjectOf } from './references.js';
 import { referrerWrite } from './referrers.js';
 import type { Repositories } from './repositories.js';
+import type { RepositoryPatterns } from './repository-patterns.js';
 import type { Tags } from './tags.js';
 import type { StoredManifest } from './types.js';
 
@@ -29,11 +30,8 @@ export interface ManifestsDeps {
   readonly repositories: Repositories;
   readonly blobs: Blobs;
   readonly tags: Tags;
-}
-
-export interface ManifestsOptions {
-  /** Accept an index whose children are not all here (a mirror of some platforms only). Off by default. */
-  readonly allowSparseIndexes?: boolean;
+  /** Where an index may lack children (a mirror of some platforms only). */
+  readonly sparse: Pick<RepositoryPatterns, 'covers'>;
 }
 
 export interface PutManifestOptions {
@@ -43,6 +41,8 @@ export interface PutManifestOptions {
   readonly tags?: readonly string[];
   /** It comes from an upstream: what it names is fetched from there when somebody asks for it. */
   readonly isCached?: boolean;
+  /** It was taken without all of its children before. */
+  readonly isSparse?: boolean;
 }
 
 export interface PutManifestResult {
@@ -64,10 +64,7 @@ export const UNDELETE_MS = 7 * 24 * 60 * 60 * 1000;
 const MAX_DEPTH = 8;
 
 export class Manifests {
-  constructor(
-    private readonly deps: ManifestsDeps,
-    private readonly options: ManifestsOptions = {},
-  ) {}
+  constructor(private readonly deps: ManifestsDeps) {}
 
   async get(repository: string, digest: Digest): Promise<StoredManifest | undefined> {
     const record = await this.record(repository, digest);
@@ -104,9 +101,10 @@ export class Manifests {
     const document = parseManifestDocument(bytes, mediaType);
     const digest = checkedDigest(bytes, options.digest);
     const references = referencesOf(document);
-    const isCached = options.isCached === true;
-    await this.prepare(repository, digest, bytes, references, isCached);
-    const record: ManifestRecord = { ...this.recordOf(document, bytes), ...(isCached ? { isCached } : {}) };
+    const { isCached = false } = options;
+    const isSparse = await this.prepare(repository, digest, bytes, references, options);
+    const marks = { ...(isCached ? { isCached } : {}), ...(isSparse ? { isSparse } : {}) };
+    const record: ManifestRecord = { ...this.recordOf(document, bytes), ...marks };
     await this.store(repository, digest, record, document, tags);
     const subject = subjectOf(document);
     return {
@@ -174,8 +172,8 @@ export class Manifests {
     for (const { descriptor, kind } of referencesOf(parseManifestDocument(stored.bytes, stored.mediaType))) {
       if (kind !== 'blob') await this.restore(repository, descriptor.digest, undefined, depth + 1);
     }
-    const isCached = record?.isCached === true;
-    await this.put(repository, stored.bytes, stored.mediaType, { digest, tags, isCached });
+    const { isCached = false, isSparse = false } = record ?? {};
+    await this.put(repository, stored.bytes, stored.mediaType, { digest, tags, isCached, isSparse });
     return true;
   }
 
@@ -198,14 +196,17 @@ export class Manifests {
     return bytes === undefined ? undefined : { digest, mediaType, bytes };
   }
 
-  /** Edges, and the body when it is too large for a record; then every link is seen to be alive. */
+  /**
+   * Edges, and the body when it is too large for a record; then every link is seen to be alive.
+   * @returns whether children are missing, where that is allowed
+   */
   private async prepare(
     repository: string,
     digest: Digest,
     bytes: Uint8Array,
     references: readonly ManifestReference[],
-    isCached: boolean,
-  ): Promise<void> {
+    options: PutManifestOptions,
+  ): Promise<boolean> {
     const isLarge = bytes.length > INLINE_BYTES;
     const targets = references.map(({ descriptor, kind }) => [descriptor.digest, kind] as const);
     if (isLarge) targets.push([digest, 'blob']);
@@ -219,25 +220,33 @@ export class Manifests {
         await this.deps.content.putBytes(bytes, { expected: digest });
         await this.deps.blobs.link(repository, digest);
       }
-      if (!isCached) await this.checkReferences(repository, references);
-      if (this.deps.clock.nowMs() - atMs < FRESH_MS) return;
+      const isWhole = options.isCached === true || (await this.checkReferences(repository, references, options));
+      if (this.deps.clock.nowMs() - atMs < FRESH_MS) return !isWhole;
     }
   }
 
-  private async checkReferences(repository: string, references: readonly ManifestReference[]): Promise<void> {
+  /** @returns false when children are missing, and may be */
+  private async checkReferences(
+    repository: string,
+    references: readonly ManifestReference[],
+    { isSparse = false }: PutManifestOptions,
+  ): Promise<boolean> {
     const missing: Digest[] = [];
+    const children: Digest[] = [];
     await mapBounded(references, FAN_OUT, async ({ descriptor, kind, isOptional }) => {
       const sizeBytes = await this.sizeOf(repository, descriptor.digest, kind);
       if (sizeBytes === undefined) {
-        const isAllowed = isOptional || (kind !== 'blob' && this.options.allowSparseIndexes === true);
-        if (!isAllowed) missing.push(descriptor.digest);
+        if (!isOptional) (kind === 'blob' ? missing : children).push(descriptor.digest);
       } else if (sizeBytes !== descriptor.size) {
         throw manifestInvalid(
           `the manifest says ${descriptor.digest} has ${descriptor.size} bytes; it has ${sizeBytes}`,
         );
       }
     });
+    const isAllowed = children.length === 0 || isSparse || (await this.deps.sparse.covers(repository));
+    if (!isAllowed) missing.push(...children);
     if (missing.length > 0) throw manifestBlobUnknown(repository, missing);
+    return children.length === 0;
   }
 
   private async sizeOf(

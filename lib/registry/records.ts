@@ -79,6 +79,8 @@ export interface ManifestRecord {
   readonly pushedMs: number;
   /** It came from an upstream, and what it names may still be there only. */
   readonly isCached?: true;
+  /** An index that was taken without all of its children. */
+  readonly isSparse?: true;
   /** When it was last rescued from the collector by someone who asked for it. */
   readonly usedMs?: number;
   /** Since when the collector has chosen it. It waits an hour; whoever reads the manifest meanwhile takes this away. */

@@ -4,10 +4,10 @@ import { type Descriptor, type Digest, parseDigest } from '../oci/index.js';
 import type { Clock, ContentStore, Ids, RecordStore, SecretStore } from '../store/index.js';
 import { Blobs } from './blobs.js';
 import { checkRepositoryName, manifestUnknown, nameUnknown } from './errors.js';
-import { Manifests, type ManifestsOptions } from './manifests.js';
+import { Manifests } from './manifests.js';
 import { Referrers } from './referrers.js';
-import { PublicRepositories } from './public-repositories.js';
 import { type Page, Repositories } from './repositories.js';
+import { RepositoryPatterns } from './repository-patterns.js';
 import { Tags } from './tags.js';
 import type { AttachedManifest, Images, StoredManifest, TagEntry } from './types.js';
 import { Uploads } from './uploads.js';
@@ -29,19 +29,26 @@ export class Registry implements Images {
   readonly tagList: Tags;
   readonly manifests: Manifests;
   readonly referrers: Referrers;
-  readonly publicRepositories: PublicRepositories;
+  /** Anyone may pull them. */
+  readonly publicRepositories: RepositoryPatterns;
+  /** They take an index whose children are not all there. */
+  readonly sparseRepositories: RepositoryPatterns;
 
-  constructor(deps: RegistryDeps, options: ManifestsOptions = {}) {
+  constructor(deps: RegistryDeps) {
     this.catalog = new Repositories(deps);
     this.blobs = new Blobs({ ...deps, repositories: this.catalog });
     this.uploads = new Uploads({ ...deps, blobs: this.blobs });
     this.tagList = new Tags(deps);
-    this.manifests = new Manifests(
-      { ...deps, repositories: this.catalog, blobs: this.blobs, tags: this.tagList },
-      options,
-    );
+    this.sparseRepositories = new RepositoryPatterns(deps, 'sparse');
+    this.manifests = new Manifests({
+      ...deps,
+      repositories: this.catalog,
+      blobs: this.blobs,
+      tags: this.tagList,
+      sparse: this.sparseRepositories,
+    });
     this.referrers = new Referrers({ ...deps, manifests: this.manifests });
-    this.publicRepositories = new PublicRepositories(deps);
+    this.publicRepositories = new RepositoryPatterns(deps, 'public');
   }
 
   async manifest(

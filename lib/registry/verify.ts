@@ -144,7 +144,8 @@ async function manifestProblem(deps: VerifyDeps, repository: string, digest: Dig
       ...(kind === 'blob' ? [] : [recordKey.manifest(repository, descriptor.digest)]),
     ];
     const there = await Promise.all(keys.map((key) => deps.records.get(key)));
-    if (isOptional || there.some((each) => each !== undefined)) continue;
+    const mayLack = isOptional || (kind !== 'blob' && record.value.isSparse === true);
+    if (mayLack || there.some((each) => each !== undefined)) continue;
     const again = await deps.records.get(recordKey.manifest(repository, digest));
     if (again === undefined) return undefined;
     const message = `${repository}@${digest} names ${descriptor.digest}, which is not in the repository`;

@@ -55,7 +55,7 @@ describe('wharf registry robot', () => {
 });
 
 describe('wharf registry publish', () => {
-  const isPublic = (name: string) => cli.api.registry.publicRepositories.isPublic(name);
+  const isPublic = (name: string) => cli.api.registry.publicRepositories.covers(name);
 
   test('opens repositories to anyone and closes them again', async () => {
     expect(await registry('publish', 'open/*')).toMatchObject({ code: 0, stdout: 'anyone may pull open/*\n' });
@@ -69,8 +69,23 @@ describe('wharf registry publish', () => {
     expect(absent).toMatchObject({ code: 4, stderr: expect.stringContaining('open/* was not published') });
   });
 
+  test('says where an index may lack platforms', async () => {
+    const mayLack = (name: string) => cli.api.registry.sparseRepositories.covers(name);
+    expect(await registry('sparse', 'add', 'mirror/*')).toMatchObject({
+      code: 0,
+      stdout: 'mirror/* takes indexes of which platforms are missing\n',
+    });
+    expect([await mayLack('mirror/app'), await mayLack('app')]).toEqual([true, false]);
+    expect((await registry('sparse', 'ls')).stdout).toBe('mirror/*\n');
+    expect((await registry('sparse', 'rm', 'mirror/*')).code).toBe(0);
+    expect(await mayLack('mirror/app')).toBe(false);
+    const absent = await registry('sparse', 'rm', 'mirror/*');
+    expect(absent).toMatchObject({ code: 4, stderr: expect.stringContaining('was not allowed sparse indexes') });
+  });
+
   test.each([
     ['publish', 'UPPER'],
+    ['sparse', 'add', 'UPPER'],
     ['robot', 'create', 'wrong', '--grant', 'team*:pull'],
   ])('what is no repository is refused with what would be: %s %s', async (...args) => {
     const refused = await registry(...args);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Digest, digestOf, MediaType } from '../../lib/oci/index.js';
-import { LEASE_MS, Registry } from '../../lib/registry/index.js';
+import { LEASE_MS, Registry, verifyRegistry } from '../../lib/registry/index.js';
 import { ContentStore, type RecordStore } from '../../lib/store/index.js';
 import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
@@ -15,16 +15,13 @@ let calls: RecordCall[];
 /** What happens just before a call reaches the store. */
 let meanwhile: (call: RecordCall) => Promise<void> | void;
 
-const over = (records: RecordStore, options = {}): Registry =>
-  new Registry(
-    {
-      ...store,
-      records,
-      content: new ContentStore(store.blobs, records, store.clock),
-      secrets: new RecordsSecretStore(store.records, { key: Buffer.alloc(32, 3) }),
-    },
-    options,
-  );
+const over = (records: RecordStore): Registry =>
+  new Registry({
+    ...store,
+    records,
+    content: new ContentStore(store.blobs, records, store.clock),
+    secrets: new RecordsSecretStore(store.records, { key: Buffer.alloc(32, 3) }),
+  });
 
 beforeAll(async () => {
   clock = manualClock();
@@ -92,16 +89,26 @@ describe('Images', () => {
     await expect(registry.manifest(name, { tag: 'x' })).rejects.toMatchObject({ code: 'NAME_INVALID' });
   });
 
-  test('an index may leave out children only where the registry was told to allow it', async () => {
+  test('an index may leave out children only where its repository was allowed to take that', async () => {
     const child = { mediaType: MediaType.ociManifest, digest: digestOf('a child elsewhere'), size: 5 };
     const sparse = new SetBuilder('sparse');
     sparse.index([child]);
     const index = sparse.manifests[0] as TestManifest;
-    const put = (into: Registry): Promise<unknown> => into.putManifest('team/sparse', index.bytes, index.mediaType, []);
-    await expect(put(registry)).rejects.toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
-    await expect(put(over(store.records, { allowSparseIndexes: true }))).resolves.toMatchObject({
-      digest: index.digest,
-    });
+    const put = (tags: readonly string[]) => registry.putManifest('team/sparse', index.bytes, index.mediaType, tags);
+    const pull = () => registry.manifest('team/sparse', { tag: 'some' });
+    await expect(put([])).rejects.toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
+    await registry.sparseRepositories.add('team/*');
+    await expect(put(['some'])).resolves.toMatchObject({ digest: index.digest });
+    await registry.sparseRepositories.remove('team/*');
+    await expect(put([])).rejects.toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
+    // What was taken stays, is nothing to repair, and comes back when it was deleted by mistake.
+    expect((await pull())?.digest).toBe(index.digest);
+    await registry.deleteManifest('team/sparse', index.digest);
+    await registry.undelete('team/sparse', 'some');
+    expect((await pull())?.digest).toBe(index.digest);
+    const problems = [];
+    for await (const event of verifyRegistry(store)) if (event.type === 'problem') problems.push(event);
+    expect(problems).toEqual([]);
   });
 });
 

@@ -1,7 +1,7 @@
-/** `wharf registry robot …`, `publish`, `unpublish`: who may use which repositories. */
+/** `wharf registry robot …`, `publish`, `unpublish`, `sparse`: what holds for which repositories. */
 import type { Grant, NewRobotSecret, RobotInfo, RobotSpec } from '../../auth/index.js';
 import type { CommandDeps } from '../deps.js';
-import { formatAge, formatTable, printJson } from '../output.js';
+import { formatAge, formatTable, type Output, printJson } from '../output.js';
 
 interface Json {
   readonly json?: boolean;
@@ -85,7 +85,32 @@ export async function unpublish(
 }
 
 export async function listPublic({ json }: Json, { client, output }: CommandDeps): Promise<void> {
-  const repositories = await client.registry.published.list();
+  printPatterns(await client.registry.published.list(), json, output);
+}
+
+export async function allowSparse(
+  { pattern, json }: Json & { readonly pattern: string },
+  { client, output }: CommandDeps,
+): Promise<void> {
+  await client.registry.sparse.add(pattern);
+  if (json === true) return printJson(output, { repositories: pattern, sparse: true });
+  output.result(`${pattern} takes indexes of which platforms are missing\n`);
+}
+
+export async function refuseSparse(
+  { pattern, json }: Json & { readonly pattern: string },
+  { client, output }: CommandDeps,
+): Promise<void> {
+  await client.registry.sparse.remove(pattern);
+  if (json === true) return printJson(output, { repositories: pattern, sparse: false });
+  output.result(`${pattern} takes whole indexes only; what is there stays\n`);
+}
+
+export async function listSparse({ json }: Json, { client, output }: CommandDeps): Promise<void> {
+  printPatterns(await client.registry.sparse.list(), json, output);
+}
+
+function printPatterns(repositories: readonly string[], json: boolean | undefined, output: Output): void {
   if (json === true) return printJson(output, { repositories });
   output.result(repositories.map((pattern) => `${pattern}\n`).join(''));
 }

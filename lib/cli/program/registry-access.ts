@@ -1,13 +1,16 @@
-/** `wharf registry robot`, `publish`, `unpublish`, `public`. */
+/** `wharf registry robot`, `publish`, `unpublish`, `public`, `sparse`. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Grant, RepositoryAction } from '../../auth/index.js';
 import { defined } from '../../platform/values/index.js';
 import {
+  allowSparse,
   changeRobot,
   createRobot,
   listPublic,
   listRobots,
+  listSparse,
   publish,
+  refuseSparse,
   removeRobot,
   revokeRobotSecret,
   rotateRobot,
@@ -43,6 +46,25 @@ export function addRegistryAccess(registry: Command, deps: CliDeps): void {
   talking(registry.command('public'))
     .description('what anyone may pull')
     .action(async ({ json, ...options }: Shared) => listPublic(defined({ json }), await connected(deps, options)));
+  addSparse(registry.command('sparse').description('where an index may lack some of its platforms'), pattern, deps);
+}
+
+function addSparse(sparse: Command, pattern: string, deps: CliDeps): void {
+  talking(sparse.command('add'))
+    .description('let repositories take an index whose children are not all there')
+    .argument('<repositories>', pattern)
+    .action(async (given: string, { json, ...options }: Shared) =>
+      allowSparse(defined({ pattern: given, json }), await connected(deps, options)),
+    );
+  talking(sparse.command('rm'))
+    .description('take that back')
+    .argument('<repositories>', 'as it was added')
+    .action(async (given: string, { json, ...options }: Shared) =>
+      refuseSparse(defined({ pattern: given, json }), await connected(deps, options)),
+    );
+  talking(sparse.command('ls'))
+    .description('all of them')
+    .action(async ({ json, ...options }: Shared) => listSparse(defined({ json }), await connected(deps, options)));
 }
 
 function addRobots(robot: Command, deps: CliDeps): void {

@@ -1,6 +1,7 @@
-/** Who may use which repositories: robots with their secrets, and repositories that anyone may pull. */
+/** What holds for which repositories: rights of robots, what anyone may pull, where an index may lack children. */
 import * as z from 'zod';
 import { AppError } from '../../errors/index.js';
+import type { RepositoryPatterns } from '../../registry/index.js';
 import type { ApiDeps } from '../api-deps.js';
 import { route, type Route } from '../route.js';
 import {
@@ -16,7 +17,12 @@ import {
 const common = { tag: 'Registry', access: 'admin' } as const;
 
 export function registryAccessRoutes(deps: ApiDeps): readonly Route[] {
-  return [...robotRoutes(deps), ...publicRoutes(deps)];
+  const { publicRepositories, sparseRepositories } = deps.registry;
+  return [
+    ...robotRoutes(deps),
+    ...patternRoutes(publicRepositories, PUBLIC),
+    ...patternRoutes(sparseRepositories, SPARSE),
+  ];
 }
 
 function robotRoutes({ robots }: ApiDeps): readonly Route[] {
@@ -87,40 +93,69 @@ function robotRoutes({ robots }: ApiDeps): readonly Route[] {
   ];
 }
 
-function publicRoutes({ registry: { publicRepositories } }: ApiDeps): readonly Route[] {
+interface PatternWords {
+  readonly path: string;
+  /** Operation ids. */
+  readonly ids: readonly [list: string, add: string, remove: string];
+  readonly holds: string;
+  readonly add: string;
+  readonly remove: string;
+  readonly absent: { readonly code: string; readonly what: string; readonly none: string };
+}
+
+const PUBLIC: PatternWords = {
+  path: '/v1/registry/public',
+  ids: ['listPublicRepositories', 'publishRepositories', 'unpublishRepositories'],
+  holds: 'What anyone may pull, without credentials',
+  add: 'Lets anyone pull these repositories; they need not exist yet',
+  remove: 'Takes back exactly what was published under this pattern',
+  absent: { code: 'NOT_PUBLIC', what: 'was not published', none: 'nothing is public' },
+};
+const SPARSE: PatternWords = {
+  path: '/v1/registry/sparse',
+  ids: ['listSparseRepositories', 'allowSparseIndexes', 'refuseSparseIndexes'],
+  holds: 'Where an index may be pushed whose children are not all there',
+  add: 'Lets these repositories take indexes of which some platforms are missing',
+  remove: 'Takes back exactly this pattern; indexes that are there stay',
+  absent: { code: 'NOT_SPARSE', what: 'was not allowed sparse indexes', none: 'no repository is' },
+};
+
+function patternRoutes(patterns: RepositoryPatterns, words: PatternWords): readonly Route[] {
   const params = z.strictObject({ repositories: repositoryPattern });
+  const [list, add, remove] = words.ids;
   return [
-    route('GET', '/v1/registry/public', {
+    route('GET', words.path, {
       ...common,
-      id: 'listPublicRepositories',
-      summary: 'What anyone may pull, without credentials',
+      id: list,
+      summary: words.holds,
       access: 'read',
       answers: [{ status: 200, description: 'Patterns, sorted', schema: listOf('repositories', z.string()) }],
-      handler: async () => ({ body: { repositories: await publicRepositories.list() } }),
+      handler: async () => ({ body: { repositories: await patterns.list() } }),
     }),
-    route('PUT', '/v1/registry/public/{repositories+}', {
+    route('PUT', `${words.path}/{repositories+}`, {
       ...common,
-      id: 'publishRepositories',
-      summary: 'Lets anyone pull these repositories; they need not exist yet',
+      id: add,
+      summary: words.add,
       params,
-      answers: [{ status: 204, description: 'They are public' }],
+      answers: [{ status: 204, description: 'It holds for them' }],
       handler: async ({ params: { repositories } }) => {
-        await publicRepositories.publish(repositories);
+        await patterns.add(repositories);
         return { status: 204 };
       },
     }),
-    route('DELETE', '/v1/registry/public/{repositories+}', {
+    route('DELETE', `${words.path}/{repositories+}`, {
       ...common,
-      id: 'unpublishRepositories',
-      summary: 'Takes back exactly what was published under this pattern',
+      id: remove,
+      summary: words.remove,
       params,
-      answers: [{ status: 204, description: 'It is not public by this pattern any more' }],
+      answers: [{ status: 204, description: 'It does not hold by this pattern any more' }],
       handler: async ({ params: { repositories } }) => {
-        if (await publicRepositories.unpublish(repositories)) return { status: 204 };
-        const known = await publicRepositories.list();
-        throw new AppError('NOT_PUBLIC', `${repositories} was not published`, {
+        if (await patterns.remove(repositories)) return { status: 204 };
+        const known = await patterns.list();
+        const { code, what, none } = words.absent;
+        throw new AppError(code, `${repositories} ${what}`, {
           kind: 'not-found',
-          hint: known.length === 0 ? 'nothing is public' : `one of ${known.slice(0, 20).join(', ')}`,
+          hint: known.length === 0 ? none : `one of ${known.slice(0, 20).join(', ')}`,
         });
       },
     }),

@@ -50,7 +50,7 @@ export interface RegistryApp {
 
 /** @example const app = createRegistryApp(deps); createServer(registryServerOptions, app.handle).listen(port) */
 export function createRegistryApp(deps: RegistryAppDeps, options: RegistryAppOptions = {}): RegistryApp {
-  const isPublic: IsPublic = (repository) => deps.registry.publicRepositories.isPublic(repository);
+  const isPublic: IsPublic = (repository) => deps.registry.publicRepositories.covers(repository);
   const openUploads = new OpenUploads(deps.clock, options.maxOpenUploads);
   const answer = async (request: RegistryRequest, body: RequestBody): Promise<Reply> => {
     const url = new URL(request.url);

@@ -115,7 +115,7 @@ async function mounted(call: Call, digest: Digest): Promise<Reply | undefined> {
   const { blobs, publicRepositories } = call.deps.registry;
   const from = call.query.get('from');
   const sources = from === null || from === '' ? await blobs.holdersOf(digest) : [from];
-  const isPublic = (name: string): Promise<boolean> => publicRepositories.isPublic(name);
+  const isPublic = (name: string): Promise<boolean> => publicRepositories.covers(name);
   let askable: string | undefined;
   for (const name of sources) {
     if (!isRepositoryName(name)) continue;

@@ -241,15 +241,15 @@ describe('what is public', () => {
     const pull = async (): Promise<number> =>
       (await wire.send('GET', '/v2/other/app/manifests/latest', { authorization: null })).status;
     expect(await pull()).toBe(401);
-    await registry.registry.publicRepositories.publish('other/app');
+    await registry.registry.publicRepositories.add('other/app');
     expect(await pull()).toBe(200);
     const { secret } = await registry.robots.create('elsewhere', {
       grants: [{ repositories: 'none', actions: ['pull'] }],
     });
     const robot = await wire.send('GET', '/v2/other/app/tags/list', { authorization: basic(secret) });
     expect(robot.status).toBe(200);
-    expect(await registry.registry.publicRepositories.unpublish('other/app')).toBe(true);
-    expect(await registry.registry.publicRepositories.unpublish('other/app')).toBe(false);
+    expect(await registry.registry.publicRepositories.remove('other/app')).toBe(true);
+    expect(await registry.registry.publicRepositories.remove('other/app')).toBe(false);
     expect(await pull()).toBe(401);
   });
 });

@@ -61,6 +61,15 @@ requireTools('skopeo').describe('skopeo', () => {
     expect(index.manifests).toHaveLength(2);
   });
 
+  test('copies an index alone where a repository may lack platforms', async () => {
+    const copy = () => run('skopeo', ['copy', '--multi-arch=index-only', ...to(), layout.index, at('sparse/app:both')]);
+    await expect(copy()).rejects.toThrow(/names what repository sparse\/app has not/);
+    await registry.registry.sparseRepositories.add('sparse/*');
+    await copy();
+    const index = JSON.parse(await inspect('sparse/app:both', '--raw')) as { manifests: unknown[] };
+    expect(index.manifests).toHaveLength(2);
+  });
+
   test('deletes an image, with its tag', async () => {
     await run('skopeo', ['copy', ...to(), layout.image, at('skopeo/gone:one')]);
     await run('skopeo', ['delete', '--tls-verify=false', '--creds', creds(), at('skopeo/gone:one')]);
@@ -140,7 +149,7 @@ requireTools('skopeo').describe('skopeo, without credentials or as a robot', () 
     const to = ['--dest-tls-verify=false', '--dest-creds', `x:${registry.tokens.admin}`];
     await run('skopeo', ['copy', ...to, layout.image, at('open/app:one')]);
     await run('skopeo', ['copy', ...to, layout.image, at('shut/app:one')]);
-    await registry.registry.publicRepositories.publish('open/*');
+    await registry.registry.publicRepositories.add('open/*');
     expect(JSON.parse(await inspect('open/app:one', '--no-creds'))).toMatchObject({ Digest: layout.manifest });
     await expect(inspect('shut/app:one', '--no-creds')).rejects.toThrow(/unauthorized|authentication required/i);
   });

@@ -131,8 +131,8 @@ test('an installation has at most 100 upstreams and 500 patterns of public repos
   await expect(add(100)).rejects.toMatchObject({ code: 'UPSTREAMS_FULL' });
   await add(99);
   const { publicRepositories } = registry.registry;
-  for (let i = 0; i < 500; i++) await publicRepositories.publish(`open${i}/*`);
-  await expect(publicRepositories.publish('one-more')).rejects.toMatchObject({ code: 'PUBLIC_REPOSITORIES_FULL' });
+  for (let i = 0; i < 500; i++) await publicRepositories.add(`open${i}/*`);
+  await expect(publicRepositories.add('one-more')).rejects.toMatchObject({ code: 'PUBLIC_REPOSITORIES_FULL' });
 });
 
 test('a robot has at most 100 grants', async () => {

@@ -10,7 +10,7 @@ import {
   type RegistryApp,
   type RegistryAppOptions,
 } from '../../../lib/registry/http/index.js';
-import { Registry, type ManifestsOptions } from '../../../lib/registry/index.js';
+import { Registry } from '../../../lib/registry/index.js';
 import {
   type Clock,
   type ContentStore,
@@ -51,7 +51,6 @@ export interface RunningRegistry extends TestRegistry {
 
 export interface TestRegistryOptions extends RegistryAppOptions {
   readonly logger?: Logger;
-  readonly manifests?: ManifestsOptions;
   /** Patterns of repositories that anyone may pull. */
   readonly publicRepositories?: readonly string[];
   readonly upstreams?: readonly Upstream[];
@@ -65,12 +64,12 @@ export async function createTestRegistry(
   options: TestRegistryOptions = {},
 ): Promise<TestRegistry> {
   const secrets = new RecordsSecretStore(parts.records, { key: TEST_SECRET_KEY });
-  const registry = new Registry({ ...parts, secrets }, options.manifests);
+  const registry = new Registry({ ...parts, secrets });
   const apiTokens = new ApiTokens(parts);
   const registryTokens = new RegistryTokens({ ...parts, keys: new TokenKeys({ ...parts, secrets }) });
   const robots = new Robots(parts);
   const identities = identitiesOf(apiTokens, robots);
-  for (const pattern of options.publicRepositories ?? []) await registry.publicRepositories.publish(pattern);
+  for (const pattern of options.publicRepositories ?? []) await registry.publicRepositories.add(pattern);
   const logger = options.logger ?? silentLogger;
   const logins = new RegistryLogins(secrets);
   const upstreams = new Upstreams(parts);
