@@ -1,6 +1,6 @@
 /**
  * Services of an account in bad weather: calls that are throttled, fail, or whose connection is cut before or after the
- * work is done, each by itself and in storms that outlast any client's own retries. What comes follows from the seed.
+ * work is done, each by itself and in storms that outlast any client's own retries. Good until it is turned.
  */
 import type { JsonFault } from '../json-api.js';
 import type { S3Fault } from '../s3/index.js';
@@ -34,15 +34,23 @@ export interface WeatherOptions {
 }
 
 export class Weather {
-  isBad = false;
-  /** How many calls each kind of fault has met. */
-  readonly met: Record<string, number> = {};
+  /** How many calls each kind of fault has met since it was turned bad. */
+  met: Record<string, number> = {};
+  private random: { next(): number } | undefined;
   private readonly storms = new Map<Service, number>();
 
-  constructor(
-    private readonly random: () => number,
-    private readonly options: WeatherOptions = {},
-  ) {}
+  constructor(private readonly options: WeatherOptions = {}) {}
+
+  /** @param random what comes follows from it and from the order of calls */
+  turnBad(random: { next(): number }): void {
+    this.random = random;
+    this.met = {};
+  }
+
+  turnGood(): void {
+    this.random = undefined;
+    this.storms.clear();
+  }
 
   readonly faults = {
     s3: (): S3Fault => {
@@ -56,19 +64,19 @@ export class Weather {
   };
 
   private fault(service: Service): JsonFault {
-    const kind = this.isBad ? this.kind(service) : undefined;
+    const kind = this.random === undefined ? undefined : this.kind(service, this.random);
     if (kind === undefined) return undefined;
     this.met[`${service} ${kind}`] = (this.met[`${service} ${kind}`] ?? 0) + 1;
     if (kind === 'throttled') return THROTTLED[service];
     return kind === 'failed' ? FAILED[service] : kind;
   }
 
-  private kind(service: Service): Kind | undefined {
+  private kind(service: Service, random: { next(): number }): Kind | undefined {
     const { share = 0.05, storms = 0.003, stormCalls = 15 } = this.options;
-    const left = this.storms.get(service) ?? (this.random() < storms ? stormCalls : 0);
+    const left = this.storms.get(service) ?? (random.next() < storms ? stormCalls : 0);
     if (left > 1) this.storms.set(service, left - 1);
     else this.storms.delete(service);
     if (left > 0) return 'failed';
-    return this.random() < share ? KINDS[Math.floor(this.random() * KINDS.length)] : undefined;
+    return random.next() < share ? KINDS[Math.floor(random.next() * KINDS.length)] : undefined;
   }
 }

@@ -182,35 +182,41 @@ async function passes(collector: ReturnType<KillLab['collector']>): Promise<void
 
 let days = 400;
 
-export const collect: Operation = {
-  name: 'collect what nobody needs',
-  dies: 'collector',
-  prepare: async (lab, id) => {
-    const { wire } = lab.later;
-    const [kept, unused] = [imageOf(`kept ${id}`), imageOf(`unused ${id}`)];
-    for (const [repository, image] of [[`kept/${id}`, kept] as const, [`unused/${id}`, unused] as const]) {
-      if (!(await pushImage(wire, repository, image))) throw new Error(`${repository} was not taken`);
-    }
-    const digest = digestOf(unused.manifest.bytes);
-    await wire.send('DELETE', `/v2/unused/${id}/manifests/${digest}`);
-    // Each time so much later that no pass of before counts, and that what was deleted may go.
-    days += 100;
-    const day = days;
-    const dying = lab.collector(day);
-    const unusedStays = async (): Promise<boolean> =>
-      (await wire.send('HEAD', `/v2/unused/${id}/blobs/${digestOf(unused.layer)}`)).status === 200;
-    return {
-      act: async () => {
-        lab.doom.aim(dying);
-        return (await dying.invoke<string>(SCHEDULED)) === 'finished';
-      },
-      check: async () => {
-        await dying.close();
-        // What a pass has chosen to go, one of a later hour takes away.
-        for (const later of [day, day + 1]) await passes(lab.collector(later));
-        expect(await pullable(lab, `kept/${id}`, '1')).toBe(true);
-        expect(await unusedStays()).toBe(false);
-      },
-    };
-  },
-};
+/** Nobody needs one of two images; a pass chooses its blobs, and one of a later day takes them away. */
+function collecting(name: string, passesBefore: 0 | 1): Operation {
+  return {
+    name,
+    dies: 'collector',
+    prepare: async (lab, id) => {
+      const { wire } = lab.later;
+      const [kept, unused] = [imageOf(`kept ${id}`), imageOf(`unused ${id}`)];
+      for (const [repository, image] of [[`kept/${id}`, kept] as const, [`unused/${id}`, unused] as const]) {
+        if (!(await pushImage(wire, repository, image))) throw new Error(`${repository} was not taken`);
+      }
+      const digest = digestOf(unused.manifest.bytes);
+      await wire.send('DELETE', `/v2/unused/${id}/manifests/${digest}`);
+      // Each time so much later that no pass of before counts, and that what was deleted may go.
+      days += 100;
+      const day = days;
+      for (let before = 0; before < passesBefore; before += 1) await passes(lab.collector(day + before));
+      const dying = lab.collector(day + passesBefore);
+      const unusedStays = async (): Promise<boolean> =>
+        (await wire.send('HEAD', `/v2/unused/${id}/blobs/${digestOf(unused.layer)}`)).status === 200;
+      return {
+        act: async () => {
+          lab.doom.aim(dying);
+          return (await dying.invoke<string>(SCHEDULED)) === 'finished';
+        },
+        check: async () => {
+          await dying.close();
+          for (const later of [passesBefore, passesBefore + 1]) await passes(lab.collector(day + later));
+          expect(await pullable(lab, `kept/${id}`, '1')).toBe(true);
+          expect(await unusedStays()).toBe(false);
+        },
+      };
+    },
+  };
+}
+
+export const chooseUnused = collecting('choose what nobody needs', 0);
+export const collect = collecting('collect what nobody needs', 1);

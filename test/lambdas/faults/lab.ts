@@ -1,16 +1,17 @@
 /**
- * An account in which functions are killed, and a later hour of it: the same functions with a clock that is ahead, so
+ * An account in which functions are killed and services fail, and a later hour of it: the same functions with a clock that is ahead, so
  * that leases, claims and messages of the dead have run out without anybody waiting.
  */
 import { decodeMessage } from '../../../lib/build/build-records.js';
 import { WharfClient } from '../../../lib/client/index.js';
 import { toAppError } from '../../../lib/errors/index.js';
 import { Doom } from '../../fakes/account/doom.js';
+import { Weather } from '../../fakes/account/weather.js';
 import type { SqsEvent } from '../../fakes/lambda/event-source.js';
 import type { LambdaFunction } from '../../fakes/lambda/function.js';
 import { type Gateway, startGateway } from '../../fakes/lambda/gateway.js';
 import { Wire } from '../../protocol/registry/wire.js';
-import { ADMIN_TOKEN, type Cloud, type CloudFaults, type FunctionName, openCloud } from '../cloud.js';
+import { ADMIN_TOKEN, type Cloud, type FunctionName, openCloud } from '../cloud.js';
 
 export const CLUSTER = 'wharf';
 export const SCHEDULED = { source: 'aws.events', 'detail-type': 'Scheduled Event' };
@@ -40,14 +41,22 @@ export class KillLab {
   private constructor(
     readonly cloud: Cloud,
     readonly doom: Doom,
+    readonly weather: Weather,
     readonly now: Hour,
     readonly later: Hour,
     private readonly ends: (() => Promise<void>)[],
   ) {}
 
-  static async open(faults?: CloudFaults): Promise<KillLab> {
+  static async open(): Promise<KillLab> {
     const doom = new Doom();
-    const cloud = await openCloud(faults ?? doom.faults);
+    const weather = new Weather();
+    const cloud = await openCloud({
+      s3: (call) => doom.faults.s3(call) ?? weather.faults.s3(),
+      dynamoDb: (operation) => doom.faults.dynamoDb(operation) ?? weather.faults.dynamoDb(),
+      sqs: (operation) => doom.faults.sqs(operation) ?? weather.faults.sqs(operation),
+      ecs: (operation) => doom.faults.ecs(operation) ?? weather.faults.ecs(),
+      ecr: (operation) => doom.faults.ecr(operation) ?? weather.faults.ecr(),
+    });
     const ahead = new Map(
       (['api', 'registry', 'builder', 'reconciler'] as const).map((name) => [name, aheadOf(cloud, name, LATER_MS)]),
     );
@@ -63,7 +72,7 @@ export class KillLab {
     ]);
     const ends = [() => gateway.close(), ...[...ahead.values()].map((each) => () => each.close()), () => cloud.close()];
     const now = hour(cloud.gateway, (name) => cloud.fn(name));
-    const lab = new KillLab(cloud, doom, now, hour(gateway, fn), ends);
+    const lab = new KillLab(cloud, doom, weather, now, hour(gateway, fn), ends);
     await lab.addCluster();
     return lab;
   }

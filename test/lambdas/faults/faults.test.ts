@@ -2,17 +2,24 @@
  * Functions killed between any two writes: whatever an operation had done by then, nothing is lost and nothing happens
  * twice once the platform went on by itself and the caller asked again. WHARF_TEST_KILL_EVERY=yes takes every write of
  * every operation (minutes), otherwise one of a few.
+ *
+ * Then everything at once while all services fail now and then. WHARF_TEST_WEATHER=n lives through n seeds (half a
+ * minute each), from WHARF_TEST_SEED on, otherwise through a short one.
  */
+import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { buildImage } from '../build-suite.js';
-import { build, collect, handOver, push, submitBuild } from './build-operations.js';
+import { build, chooseUnused, collect, handOver, push, submitBuild } from './build-operations.js';
 import { KillLab } from './lab.js';
 import type { Operation } from './operation.js';
 import { killAtEveryWrite } from './deaths.js';
 import { deploy, endByEvents, IMAGE, OTHER_IMAGE, remove, rollback, runTask, scale } from './service-operations.js';
+import { liveThrough } from './weather.js';
 
 const isWhole = process.env['WHARF_TEST_KILL_EVERY'] === 'yes';
 const LONGEST_MS = isWhole ? 900_000 : 60_000;
+const seeds = Number(process.env['WHARF_TEST_WEATHER'] ?? 0);
+const firstSeed = Number(process.env['WHARF_TEST_SEED'] ?? randomInt(1_000_000));
 
 let lab: KillLab;
 beforeAll(async () => {
@@ -35,6 +42,7 @@ const OPERATIONS: readonly (readonly [Operation, quick: readonly number[]])[] = 
   [build, [5]],
   [handOver, []],
   [push, []],
+  [chooseUnused, []],
   [collect, [12]],
 ];
 
@@ -56,4 +64,20 @@ describe('a function that is killed at a write', () => {
       LONGEST_MS,
     );
   }
+});
+
+describe('in bad weather', () => {
+  test.each(Array.from({ length: Math.max(1, seeds) }, (_, n) => firstSeed + n))(
+    'nothing is lost and nothing happens twice: seed %i',
+    async (seed) => {
+      const many = seeds > 0 ? ['a', 'b', 'c'] : ['a'];
+      await liveThrough(
+        lab,
+        seed,
+        many.map((name) => `${name}-${seed}`),
+      );
+      process.stdout.write(`seed ${seed}: ${JSON.stringify(lab.weather.met)}\n`);
+    },
+    300_000,
+  );
 });

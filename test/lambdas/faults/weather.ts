@@ -1,22 +1,16 @@
 /**
  * Everything at once in bad weather: throttled calls, failures, cut connections and outages of every service, events
  * that come twice, in any order or never. Callers ask again until they are told that it was done. In the end each of
- * them has what they asked for, once. WHARF_TEST_WEATHER=n lives through n seeds (a minute each); without it nothing is
- * run here.
+ * them has what they asked for, once.
  */
-import { randomInt } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { expect } from '@jest/globals';
 import { writeTar } from '../../../lib/layers/index.js';
-import { Weather } from '../../fakes/account/weather.js';
 import { membersOf } from '../../build/fixture.js';
 import { Random } from '../../interleave/random.js';
-import { buildImage } from '../build-suite.js';
-import { CLUSTER, type CallOptions, KillLab, SCHEDULED } from './lab.js';
+import { CLUSTER, type CallOptions, type KillLab, SCHEDULED } from './lab.js';
 import { IMAGE, OTHER_IMAGE } from './service-operations.js';
 import { pullable, serviceTruth } from './truth.js';
 
-const seeds = Number(process.env['WHARF_TEST_WEATHER'] ?? 0);
-const first = Number(process.env['WHARF_TEST_SEED'] ?? randomInt(1_000_000));
 const MOST_TRIES = 60;
 
 /** What the outside does: callers that insist, a queue that delivers as queues do, a schedule. */
@@ -128,49 +122,30 @@ async function aBuild(lab: KillLab, outside: Outside, name: string): Promise<voi
   });
 }
 
-// Not yet in every run: after some seeds a build stays under way longer than this waits.
-(seeds > 0 ? describe : describe.skip)('in bad weather', () => {
-  let lab: KillLab;
-  let weather: Weather;
-  beforeAll(async () => {
-    const random = new Random(first);
-    weather = new Weather(() => random.next());
-    lab = await KillLab.open(weather.faults);
-    await buildImage(lab.cloud, IMAGE, 'one');
-    await buildImage(lab.cloud, OTHER_IMAGE, 'two');
-  }, 120_000);
-  afterAll(() => lab.close());
-
-  test.each(Array.from({ length: Math.max(1, seeds) }, (_, n) => first + n))(
-    'nothing is lost and nothing happens twice: seed %i',
-    async (seed) => {
-      const outside = new Outside(lab, new Random(seed + 1));
-      const names = ['a', 'b', 'c'].map((name) => `${name}-${seed}`);
-      weather.isBad = true;
-      const life = outside.live();
-      try {
-        const doings = names.flatMap((name) => [
-          aService(lab, outside, name),
-          aTask(lab, outside, `t${name}`),
-          aBuild(lab, outside, name),
-        ]);
-        // To the end of each, also when one fails: they share the account.
-        for (const doing of await Promise.allSettled(doings)) if (doing.status === 'rejected') throw doing.reason;
-      } finally {
-        weather.isBad = false;
-        outside.end();
-        await life;
-      }
-      process.stdout.write(`seed ${seed}: ${JSON.stringify(weather.met)}\n`);
-      await lab.later.fn('reconciler').invoke(SCHEDULED);
-      for (const name of names) {
-        expect(await pullable(lab, `weather/${name}`, '1')).toBe(true);
-        const truth = await serviceTruth(lab, name);
-        expect(truth).toMatchObject({ releases: [4, 3, 2, 1], deployment: 'completed', ecs: 'ACTIVE 3' });
-        expect(truth?.tasks[0]).toBe(3);
-        expect(truth?.told).toEqual({ 'release-created': 4, 'deployment-completed': 4 });
-      }
-    },
-    300_000,
-  );
-});
+/** For each of these: a service with four releases, a task and a build, all at the same time. */
+export async function liveThrough(lab: KillLab, seed: number, names: readonly string[]): Promise<void> {
+  const outside = new Outside(lab, new Random(seed + 1));
+  lab.weather.turnBad(new Random(seed));
+  const life = outside.live();
+  try {
+    const doings = names.flatMap((name) => [
+      aService(lab, outside, name),
+      aTask(lab, outside, `t${name}`),
+      aBuild(lab, outside, name),
+    ]);
+    // To the end of each, also when one fails: they share the account.
+    for (const doing of await Promise.allSettled(doings)) if (doing.status === 'rejected') throw doing.reason;
+  } finally {
+    lab.weather.turnGood();
+    outside.end();
+    await life;
+  }
+  await lab.later.fn('reconciler').invoke(SCHEDULED);
+  for (const name of names) {
+    expect(await pullable(lab, `weather/${name}`, '1')).toBe(true);
+    const truth = await serviceTruth(lab, name);
+    expect(truth).toMatchObject({ releases: [4, 3, 2, 1], deployment: 'completed', ecs: 'ACTIVE 3' });
+    expect(truth?.tasks[0]).toBe(3);
+    expect(truth?.told).toEqual({ 'release-created': 4, 'deployment-completed': 4 });
+  }
+}
