@@ -3,6 +3,7 @@
  * `details.word`; whoever knows the file turns it into a DockerfileError with line, column and the source line.
  */
 import { AppError } from '../errors/index.js';
+import type { LintWarning } from './types.js';
 
 export interface SourcePlace {
   readonly file: string;
@@ -12,16 +13,25 @@ export interface SourcePlace {
   readonly sourceLine: string;
 }
 
+interface DockerfileErrorOptions {
+  readonly hint?: string | undefined;
+  readonly details?: object;
+  readonly cause?: unknown;
+  readonly warnings?: readonly LintWarning[];
+}
+
 /** The message starts with `Dockerfile:3:5:`. `details` has the place again, for machines. */
 export class DockerfileError extends AppError {
   override readonly name = 'DockerfileError';
+  /** What the rules said of the lines before it. */
+  readonly warnings: readonly LintWarning[];
 
   constructor(
     code: string,
     /** The sentence without the place. */
     readonly sentence: string,
     readonly place: SourcePlace,
-    options: { readonly hint?: string | undefined; readonly details?: object; readonly cause?: unknown } = {},
+    private readonly options: DockerfileErrorOptions = {},
   ) {
     super(code, `${place.file}:${place.line}:${place.column}: ${sentence}`, {
       kind: 'invalid',
@@ -29,6 +39,11 @@ export class DockerfileError extends AppError {
       details: { ...options.details, ...place },
       cause: options.cause,
     });
+    this.warnings = options.warnings ?? [];
+  }
+
+  after(warnings: readonly LintWarning[]): DockerfileError {
+    return new DockerfileError(this.code, this.sentence, this.place, { ...this.options, warnings });
   }
 }
 

@@ -4,7 +4,7 @@ import { checkFailure } from './lint/build-linter.js';
 import { findDirective } from './syntax/directives.js';
 import { DockerfileError, refusal } from './errors.js';
 import { instructionOf } from './instructions/instruction-parser.js';
-import { lintFile } from './lint/lint-file.js';
+import { lintBeforeError, lintFile } from './lint/lint-file.js';
 import { parseCheckOptions } from './lint/lint-rules.js';
 import { SourceText } from './syntax/source-text.js';
 import { locate, parseStatements } from './syntax/statements.js';
@@ -15,7 +15,6 @@ import type {
   FromInstruction,
   Instruction,
   SourceRange,
-  Stage,
   Statement,
 } from './types.js';
 
@@ -34,14 +33,20 @@ export function parseDockerfile(text: string, options: ParseOptions = {}): Docke
   const source = new SourceText(fileName, text);
   const { statements, escape, emptyContinuations } = parseStatements(source);
   const syntax = findDirective(text, 'syntax')?.split(' ', 1)[0];
+  const parts: FileParts = { globalArgs: [], stages: [] };
   const file = {
     fileName,
     escape,
     ...(syntax === undefined ? {} : { syntax }),
     check: checkOptions(options.check ?? findDirective(text, 'check')?.split(' ', 1)[0], source),
     statements,
-    ...assemble(statements, source),
+    ...parts,
   };
+  try {
+    assemble(statements, source, parts);
+  } catch (error) {
+    throw error instanceof DockerfileError ? error.after(lintBeforeError(file)) : error;
+  }
   const warnings = lintFile(file, emptyContinuations);
   const failure = options.violations === 'report' ? undefined : checkFailure(file, warnings);
   if (failure !== undefined) throw failure;
@@ -75,12 +80,13 @@ function checkOptions(value: string | undefined, source: SourceText): CheckOptio
   }
 }
 
-function assemble(
-  statements: readonly Statement[],
-  source: SourceText,
-): { globalArgs: readonly ArgInstruction[]; stages: readonly Stage[] } {
-  const globalArgs: ArgInstruction[] = [];
-  const stages: { from: FromInstruction; index: number; instructions: Instruction[] }[] = [];
+interface FileParts {
+  readonly globalArgs: ArgInstruction[];
+  readonly stages: { readonly from: FromInstruction; readonly index: number; readonly instructions: Instruction[] }[];
+}
+
+/** Fills the parts with what can be read. */
+function assemble(statements: readonly Statement[], source: SourceText, { globalArgs, stages }: FileParts): void {
   for (const statement of statements) {
     const instruction = typed(statement, source);
     const stage = stages.at(-1);
@@ -100,7 +106,6 @@ function assemble(
       hint: 'start a stage with FROM <image>, or FROM scratch',
     });
   }
-  return { globalArgs, stages };
 }
 
 function typed(statement: Statement, source: SourceText): FromInstruction | Instruction {

@@ -220,6 +220,27 @@ describe('ADD', () => {
     }
   });
 
+  test('goes through links where the archive has no entry of its own, and replaces them where it has', async () => {
+    const { writeTar } = await import('../../lib/layers/index.js');
+    const { membersOf } = await import('./fixture.js');
+    const merged = { 'usr/': {}, 'usr/bin/': {}, bin: { symlink: 'usr/bin' }, lib: { symlink: 'usr/lib' } };
+    await f.push('merged:1', merged);
+    const archive = Buffer.concat(
+      await collect(writeTar(membersOf({ 'bin/tool': 't', 'lib/deep/x': 'x', 'own/': {}, 'own/y': 'y' }))),
+    );
+    const { result } = await f.build({
+      Dockerfile: 'FROM merged:1\nADD x.tar /',
+      'x.tar': { content: archive },
+    });
+    const tree = await f.tree(result.digest);
+    expect([tree.exact('bin')?.linkTarget, tree.exact('lib')?.linkTarget]).toEqual(['usr/bin', 'usr/lib']);
+    expect([tree.exact('usr/bin/tool')?.type, tree.exact('usr/lib/deep/x')?.type]).toEqual(['file', 'file']);
+
+    const owning = Buffer.concat(await collect(writeTar(membersOf({ 'bin/': {}, 'bin/tool': 't' }))));
+    const replaced = await f.build({ Dockerfile: 'FROM merged:1\nADD x.tar /', 'x.tar': { content: owning } });
+    expect((await f.tree(replaced.result.digest)).exact('bin')?.type).toBe('directory');
+  });
+
   test('copies what is no archive', async () => {
     const got = await layers('FROM scratch\nADD a.tar /', { 'a.tar': 'this is no tar' });
     expect(got).toEqual([['a.tar file 644 0:0']]);

@@ -212,6 +212,7 @@ describe('what is not offered or wrong is refused with its place', () => {
   test.each([
     ['FROM unknown', 'BUILD_BASE_UNKNOWN', 1, 6],
     ['FROM ${NONE}', 'BUILD_BASE_INVALID', 1, 6],
+    ['FROM --platform=$BULIDPLATFORM busybox', 'PLATFORM_INVALID', 1, 17],
     ['FROM busybox\nRUN --device=x y', 'BUILD_UNSUPPORTED_RUN_DEVICE', 2, 5],
     ['FROM busybox\nRUN --network=bridge x', 'DOCKERFILE_FLAG', 2, 5],
     ['FROM busybox\nRUN --mount=type=ssh,source=/x x', 'BUILD_MOUNT_INVALID', 2, 5],

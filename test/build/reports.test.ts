@@ -78,6 +78,20 @@ describe('check', () => {
     },
   );
 
+  test.each([
+    ['FROM scratch AS Bad\nMAINTAINER me\nBADCMD', 'DOCKERFILE_UNKNOWN_INSTRUCTION'],
+    ['FROM --platform=$BULIDPLATFORM scratch AS Bad\nMAINTAINER me', 'PLATFORM_INVALID'],
+  ])('of a file that is refused, what comes before is told: %j', async (Dockerfile, code) => {
+    const events: BuildEvent[] = [];
+    const call = { id: 'x', emit: (event: BuildEvent) => events.push(event), signal: new AbortController().signal };
+    const request = { context: await f.context({ Dockerfile }), tags: [], check: true };
+    const error = await failure(f.builder.build(request, call));
+    expect([error.code, rules(events)]).toEqual([
+      code,
+      expect.arrayContaining(['1 StageNameCasing', '2 MaintainerDeprecated']),
+    ]);
+  });
+
   test('is asked for more by BUILDKIT_DOCKERFILE_CHECK', async () => {
     const { events } = await f.report(FILES, { check: true, args: { BUILDKIT_DOCKERFILE_CHECK: 'skip=all' } });
     expect(rules(events)).toEqual([]);

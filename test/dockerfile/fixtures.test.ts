@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { DockerfileError, dumpDockerfile, parseDockerfile } from '../../lib/dockerfile/index.js';
+import { DockerfileError, dumpDockerfile, type LintWarning, parseDockerfile } from '../../lib/dockerfile/index.js';
 
 const ROOT = join('test', 'golden', 'dockerfile');
 const cases = (kind: string): string[] => readdirSync(join(ROOT, kind)).sort();
@@ -11,6 +11,10 @@ const cases = (kind: string): string[] => readdirSync(join(ROOT, kind)).sort();
 function golden(path: string, actual: string): string {
   if (!existsSync(path) && process.env['WRITE_GOLDEN'] === '1') writeFileSync(path, actual);
   return readFileSync(path, 'utf8');
+}
+
+function told(warnings: readonly LintWarning[]): string {
+  return warnings.map(({ line, rule, message }) => `${line} ${rule}: ${message}\n`).join('');
 }
 
 function errorOf(text: string): DockerfileError {
@@ -33,7 +37,7 @@ describe('good Dockerfiles', () => {
     const dump = dumpDockerfile(dockerfile);
     expect(dump).toBe(golden(join(folder, 'dump'), dump));
     expect(dumpDockerfile(text)).toBe(dump);
-    const warnings = dockerfile.warnings.map(({ line, rule, message }) => `${line} ${rule}: ${message}\n`).join('');
+    const warnings = told(dockerfile.warnings);
     const path = join(folder, 'warnings');
     if (name.startsWith('warn-') || existsSync(path)) expect(warnings).toBe(golden(path, warnings));
   });
@@ -47,8 +51,10 @@ describe('bad Dockerfiles', () => {
     const error = errorOf(text);
 
     const { line, column, sourceLine, file } = error.place;
-    const told = `${error.code} ${line}:${column}\n${error.sentence}\n${error.hint ?? ''}\n`;
-    expect(told).toBe(golden(join(folder, 'error'), told));
+    const refusal = `${error.code} ${line}:${column}\n${error.sentence}\n${error.hint ?? ''}\n`;
+    expect(refusal).toBe(golden(join(folder, 'error'), refusal));
+    const path = join(folder, 'warnings');
+    if (existsSync(path)) expect(told(error.warnings)).toBe(golden(path, ''));
     expect(error.message).toBe(`${file}:${line}:${column}: ${error.sentence}`);
     expect(error.details).toMatchObject({ file: 'Dockerfile', line, column, sourceLine });
     expect(error.kind).toBe('invalid');

@@ -84,6 +84,21 @@ describe('a platform', () => {
     expect(platformOfArch('x64')).toEqual({ os: 'linux', architecture: 'amd64' });
   });
 
+  test.each([
+    ['arm64', 'linux/arm64'],
+    ['x86_64', 'linux/amd64'],
+    ['armhf', 'linux/arm/v7'],
+    ['linux/armel', 'linux/arm/v6'],
+    ['linux/arm/6', 'linux/arm/v6'],
+    ['linux/arm', 'linux/arm/v7'],
+    ['linux/i386', 'linux/386'],
+    ['linux/amd64/v1', 'linux/amd64'],
+    ['linux/amd64/v3', 'linux/amd64/v3'],
+    ['linux/arm64/v9.0', 'linux/arm64/v9'],
+  ])('%s is %s', (text, platform) => {
+    expect(formatPlatform(parsePlatform(text))).toBe(platform);
+  });
+
   test.each(['linux', '', 'linux/', 'linux/amd64/v1/x', 'linux/am d64'])('%j is refused', (text) => {
     expect(refusalOf(() => parsePlatform(text)).code).toBe('PLATFORM_INVALID');
   });

@@ -1,5 +1,13 @@
 /** The context of a request and the Dockerfile in it, parsed, with what its ignore file leaves. */
-import { type Dockerfile, type IgnoreFile, parseDockerfile, parseIgnore } from '../../dockerfile/index.js';
+import {
+  type Dockerfile,
+  DockerfileError,
+  type IgnoreFile,
+  type LintWarning,
+  parseDockerfile,
+  parseIgnore,
+  type ParseOptions,
+} from '../../dockerfile/index.js';
 import { AppError } from '../../errors/index.js';
 import { closeNames } from '../build-errors.js';
 import type { EmitEvent } from '../build-log.js';
@@ -34,12 +42,22 @@ export async function openSource(
   checkFrontend(text, path, args);
   const { [CHECK_ARG]: check } = args;
   const options = { fileName: path, violations: 'report', ...(check === undefined ? {} : { check }) } as const;
-  const dockerfile = parseDockerfile(text, options);
-  const { context, ignore } = await withoutIgnored(whole, path);
-  const lint = new PlanLint(dockerfile, ignore, ({ message, line, rule }) => {
+  const tell = ({ message, line, rule }: LintWarning): void => {
     call.emit({ type: 'warning', message, rule, ...(line === 0 ? {} : { line }) });
-  });
-  return { context, dockerfile, lint };
+  };
+  const dockerfile = parsed(text, options, tell);
+  const { context, ignore } = await withoutIgnored(whole, path);
+  return { context, dockerfile, lint: new PlanLint(dockerfile, ignore, tell) };
+}
+
+/** What was found before a line that is refused is told as well. */
+function parsed(text: string, options: ParseOptions, tell: (warning: LintWarning) => void): Dockerfile {
+  try {
+    return parseDockerfile(text, options);
+  } catch (error) {
+    if (error instanceof DockerfileError) error.warnings.forEach(tell);
+    throw error;
+  }
 }
 
 /** `<Dockerfile>.dockerignore` beats `.dockerignore`. */

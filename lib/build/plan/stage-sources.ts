@@ -2,10 +2,10 @@
  * What FROM and `--from` name: a stage of the file, an image, or what the request puts in the place of either. An image
  * is looked up; of a stage the plan is asked for.
  */
-import { baseStage, expandWord, findStage, type FromInstruction, type Stage } from '../../dockerfile/index.js';
-import { AppError } from '../../errors/index.js';
+import { baseStage, expand, expandWord, findStage, type FromInstruction, type Stage } from '../../dockerfile/index.js';
+import { AppError, toAppError } from '../../errors/index.js';
 import { type Digest, parsePlatform, type Platform } from '../../oci/index.js';
-import { refusal } from '../build-errors.js';
+import { closeNames, refusal } from '../build-errors.js';
 import { ImageDraft } from './image-draft.js';
 import { NamedContexts } from './named-contexts.js';
 import type { PlanInput } from './plan.js';
@@ -53,11 +53,31 @@ export class StageSources {
     this.named = new NamedContexts(input.contexts ?? {});
   }
 
+  /** @throws AppError PLATFORM_INVALID, which names the variable that has no value */
+  private platformOf({ platform }: FromInstruction, globals: ReadonlyMap<string, string>): Platform {
+    if (platform === undefined) return this.input.platform;
+    const { text, unset } = expand(platform, globals, { escape: this.input.dockerfile.escape });
+    const [missing] = unset;
+    if (missing === undefined) return parsePlatform(text);
+    try {
+      return parsePlatform(text);
+    } catch (error) {
+      const { code, hint = '' } = toAppError(error);
+      const close = closeNames(missing, [...globals.keys()]);
+      throw refusal(code, `--platform=${platform} is ${JSON.stringify(text)}: nothing sets ${missing}`, {
+        kind: 'invalid',
+        hint:
+          close.length > 0 ? `did you mean ${close.join(' or ')}?` : `an ARG ${missing} before the first FROM; ${hint}`,
+        word: platform,
+      });
+    }
+  }
+
   /** @param globals what FROM lines see */
   async foundation(stage: Stage, globals: ReadonlyMap<string, string>): Promise<StageFoundation> {
     const { from } = stage;
     const expandGlobal = (word: string): string => expandWord(word, globals, { escape: this.input.dockerfile.escape });
-    const platform = from.platform === undefined ? this.input.platform : parsePlatform(expandGlobal(from.platform));
+    const platform = this.platformOf(from, globals);
     const instead = from.name === undefined ? undefined : this.named.find(from.name);
     if (instead !== undefined) {
       const found = await this.given(stage, from.name ?? '', instead, platform);

@@ -6,20 +6,29 @@ import { decompress, ImageTree, indexLayer, sniffCompression, type TreeEntry } f
 import { MediaType } from '../../oci/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
 
-/** The files of the archive as a tree; undefined when the file is no tar that can be read. */
+export interface Archive {
+  readonly tree: ImageTree;
+  /** Paths with an entry of their own: other folders are there only because something is in them. */
+  readonly described: ReadonlySet<string>;
+}
+
+/** Undefined when the file is no tar that can be read. */
 export async function openArchive(
   content: ContentStore,
   tree: ImageTree,
   file: TreeEntry,
   signal: AbortSignal,
-): Promise<ImageTree | undefined> {
+): Promise<Archive | undefined> {
   const kind = sniffCompression(await head(tree.readFile(file.path)));
   if (kind === undefined) return undefined;
   const inner = kind === 'none' ? tree.readFile(file.path) : decompress(tree.readFile(file.path), kind);
   if (!(await beginsAsTar(inner))) return undefined;
   const stored = await content.put(decompress(tree.readFile(file.path), kind), { signal });
   const descriptor = { mediaType: MediaType.ociLayer, digest: stored.digest, size: stored.sizeBytes };
-  return ImageTree.empty(content).withLayer(await indexLayer(content, descriptor));
+  const index = await indexLayer(content, descriptor);
+  const described = new Set<string>();
+  for (const { path } of index.entries) described.add(path);
+  return { tree: ImageTree.empty(content).withLayer(index), described };
 }
 
 /** An archive of nothing but zeros has no entry: docker copies it as a file. */

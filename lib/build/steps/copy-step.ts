@@ -257,7 +257,7 @@ class Copy {
 
   /**
    * Unpacks a local tar into the destination folder, as docker's Untar does: what is in the way is replaced, folders
-   * are merged, owners and times come from the archive.
+   * are merged, owners and times come from the archive. Only an entry replaces: `bin/x` alone goes where /bin leads to.
    * @returns false when the file is no archive
    */
   private async unpack(tree: ImageTree, source: Selected): Promise<boolean> {
@@ -266,7 +266,8 @@ class Copy {
     if (archive === undefined) return false;
     const root = this.tree.makeFolders(this.input.op.destination, { ...this.implied, mode: 0o755 });
     const nodes = new Map<string, object>();
-    for (const entry of archive.walk()) {
+    for (const entry of archive.tree.walk()) {
+      if (!archive.described.has(entry.path)) continue;
       const parent = this.tree.makeFolders(joinPath(root, parentPath(entry.path)), {
         mode: 0o755,
         ...ROOT,
@@ -280,7 +281,10 @@ class Copy {
       nodes.set(entry.inode, node);
       const { uid, gid } = this.input.owner ?? entry;
       const made = copyEntry(entry, { uid, gid, path });
-      this.tree.put(made, { node, ...(entry.type === 'file' ? { body: { kind: 'tree', tree: archive, entry } } : {}) });
+      this.tree.put(made, {
+        node,
+        ...(entry.type === 'file' ? { body: { kind: 'tree', tree: archive.tree, entry } } : {}),
+      });
     }
     return true;
   }

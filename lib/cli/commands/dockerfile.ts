@@ -7,10 +7,12 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import {
   checkFailure,
+  DockerfileError,
   dumpDockerfile,
   expandWord,
   expandWords,
   goQuote,
+  type LintWarning,
   parseDockerfile,
 } from '../../dockerfile/index.js';
 import { AppError, errnoCode } from '../../errors/index.js';
@@ -54,16 +56,24 @@ export async function lintFile(
   deps: DockerfileDeps,
 ): Promise<void> {
   const fileName = input.file === '-' ? 'stdin' : input.file;
-  const dockerfile = parseDockerfile(await textOf(input.file, deps), { fileName, violations: 'report' });
-  const { warnings } = dockerfile;
-  if (input.json === true) printJson(deps.output, { warnings });
-  else {
-    for (const { line, rule, message, url } of warnings) {
-      deps.output.result(`${fileName}:${line}: ${rule}: ${message}${url === undefined ? '' : ` (${url})`}\n`);
-    }
+  const tell = (warnings: readonly LintWarning[]): void => {
+    if (input.json === true) printJson(deps.output, { warnings });
+    else for (const warning of warnings) deps.output.result(`${fileName}:${shown(warning)}\n`);
+  };
+  const text = await textOf(input.file, deps);
+  try {
+    const dockerfile = parseDockerfile(text, { fileName, violations: 'report' });
+    tell(dockerfile.warnings);
+    const failure = checkFailure(dockerfile, dockerfile.warnings);
+    if (failure !== undefined) throw failure;
+  } catch (error) {
+    if (error instanceof DockerfileError && error.warnings.length > 0) tell(error.warnings);
+    throw error;
   }
-  const failure = checkFailure(dockerfile, warnings);
-  if (failure !== undefined) throw failure;
+}
+
+function shown({ line, rule, message, url }: LintWarning): string {
+  return `${line}: ${rule}: ${message}${url === undefined ? '' : ` (${url})`}`;
 }
 
 type Expand = (line: string, env: ReadonlyMap<string, string>, options: { readonly escape?: '\\' | '`' }) => string;

@@ -42,6 +42,19 @@ export function lintFile(input: LintInput, emptyContinuations: readonly number[]
   return found.sort((a, b) => a.line - b.line);
 }
 
+/** Rules that BuildKit applies while it reads an instruction; the others look at a file that could be read. */
+const WHILE_READING: ReadonlySet<string> = new Set<LintRule>([
+  'StageNameCasing',
+  'FromAsCasing',
+  'MaintainerDeprecated',
+  'InvalidDefinitionDescription',
+]);
+
+/** What is told of the lines before one that is refused. */
+export function lintBeforeError(input: LintInput): LintWarning[] {
+  return lintFile(input, []).filter(({ rule }) => WHILE_READING.has(rule));
+}
+
 function lintStageNames(stages: readonly Stage[], check: CheckOptions, report: Report, found: LintWarning[]): void {
   const names = new Set<string>();
   for (const { from } of stages) {

@@ -1,0 +1,1 @@
+defmodule S do end
