@@ -4,10 +4,14 @@
  * among all processes that use the directory. A folder appears whole or not at all.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { access, chmod, chown, mkdir, rename, rm } from 'node:fs/promises';
+import { access, chmod, chown, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { takeFileLock } from './file-lock.js';
 import type { SandboxMount } from './sandbox.js';
+
+/** Made beside the others, and renamed when it is whole. */
+const UNFINISHED = /^\.(.+)-[0-9a-f]{8}$/;
+const NEVER_STOPPED = new AbortController().signal;
 
 type CacheMount = SandboxMount & { readonly type: 'cache' };
 
@@ -33,6 +37,20 @@ export class CacheFolders {
     } catch (error) {
       await release();
       throw error;
+    }
+  }
+
+  /** Takes away folders that were being made when their process died. */
+  async sweep(): Promise<void> {
+    if (!(await exists(this.directory))) return;
+    for (const entry of await readdir(this.directory)) {
+      const name = UNFINISHED.exec(entry)?.[1];
+      if (name === undefined) continue;
+      // Whoever is at it holds this lock.
+      const done = await takeFileLock(join(this.directory, `${name}.new`), false, NEVER_STOPPED);
+      if (done === undefined) continue;
+      await rm(join(this.directory, entry), { recursive: true, force: true });
+      await done();
     }
   }
 

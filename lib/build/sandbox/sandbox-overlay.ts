@@ -62,6 +62,7 @@ export class OverlaySandbox implements Sandbox {
     const sandbox = new OverlaySandbox(deps, options);
     await mkdir(sandbox.directory, { recursive: true, mode: 0o700 });
     for (const id of await readdir(sandbox.directory)) await sandbox.clear(id);
+    await sandbox.caches.sweep();
     return sandbox;
   }
 
@@ -110,10 +111,21 @@ export class OverlaySandbox implements Sandbox {
       const changes = changesetOfUpper(upper, { lower: request.lower, ...clamp });
       return { exitCode: 0, value: await collect(settled(changes, window, request.timeSeconds)) };
     } finally {
-      await runMounts.stopAgents();
-      // First everything that still uses them.
-      await this.clear(id);
-      await runMounts.releaseCaches();
+      await this.end(id, runMounts);
+    }
+  }
+
+  /** Each part whatever became of the one before: a lock that stayed would keep every later build waiting. */
+  private async end(id: string, mounts: RunMounts): Promise<void> {
+    try {
+      await mounts.stopAgents();
+    } finally {
+      try {
+        // First everything that still uses the caches.
+        await this.clear(id);
+      } finally {
+        await mounts.releaseCaches();
+      }
     }
   }
 
