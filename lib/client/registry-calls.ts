@@ -69,7 +69,7 @@ export class RegistryCalls {
 
   /** Repositories that anyone may pull, as patterns. */
   readonly published = this.patterns('/v1/registry/public');
-  /** Repositories that take an index whose children are not all there, as patterns. */
+  /** Repositories that take manifests that name what is not there, as patterns. */
   readonly sparse = this.patterns('/v1/registry/sparse');
 
   private patterns(path: string) {

@@ -29,7 +29,7 @@ export function blobUnknown(repository: string, digest: Digest): AppError {
 export function manifestBlobUnknown(repository: string, missing: readonly Digest[]): AppError {
   const shown = missing.slice(0, 5).join(', ') + (missing.length > 5 ? `, and ${missing.length - 5} more` : '');
   return new AppError('MANIFEST_BLOB_UNKNOWN', `the manifest names what repository ${repository} has not: ${shown}`, {
-    hint: 'push the blobs and child manifests first; children of an index may be missing where `wharf registry sparse` says so',
+    hint: 'push the blobs and child manifests first; they may be missing only where `wharf registry sparse` says so',
     details: { missing },
   });
 }

@@ -30,7 +30,7 @@ export interface ManifestsDeps {
   readonly repositories: Repositories;
   readonly blobs: Blobs;
   readonly tags: Tags;
-  /** Where an index may lack children (a mirror of some platforms only). */
+  /** Where a manifest may name what is not there (a mirror of some platforms only). */
   readonly sparse: Pick<RepositoryPatterns, 'covers'>;
 }
 
@@ -41,7 +41,7 @@ export interface PutManifestOptions {
   readonly tags?: readonly string[];
   /** It comes from an upstream: what it names is fetched from there when somebody asks for it. */
   readonly isCached?: boolean;
-  /** It was taken without all of its children before. */
+  /** It was taken without all that it names before. */
   readonly isSparse?: boolean;
 }
 
@@ -198,7 +198,7 @@ export class Manifests {
 
   /**
    * Edges, and the body when it is too large for a record; then every link is seen to be alive.
-   * @returns whether children are missing, where that is allowed
+   * @returns whether something is missing, where that is allowed
    */
   private async prepare(
     repository: string,
@@ -225,28 +225,26 @@ export class Manifests {
     }
   }
 
-  /** @returns false when children are missing, and may be */
+  /** @returns false when something is missing, and may be */
   private async checkReferences(
     repository: string,
     references: readonly ManifestReference[],
     { isSparse = false }: PutManifestOptions,
   ): Promise<boolean> {
     const missing: Digest[] = [];
-    const children: Digest[] = [];
     await mapBounded(references, FAN_OUT, async ({ descriptor, kind, isOptional }) => {
       const sizeBytes = await this.sizeOf(repository, descriptor.digest, kind);
       if (sizeBytes === undefined) {
-        if (!isOptional) (kind === 'blob' ? missing : children).push(descriptor.digest);
+        if (!isOptional) missing.push(descriptor.digest);
       } else if (sizeBytes !== descriptor.size) {
         throw manifestInvalid(
           `the manifest says ${descriptor.digest} has ${descriptor.size} bytes; it has ${sizeBytes}`,
         );
       }
     });
-    const isAllowed = children.length === 0 || isSparse || (await this.deps.sparse.covers(repository));
-    if (!isAllowed) missing.push(...children);
-    if (missing.length > 0) throw manifestBlobUnknown(repository, missing);
-    return children.length === 0;
+    if (missing.length === 0) return true;
+    if (isSparse || (await this.deps.sparse.covers(repository))) return false;
+    throw manifestBlobUnknown(repository, missing);
   }
 
   private async sizeOf(

@@ -79,7 +79,7 @@ export interface ManifestRecord {
   readonly pushedMs: number;
   /** It came from an upstream, and what it names may still be there only. */
   readonly isCached?: true;
-  /** An index that was taken without all of its children. */
+  /** It was taken without all that it names. */
   readonly isSparse?: true;
   /** When it was last rescued from the collector by someone who asked for it. */
   readonly usedMs?: number;

@@ -31,7 +31,7 @@ export class Registry implements Images {
   readonly referrers: Referrers;
   /** Anyone may pull them. */
   readonly publicRepositories: RepositoryPatterns;
-  /** They take an index whose children are not all there. */
+  /** They take a manifest that names what is not there. */
   readonly sparseRepositories: RepositoryPatterns;
 
   constructor(deps: RegistryDeps) {

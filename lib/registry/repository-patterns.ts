@@ -2,7 +2,8 @@
  * Repositories of which something holds, as patterns in one record, so that asking is one read:
  *
  * - `public`: anyone may pull them, without credentials. Asked only for callers who may not pull anyway.
- * - `sparse`: an index may be pushed there whose children are not all there. Asked only when one is missing.
+ * - `sparse`: a manifest may be pushed there that names what is not there: an index of which only some platforms are
+ *   mirrored. Asked only when something is missing.
  */
 import { checkRepositoryPattern, matchesRepository } from '../auth/index.js';
 import { AppError } from '../errors/index.js';

@@ -136,16 +136,15 @@ async function manifestProblem(deps: VerifyDeps, repository: string, digest: Dig
     const message = `the body of ${repository}@${digest} ${bytes === undefined ? 'is not there' : 'hashes to something else'}`;
     return { ...problem, kind: 'manifest-corrupt', message };
   }
-  // What a cache lacks is fetched when somebody asks for it.
-  if (record.value.isCached === true) return undefined;
+  // What a cache lacks is fetched when somebody asks for it; what is sparse was taken so.
+  if (record.value.isCached === true || record.value.isSparse === true) return undefined;
   for (const { descriptor, kind, isOptional } of referencesOf(parseManifestDocument(bytes, mediaType))) {
     const keys = [
       ...(kind === 'manifest' ? [] : [recordKey.link(repository, descriptor.digest)]),
       ...(kind === 'blob' ? [] : [recordKey.manifest(repository, descriptor.digest)]),
     ];
     const there = await Promise.all(keys.map((key) => deps.records.get(key)));
-    const mayLack = isOptional || (kind !== 'blob' && record.value.isSparse === true);
-    if (mayLack || there.some((each) => each !== undefined)) continue;
+    if (isOptional || there.some((each) => each !== undefined)) continue;
     const again = await deps.records.get(recordKey.manifest(repository, digest));
     if (again === undefined) return undefined;
     const message = `${repository}@${digest} names ${descriptor.digest}, which is not in the repository`;

@@ -69,18 +69,18 @@ describe('wharf registry publish', () => {
     expect(absent).toMatchObject({ code: 4, stderr: expect.stringContaining('open/* was not published') });
   });
 
-  test('says where an index may lack platforms', async () => {
+  test('says where images may lack parts', async () => {
     const mayLack = (name: string) => cli.api.registry.sparseRepositories.covers(name);
     expect(await registry('sparse', 'add', 'mirror/*')).toMatchObject({
       code: 0,
-      stdout: 'mirror/* takes indexes of which platforms are missing\n',
+      stdout: 'mirror/* takes manifests that name what is not there\n',
     });
     expect([await mayLack('mirror/app'), await mayLack('app')]).toEqual([true, false]);
     expect((await registry('sparse', 'ls')).stdout).toBe('mirror/*\n');
     expect((await registry('sparse', 'rm', 'mirror/*')).code).toBe(0);
     expect(await mayLack('mirror/app')).toBe(false);
     const absent = await registry('sparse', 'rm', 'mirror/*');
-    expect(absent).toMatchObject({ code: 4, stderr: expect.stringContaining('was not allowed sparse indexes') });
+    expect(absent).toMatchObject({ code: 4, stderr: expect.stringContaining('was not allowed sparse manifests') });
   });
 
   test.each([

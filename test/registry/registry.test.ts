@@ -89,7 +89,7 @@ describe('Images', () => {
     await expect(registry.manifest(name, { tag: 'x' })).rejects.toMatchObject({ code: 'NAME_INVALID' });
   });
 
-  test('an index may leave out children only where its repository was allowed to take that', async () => {
+  test('an index may leave out children only where its repository is allowed to take that', async () => {
     const child = { mediaType: MediaType.ociManifest, digest: digestOf('a child elsewhere'), size: 5 };
     const sparse = new SetBuilder('sparse');
     sparse.index([child]);

@@ -94,7 +94,7 @@ export async function allowSparse(
 ): Promise<void> {
   await client.registry.sparse.add(pattern);
   if (json === true) return printJson(output, { repositories: pattern, sparse: true });
-  output.result(`${pattern} takes indexes of which platforms are missing\n`);
+  output.result(`${pattern} takes manifests that name what is not there\n`);
 }
 
 export async function refuseSparse(
@@ -103,7 +103,7 @@ export async function refuseSparse(
 ): Promise<void> {
   await client.registry.sparse.remove(pattern);
   if (json === true) return printJson(output, { repositories: pattern, sparse: false });
-  output.result(`${pattern} takes whole indexes only; what is there stays\n`);
+  output.result(`${pattern} takes manifests only when all they name is there; those it has stay\n`);
 }
 
 export async function listSparse({ json }: Json, { client, output }: CommandDeps): Promise<void> {

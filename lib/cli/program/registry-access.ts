@@ -46,12 +46,16 @@ export function addRegistryAccess(registry: Command, deps: CliDeps): void {
   talking(registry.command('public'))
     .description('what anyone may pull')
     .action(async ({ json, ...options }: Shared) => listPublic(defined({ json }), await connected(deps, options)));
-  addSparse(registry.command('sparse').description('where an index may lack some of its platforms'), pattern, deps);
+  addSparse(
+    registry.command('sparse').description('where an image may lack parts, as an index some of its platforms'),
+    pattern,
+    deps,
+  );
 }
 
 function addSparse(sparse: Command, pattern: string, deps: CliDeps): void {
   talking(sparse.command('add'))
-    .description('let repositories take an index whose children are not all there')
+    .description('let repositories take manifests that name what is not there')
     .argument('<repositories>', pattern)
     .action(async (given: string, { json, ...options }: Shared) =>
       allowSparse(defined({ pattern: given, json }), await connected(deps, options)),

@@ -1,4 +1,4 @@
-/** What holds for which repositories: rights of robots, what anyone may pull, where an index may lack children. */
+/** What holds for which repositories: rights of robots, what anyone may pull, where images may lack parts. */
 import * as z from 'zod';
 import { AppError } from '../../errors/index.js';
 import type { RepositoryPatterns } from '../../registry/index.js';
@@ -113,11 +113,11 @@ const PUBLIC: PatternWords = {
 };
 const SPARSE: PatternWords = {
   path: '/v1/registry/sparse',
-  ids: ['listSparseRepositories', 'allowSparseIndexes', 'refuseSparseIndexes'],
-  holds: 'Where an index may be pushed whose children are not all there',
-  add: 'Lets these repositories take indexes of which some platforms are missing',
-  remove: 'Takes back exactly this pattern; indexes that are there stay',
-  absent: { code: 'NOT_SPARSE', what: 'was not allowed sparse indexes', none: 'no repository is' },
+  ids: ['listSparseRepositories', 'allowSparseManifests', 'refuseSparseManifests'],
+  holds: 'Where a manifest may be pushed that names what is not there',
+  add: 'Lets these repositories take manifests that name what is not there, as indexes of some platforms only',
+  remove: 'Takes back exactly this pattern; manifests that are there stay',
+  absent: { code: 'NOT_SPARSE', what: 'was not allowed sparse manifests', none: 'no repository is' },
 };
 
 function patternRoutes(patterns: RepositoryPatterns, words: PatternWords): readonly Route[] {
