@@ -43,7 +43,9 @@ switch (subject) {
   }
   case 'engine': {
     const { benchEngine } = await import('./engine/run.js');
-    await measured((session) => benchEngine(session, { quick, rounds: number(values.rounds, quick ? 12 : 60) }));
+    await measured((session) =>
+      benchEngine(session, { quick, rounds: number(values.rounds, quick ? 12 : 60), ...filter }),
+    );
     break;
   }
   case 'cold-start': {

@@ -22,6 +22,7 @@ fi
 
 # program | where else it may lie | Debian package | what is lost without it
 platform_tools="runc||runc|no container can run: neither RUN steps nor tasks
+crun||crun|tasks cannot be started with --oci-runtime crun
 conmon||conmon|no task can run
 portmap|/usr/lib/cni/portmap /opt/cni/bin/portmap|containernetworking-plugins|containers get no network
 ip|/usr/sbin/ip /sbin/ip|iproute2|containers get no network

@@ -14,13 +14,18 @@ export interface EngineSettings {
   readonly quick: boolean;
   /** Containers that are started one after the other, and as many four at a time. */
   readonly rounds: number;
+  /** One of `LAYERS`; all when absent. */
+  readonly only?: string;
 }
 
-export async function benchEngine(session: Session, { quick, rounds }: EngineSettings): Promise<void> {
+const LAYERS = ['decisions', 'sdk', 'containers', 'locality', 'whole'] as const;
+
+export async function benchEngine(session: Session, { quick, rounds, only }: EngineSettings): Promise<void> {
+  const wanted = (layer: (typeof LAYERS)[number]): boolean => only === undefined || only === layer;
   const print = (text: string): void => console.log(`\n${text}`);
-  print(benchDecisions(session, [100, 1000, 5000], quick ? 20_000 : 100_000));
-  print(await benchWithoutRuntime(session, quick ? [8, 1000] : [8, 1000, 5000], quick ? 20 : 100));
-  print(await benchContainers(session, [1, 4, 8], rounds));
-  print(benchLocality(session, quick ? 2000 : 20_000));
-  print(await benchWhole(session, quick ? 3 : 10));
+  if (wanted('decisions')) print(benchDecisions(session, [100, 1000, 5000], quick ? 20_000 : 100_000));
+  if (wanted('sdk')) print(await benchWithoutRuntime(session, quick ? [8, 1000] : [8, 1000, 5000], quick ? 20 : 100));
+  if (wanted('containers')) print(await benchContainers(session, [1, 4, 8], rounds));
+  if (wanted('locality')) print(benchLocality(session, quick ? 2000 : 20_000));
+  if (wanted('whole')) print(await benchWhole(session, quick ? 3 : 10));
 }

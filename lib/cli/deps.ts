@@ -9,6 +9,7 @@ export interface EmbeddedOptions {
   readonly listen: { readonly host: string; readonly port: number };
   readonly token?: string;
   readonly runtime?: RuntimeName;
+  readonly ociRuntime?: OciRuntimeName;
   readonly webhook?: Webhook;
 }
 
@@ -21,10 +22,15 @@ export interface Webhook {
 /** What runs tasks; `simulated` runs nothing real. */
 export type RuntimeName = 'containers' | 'simulated';
 
+/** What makes the containers of tasks. */
+export const OCI_RUNTIMES = ['runc', 'crun'] as const;
+export type OciRuntimeName = (typeof OCI_RUNTIMES)[number];
+
 export interface EngineStart {
   readonly data: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly runtime?: RuntimeName;
+  readonly ociRuntime?: OciRuntimeName;
   readonly region?: string;
   readonly accountId?: string;
   readonly keys?: { readonly accessKeyId: string; readonly secretAccessKey: string };

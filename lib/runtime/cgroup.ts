@@ -29,6 +29,15 @@ export async function cgroupHierarchies(): Promise<readonly Hierarchy[]> {
   });
 }
 
+/** The controllers that v2 holds on a host that has v1 as well; none where there is only one of the two. */
+export async function controllersBesideV1(): Promise<readonly string[]> {
+  const hierarchies = await cgroupHierarchies();
+  const unified = hierarchies.find(({ version }) => version === 2);
+  if (unified === undefined || !hierarchies.some(({ version }) => version === 1)) return [];
+  const text = await readFile(join(unified.mountPoint, 'cgroup.controllers'), 'utf8').catch(() => '');
+  return text.split(/\s+/).filter((name) => name !== '');
+}
+
 /** Folders of a container's cgroup (or of the whole scope) that exist. */
 export async function cgroupFolders(scope: HostScope, id?: string): Promise<readonly string[]> {
   const folders = (await cgroupHierarchies()).map(({ mountPoint }) => join(mountPoint, cgroupPath(scope, id)));

@@ -10,6 +10,7 @@ import { AppError, errnoCode } from '../errors/index.js';
 import type { Clock } from '../store/index.js';
 import { HOST_PATH, runCommand } from './host-command.js';
 import { scopePaths } from './host-scope.js';
+import { runtimeOf } from './oci-runtime.js';
 import { runcError, startFailure } from './runc.js';
 import { configText, type OciRuntimeConfig } from './runtime-config.js';
 import type { HostScope } from './types.js';
@@ -64,10 +65,14 @@ export async function openExecSession(
   const file = join(bundle, `session-${deps.clock.nowMs()}-${(sessionCount += 1)}`);
   const terminal = options.terminal !== undefined;
   const env = terminal && !own.env.some((entry) => entry.startsWith('TERM=')) ? ['TERM=xterm', ...own.env] : own.env;
-  await writeFile(`${file}.json`, configText({ ...own, env, args: options.args, terminal }), { mode: 0o600 });
-  const flags = ['--root', scopePaths.runcRoot(deps.scope), '--log', `${file}.log`, '--log-format', 'json'];
-  const runc = ['runc', ...flags, 'exec', '--process', `${file}.json`, '--pid-file', `${file}.pid`, id];
-  const [program = '', ...args] = options.terminal === undefined ? runc : inTerminal(runc, file, options.terminal);
+  // crun reads the first size here, and takes no other from its own terminal.
+  const consoleSize = options.terminal && { height: options.terminal.rows, width: options.terminal.columns };
+  const document = { ...own, env, args: options.args, terminal, ...(consoleSize === undefined ? {} : { consoleSize }) };
+  await writeFile(`${file}.json`, configText(document), { mode: 0o600 });
+  const runtime = (await runtimeOf(deps.scope, id)) ?? 'runc';
+  const flags = ['--root', scopePaths.runtimeRoot(deps.scope, runtime), '--log', `${file}.log`, '--log-format', 'json'];
+  const exec = [runtime, ...flags, 'exec', '--process', `${file}.json`, '--pid-file', `${file}.pid`, id];
+  const [program = '', ...args] = options.terminal === undefined ? exec : inTerminal(exec, file, options.terminal);
   const child = spawn(program, args, {
     env: { PATH: HOST_PATH, SHELL: '/bin/sh' },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -85,6 +90,8 @@ export async function openExecSession(
     const failure = startFailure(id, said);
     return { exitCode: failure.details['cause'] === undefined ? 126 : 127, failure: failure.message };
   });
+  // The runtime notes the process a moment after it has started it. While the note is there, the number is its own.
+  const readPid = async (): Promise<number> => Number(await readFile(`${file}.pid`, 'utf8').catch(() => '0'));
   return {
     stdin: child.stdin,
     stdout: child.stdout,
@@ -93,11 +100,12 @@ export async function openExecSession(
     async resize({ rows, columns }) {
       const tty = (await readFile(`${file}.tty`, 'utf8').catch(() => '')).trim();
       if (/^\/dev\/pts\/\d+$/.test(tty)) await runCommand('stty', ['-F', tty, ...sizeWords({ rows, columns })]);
+      if (runtime === 'runc') return;
+      const pid = await readPid();
+      if (pid > 0) await runCommand('stty', ['-F', `/proc/${pid}/fd/0`, ...sizeWords({ rows, columns })]);
     },
     async kill() {
       const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
-      // The runtime notes the process a moment after it has started it. While the note is there, the number is its own.
-      const readPid = async (): Promise<number> => Number(await readFile(`${file}.pid`, 'utf8').catch(() => '0'));
       let pid = 0;
       for (let waitedMs = 0; waitedMs < KILL_AFTER_MS; waitedMs += POLL_MS) {
         pid = await readPid();

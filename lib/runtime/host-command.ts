@@ -2,13 +2,10 @@
  * Runs a program of the host (mount, ip, iptables, runc, a CNI plugin) and hands back what it said. The environment
  * is fixed rather than inherited, so that nothing of the caller's leaks into a container's surroundings.
  */
-import { spawn } from 'node:child_process';
 import { AppError } from '../errors/index.js';
+import { HostShell } from './host-shell.js';
 
 export const HOST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
-/** What is kept of a program's output; the rest is dropped, since only messages and small JSON are read here. */
-const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
 
 export interface CommandOptions {
   readonly cwd?: string;
@@ -19,6 +16,8 @@ export interface CommandOptions {
   readonly signal?: AbortSignal;
   /** SIGKILL after so many milliseconds; 60 s when absent. */
   readonly timeoutMs?: number;
+  /** A file that gets what it writes to standard error, at its end; what it writes to standard output is dropped. */
+  readonly errorsTo?: string;
 }
 
 export interface CommandResult {
@@ -29,50 +28,59 @@ export interface CommandResult {
   readonly timedOut: boolean;
 }
 
+const DEFAULT_MS = 60_000;
+/** As many commands go on side by side as are asked for; so many shells wait for the next one, and so long. */
+const IDLE_SHELLS = 8;
+const IDLE_MS = 10_000;
+const idle: HostShell[] = [];
+
 /** @throws AppError HOST_TOOL_MISSING when there is no such program; any exit code is a return value. */
-export function runCommand(
+export async function runCommand(
   program: string,
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      cwd: options.cwd,
-      env: { PATH: HOST_PATH, LC_ALL: 'C', ...options.env },
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
-    let timedOut = false;
-    const kill = (): void => void child.kill('SIGKILL');
-    const timer = setTimeout(() => {
-      timedOut = true;
-      kill();
-    }, options.timeoutMs ?? 60_000);
-    options.signal?.addEventListener('abort', kill, { once: true });
+  const shell = takeShell();
+  let timedOut = false;
+  const kill = (): void => shell.kill();
+  const timer = setTimeout(() => {
+    timedOut = true;
+    kill();
+  }, options.timeoutMs ?? DEFAULT_MS);
+  options.signal?.addEventListener('abort', kill, { once: true });
+  try {
+    const said = shell.run([program, ...args], options);
     if (options.signal?.aborted === true) kill();
-    const stdout = collect(child.stdout);
-    const stderr = collect(child.stderr);
-    const settle = (): void => {
-      clearTimeout(timer);
-      options.signal?.removeEventListener('abort', kill);
-    };
-    child.once('error', (error) => {
-      settle();
-      reject(
-        new AppError('HOST_TOOL_MISSING', `cannot run ${program}: ${error.message}`, {
-          kind: 'unavailable',
-          hint: 'scripts/setup.sh installs the host programs; on Debian: apt-get install runc conmon containernetworking-plugins iproute2 iptables',
-          retryable: false,
-          cause: error,
-        }),
-      );
-    });
-    child.once('close', (code, signal) => {
-      settle();
-      resolve({ exitCode: code ?? 128 + signalNumber(signal), stdout: stdout(), stderr: stderr(), timedOut });
-    });
-    // A program that ends without reading its input is no failure of ours.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(options.input ?? '');
+    const result = await said;
+    if (result.exitCode === 127 && MISSING.test(result.stderr)) throw missing(program, result.stderr.trim());
+    return { ...result, timedOut };
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', kill);
+    keepShell(shell);
+  }
+}
+
+function takeShell(): HostShell {
+  for (let shell = idle.pop(); shell !== undefined; shell = idle.pop()) if (shell.isReady) return shell;
+  return new HostShell({ PATH: HOST_PATH, LC_ALL: 'C' });
+}
+
+function keepShell(shell: HostShell): void {
+  if (idle.length >= IDLE_SHELLS || !shell.isReady) return shell.end();
+  idle.push(shell);
+  // The oldest goes first, when none was needed for a while.
+  setTimeout(() => idle.shift()?.end(), IDLE_MS).unref();
+}
+
+/** How the shell that starts it says that there is no such program; one that it started calls itself otherwise. */
+const MISSING = /^\/bin\/sh: .*not found$/m;
+
+function missing(program: string, said: string): AppError {
+  return new AppError('HOST_TOOL_MISSING', `cannot run ${program}: ${said}`, {
+    kind: 'unavailable',
+    hint: 'scripts/setup.sh installs the host programs; on Debian: apt-get install runc conmon containernetworking-plugins iproute2 iptables',
+    retryable: false,
   });
 }
 
@@ -90,16 +98,6 @@ export async function mustRun(
     `${program} ${args.join(' ').slice(0, 400)}: ${result.timedOut ? 'took too long' : `exit ${result.exitCode}`}${said === '' ? '' : `: ${said}`}`,
     { kind: 'failed', details: { program, exitCode: result.exitCode } },
   );
-}
-
-function collect(stream: NodeJS.ReadableStream): () => string {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  stream.on('data', (chunk: Buffer) => {
-    if (bytes < MAX_OUTPUT_BYTES) chunks.push(chunk);
-    bytes += chunk.length;
-  });
-  return () => Buffer.concat(chunks).toString('utf8');
 }
 
 /** The numbers of the signals a container is stopped with or dies by, the same on every Linux Wharf runs on. */
@@ -136,10 +134,6 @@ const SIGNALS: Readonly<Record<string, number>> = {
   SIGPWR: 30,
   SIGSYS: 31,
 };
-
-function signalNumber(signal: string | null): number {
-  return signal === null ? 0 : (SIGNALS[signal] ?? 0);
-}
 
 /**
  * A stop signal as images name it (`SIGTERM`, `term`, `15`, `SIGRTMIN+3`), as a number.

@@ -1,7 +1,8 @@
-/** The conmon and runc processes of a scope, found by the scope's folders among their arguments. */
+/** The processes of conmon and of OCI runtimes that belong to a scope, found by the scope's folders among their arguments. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoCode } from '../errors/index.js';
+import { containerInit } from './container-init.js';
 import { scopePaths } from './host-scope.js';
 import type { HostScope } from './types.js';
 
@@ -20,14 +21,21 @@ export async function scopeProcesses(scope: HostScope): Promise<readonly HostPro
   const found: HostProcess[] = [];
   for (const pid of pids) {
     const args = commandLine(pid).split('\0');
-    if (!/(^|\/)(conmon|runc)$/.test(args[0] ?? '')) continue;
+    if (!/(^|\/)(conmon|runc|crun)$/.test(args[0] ?? '')) continue;
     if (!args.some((arg) => folders.some((folder) => arg.startsWith(folder)))) continue;
+    if (await isContainerInit(scope, Number(pid), args)) continue;
     const flag = args.indexOf('-c');
     const containerId = flag < 0 ? undefined : args[flag + 1];
     const command = args.join(' ').slice(0, 120);
     found.push({ pid: Number(pid), args, command, ...(containerId === undefined ? {} : { containerId }) });
   }
   return found;
+}
+
+/** A container that waits for its start still has the command line of the crun that made it. */
+async function isContainerInit(scope: HostScope, pid: number, args: readonly string[]): Promise<boolean> {
+  const id = args.findLast((arg) => arg !== '');
+  return id !== undefined && args[0]?.endsWith('crun') === true && (await containerInit(scope, id))?.pid === pid;
 }
 
 /** Empty for one that has ended. */

@@ -3,6 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { PLUGIN_FOLDERS, PLUGINS } from './cni.js';
 import { HOST_PATH } from './host-command.js';
+import type { OciRuntime } from './oci-runtime.js';
 
 const PROGRAMS: Readonly<Record<string, string>> = {
   runc: 'no container can run: neither RUN steps nor tasks',
@@ -30,10 +31,13 @@ export function initProgram(): string | undefined {
   return INIT_PROGRAMS.find((path) => isExecutable(path));
 }
 
-/** One sentence for each missing program: its name, and what is lost without it. Empty when all are there. */
-export function missingTools(): readonly string[] {
+/**
+ * One sentence for each missing program: its name, and what is lost without it. Empty when all are there.
+ * @param ociRuntime what is to make the containers of tasks
+ */
+export function missingTools(ociRuntime: OciRuntime = 'runc'): readonly string[] {
   const folders = HOST_PATH.split(':');
-  const missing = Object.entries(PROGRAMS)
+  const missing = Object.entries({ ...(ociRuntime === 'crun' ? { crun: 'it was chosen for tasks' } : {}), ...PROGRAMS })
     .filter(([name]) => !folders.some((folder) => isExecutable(join(folder, name))))
     .map(([name, loss]) => `${name}: ${loss}`);
   const plugins = PLUGIN_FOLDERS.some((folder) => PLUGINS.every((name) => isExecutable(join(folder, name))));

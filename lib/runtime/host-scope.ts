@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { access, link, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, errnoCode } from '../errors/index.js';
+import type { OciRuntime } from './oci-runtime.js';
 import type { HostScope } from './types.js';
 
 interface ScopeFile {
@@ -84,7 +85,8 @@ export function checkContainerId(id: string): string {
 export const scopePaths = {
   /** Volatile state: gone after a reboot, like the containers themselves. */
   run: (scope: HostScope): string => `/run/wharf-${scope.id}`,
-  runcRoot: (scope: HostScope): string => `/run/wharf-${scope.id}/runc`,
+  /** Where an OCI runtime keeps what it knows of its containers. */
+  runtimeRoot: (scope: HostScope, runtime: OciRuntime): string => `/run/wharf-${scope.id}/${runtime}`,
   /** Short, since a socket's path has at most 107 bytes. */
   sockets: (scope: HostScope): string => `/run/wharf-${scope.id}/s`,
   bundle: (scope: HostScope, id: string): string => join(scope.directory, 'bundles', checkContainerId(id)),

@@ -18,7 +18,8 @@ export {
 } from './host-scope.js';
 export { mountOverlay, mountPoints, type OverlayMount, unmountOverlay } from './overlay.js';
 export { Runc, type RunOptions, type RunResult } from './runc.js';
-export { checkRunc, judgeRunc, type RuncPackage, type RuncVerdict } from './runc-version.js';
+export { checkRuntime, judgeRuntime, type RuntimePackage, type RuntimeVerdict } from './oci-runtime-version.js';
+export { OCI_RUNTIMES, type OciRuntime } from './oci-runtime.js';
 export { type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
 export { tmpfsOptions } from './runtime-mounts.js';
 export * from './types.js';
@@ -44,4 +45,5 @@ export { hostResolvers } from './name-files.js';
 export { isNamespacedSysctl } from './sysctls.js';
 export { hostResidue, sweepHost, sweepStray } from './host-sweep.js';
 export { publishedPorts } from './packet-rules.js';
+export { controllersBesideV1 } from './cgroup.js';
 export { ownCgroup } from './own-cgroup.js';

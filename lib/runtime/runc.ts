@@ -12,7 +12,7 @@ import { destroyCgroup, oomKills } from './cgroup.js';
 import { HOST_PATH, runCommand } from './host-command.js';
 import { scopePaths } from './host-scope.js';
 import { rememberMountStubs } from './mount-stubs.js';
-import { checkRunc, type RuncVerdict } from './runc-version.js';
+import { checkRuntime, type RuntimeVerdict } from './oci-runtime-version.js';
 import type { ContainerSpec, HostScope } from './types.js';
 
 export interface RunOptions {
@@ -34,13 +34,13 @@ export interface RunResult {
 export class Runc {
   private constructor(
     readonly scope: HostScope,
-    readonly verdict: RuncVerdict,
+    readonly verdict: RuntimeVerdict,
     private readonly clock: Clock,
   ) {}
 
   /** @throws AppError RUNC_TOO_OLD, HOST_TOOL_MISSING */
   static async open(deps: { readonly scope: HostScope; readonly clock: Clock }): Promise<Runc> {
-    return new Runc(deps.scope, await checkRunc(), deps.clock);
+    return new Runc(deps.scope, await checkRuntime('runc'), deps.clock);
   }
 
   /**
@@ -50,7 +50,7 @@ export class Runc {
   async run(spec: ContainerSpec, options: RunOptions): Promise<RunResult> {
     options.signal?.throwIfAborted();
     const { scope } = this;
-    await mkdir(scopePaths.runcRoot(scope), { recursive: true, mode: 0o700 });
+    await mkdir(scopePaths.runtimeRoot(scope, 'runc'), { recursive: true, mode: 0o700 });
     try {
       const bundle = await writeBundle(scope, spec, options.address);
       const destinations = bundle.config.mounts.map(({ destination }) => destination);
@@ -70,14 +70,14 @@ export class Runc {
 
   /** Kills and removes a container with everything in its cgroup; fine when there is none. */
   async delete(id: string): Promise<void> {
-    await runCommand('runc', ['--root', scopePaths.runcRoot(this.scope), 'delete', '--force', id]);
+    await runCommand('runc', ['--root', scopePaths.runtimeRoot(this.scope, 'runc'), 'delete', '--force', id]);
     if (await destroyCgroup(this.scope, id, this.clock)) return;
     throw new AppError('CONTAINER_STUCK', `processes of container ${id} do not go away`, { kind: 'internal' });
   }
 
   private async foreground(id: string, bundle: string, options: RunOptions): Promise<number> {
     const log = join(bundle, 'runc.log');
-    const flags = ['--root', scopePaths.runcRoot(this.scope), '--log', log, '--log-format', 'json'];
+    const flags = ['--root', scopePaths.runtimeRoot(this.scope, 'runc'), '--log', log, '--log-format', 'json'];
     // Kept after its end, so that the cgroup can still be asked about memory.
     const child = spawn('runc', [...flags, 'run', '--keep', '--bundle', bundle, id], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -129,7 +129,9 @@ export function startFailure(id: string, message: string): AppError {
   const logged = /msg=("(?:[^"\\]|\\.)*")/.exec(message)?.[1];
   const said = logged === undefined ? message : String(JSON.parse(logged));
   const reason = said.replace(/^.*?(?:unable to start container process|OCI runtime error): /s, '').trim();
-  const notFound = /executable file not found|no such file or directory|permission denied/.exec(reason)?.[0];
+  const notFound = /executable file not found|no such file or directory|permission denied/i
+    .exec(reason)?.[0]
+    .toLowerCase();
   return new AppError('CONTAINER_START_FAILED', reason, {
     kind: 'failed',
     details: { containerId: id, ...(notFound === undefined ? {} : { cause: notFound }) },

@@ -8,7 +8,7 @@ import { AppError } from '../errors/index.js';
 import type { Clock } from '../store/index.js';
 import { removeBundle, writeBundle } from './bundle.js';
 import { destroyCgroup, oomKills } from './cgroup.js';
-import { containerInit } from './container-init.js';
+import { type ContainerInit, containerInit } from './container-init.js';
 import { type ContainerLogLine, readContainerLog, type ReadLogOptions } from './container-log.js';
 import { type ExecOptions, type ExecSession, openExecSession } from './exec-session.js';
 import { type ContainerExit, ExitWatch } from './exit-watch.js';
@@ -17,6 +17,7 @@ import { type HostProcess, killProcess, scopeProcesses, signalProcess } from './
 import { scopePaths } from './host-scope.js';
 import { removeLog } from './log-files.js';
 import { type LogLimits, rotateLog } from './log-rotation.js';
+import { OCI_RUNTIMES, type OciRuntime, runtimeOf } from './oci-runtime.js';
 import { startFailure } from './runc.js';
 import { configText, type OciRuntimeConfig } from './runtime-config.js';
 import { type Manner, Supervisor, type SupervisorOptions } from './supervisor.js';
@@ -41,6 +42,8 @@ const MAX_EXEC_OUTPUT = 4096;
 export class SupervisedContainers {
   private readonly exits: ExitWatch;
   private readonly supervisor: Supervisor;
+  /** Makes new containers. */
+  private readonly runtime: OciRuntime;
 
   constructor(
     private readonly deps: { readonly scope: HostScope; readonly clock: Clock },
@@ -48,6 +51,7 @@ export class SupervisedContainers {
   ) {
     this.exits = new ExitWatch(deps.scope);
     this.supervisor = new Supervisor(deps, options);
+    this.runtime = options.ociRuntime ?? 'runc';
   }
 
   /**
@@ -58,7 +62,11 @@ export class SupervisedContainers {
   async create(spec: ContainerSpec, address?: string): Promise<{ readonly pid: number }> {
     const { scope } = this.deps;
     const bundle = await writeBundle(scope, spec, address);
-    for (const folder of [scopePaths.runcRoot(scope), scopePaths.sockets(scope), scopePaths.exits(scope)]) {
+    for (const folder of [
+      scopePaths.runtimeRoot(scope, this.runtime),
+      scopePaths.sockets(scope),
+      scopePaths.exits(scope),
+    ]) {
       await mkdir(folder, { recursive: true, mode: 0o700 });
     }
     await mkdir(join(scopePaths.log(scope, spec.id), '..'), { recursive: true, mode: 0o700 });
@@ -88,7 +96,7 @@ export class SupervisedContainers {
 
   /** Runs the process of a created container. @throws AppError CONTAINER_START_FAILED */
   async start(id: string): Promise<void> {
-    const result = await this.runc('start', id);
+    const result = await this.ask(id, 'start', id);
     if (result.exitCode !== 0) throw startFailure(id, result.stderr.trim());
   }
 
@@ -96,14 +104,13 @@ export class SupervisedContainers {
   async state(id: string): Promise<ContainerState> {
     const exit = await this.exits.read(id);
     if (exit !== undefined) return { status: 'exited', exit };
-    const result = await this.runc('state', id);
-    if (result.exitCode !== 0) return { status: 'absent' };
-    const state = JSON.parse(result.stdout) as { status: string; pid: number };
+    const init = (await containerInit(this.deps.scope, id)) ?? (await this.toldInit(id));
+    if (init === undefined) return { status: 'absent' };
     const supervised = await this.supervisor.has(id);
     // Without a supervisor nobody would see its end: what never ran is better made again.
-    if (state.status === 'created') return supervised ? { status: 'created', pid: state.pid } : { status: 'absent' };
+    if (init.lives && init.waits) return supervised ? { status: 'created', pid: init.pid } : { status: 'absent' };
     // When it has stopped, its supervisor is about to say how: `waitExit` knows it in a moment.
-    if (state.status !== 'stopped' || supervised) return { status: 'running', pid: state.pid };
+    if (init.lives || supervised) return { status: 'running', pid: init.pid };
     return { status: 'exited', exit: (await this.exits.read(id)) ?? { timeMs: this.deps.clock.nowMs() } };
   }
 
@@ -141,7 +148,7 @@ export class SupervisedContainers {
     const number = typeof signal === 'number' ? signal : parseSignal(signal);
     const init = await containerInit(this.deps.scope, id);
     if (init !== undefined) return init.lives && signalProcess(init.pid, number);
-    const result = await this.runc('kill', id, String(number));
+    const result = await this.ask(id, 'kill', id, String(number));
     if (result.exitCode === 0) return true;
     if (/not running|does not exist|process already finished|no such process/i.test(result.stderr)) return false;
     throw new AppError('CONTAINER_KILL_FAILED', `cannot signal container ${id}: ${result.stderr.trim()}`, {
@@ -212,7 +219,7 @@ export class SupervisedContainers {
     );
     try {
       const flags = ['exec', '--process', `${name}.json`, '--pid-file', `${name}.pid`];
-      const result = await this.runcFor(options.timeoutMs + 5000, ...flags, id);
+      const result = await this.askFor(id, options.timeoutMs + 5000, ...flags, id);
       deadline.abort();
       const timedOut = (await timer.catch(() => true)) || result.timedOut;
       return { ...result, timedOut, output: (result.stdout + result.stderr).slice(0, MAX_EXEC_OUTPUT) };
@@ -231,8 +238,11 @@ export class SupervisedContainers {
   /** Ids of all containers of the scope that have a bundle or that the runtime knows. */
   async list(): Promise<readonly string[]> {
     const bundles = await readdir(join(this.deps.scope.directory, 'bundles')).catch(() => []);
-    const known = await readdir(scopePaths.runcRoot(this.deps.scope)).catch(() => []);
-    return [...new Set([...bundles, ...known])];
+    const known = await Promise.all(
+      OCI_RUNTIMES.map((runtime) => readdir(scopePaths.runtimeRoot(this.deps.scope, runtime)).catch(() => [])),
+    );
+    // crun keeps a cache beside them.
+    return [...new Set([...bundles, ...known.flat().filter((name) => !name.startsWith('.'))])];
   }
 
   /** Stops watching; containers go on. */
@@ -240,21 +250,35 @@ export class SupervisedContainers {
     this.exits.close();
   }
 
-  private runc(...args: readonly string[]): Promise<CommandResult> {
-    return this.runcFor(60_000, ...args);
+  /** From the runtime itself, where it writes its state down otherwise than is known here. */
+  private async toldInit(id: string): Promise<ContainerInit | undefined> {
+    if ((await runtimeOf(this.deps.scope, id)) === undefined) return undefined;
+    const result = await this.ask(id, 'state', id);
+    if (result.exitCode !== 0) return undefined;
+    const { status, pid } = JSON.parse(result.stdout) as { status: string; pid: number };
+    return { pid, lives: status !== 'stopped', waits: status === 'created' };
   }
 
-  private runcFor(timeoutMs: number, ...args: readonly string[]): Promise<CommandResult> {
-    return runCommand('runc', ['--root', scopePaths.runcRoot(this.deps.scope), ...args], { timeoutMs });
+  private ask(id: string, ...args: readonly string[]): Promise<CommandResult> {
+    return this.askFor(id, 60_000, ...args);
+  }
+
+  /** Asks the runtime that made the container. */
+  private async askFor(id: string, timeoutMs: number, ...args: readonly string[]): Promise<CommandResult> {
+    const { scope } = this.deps;
+    const runtime = (await runtimeOf(scope, id)) ?? this.runtime;
+    return runCommand(runtime, ['--root', scopePaths.runtimeRoot(scope, runtime), ...args], { timeoutMs });
   }
 
   private async remove(id: string): Promise<void> {
-    // Of a container that has ended, runc would remove this folder and the cgroup.
-    const init = await containerInit(this.deps.scope, id);
-    if (init?.lives === false)
-      await rm(join(scopePaths.runcRoot(this.deps.scope), id), { recursive: true, force: true });
-    else await this.runc('delete', '--force', id);
-    if (await destroyCgroup(this.deps.scope, id, this.deps.clock)) return;
+    const { scope } = this.deps;
+    const runtime = await runtimeOf(scope, id);
+    // Of a container that has ended, the runtime would remove this folder and the cgroup.
+    const hasEnded = (await containerInit(scope, id))?.lives === false;
+    if (runtime !== undefined && hasEnded)
+      await rm(join(scopePaths.runtimeRoot(scope, runtime), id), { recursive: true, force: true });
+    else await this.ask(id, 'delete', '--force', id);
+    if (await destroyCgroup(scope, id, this.deps.clock)) return;
     throw new AppError('CONTAINER_STUCK', `processes of container ${id} do not go away`, { kind: 'internal' });
   }
 

@@ -2,13 +2,13 @@
  * The supervisor of a container: one conmon each, which holds the container's output, writes its log and records its
  * exit code. It belongs to nobody, so it outlives whoever started it.
  */
-import { spawn } from 'node:child_process';
 import { watch } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../store/index.js';
-import { HOST_PATH, mustRun } from './host-command.js';
+import { mustRun, runCommand } from './host-command.js';
 import { scopePaths } from './host-scope.js';
+import type { OciRuntime } from './oci-runtime.js';
 import { runcError, startFailure } from './runc.js';
 import type { HostScope } from './types.js';
 
@@ -20,6 +20,8 @@ export interface Manner {
 }
 
 export interface SupervisorOptions {
+  /** What makes containers; `runc` when absent. Those that the other one made are looked after all the same. */
+  readonly ociRuntime?: OciRuntime;
   /** One file of a log that grows beyond this many bytes before it is put away is begun anew; 64 MiB when absent. */
   readonly maxLogBytes?: number;
 }
@@ -70,30 +72,21 @@ export class Supervisor {
 
   private async flags(id: string, bundle: string): Promise<string[]> {
     const { scope } = this.deps;
-    const flags = ['--api-version', '1', '-c', id, '-u', id, '-r', await programPath('runc'), '-b', bundle];
+    const { ociRuntime: runtime = 'runc' } = this.options;
+    const flags = ['--api-version', '1', '-c', id, '-u', id, '-r', await programPath(runtime), '-b', bundle];
     flags.push('-p', join(bundle, 'pid'), '-P', join(bundle, 'conmon.pid'));
     flags.push('-l', `k8s-file:${scopePaths.log(scope, id)}`, '--log-level', 'error');
     flags.push('--log-size-max', String(this.options.maxLogBytes ?? DEFAULT_LOG_BYTES));
     flags.push('--exit-dir', scopePaths.exits(scope), '--persist-dir', bundle);
     flags.push('--socket-dir-path', scopePaths.sockets(scope));
-    const runcLog = ['--log', join(bundle, 'runc.log'), '--log-format', 'json'];
-    for (const flag of ['--root', scopePaths.runcRoot(scope), ...runcLog]) flags.push('--runtime-arg', flag);
+    const log = ['--log', join(bundle, 'runc.log'), '--log-format', 'json'];
+    for (const flag of ['--root', scopePaths.runtimeRoot(scope, runtime), ...log]) flags.push('--runtime-arg', flag);
     return flags;
   }
 
   /** Resolves when conmon has gone into the background. */
   private async spawn(flags: readonly string[], bundle: string, errors: string): Promise<void> {
-    const file = await open(errors, 'a', 0o600);
-    try {
-      await new Promise<void>((resolve, reject) => {
-        const options = { cwd: bundle, env: { PATH: HOST_PATH } };
-        const child = spawn('conmon', flags, { ...options, stdio: ['ignore', 'ignore', file.fd] });
-        child.once('error', reject);
-        child.once('exit', () => resolve());
-      });
-    } finally {
-      await file.close();
-    }
+    await runCommand('conmon', flags, { cwd: bundle, errorsTo: errors });
   }
 
   /** Whether the container has a supervisor that lives. */

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { EmbeddedOptions } from '../../lib/cli/index.js';
 import { until } from '../http/backend.js';
 import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
 
@@ -319,6 +320,28 @@ describe('wharf up', () => {
     expect(ran.stdout).toContain('http://127.0.0.1:7071');
     expect(ran.stdout).toContain('wharf_0123456789');
     expect(ran.stdout.match(/^ {2}np[mx] .*$/gm)).toHaveLength(3);
+  });
+
+  test('starts tasks with the OCI runtime of its option, or else of the environment', async () => {
+    const asked: unknown[] = [];
+    const interruption = new AbortController();
+    interruption.abort();
+    const deps = {
+      interrupted: interruption.signal,
+      startEmbedded: async (options: EmbeddedOptions) => {
+        asked.push(options.ociRuntime);
+        return platform([]);
+      },
+    };
+    await cli.run(['up'], deps);
+    await cli.run(['up', '--oci-runtime', 'crun'], deps);
+    await cli.run(['up'], { ...deps, env: { WHARF_OCI_RUNTIME: 'crun' } });
+    await cli.run(['up', '--oci-runtime', 'runc'], { ...deps, env: { WHARF_OCI_RUNTIME: 'crun' } });
+    expect(asked).toEqual([undefined, 'crun', 'crun', 'runc']);
+    expect(await cli.run(['up'], { env: { WHARF_OCI_RUNTIME: 'runsc' } })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('WHARF_OCI_RUNTIME "runsc" is no OCI runtime that is known here'),
+    });
   });
 
   test('refuses an address that is none', async () => {

@@ -15,7 +15,13 @@ import {
 import { type LayerEntry, type TarMember, UnpackedLayers, writeLayer } from '../../lib/layers/index.js';
 import { type ContainerConfig, digestOf, MediaType, platformOfArch } from '../../lib/oci/index.js';
 import { Registry } from '../../lib/registry/index.js';
-import { BridgeNetwork, type HostScope, openHostScope, SupervisedContainers } from '../../lib/runtime/index.js';
+import {
+  BridgeNetwork,
+  type HostScope,
+  type OciRuntime,
+  openHostScope,
+  SupervisedContainers,
+} from '../../lib/runtime/index.js';
 import { openFsBlobs } from '../../lib/store/blob-store-fs.js';
 import { systemClock } from '../../lib/store/clock-system.js';
 import { systemIds } from '../../lib/store/ids-system.js';
@@ -43,6 +49,7 @@ const noSecrets: SecretStore = {
 };
 
 export interface AgentHostOptions extends Partial<AgentOptions> {
+  readonly ociRuntime?: OciRuntime;
   readonly secrets?: SecretSource;
   readonly credentials?: TaskCredentialsSource;
   readonly objects?: ObjectSource;
@@ -51,7 +58,7 @@ export interface AgentHostOptions extends Partial<AgentOptions> {
 
 export async function openAgentHost(
   directory: string,
-  { secrets, credentials, objects, logRetention, ...options }: AgentHostOptions = {},
+  { ociRuntime = 'runc', secrets, credentials, objects, logRetention, ...options }: AgentHostOptions = {},
 ): Promise<AgentHost> {
   await mkdir(directory, { recursive: true });
   const clock = systemClock;
@@ -61,7 +68,7 @@ export async function openAgentHost(
   const images = new Registry({ records, content, secrets: noSecrets, clock, ids: systemIds });
   const scope = await openHostScope(join(directory, 'runtime'));
   const layers = await UnpackedLayers.open({ content }, join(directory, 'layers'));
-  const containers = new SupervisedContainers({ scope, clock });
+  const containers = new SupervisedContainers({ scope, clock }, { ociRuntime });
   const network = await BridgeNetwork.open(scope);
   const agent = createAgent(
     {

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { TaskPayload } from '../../lib/engine/agent/index.js';
-import { hostResidue, sweepHost } from '../../lib/runtime/index.js';
+import { hostResidue, OCI_RUNTIMES, type OciRuntime, sweepHost } from '../../lib/runtime/index.js';
 import { systemClock } from '../../lib/store/clock-system.js';
+import { takeControllersFromV2 } from '../cgroup-controllers.js';
 import { requireTools } from '../host-tools.js';
 import {
   type AgentHost,
@@ -16,8 +17,17 @@ import {
   pushBusybox,
 } from './agent-host.js';
 
+const PROGRAMS = ['root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox'];
+
 /** Describes the suite only where real containers run. */
-export const describeAgent = requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').describe;
+export const describeAgent = requireTools(...PROGRAMS).describe;
+
+/** Describes it once for each OCI runtime; the suite is opened with it. */
+export function describeRuntimes(name: string, body: (ociRuntime: OciRuntime) => void): void {
+  for (const ociRuntime of OCI_RUNTIMES) {
+    requireTools(...PROGRAMS, ociRuntime).describe(`${name} (${ociRuntime})`, () => body(ociRuntime));
+  }
+}
 
 export class AgentSuite {
   private opened: { readonly host: AgentHost; readonly directory: string } | undefined;
@@ -27,8 +37,10 @@ export class AgentSuite {
     private readonly options: (directory: string) => AgentHostOptions = () => ({}),
     fill: (host: AgentHost) => Promise<void> = async () => undefined,
   ) {
+    let giveBack = (): Promise<void> => Promise.resolve();
     beforeAll(async () => {
       const directory = await mkdtemp(join(tmpdir(), 'wharf-agent-'));
+      if (options(directory).ociRuntime === 'crun') giveBack = await takeControllersFromV2();
       const host = await openAgentHost(directory, options(directory));
       this.opened = { host, directory };
       await pushBusybox(host, 'busybox');
@@ -42,6 +54,7 @@ export class AgentSuite {
         expect(await hostResidue(host.scope)).toEqual([]);
       } finally {
         await rm(directory, { recursive: true, force: true });
+        await giveBack();
       }
     });
   }

@@ -4,11 +4,11 @@ import { expect, test } from '@jest/globals';
 import type { AgentEvent, TaskPayload } from '../../lib/engine/agent/index.js';
 import { hostResidue } from '../../lib/runtime/index.js';
 import { isContainer, isStopped, payloadOf, pushBusybox, script } from './agent-host.js';
-import { AgentSuite, describeAgent } from './agent-suite.js';
+import { AgentSuite, describeRuntimes } from './agent-suite.js';
 
-describeAgent('the agent', () => {
+describeRuntimes('the agent', (ociRuntime) => {
   const suite = new AgentSuite(
-    () => ({}),
+    () => ({ ociRuntime }),
     async (host) => {
       await pushBusybox(host, 'busybox', { WorkingDir: '/tmp', User: 'app' });
       await pushBusybox(host, 'quitter', {
@@ -130,7 +130,9 @@ describeAgent('the agent', () => {
   test.each([
     [
       { command: ['/bin/nope'] },
-      'CannotStartContainerError: exec: "/bin/nope": stat /bin/nope: no such file or directory',
+      ociRuntime === 'runc'
+        ? 'CannotStartContainerError: exec: "/bin/nope": stat /bin/nope: no such file or directory'
+        : 'CannotStartContainerError: executable file `/bin/nope` not found in $PATH: No such file or directory',
     ],
     [{ command: ['/bin/true'], user: 'ghost' }, 'CannotStartContainerError: user "ghost" has no entry'],
     [{ image: 'busybox:1' }, 'CannotStartContainerError: no command was given and the image has none'],

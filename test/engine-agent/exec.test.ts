@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { type ExecOptions, type ExecSession } from '../../lib/runtime/index.js';
 import { isContainer, payloadOf, script } from './agent-host.js';
-import { AgentSuite, describeAgent } from './agent-suite.js';
+import { AgentSuite, describeRuntimes } from './agent-suite.js';
 
-describeAgent('exec', () => {
+describeRuntimes('exec', (ociRuntime) => {
   let taskId: string;
   const suite = new AgentSuite(
-    () => ({}),
+    () => ({ ociRuntime }),
     async (host) => {
       const payload = payloadOf({
         app: script('sleep 1000', {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { mustRun, serviceAddress } from '../../lib/runtime/index.js';
 import { isContainer, payloadOf, pushBusybox, script } from './agent-host.js';
-import { AgentSuite, describeAgent } from './agent-suite.js';
+import { AgentSuite, describeRuntimes } from './agent-suite.js';
 
 /** Writes to the first of these files of a cgroup that is there. */
 function existing(command: string, names: string): string {
@@ -117,8 +117,11 @@ async function perl(): Promise<readonly string[]> {
   return ['/usr/bin/perl', ...[...stdout.matchAll(/(\/\S+) \(/g)].map(([, path = '']) => path)];
 }
 
-describeAgent('a container', () => {
-  const suite = new AgentSuite(undefined, async (host) => pushBusybox(host, 'prober', {}, await perl()));
+describeRuntimes('a container', (ociRuntime) => {
+  const suite = new AgentSuite(
+    () => ({ ociRuntime }),
+    async (host) => pushBusybox(host, 'prober', {}, await perl()),
+  );
 
   test(`gets nowhere by ${ESCAPES.length} ways out`, async () => {
     const secret = createServer((_, response) => response.end('of the host'));

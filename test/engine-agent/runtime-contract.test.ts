@@ -5,11 +5,11 @@ import { expect, test } from '@jest/globals';
 import type { AgentEvent, TaskPayload } from '../../lib/engine/agent/index.js';
 import { hostResidue } from '../../lib/runtime/index.js';
 import { isContainer, isStopped, payloadOf, pushBusybox, script } from './agent-host.js';
-import { AgentSuite, describeAgent } from './agent-suite.js';
+import { AgentSuite, describeRuntimes } from './agent-suite.js';
 
-describeAgent('the runtime contract', () => {
+describeRuntimes('the runtime contract', (ociRuntime) => {
   const suite = new AgentSuite(
-    (directory) => ({ allowedHostPaths: [join(directory, 'allowed')] }),
+    (directory) => ({ ociRuntime, allowedHostPaths: [join(directory, 'allowed')] }),
     async (host) => {
       await pushBusybox(host, 'keeper', { Volumes: { '/data': {} } });
       const second = 1_000_000_000;

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import {
   bridgeName,
-  judgeRunc,
+  judgeRuntime,
   netnsName,
-  type RuncPackage,
+  type RuntimePackage,
   openHostScope,
   parseSignal,
 } from '../../lib/runtime/index.js';
@@ -76,14 +76,37 @@ describe('the version of runc', () => {
     ['runc version 1.1.5+ds1', { version: '1.1.5+ds1-1' }, 'refused'],
     ['crun 1.8', undefined, 'refused'],
   ])('%j (package %j) is %s', (text, from, status) => {
-    expect(judgeRunc(text, from as RuncPackage | undefined).status).toBe(status);
+    expect(judgeRuntime('runc', text, from as RuntimePackage | undefined).status).toBe(status);
   });
 
   test('is told with the CVEs that are open', () => {
-    expect(judgeRunc('runc version 1.3.4')).toMatchObject({
+    expect(judgeRuntime('runc', 'runc version 1.3.4')).toMatchObject({
       warning: expect.stringMatching(/^runc 1\.3\.4 lacks the fixes of CVE-2026-41579: an image whose/),
     });
-    expect(judgeRunc('runc version 1.1.11')).toMatchObject({ reason: expect.stringContaining('(CVE-2024-21626: ') });
+    expect(judgeRuntime('runc', 'runc version 1.1.11')).toMatchObject({
+      reason: expect.stringContaining('(CVE-2024-21626: '),
+    });
+  });
+});
+
+describe('the version of crun', () => {
+  test.each([
+    ['crun version 1.8.1\ncommit: f8a096\n', undefined, 'dated'],
+    ['crun version 1.28\n', undefined, 'good'],
+    ['crun version 1.29.1\n', undefined, 'good'],
+    ['crun version 0.10.4\n', undefined, 'refused'],
+    ['crun version 0.10.4\n', { version: '0.10.4-1', fixes: new Set(['CVE-2019-18837']) }, 'dated'],
+    ['crun version UNKNOWN\n', undefined, 'refused'],
+    ['runc version 1.3.6', undefined, 'refused'],
+  ])('%j (package %j) is %s', (text, from, status) => {
+    expect(judgeRuntime('crun', text, from).status).toBe(status);
+  });
+
+  test('is told with the CVEs that are open in it, and not with those that came later', () => {
+    const told = (text: string): object => judgeRuntime('crun', text);
+    expect(told('crun version 1.8.1')).toMatchObject({ warning: expect.stringContaining('CVE-2025-24965') });
+    expect(told('crun version 1.8.1')).toMatchObject({ warning: expect.not.stringContaining('CVE-2026-30892') });
+    expect(told('crun version 1.19')).toMatchObject({ warning: expect.stringContaining('CVE-2026-30892') });
   });
 });
 

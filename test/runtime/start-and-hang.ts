@@ -4,7 +4,8 @@ import { systemClock } from '../../lib/store/clock-system.js';
 
 const spec = JSON.parse(process.env['WHARF_SPEC'] ?? '') as ContainerSpec;
 const scope = await openHostScope(process.env['WHARF_SCOPE'] ?? '');
-const containers = new SupervisedContainers({ scope, clock: systemClock });
+const ociRuntime = process.env['WHARF_OCI_RUNTIME'] === 'crun' ? 'crun' : 'runc';
+const containers = new SupervisedContainers({ scope, clock: systemClock }, { ociRuntime });
 await containers.create(spec);
 await containers.start(spec.id);
 process.stdout.write('started\n');

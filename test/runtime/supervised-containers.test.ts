@@ -2,22 +2,31 @@ import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { SupervisedContainers } from '../../lib/runtime/index.js';
+import { OCI_RUNTIMES, type OciRuntime, SupervisedContainers } from '../../lib/runtime/index.js';
+import { takeControllersFromV2 } from '../cgroup-controllers.js';
 import { requireTools } from '../host-tools.js';
 import { type RuntimeFixture, runtimeFixture } from './runtime-fixture.js';
 
-requireTools('root', 'runc', 'conmon', 'mount').describe('a supervised container', () => {
+for (const ociRuntime of OCI_RUNTIMES) {
+  const host = requireTools('root', ociRuntime, 'conmon', 'mount');
+  host.describe(`a supervised container of ${ociRuntime}`, () => suite(ociRuntime));
+}
+
+function suite(ociRuntime: OciRuntime): void {
   let fixture: RuntimeFixture;
   let containers: SupervisedContainers;
   let id = '';
+  let giveBack = (): Promise<void> => Promise.resolve();
   beforeAll(async () => {
+    if (ociRuntime === 'crun') giveBack = await takeControllersFromV2();
     fixture = await runtimeFixture();
-    containers = new SupervisedContainers(fixture);
+    containers = new SupervisedContainers(fixture, { ociRuntime });
   });
   afterEach(() => containers.delete(id));
   afterAll(async () => {
     containers.close();
     await fixture.close();
+    await giveBack();
   });
 
   const start = async (name: string, script: string, more = {}): Promise<void> => {
@@ -68,7 +77,13 @@ requireTools('root', 'runc', 'conmon', 'mount').describe('a supervised container
     id = 'sup-outlive';
     const spec = await fixture.container(id, 'echo begun; while ! test -e /tmp/go; do sleep 0.05; done; exit 5');
     const child = spawn(process.execPath, ['--import', 'tsx', join('test', 'runtime', 'start-and-hang.ts')], {
-      env: { ...process.env, NODE_OPTIONS: '', WHARF_SPEC: JSON.stringify(spec), WHARF_SCOPE: fixture.scope.directory },
+      env: {
+        ...process.env,
+        NODE_OPTIONS: '',
+        WHARF_SPEC: JSON.stringify(spec),
+        WHARF_SCOPE: fixture.scope.directory,
+        WHARF_OCI_RUNTIME: ociRuntime,
+      },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)));
@@ -120,9 +135,9 @@ requireTools('root', 'runc', 'conmon', 'mount').describe('a supervised container
       containers.create({ ...spec, process: { ...spec.process, args: ['/bin/nope'] } }),
     ).rejects.toMatchObject({
       code: 'CONTAINER_START_FAILED',
-      message: expect.stringContaining('no such file'),
+      message: expect.stringMatching(/no such file/i),
     });
     await expect(containers.state(id)).resolves.toEqual({ status: 'absent' });
     await expect(containers.list()).resolves.toEqual([]);
   });
-});
+}

@@ -6,13 +6,14 @@ import { defined } from '../../platform/values/index.js';
 import { dataFolder } from '../connection.js';
 import type { CliDeps, EngineStart, RuntimeName, StartedEngine } from '../deps.js';
 import { printJson } from '../output.js';
-import { interrupted, parseListen, SIMULATED, webhookOf } from './up.js';
+import { interrupted, ociRuntimeOf, parseListen, SIMULATED, webhookOf } from './up.js';
 
 export interface EngineInput {
   readonly data?: string;
   /** `HOST:PORT`; port 0 takes a free one. */
   readonly listen?: string;
   readonly runtime?: RuntimeName;
+  readonly ociRuntime?: string;
   readonly region?: string;
   readonly account?: string;
   /** A file in the form of ~/.aws/credentials. */
@@ -31,6 +32,7 @@ export async function engine(input: EngineInput, deps: CliDeps): Promise<void> {
       data: dataFolder(deps.cwd, input),
       listen: parseListen(input.listen ?? DEFAULT_LISTEN),
       runtime: input.runtime,
+      ...ociRuntimeOf(input, deps),
       region: input.region,
       accountId: input.account,
       keys,

@@ -1,7 +1,7 @@
 /** `wharf up`: the platform on this machine, in the foreground, until Ctrl-C. */
 import { AppError } from '../../errors/index.js';
 import { dataFolder } from '../connection.js';
-import type { CliDeps, RuntimeName, Webhook } from '../deps.js';
+import { type CliDeps, OCI_RUNTIMES, type OciRuntimeName, type RuntimeName, type Webhook } from '../deps.js';
 import { printJson } from '../output.js';
 
 export interface UpInput {
@@ -10,6 +10,7 @@ export interface UpInput {
   readonly listen?: string;
   readonly token?: string;
   readonly runtime?: RuntimeName;
+  readonly ociRuntime?: string;
   readonly eventsWebhook?: string;
   readonly json?: boolean;
 }
@@ -23,6 +24,7 @@ export async function up(input: UpInput, deps: CliDeps): Promise<void> {
     listen: parseListen(input.listen ?? DEFAULT_LISTEN),
     ...(input.token === undefined ? {} : { token: input.token }),
     ...(input.runtime === undefined ? {} : { runtime: input.runtime }),
+    ...ociRuntimeOf(input, deps),
     ...webhookOf(input, deps),
   });
   const { url, registry, ecs, token } = platform;
@@ -62,6 +64,24 @@ export function webhookOf(
   { env }: CliDeps,
 ): { readonly webhook?: Webhook } {
   return url === undefined ? {} : { webhook: { url, secret: env['WHARF_EVENTS_SECRET'] ?? '' } };
+}
+
+/**
+ * Of the option, or else of WHARF_OCI_RUNTIME.
+ * @throws AppError OCI_RUNTIME_INVALID
+ */
+export function ociRuntimeOf(
+  input: { readonly ociRuntime?: string },
+  { env }: CliDeps,
+): { readonly ociRuntime?: OciRuntimeName } {
+  const name = input.ociRuntime ?? env['WHARF_OCI_RUNTIME'];
+  if (name === undefined || name === '') return {};
+  const known = OCI_RUNTIMES.find((one) => one === name);
+  if (known !== undefined) return { ociRuntime: known };
+  const where = input.ociRuntime === undefined ? 'WHARF_OCI_RUNTIME' : '--oci-runtime';
+  throw new AppError('OCI_RUNTIME_INVALID', `${where} ${JSON.stringify(name)} is no OCI runtime that is known here`, {
+    hint: OCI_RUNTIMES.join(' or '),
+  });
 }
 
 /** Said wherever the simulated runtime is started. */

@@ -13,10 +13,12 @@ export function addUp(wharf: Command, deps: CliDeps): void {
     .option('--listen <host:port>', 'where it listens (default: 127.0.0.1:7070)')
     .option('--token <token>', 'a token to accept; one is made at first start otherwise')
     .addOption(runtimeOption())
+    .option('--oci-runtime <name>', OCI_RUNTIME)
     .option('--events-webhook <url>', 'gets every event of the engine, signed with WHARF_EVENTS_SECRET')
     .option('--json', 'one JSON line with url, registry, ecs and token when it is ready')
-    .action((options: Shared & { listen?: string; runtime?: RuntimeName; eventsWebhook?: string }) =>
-      up(options, deps),
+    .action(
+      (options: Shared & { listen?: string; runtime?: RuntimeName; ociRuntime?: string; eventsWebhook?: string }) =>
+        up(options, deps),
     );
 }
 
@@ -27,6 +29,7 @@ export function addEngine(wharf: Command, deps: CliDeps): void {
     .option('--data <dir>', 'where it keeps everything (default: .wharf)')
     .option('--listen <host:port>', 'where it listens (default: 127.0.0.1:7071)')
     .addOption(runtimeOption())
+    .option('--oci-runtime <name>', OCI_RUNTIME)
     .option('--events-webhook <url>', 'gets every event of the engine, signed with WHARF_EVENTS_SECRET')
     .option('--region <name>', 'the region in ARNs (default: us-east-1)')
     .option('--account <id>', 'the account in ARNs, twelve digits (default: 000000000000)')
@@ -34,6 +37,8 @@ export function addEngine(wharf: Command, deps: CliDeps): void {
     .option('--json', 'one JSON line with url, region and account when it is ready')
     .action((options: EngineInput) => engine(options, deps));
 }
+
+const OCI_RUNTIME = 'what makes containers of tasks: runc or crun (default: WHARF_OCI_RUNTIME, or runc)';
 
 function runtimeOption(): Option {
   return new Option('--runtime <name>', 'what runs tasks; simulated runs nothing and needs no root').choices([

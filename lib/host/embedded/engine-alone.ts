@@ -8,6 +8,7 @@ import { AppError } from '../../errors/index.js';
 import { serve } from '../../http/index.js';
 import { type RegistryCredentialLookup, RegistryLogins } from '../../registry/client/index.js';
 import { Registry } from '../../registry/index.js';
+import type { OciRuntime } from '../../runtime/index.js';
 import { silentLogger } from '../../store/logger-silent.js';
 import type { Logger } from '../../store/index.js';
 import { DataFolder } from './data-folder.js';
@@ -26,6 +27,8 @@ export interface EngineHostOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** @default containers */
   readonly runtime?: RuntimeName;
+  /** What makes the containers of tasks. @default runc */
+  readonly ociRuntime?: OciRuntime;
   /** @default us-east-1 */
   readonly region?: string;
   /** Twelve digits. @default 000000000000 */
@@ -77,7 +80,12 @@ async function compose(
   const credentials = options.credentials ?? new RegistryLogins(secrets, new LateEcrAuthorization(clock));
   const runtime = await openEngineRuntime(
     { folder, store, images, logger },
-    { runtime: name, isOwnRegistry: () => false, otherRegistries: { credentials } },
+    {
+      runtime: name,
+      ...(options.ociRuntime === undefined ? {} : { ociRuntime: options.ociRuntime }),
+      isOwnRegistry: () => false,
+      otherRegistries: { credentials },
+    },
   );
   undo.unshift(runtime.tidy);
   const engine = embeddedEngine(

@@ -14,7 +14,10 @@ import type { RegistryCredentialLookup } from '../../registry/client/index.js';
 import type { Images } from '../../registry/index.js';
 import {
   BridgeNetwork,
+  checkRuntime,
+  controllersBesideV1,
   missingTools,
+  type OciRuntime,
   openHostScope,
   Runc,
   SupervisedContainers,
@@ -48,13 +51,15 @@ export interface EngineRuntimeDeps {
 
 export interface EngineRuntimeOptions {
   readonly runtime: RuntimeName;
+  /** What makes the containers of tasks; RUN of builds is always runc's. @default runc */
+  readonly ociRuntime?: OciRuntime;
   /** Whether a host in an image's name is this platform's own registry. */
   readonly isOwnRegistry: (host: string) => boolean;
   /** Tasks may use images of other registries, with these credentials; refused when absent. */
   readonly otherRegistries?: { readonly credentials?: RegistryCredentialLookup };
 }
 
-/** @throws AppError HOST_NOT_READY, RUNC_TOO_OLD, TASK_ROLES_INVALID, LOG_GROUPS_INVALID */
+/** @throws AppError HOST_NOT_READY, RUNC_TOO_OLD, CRUN_TOO_OLD, TASK_ROLES_INVALID, LOG_GROUPS_INVALID */
 export async function openEngineRuntime(
   deps: EngineRuntimeDeps,
   options: EngineRuntimeOptions,
@@ -72,15 +77,17 @@ function simulated({ store, logger }: EngineRuntimeDeps): EngineRuntime {
 }
 
 async function containers(deps: EngineRuntimeDeps, options: EngineRuntimeOptions): Promise<EngineRuntime> {
-  checkHost();
+  const { ociRuntime = 'runc' } = options;
+  await checkHost(ociRuntime);
   const { folder, store, images, logger } = deps;
   const { clock, content } = store;
   const scope = await openHostScope(folder.paths.runtime);
   const layers = await UnpackedLayers.open({ content }, folder.paths.layers);
   const runc = await Runc.open({ scope, clock });
-  if (runc.verdict.status === 'dated') logger.warn(runc.verdict.warning);
+  const verdicts = [runc.verdict, ...(ociRuntime === 'runc' ? [] : [await checkRuntime(ociRuntime)])];
+  for (const verdict of verdicts) if (verdict.status === 'dated') logger.warn(verdict.warning);
   const network = await BridgeNetwork.open(scope);
-  const supervised = new SupervisedContainers({ scope, clock });
+  const supervised = new SupervisedContainers({ scope, clock }, { ociRuntime });
   const { otherRegistries: others } = options;
   const agent = createAgent(
     {
@@ -126,8 +133,12 @@ function overNetwork(remote: RemoteImages): OtherRegistries {
   };
 }
 
-function checkHost(): void {
-  const problems = [...(process.getuid?.() === 0 ? [] : ['root: containers need it']), ...missingTools()];
+async function checkHost(ociRuntime: OciRuntime): Promise<void> {
+  const problems = [
+    ...(process.getuid?.() === 0 ? [] : ['root: containers need it']),
+    ...missingTools(ociRuntime),
+    ...(ociRuntime === 'crun' ? await hybridProblems() : []),
+  ];
   if (problems.length === 0) return;
   throw new AppError('HOST_NOT_READY', `this machine cannot run containers yet: ${problems.join('; ')}`, {
     kind: 'unavailable',
@@ -135,4 +146,14 @@ function checkHost(): void {
     hint: 'run scripts/setup.sh as root on Debian or Ubuntu, or install what is missing; --runtime simulated plays tasks without containers',
     details: { missing: problems },
   });
+}
+
+/** crun would refuse every container. */
+async function hybridProblems(): Promise<readonly string[]> {
+  const controllers = await controllersBesideV1();
+  if (controllers.length === 0) return [];
+  const names = controllers.join(',');
+  return [
+    `crun: works with cgroup v1 or v2, not with both, and here v2 holds ${names} beside v1; bind them to v1 (mount -t cgroup -o ${names} cgroup FOLDER) or start with --oci-runtime runc`,
+  ];
 }

@@ -15,6 +15,7 @@ import { RegistryConnections, RegistryLogins } from '../../registry/client/index
 import { Collector } from '../../registry/collector/index.js';
 import { createRegistryApp } from '../../registry/http/index.js';
 import { Registry } from '../../registry/index.js';
+import type { OciRuntime } from '../../runtime/index.js';
 import type { Logger } from '../../store/index.js';
 import { silentLogger } from '../../store/logger-silent.js';
 import { type Connection, DataFolder } from './data-folder.js';
@@ -38,6 +39,8 @@ export interface EmbeddedOptions {
   readonly logger?: Logger;
   /** What runs the tasks; `simulated` runs nothing and needs no root. @default containers */
   readonly runtime?: RuntimeName;
+  /** What makes the containers of tasks. @default runc */
+  readonly ociRuntime?: OciRuntime;
   /** Gets every event of the engine, beside the file in the data folder. */
   readonly webhook?: WebhookTarget;
   /** @default us-east-1 */
@@ -114,7 +117,14 @@ async function compose(
 
   const front = createFront({ clock, logger: logger.child({ part: 'front' }) });
   const runtimeName = options.runtime ?? 'containers';
-  const runtime = await openEngineRuntime({ folder, store, images, logger }, { runtime: runtimeName, isOwnRegistry });
+  const runtime = await openEngineRuntime(
+    { folder, store, images, logger },
+    {
+      runtime: runtimeName,
+      ...(options.ociRuntime === undefined ? {} : { ociRuntime: options.ociRuntime }),
+      isOwnRegistry,
+    },
+  );
   undo.unshift(runtime.tidy);
   const engine = embeddedEngine(
     { store, runtime, targetGroups: runtimeName === 'simulated' ? simulatedTargetGroups() : front, logger },
