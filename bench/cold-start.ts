@@ -5,11 +5,10 @@
  */
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import type { FunctionSettings } from '../test/fakes/lambda/environment.js';
 import { LambdaFunction } from '../test/fakes/lambda/function.js';
 import { eventOf } from '../test/fakes/lambda/gateway.js';
-import { BUNDLE_OPTIONS } from '../test/lambdas/bundle-options.js';
+import { writeBundle } from '../test/lambdas/write-bundle.js';
 import { type Cloud, openCloud } from '../test/lambdas/cloud.js';
 import { median, short, table } from './figures.js';
 import type { Session } from './session.js';
@@ -91,7 +90,7 @@ async function subjects(cloud: Cloud, folder: string): Promise<readonly Subject[
 /** Only apps with a `DockerfileImage` have it; its settings are some of the builder's. */
 async function imageResource(cloud: Cloud, folder: string): Promise<Subject> {
   const code = await readableFolder(folder, 'image-');
-  await build({ ...BUNDLE_OPTIONS, entryPoints: ['lambdas/image-resource.ts'], outfile: join(code, 'index.mjs') });
+  await writeBundle('image-resource', code);
   const event = { RequestType: 'Delete', RequestId: 'r', PhysicalResourceId: 'nobody', ResourceProperties: {} };
   return { name: 'image-resource', settings: { ...cloud.fn('builder').settings, code }, event };
 }

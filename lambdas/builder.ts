@@ -1,6 +1,7 @@
 /** The builder function: one build per message of the build queue; every minute, what messages did not tell. */
 import type { Context, EventBridgeEvent, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { openBuildTasks } from '../lib/host/aws/build-tasks.js';
+import { openBuildQueue } from '../lib/host/aws/build-queue.js';
 import { AwsBuilder } from '../lib/host/aws/builder.js';
 import { readAwsConfig, readOptionalAwsConfig, STORE_SETTINGS, WORKER_SETTINGS } from '../lib/host/aws/config.js';
 import { messageOf, settleBatch } from '../lib/host/aws/messages.js';
@@ -8,13 +9,11 @@ import { observed } from '../lib/host/aws/observed.js';
 import { openAwsRegistry } from '../lib/host/aws/registry.js';
 import { openAwsStore } from '../lib/host/aws/store.js';
 import { emfMetrics } from '../lib/host/aws/metrics.js';
-import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl', 'platform', 'dockerHub');
 const workers = readOptionalAwsConfig(process.env, ...WORKER_SETTINGS);
-const store = await openAwsStore(config);
-const client = sqsClient({ region: config.region });
-const queue = new SqsQueue({ ...store, client }, { queueUrl: config.buildQueueUrl });
+const store = openAwsStore(config);
+const queue = openBuildQueue(store, config);
 const registry = openAwsRegistry(store);
 const tasks = workers === undefined ? {} : { tasks: openBuildTasks({ store, registry }, { ...config, ...workers }) };
 const functionName = process.env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'builder';

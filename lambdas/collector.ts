@@ -5,7 +5,7 @@ import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws/config.js';
 import { observed } from '../lib/host/aws/observed.js';
 import { openAwsStore } from '../lib/host/aws/store.js';
 
-const store = await openAwsStore(readAwsConfig(process.env, ...STORE_SETTINGS));
+const store = openAwsStore(readAwsConfig(process.env, ...STORE_SETTINGS));
 const collector = new AwsCollector(store);
 /** A round of steps ends within it. */
 const RESERVE_MS = 30_000;

@@ -1,6 +1,7 @@
 /** The image-resource function: images that CloudFormation templates want, begun and waited for. */
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { BuildService } from '../lib/build/index.js';
+import { openBuildQueue } from '../lib/host/aws/build-queue.js';
 import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws/config.js';
 import type { ImageEvent } from '../lib/host/aws/image-request.js';
 import { type BegunImage, type ImageProgress, ImageResource } from '../lib/host/aws/image-resource.js';
@@ -10,17 +11,15 @@ import { openAwsRegistry } from '../lib/host/aws/registry.js';
 import { openAwsStore } from '../lib/host/aws/store.js';
 import { inLogContext } from '../lib/host/aws/log-context.js';
 import { s3Client } from '../lib/store/bucket-s3.js';
-import { sqsClient, SqsQueue } from '../lib/store/queue-sqs.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl');
 const { region } = config;
-const store = await openAwsStore(config);
+const store = openAwsStore(config);
 const registry = openAwsRegistry(store);
-const queue = new SqsQueue({ ...store, client: sqsClient({ region }) }, { queueUrl: config.buildQueueUrl });
 const ecr = new ECRClient({ region });
 // A copy that takes longer is gone on with when the framework asks again.
 const mirror = new EcrMirror({ ...store, ecr, images: registry }, { prefix: '', budgetMs: 300_000 });
-const builds = new BuildService({ ...store, queue });
+const builds = new BuildService({ ...store, queue: openBuildQueue(store, config) });
 const images = new ImageResource({ ...store, registry, builds, mirror, ecr, s3: s3Client({ region }) });
 
 /** One function for both handlers of the provider framework: what `onEvent` answered is in the later events. */

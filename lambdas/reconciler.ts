@@ -18,7 +18,7 @@ import { CachedImages, Upstreams } from '../lib/registry/cache/index.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, ...PLATFORM_SETTINGS);
 const clusters = readOptionalAwsConfig(process.env, ...CLUSTER_SETTINGS);
-const store = await openAwsStore(config);
+const store = openAwsStore(config);
 const registry = openAwsRegistry(store);
 const images = new CachedImages(registry, openAwsHeldOnly(registry, new Upstreams(store)));
 const platform = openAwsPlatform(store, images, config, { mirrorMs: 240_000, clusters });

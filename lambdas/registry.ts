@@ -8,8 +8,8 @@ import { Upstreams } from '../lib/registry/cache/index.js';
 import { createRegistryApp } from '../lib/registry/http/index.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'adminTokenArn');
-const store = await openAwsStore(config);
-const tokens = await openAwsTokens(store, config);
+const store = openAwsStore(config);
+const tokens = openAwsTokens(store, config);
 const registry = openAwsRegistry(store);
 const cache = openAwsHeldOnly(registry, new Upstreams(store));
 const app = createRegistryApp({ ...store, ...tokens, registry, cache }, { redirectAboveBytes: INLINE_BLOB_BYTES });

@@ -1,7 +1,8 @@
 /** The service-resource function: services that CloudFormation templates want, asked of the platform's API. */
 import { WharfClient } from '../lib/client/index.js';
 import { readAwsConfig } from '../lib/host/aws/config.js';
-import { contextLogger, inLogContext } from '../lib/host/aws/log-context.js';
+import { inLogContext } from '../lib/host/aws/log-context.js';
+import { openAwsLogger } from '../lib/host/aws/logger.js';
 import { observed } from '../lib/host/aws/observed.js';
 import { readSecret } from '../lib/host/aws/secret.js';
 import {
@@ -11,7 +12,6 @@ import {
   ServiceResource,
 } from '../lib/host/aws/service-resource.js';
 import { systemClock } from '../lib/store/clock-system.js';
-import { jsonLogger } from '../lib/store/logger-json-system.js';
 
 const { region, apiUrl: url, deployTokenArn } = readAwsConfig(process.env, 'region', 'apiUrl', 'deployTokenArn');
 const client = new WharfClient({ url, token: await readSecret(deployTokenArn, region) });
@@ -19,7 +19,7 @@ const clock = systemClock;
 const services = new ServiceResource({
   client,
   clock,
-  logger: contextLogger(jsonLogger({ stream: process.stdout, clock })),
+  logger: openAwsLogger(clock),
 });
 
 /** One function for both handlers of the provider framework: what `onEvent` answered is in the later events. */

@@ -2,16 +2,14 @@
  * One Lambda function of Wharf: bundled by esbuild from `lambdas/<name>.ts` as an ES module for arm64, with a role of
  * its own that can write its own log group and nothing else. What more it may do is granted by the construct that owns it.
  */
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Duration, RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda';
-import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { Architecture, Function, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { acknowledgeWildcards, STORED_OBJECTS, type WildcardReason } from './acknowledge-wildcards.js';
+import { functionCode } from './function-bundle.js';
 
 export interface WharfFunctionProps {
   /** File of `lambdas/`, without its ending. */
@@ -52,17 +50,8 @@ const FUNCTION_WILDCARDS: readonly WildcardReason[] = [
   },
 ];
 
-/** In a checkout the functions are TypeScript; in the package they stand beside this file as JavaScript. */
-const THIS_FILE = fileURLToPath(import.meta.url);
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const ENTRY_SUFFIX = extname(THIS_FILE);
-/** What a bundle has in the place of a package: a function's credentials are in its environment. */
-export const BUNDLE_ALIASES: Readonly<Record<string, string>> = {
-  '@aws-sdk/credential-provider-node': `${ROOT}lib/host/aws/function-credentials${ENTRY_SUFFIX}`,
-};
-
 export class WharfFunction extends Construct {
-  readonly function: NodejsFunction;
+  readonly function: Function;
   readonly logGroup: LogGroup;
   readonly role: Role;
 
@@ -78,33 +67,18 @@ export class WharfFunction extends Construct {
     });
     this.logGroup.grantWrite(this.role);
     acknowledgeWildcards(this.role, FUNCTION_WILDCARDS);
-    this.function = new NodejsFunction(this, 'Function', {
-      entry: `${ROOT}lambdas/${props.entry}${ENTRY_SUFFIX}`,
-      projectRoot: ROOT,
-      // Nothing is installed for a bundle, so no lockfile is read; CDK only wants one to be named.
-      depsLockFilePath: THIS_FILE,
+    this.function = new Function(this, 'Function', {
+      code: functionCode(props.entry),
+      handler: 'index.handler',
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       memorySize: props.memoryMiB ?? 512,
       timeout: props.timeout ?? Duration.seconds(30),
       role: this.role,
       logGroup: this.logGroup,
-      environment: { NODE_OPTIONS: '--enable-source-maps', ...props.environment },
+      ...(props.environment === undefined ? {} : { environment: { ...props.environment } }),
       ...(props.scratchMiB === undefined ? {} : { ephemeralStorageSize: Size.mebibytes(props.scratchMiB) }),
       ...(props.reservedConcurrency === undefined ? {} : { reservedConcurrentExecutions: props.reservedConcurrency }),
-      bundling: {
-        format: OutputFormat.ESM,
-        target: 'node22',
-        minify: true,
-        sourceMap: true,
-        sourcesContent: false,
-        // The pinned SDK, not whichever the runtime carries.
-        bundleAwsSDK: true,
-        mainFields: ['module', 'main'],
-        // CDK's type knows no list, which is what it takes for an option that is given several times.
-        esbuildArgs: { '--alias': Object.entries(BUNDLE_ALIASES).map((alias) => alias.join('=')) } as never,
-        banner: "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);",
-      },
     });
   }
 

@@ -5,7 +5,7 @@ import type { Clock, ContentStore, Ids, Logger, RecordStore } from '../store/ind
 import { LocalCapacity, type LocalCapacityOptions } from './capacity-ecs-local.js';
 import { Clusters } from './clusters.js';
 import { Deployments } from './deployments.js';
-import { Ecs, type ECSClient, type EcsOptions } from './ecs/index.js';
+import { Ecs, type ECSClient, type EcsConnection, type EcsOptions } from './ecs/index.js';
 import { Events } from './events.js';
 import { Placements } from './placements.js';
 import { Reconciler } from './reconciler.js';
@@ -19,7 +19,7 @@ import { placementOf, type ProviderNaming, type TaskPlacement } from './task-pla
 import type { Capacity, PlacementSource, Routing, TaskExec, TaskLogs } from './types.js';
 
 export interface PlatformDeps {
-  readonly ecs: ECSClient;
+  readonly ecs: ECSClient | EcsConnection;
   readonly records: RecordStore;
   readonly images: Images;
   readonly content: Pick<ContentStore, 'read'>;

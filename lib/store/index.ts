@@ -1,5 +1,6 @@
 export * from './content-store.js';
 export { pour } from './file-readable-fs.js';
+export * from './late.js';
 export { silentLogger } from './logger-silent.js';
 export { loggerMetrics, noMetrics } from './metrics.js';
 export * from './ports.js';

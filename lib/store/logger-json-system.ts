@@ -9,35 +9,39 @@ export interface JsonLoggerOptions {
   /** Lines below it are dropped; default `info`. */
   readonly level?: LogLevel;
   readonly fields?: LogFields;
+  /** How an error's stack is told; as it is when absent. */
+  readonly tellStack?: (stack: string) => string;
 }
 
 export function jsonLogger(
   deps: { readonly stream: { write(text: string): unknown }; readonly clock: Clock },
   options: JsonLoggerOptions = {},
 ): Logger {
-  const { level = 'info', fields = {} } = options;
+  const { level = 'info', fields = {}, tellStack = asItIs } = options;
   const at =
     (lineLevel: LogLevel) =>
     (message: string, more: LogFields = {}): void => {
       if (RANK[lineLevel] < RANK[level]) return;
       const time = new Date(deps.clock.nowMs()).toISOString();
-      deps.stream.write(`${toJson({ time, level: lineLevel, message, ...fields, ...more })}\n`);
+      deps.stream.write(`${toJson({ time, level: lineLevel, message, ...fields, ...more }, tellStack)}\n`);
     };
   return {
     debug: at('debug'),
     info: at('info'),
     warn: at('warn'),
     error: at('error'),
-    child: (more) => jsonLogger(deps, { level, fields: { ...fields, ...more } }),
+    child: (more) => jsonLogger(deps, { ...options, fields: { ...fields, ...more } }),
   };
 }
 
+const asItIs = (stack: string): string => stack;
+
 /** Logging never throws: what JSON cannot hold is said in words. */
-function toJson(line: Record<string, unknown>): string {
+function toJson(line: Record<string, unknown>, tellStack: (stack: string) => string): string {
   try {
     return JSON.stringify(line, (_key, value: unknown) => {
       if (typeof value === 'bigint') return value.toString();
-      return value instanceof Error ? describeError(value) : value;
+      return value instanceof Error ? describeError(value, tellStack) : value;
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -45,7 +49,8 @@ function toJson(line: Record<string, unknown>): string {
   }
 }
 
-function describeError(error: Error): Record<string, unknown> {
+function describeError(error: Error, tellStack: (stack: string) => string): Record<string, unknown> {
   const code = 'code' in error ? error.code : undefined;
-  return { name: error.name, code, message: error.message, stack: error.stack, cause: error.cause };
+  const stack = error.stack === undefined ? undefined : tellStack(error.stack);
+  return { name: error.name, code, message: error.message, stack, cause: error.cause };
 }

@@ -75,7 +75,7 @@ requireTools('skopeo', 'docker-registry', 'htpasswd').describe('a cache of a reg
       const there = `docker://${upstream.host}/team/app:1`;
       await skopeo('--dest-tls-verify=false', '--dest-creds', `${user.username}:${user.password}`, image, there);
       // As the API keeps both: in the table, the password sealed.
-      const store = await openFrontStore();
+      const store = openFrontStore();
       await new RegistryLogins(store.secrets).put(upstream.host, user);
       await new Upstreams(store).put({ prefix: 'hub', registry: upstream.host, tagTtlSeconds: 0 });
       const name = `${front.host}/hub/team/app:1`;
@@ -151,7 +151,7 @@ test('lets a push under way end when it is told to stop, and is then gone', asyn
 });
 
 /** The store of the front, as the API function opens it. */
-async function openFrontStore(): Promise<AwsStore> {
+function openFrontStore(): AwsStore {
   const { settings, environment } = front;
   Object.assign(process.env, environment);
   return openAwsStore(readAwsConfig({ ...settings, ...environment }, ...STORE_SETTINGS));

@@ -3,7 +3,6 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { writeTar } from '../../lib/layers/index.js';
 import { s3Client } from '../../lib/store/bucket-s3.js';
@@ -11,8 +10,8 @@ import { membersOf } from '../build/fixture.js';
 import { LambdaFunction } from '../fakes/lambda/function.js';
 import { fakeCredentials } from '../fakes/s3/index.js';
 import { Wire } from '../protocol/registry/wire.js';
-import { BUNDLE_OPTIONS } from './bundle-options.js';
 import type { Cloud } from './cloud.js';
+import { writeBundle } from './write-bundle.js';
 
 const FILES = { Dockerfile: 'FROM scratch\nCOPY app /app\n', app: 'an app' };
 
@@ -24,7 +23,7 @@ export function imageResourceSuite(cloud: () => Cloud): void {
       code = await mkdtemp(join(tmpdir(), 'wharf-image-resource-'));
       // Its user is not ours.
       await chmod(code, 0o755);
-      await build({ ...BUNDLE_OPTIONS, entryPoints: ['lambdas/image-resource.ts'], outfile: join(code, 'index.mjs') });
+      await writeBundle('image-resource', code);
       fn = new LambdaFunction({ ...cloud().fn('builder').settings, name: 'ImageResource', code });
       const chunks: Uint8Array[] = [];
       for await (const chunk of writeTar(membersOf(FILES))) chunks.push(chunk);

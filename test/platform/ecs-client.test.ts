@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { Ecs, ecsClient, EcsRates } from '../../lib/platform/index.js';
+import { ecsClient } from '../../lib/platform/ecs/sdk.js';
+import { Ecs, EcsRates } from '../../lib/platform/index.js';
 import type { Clock } from '../../lib/store/index.js';
 import { type EcsAnswer, type ScriptedEcs, scriptedEcs } from '../fakes/ecs.js';
 

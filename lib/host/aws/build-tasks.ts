@@ -2,7 +2,6 @@
  * Workers for builds on AWS: one task of ECS for one build, on the cluster's own capacity, which starts from none. The
  * worker image is an ordinary image of our own registry, copied to ECR when it is first needed.
  */
-import { ECRClient } from '@aws-sdk/client-ecr';
 import { AppError } from '../../errors/index.js';
 import { type Digest, parseReference } from '../../oci/index.js';
 import type { BuildTasks, BuildTaskState } from '../../build/index.js';
@@ -10,17 +9,18 @@ import {
   contentHash,
   describeStop,
   Ecs,
-  ecsClient,
   EcsRates,
   type EcsTask,
+  type ImageNaming,
   isPassingPlacement,
+  lateEcsClient,
   projectTask,
   type TaskDefinitionInput,
   TaskDefinitions,
 } from '../../platform/index.js';
 import type { Registry } from '../../registry/index.js';
 import type { AwsConfig, STORE_SETTINGS, WORKER_SETTINGS } from './config.js';
-import { EcrMirror } from './mirror.js';
+import { openImageNaming } from './mirror-late.js';
 import type { AwsStore } from './store.js';
 
 export type BuildTaskConfig = AwsConfig<
@@ -30,7 +30,7 @@ export type BuildTaskConfig = AwsConfig<
 export interface AwsBuildTasksDeps {
   readonly ecs: Ecs;
   readonly registry: Registry;
-  readonly mirror: EcrMirror;
+  readonly nameImage: ImageNaming;
   readonly definitions: TaskDefinitions;
 }
 
@@ -78,10 +78,10 @@ export class AwsBuildTasks implements BuildTasks {
 
   /** As the instances name it. @throws AppError BUILD_WORKER_IMAGE_ABSENT */
   private async image(): Promise<string> {
-    const { registry, mirror } = this.deps;
+    const { registry, nameImage } = this.deps;
     const { repository, tag = 'latest' } = parseReference(this.config.workerImage);
     const digest: Digest | undefined = (await registry.manifest(repository, { tag }))?.digest;
-    if (digest !== undefined) return mirror.nameImage(repository, digest);
+    if (digest !== undefined) return nameImage(repository, digest);
     throw new AppError(
       'BUILD_RUN_UNAVAILABLE',
       `RUN needs the worker image ${repository}:${tag}, which nobody has made yet`,
@@ -145,12 +145,10 @@ export function openBuildTasks(
   config: BuildTaskConfig,
 ): AwsBuildTasks {
   const { region, mirrorPrefix: prefix } = config;
-  const ecs = new Ecs(ecsClient({ region }), store.clock, { rates: new EcsRates(store.clock) });
-  const ecr = new ECRClient({ region });
-  const mirror = new EcrMirror({ ...store, ecr, images: registry }, { prefix, budgetMs: MIRROR_MS });
-  const nameImage = (repository: string, digest: Digest): Promise<string> => mirror.nameImage(repository, digest);
+  const ecs = new Ecs(lateEcsClient({ region }), store.clock, { rates: new EcsRates(store.clock) });
+  const nameImage = openImageNaming(store, registry, region, { prefix, budgetMs: MIRROR_MS });
   const definitions = new TaskDefinitions({ ecs, records: store.records }, { nameImage, defaults: {} });
-  return new AwsBuildTasks({ ecs, registry, mirror, definitions }, config);
+  return new AwsBuildTasks({ ecs, registry, nameImage, definitions }, config);
 }
 
 function stopOf(task: EcsTask, cluster: string): string {

@@ -27,7 +27,7 @@ export async function runBuildWorker(
   config: BuildWorkerConfig,
   work: { readonly build: string; readonly folder: string; readonly signal: AbortSignal },
 ): Promise<boolean> {
-  const store = await openAwsStore(config);
+  const store = openAwsStore(config);
   const { clock, content, logger } = store;
   await mkdir(work.folder, { recursive: true });
   await ownCgroup();

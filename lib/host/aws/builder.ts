@@ -5,20 +5,16 @@
  */
 import {
   BuildService,
+  type BuildFunction,
   type BuildTasks,
   BuildWorker,
   decodeMessage,
   HandOver,
-  ImageBuilder,
-  sandboxElsewhere,
 } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
-import { parsePlatform } from '../../oci/index.js';
 import type { Registry } from '../../registry/index.js';
-import type { Metrics, Queue, QueueMessage } from '../../store/index.js';
-import { openAwsImages } from './caches.js';
+import { late, type Metrics, type Queue, type QueueMessage } from '../../store/index.js';
 import { DeliveredMessage } from './messages.js';
-import { openRemoteImages } from './remote-images.js';
 import type { AwsStore } from './store.js';
 import { inLogContext } from './log-context.js';
 
@@ -38,7 +34,7 @@ export interface AwsBuilderDeps {
 }
 
 export class AwsBuilder {
-  private readonly builder: ImageBuilder;
+  private readonly build: () => Promise<BuildFunction>;
   private readonly builds: BuildService;
   private readonly handOver: HandOver | undefined;
 
@@ -51,12 +47,10 @@ export class AwsBuilder {
     options: { readonly platform: string; readonly dockerHub: string },
   ) {
     const { store, registry, queue, tasks } = deps;
-    const platform = parsePlatform(options.platform);
-    const allowDockerHub = options.dockerHub === 'yes';
-    const remote = openRemoteImages(store);
-    const sandbox = tasks === undefined ? {} : { sandbox: sandboxElsewhere };
-    const images = openAwsImages(store, registry);
-    this.builder = new ImageBuilder({ ...store, images, remote, ...sandbox }, { platform, allowDockerHub });
+    this.build = late(async () => {
+      const { openImageBuilder } = await import('./image-builder.js');
+      return openImageBuilder(store, registry, { ...options, hasWorkers: tasks !== undefined });
+    });
     this.builds = new BuildService({ ...store, queue });
     this.handOver = tasks === undefined ? undefined : new HandOver({ ...store, builds: this.builds, tasks });
   }
@@ -85,8 +79,10 @@ export class AwsBuilder {
       queue: delivery,
       builds: this.builds,
       ...(this.handOver === undefined ? {} : { handOver: this.handOver }),
-      build: (request, call) =>
-        this.builder.build(request, { ...call, signal: AbortSignal.any([call.signal, budget.signal]) }),
+      build: async (request, call) => {
+        const build = await this.build();
+        return build(request, { ...call, signal: AbortSignal.any([call.signal, budget.signal]) });
+      },
     });
     const timer = setTimeout(
       () => {

@@ -3,7 +3,7 @@ import { CachedImages, PullThrough, type PullThroughOptions, Upstreams } from '.
 import { RegistryConnections, RegistryLogins } from '../../registry/client/index.js';
 import type { Images, Registry } from '../../registry/index.js';
 import type { AwsStore } from './store.js';
-import { AwsEcrAuthorization } from './ecr-authorization.js';
+import { LateEcrAuthorization } from './ecr-authorization-late.js';
 
 /** Fetches, with the logins that are kept here. */
 export function openAwsPullThrough(
@@ -12,7 +12,7 @@ export function openAwsPullThrough(
   upstreams: Upstreams,
   options: PullThroughOptions = {},
 ): PullThrough {
-  const credentials = new RegistryLogins(store.secrets, new AwsEcrAuthorization(store.clock));
+  const credentials = new RegistryLogins(store.secrets, new LateEcrAuthorization(store.clock));
   // Clients of a cache do not wait for a limit of its upstream.
   const connections = new RegistryConnections({ ...store, credentials }, { rateLimitWaitMs: 0 });
   return new PullThrough({ ...store, registry, upstreams, connections }, options);

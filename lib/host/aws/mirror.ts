@@ -2,7 +2,7 @@
  * Copies images to Amazon ECR, where container instances pull them with their own role: no registry password lies on
  * any host, and a pull needs neither our functions nor our records. Copied once per image, and only what is missing.
  */
-import { CreateRepositoryCommand, type ECRClient, RepositoryAlreadyExistsException } from '@aws-sdk/client-ecr';
+import { CreateRepositoryCommand, ECRClient, RepositoryAlreadyExistsException } from '@aws-sdk/client-ecr';
 import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import { pushImage, RegistryClient } from '../../registry/client/index.js';
@@ -91,4 +91,9 @@ export class EcrMirror {
       if (!(error instanceof RepositoryAlreadyExistsException)) throw awsFailure('ECR', error);
     }
   }
+}
+
+/** With a client for the region. */
+export function ecrMirror(deps: Omit<EcrMirrorDeps, 'ecr'>, region: string, options: EcrMirrorOptions): EcrMirror {
+  return new EcrMirror({ ...deps, ecr: new ECRClient({ region }) }, options);
 }

@@ -6,6 +6,7 @@ import type { Context } from 'aws-lambda';
 import type { Clock } from '../../store/index.js';
 import { inLogContext } from './log-context.js';
 import { type MetricValue, writeMetrics } from './metrics.js';
+import { withSourcePositions } from './source-positions.js';
 
 export type Handler<E, R> = (event: E, context: Context) => Promise<R>;
 
@@ -38,7 +39,7 @@ export function observed<E, R>(deps: ObservedDeps, handler: Handler<E, R>): Hand
         return result;
       } catch (error) {
         tell({ Failures: 1 });
-        throw error;
+        throw withSourcePositions(error);
       }
     });
 }

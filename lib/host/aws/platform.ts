@@ -1,13 +1,12 @@
 /** The control plane on AWS: Amazon ECS over the deployed cluster, images by way of ECR, no front of its own yet. */
-import { ECRClient } from '@aws-sdk/client-ecr';
 import { AppError } from '../../errors/index.js';
 import { parsePlatform } from '../../oci/index.js';
 import {
   type Capacity,
   createPlatform,
   type Ecs,
-  ecsClient,
   EcsRates,
+  lateEcsClient,
   type Platform,
   type Routing,
   type TaskLogs,
@@ -19,7 +18,7 @@ import type { AwsConfig, CLUSTER_SETTINGS, PLATFORM_SETTINGS } from './config.js
 import { defaultProvider } from './function-credentials.js';
 import { LaunchTemplates } from './launch-templates.js';
 import { MadeCapacity } from './made-capacity.js';
-import { EcrMirror } from './mirror.js';
+import { openImageNaming } from './mirror-late.js';
 import { AwsQuery } from './query.js';
 import { ScalingGroups } from './scaling-groups.js';
 import type { AwsStore } from './store.js';
@@ -41,20 +40,19 @@ export function openAwsPlatform(
   options: AwsPlatformOptions,
 ): Platform {
   const { region, cluster, taskLogGroup, executionRoleArn, capacityProvider } = config;
-  const ecr = new ECRClient({ region });
-  const mirror = new EcrMirror({ ...store, ecr, images }, { prefix: config.mirrorPrefix, budgetMs: options.mirrorMs });
+  const mirror = { prefix: config.mirrorPrefix, budgetMs: options.mirrorMs };
   return createPlatform(
     {
       ...store,
       images,
-      ecs: ecsClient({ region }),
+      ecs: lateEcsClient({ region }),
       capacity: (ecs) => capacityOf(ecs, store, config, options.clusters),
       routing: noFront,
       logs: logsInCloudWatch(taskLogGroup),
     },
     {
       platform: parsePlatform(config.platform),
-      nameImage: (repository, digest) => mirror.nameImage(repository, digest),
+      nameImage: openImageNaming(store, images, region, mirror),
       // Of clusters that were made here, the provider has the cluster's name.
       capacityProvider: (name) => (name === cluster ? capacityProvider : name),
       ecs: { rates: new EcsRates(store.clock), roomAttempts: ROOM_ATTEMPTS },

@@ -9,6 +9,7 @@ import { createRegistryApp, registryServerOptions } from '../../registry/http/in
 import { openAwsPullThrough } from './caches.js';
 import type { AwsConfig, STORE_SETTINGS } from './config.js';
 import { INLINE_BLOB_BYTES, openAwsRegistry, openAwsTokens } from './registry.js';
+import { openSchema } from '../../store/index.js';
 import { openAwsStore } from './store.js';
 
 export type RegistryFrontConfig = AwsConfig<(typeof STORE_SETTINGS)[number] | 'adminTokenArn' | 'publicUrl'>;
@@ -30,13 +31,15 @@ const KEEP_ALIVE_MS = 350_000;
 /** Each holds up to two parts for the bucket and what its client did not take yet: 24 MiB of the container's 512. */
 const MAX_FLIGHTS = 12;
 
-/** Resolves when the port is open. @throws AppError STORE_REFUSED, STORE_UNAVAILABLE, SECRET_EMPTY */
+/** Resolves when the port is open. @throws AppError STORE_REFUSED, STORE_UNAVAILABLE, SCHEMA_NEWER */
 export async function startRegistryFront(
   config: RegistryFrontConfig,
   options: RegistryFrontOptions,
 ): Promise<RunningRegistryFront> {
-  const store = await openAwsStore(config);
-  const tokens = await openAwsTokens(store, config);
+  const store = openAwsStore(config);
+  // A front that cannot read the records does not open its port.
+  await openSchema(store.records);
+  const tokens = openAwsTokens(store, config);
   const registry = openAwsRegistry(store);
   const cache = openAwsPullThrough(store, registry, new Upstreams(store), { maxFlights: MAX_FLIGHTS });
   const app = createRegistryApp(

@@ -1,17 +1,8 @@
 /** The registry and those who may use it, over the store on AWS. */
-import {
-  ApiTokens,
-  type Identities,
-  identitiesOf,
-  RegistryTokens,
-  Robots,
-  type Role,
-  TokenKeys,
-} from '../../auth/index.js';
+import { ApiTokens, type Identities, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../../auth/index.js';
 import { HeldOnly, type Upstreams } from '../../registry/cache/index.js';
 import { Registry } from '../../registry/index.js';
-import { readSecret } from './secret.js';
-import type { AwsConfig } from './config.js';
+import { StackTokens, type StackTokensConfig } from './stack-tokens.js';
 import type { AwsStore } from './store.js';
 
 /** Larger blobs are answered by a redirect to S3: what a function answers is bounded, and paid for twice. */
@@ -29,30 +20,21 @@ export function openAwsHeldOnly(registry: Registry, upstreams: Upstreams): HeldO
   );
 }
 
-/** API tokens, among them those that the stack made, which are made valid here. */
-export async function openAwsTokens(
-  store: AwsStore,
-  config: AwsConfig<'adminTokenArn' | 'region'> & Partial<AwsConfig<'deployTokenArn'>>,
-): Promise<{
+export interface AwsTokens {
   readonly apiTokens: ApiTokens;
   readonly robots: Robots;
+  /** Of API tokens, those of the stack among them, and of robots. */
   readonly identities: Identities;
   readonly registryTokens: RegistryTokens;
-}> {
+}
+
+export function openAwsTokens(store: AwsStore, config: StackTokensConfig): AwsTokens {
   const apiTokens = new ApiTokens(store);
-  const { adminTokenArn, deployTokenArn, region } = config;
-  const ensure = async (arn: string, role: Role, name: string): Promise<void> => {
-    await apiTokens.ensureToken(await readSecret(arn, region), role, name);
-  };
-  await Promise.all([
-    ensure(adminTokenArn, 'admin', 'first administrator'),
-    deployTokenArn === undefined ? undefined : ensure(deployTokenArn, 'deploy', 'those who may deploy by the stack'),
-  ]);
   const robots = new Robots(store);
   return {
     apiTokens,
     robots,
-    identities: identitiesOf(apiTokens, robots),
+    identities: identitiesOf(robots, new StackTokens(apiTokens, config)),
     registryTokens: new RegistryTokens({ ...store, keys: new TokenKeys(store) }),
   };
 }

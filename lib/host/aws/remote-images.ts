@@ -2,9 +2,9 @@
 import { RemoteImages } from '../../build/index.js';
 import { RegistryLogins } from '../../registry/client/index.js';
 import type { AwsStore } from './store.js';
-import { AwsEcrAuthorization } from './ecr-authorization.js';
+import { LateEcrAuthorization } from './ecr-authorization-late.js';
 
 export function openRemoteImages(store: AwsStore): RemoteImages {
-  const credentials = new RegistryLogins(store.secrets, new AwsEcrAuthorization(store.clock));
+  const credentials = new RegistryLogins(store.secrets, new LateEcrAuthorization(store.clock));
   return new RemoteImages({ ...store, credentials });
 }

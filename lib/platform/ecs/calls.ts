@@ -5,25 +5,32 @@ import type { Clock } from '../../store/index.js';
 import { isEcsError, toEcsError } from './errors.js';
 import type { EcsRates } from './rates.js';
 import { type RetryOptions, withRetry } from './retry.js';
+import type * as Sdk from './sdk.js';
+
+type EcsSdk = typeof Sdk;
 
 export interface EcsCallOptions extends RetryOptions {
   /** Amazon's; an engine of our own has none. */
   readonly rates?: EcsRates;
 }
 
+/** The client of ECS, loaded when it is first called. */
+export type EcsConnection = () => Promise<ECSClient>;
+
 export class EcsCalls {
   constructor(
-    readonly client: ECSClient,
+    private readonly connect: EcsConnection,
     readonly clock: Clock,
     readonly options: EcsCallOptions = {},
   ) {}
 
   /** @param operation as ECS names it, e.g. `RunTask` */
-  call<T>(operation: string, send: () => Promise<T>): Promise<T> {
+  call<T>(operation: string, send: (sdk: EcsSdk, client: ECSClient) => Promise<T>): Promise<T> {
     const once = async (): Promise<T> => {
       await this.options.rates?.take(operation, this.options.signal);
+      const [sdk, client] = await Promise.all([import('./sdk.js'), this.connect()]);
       try {
-        return await send();
+        return await send(sdk, client);
       } catch (error) {
         throw toEcsError(error, operation);
       }

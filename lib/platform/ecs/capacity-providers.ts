@@ -2,14 +2,7 @@
  * Capacity providers: of our own engine, whose group is told by tags (lib/engine/capacity/group.ts), and of Auto Scaling
  * groups. Those of clusters that were deployed are made by CDK.
  */
-import {
-  type CapacityProvider,
-  CreateCapacityProviderCommand,
-  DeleteCapacityProviderCommand,
-  DescribeCapacityProvidersCommand,
-  PutClusterCapacityProvidersCommand,
-  TagResourceCommand,
-} from '@aws-sdk/client-ecs';
+import type { CapacityProvider } from '@aws-sdk/client-ecs';
 import type { EcsCalls } from './calls.js';
 
 /** Until a new instance counts: ECS's own 300 s hold every second scale-out up. */
@@ -23,8 +16,8 @@ export class EcsCapacityProviders {
     const list = Object.entries(tags).map(([key, value]) => ({ key, value }));
     const arn = await this.find(name);
     if (arn !== undefined) {
-      await this.ecs.call('TagResource', () =>
-        this.ecs.client.send(new TagResourceCommand({ resourceArn: arn, tags: list })),
+      await this.ecs.call('TagResource', (sdk, client) =>
+        client.send(new sdk.TagResourceCommand({ resourceArn: arn, tags: list })),
       );
       return;
     }
@@ -35,7 +28,9 @@ export class EcsCapacityProviders {
       managedDraining: 'ENABLED' as const,
     };
     const input = { name, autoScalingGroupProvider, tags: list };
-    await this.ecs.call('CreateCapacityProvider', () => this.ecs.client.send(new CreateCapacityProviderCommand(input)));
+    await this.ecs.call('CreateCapacityProvider', (sdk, client) =>
+      client.send(new sdk.CreateCapacityProviderCommand(input)),
+    );
   }
 
   /** The cluster's one provider, and its default; none when undefined. */
@@ -45,16 +40,16 @@ export class EcsCapacityProviders {
       capacityProviders: name === undefined ? [] : [name],
       defaultCapacityProviderStrategy: name === undefined ? [] : [{ capacityProvider: name, weight: 1 }],
     };
-    await this.ecs.call('PutClusterCapacityProviders', () =>
-      this.ecs.client.send(new PutClusterCapacityProvidersCommand(input)),
+    await this.ecs.call('PutClusterCapacityProviders', (sdk, client) =>
+      client.send(new sdk.PutClusterCapacityProvidersCommand(input)),
     );
   }
 
   /** False when there is none. */
   async delete(name: string): Promise<boolean> {
     if ((await this.find(name)) === undefined) return false;
-    await this.ecs.call('DeleteCapacityProvider', () =>
-      this.ecs.client.send(new DeleteCapacityProviderCommand({ capacityProvider: name })),
+    await this.ecs.call('DeleteCapacityProvider', (sdk, client) =>
+      client.send(new sdk.DeleteCapacityProviderCommand({ capacityProvider: name })),
     );
     return true;
   }
@@ -72,7 +67,9 @@ export class EcsCapacityProviders {
       },
       tags: Object.entries(tags).map(([key, value]) => ({ key, value })),
     };
-    await this.ecs.call('CreateCapacityProvider', () => this.ecs.client.send(new CreateCapacityProviderCommand(input)));
+    await this.ecs.call('CreateCapacityProvider', (sdk, client) =>
+      client.send(new sdk.CreateCapacityProviderCommand(input)),
+    );
   }
 
   /** Deletion is a process at ECS: `going` until it has ended. */
@@ -87,8 +84,8 @@ export class EcsCapacityProviders {
   }
 
   private async describe(name: string): Promise<CapacityProvider | undefined> {
-    const { capacityProviders } = await this.ecs.call('DescribeCapacityProviders', () =>
-      this.ecs.client.send(new DescribeCapacityProvidersCommand({ capacityProviders: [name] })),
+    const { capacityProviders } = await this.ecs.call('DescribeCapacityProviders', (sdk, client) =>
+      client.send(new sdk.DescribeCapacityProvidersCommand({ capacityProviders: [name] })),
     );
     return capacityProviders?.find(({ status }) => status !== 'INACTIVE');
   }

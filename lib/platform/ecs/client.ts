@@ -2,27 +2,20 @@
  * The only ECS client of the project: typed calls over the unmodified SDK, batched to ECS's limits, retried when the
  * failure passes by itself, with errors as AppErrors. Nothing here knows whether Amazon's ECS or ours answers.
  */
-import { ECSClient } from '@aws-sdk/client-ecs';
-import type { Clock } from '../../store/index.js';
-import { type EcsCallOptions, EcsCalls } from './calls.js';
+import type { ECSClient } from '@aws-sdk/client-ecs';
+import { type Clock, late } from '../../store/index.js';
+import { type EcsCallOptions, EcsCalls, type EcsConnection } from './calls.js';
 import { EcsCapacityProviders } from './capacity-providers.js';
 import { EcsClusters } from './clusters.js';
 import { EcsInstances } from './instances.js';
+import type { EcsClientOptions } from './sdk.js';
 import { EcsServices } from './services.js';
 import { EcsTaskDefinitions } from './task-definitions.js';
 import { EcsTasks, type EcsTasksOptions } from './tasks.js';
 
-const CONNECT_MS = 5_000;
-const ANSWER_MS = 30_000;
-
-/** An SDK client for this endpoint that leaves retrying to `Ecs`; a call without an answer is given up. */
-export function ecsClient(options: {
-  readonly region: string;
-  readonly endpoint?: string;
-  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
-}): ECSClient {
-  const requestHandler = { connectionTimeout: CONNECT_MS, requestTimeout: ANSWER_MS, throwOnRequestTimeout: true };
-  return new ECSClient({ ...options, maxAttempts: 1, requestHandler });
+/** A client that is made, and its part of the SDK loaded, by the first call. */
+export function lateEcsClient(options: EcsClientOptions): EcsConnection {
+  return late(async () => (await import('./sdk.js')).ecsClient(options));
 }
 
 export type EcsOptions = EcsCallOptions & EcsTasksOptions;
@@ -35,8 +28,9 @@ export class Ecs {
   readonly tasks: EcsTasks;
   readonly capacityProviders: EcsCapacityProviders;
 
-  constructor(client: ECSClient, clock: Clock, options: EcsOptions = {}) {
-    const calls = new EcsCalls(client, clock, options);
+  constructor(connection: ECSClient | EcsConnection, clock: Clock, options: EcsOptions = {}) {
+    const connect = typeof connection === 'function' ? connection : () => Promise.resolve(connection);
+    const calls = new EcsCalls(connect, clock, options);
     this.clusters = new EcsClusters(calls);
     this.instances = new EcsInstances(calls);
     this.taskDefinitions = new EcsTaskDefinitions(calls);

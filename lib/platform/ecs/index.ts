@@ -1,3 +1,4 @@
+export { type EcsConnection } from './calls.js';
 export * from './client.js';
 export * from './errors.js';
 export * from './placement-failures.js';

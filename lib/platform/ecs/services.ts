@@ -1,13 +1,5 @@
 /** Services of ECS. */
-import {
-  CreateServiceCommand,
-  type CreateServiceCommandInput,
-  DeleteServiceCommand,
-  DescribeServicesCommand,
-  type Service,
-  UpdateServiceCommand,
-  type UpdateServiceCommandInput,
-} from '@aws-sdk/client-ecs';
+import type { CreateServiceCommandInput, Service, UpdateServiceCommandInput } from '@aws-sdk/client-ecs';
 import { absentIsFine, type EcsCalls, present } from './calls.js';
 import { isEcsError } from './errors.js';
 
@@ -18,20 +10,24 @@ export class EcsServices {
   constructor(private readonly ecs: EcsCalls) {}
 
   async create(input: CreateServiceCommandInput): Promise<Service> {
-    const output = await this.ecs.call('CreateService', () => this.ecs.client.send(new CreateServiceCommand(input)));
+    const output = await this.ecs.call('CreateService', (sdk, client) =>
+      client.send(new sdk.CreateServiceCommand(input)),
+    );
     return present(output.service, 'CreateService', 'service');
   }
 
   async update(input: UpdateServiceCommandInput): Promise<Service> {
-    const output = await this.ecs.call('UpdateService', () => this.ecs.client.send(new UpdateServiceCommand(input)));
+    const output = await this.ecs.call('UpdateService', (sdk, client) =>
+      client.send(new sdk.UpdateServiceCommand(input)),
+    );
     return present(output.service, 'UpdateService', 'service');
   }
 
   /** False when there was none, or none that still runs. */
   async delete(cluster: string, service: string): Promise<boolean> {
     return absentIsFine(ABSENT, () =>
-      this.ecs.call('DeleteService', () =>
-        this.ecs.client.send(new DeleteServiceCommand({ cluster, service, force: true })),
+      this.ecs.call('DeleteService', (sdk, client) =>
+        client.send(new sdk.DeleteServiceCommand({ cluster, service, force: true })),
       ),
     );
   }
@@ -40,8 +36,8 @@ export class EcsServices {
   async describe(cluster: string, names: readonly string[]): Promise<readonly Service[]> {
     try {
       return await this.ecs.batched(names, SERVICES_PER_CALL, async (services) => {
-        const output = await this.ecs.call('DescribeServices', () =>
-          this.ecs.client.send(new DescribeServicesCommand({ cluster, services })),
+        const output = await this.ecs.call('DescribeServices', (sdk, client) =>
+          client.send(new sdk.DescribeServicesCommand({ cluster, services })),
         );
         return output.services ?? [];
       });

@@ -1,10 +1,5 @@
 /** Task definitions of ECS, which takes one new revision a second. */
-import {
-  DescribeTaskDefinitionCommand,
-  RegisterTaskDefinitionCommand,
-  type RegisterTaskDefinitionCommandInput,
-  type TaskDefinition,
-} from '@aws-sdk/client-ecs';
+import type { RegisterTaskDefinitionCommandInput, TaskDefinition } from '@aws-sdk/client-ecs';
 import { type EcsCalls, present } from './calls.js';
 import { isEcsError } from './errors.js';
 
@@ -12,8 +7,8 @@ export class EcsTaskDefinitions {
   constructor(private readonly ecs: EcsCalls) {}
 
   async register(input: RegisterTaskDefinitionCommandInput): Promise<TaskDefinition> {
-    const output = await this.ecs.call('RegisterTaskDefinition', () =>
-      this.ecs.client.send(new RegisterTaskDefinitionCommand(input)),
+    const output = await this.ecs.call('RegisterTaskDefinition', (sdk, client) =>
+      client.send(new sdk.RegisterTaskDefinitionCommand(input)),
     );
     return present(output.taskDefinition, 'RegisterTaskDefinition', 'taskDefinition');
   }
@@ -21,8 +16,8 @@ export class EcsTaskDefinitions {
   /** Undefined when ECS does not know it. */
   async describe(arn: string): Promise<TaskDefinition | undefined> {
     try {
-      const output = await this.ecs.call('DescribeTaskDefinition', () =>
-        this.ecs.client.send(new DescribeTaskDefinitionCommand({ taskDefinition: arn })),
+      const output = await this.ecs.call('DescribeTaskDefinition', (sdk, client) =>
+        client.send(new sdk.DescribeTaskDefinitionCommand({ taskDefinition: arn })),
       );
       return output.taskDefinition;
     } catch (error) {

@@ -1,12 +1,5 @@
 /** Tasks of ECS: started once for a token, whatever becomes of the answer. */
-import {
-  DescribeTasksCommand,
-  ListTasksCommand,
-  RunTaskCommand,
-  type RunTaskCommandInput,
-  StopTaskCommand,
-  type Task,
-} from '@aws-sdk/client-ecs';
+import type { RunTaskCommandInput, Task } from '@aws-sdk/client-ecs';
 import { AppError } from '../../errors/index.js';
 import type { EcsCalls } from './calls.js';
 import { isEcsError } from './errors.js';
@@ -50,7 +43,7 @@ export class EcsTasks {
   async stop(cluster: string, task: string, reason: string): Promise<Task | undefined> {
     try {
       const input = { cluster, task, reason };
-      const output = await this.ecs.call('StopTask', () => this.ecs.client.send(new StopTaskCommand(input)));
+      const output = await this.ecs.call('StopTask', (sdk, client) => client.send(new sdk.StopTaskCommand(input)));
       return output.task;
     } catch (error) {
       if (isEcsError(error, 'InvalidParameterException', 'ResourceNotFoundException')) return undefined;
@@ -60,8 +53,8 @@ export class EcsTasks {
 
   async describe(cluster: string, tasks: readonly string[]): Promise<readonly Task[]> {
     return this.ecs.batched(tasks, TASKS_PER_CALL, async (batch) => {
-      const output = await this.ecs.call('DescribeTasks', () =>
-        this.ecs.client.send(new DescribeTasksCommand({ cluster, tasks: batch })),
+      const output = await this.ecs.call('DescribeTasks', (sdk, client) =>
+        client.send(new sdk.DescribeTasksCommand({ cluster, tasks: batch })),
       );
       return output.tasks ?? [];
     });
@@ -70,7 +63,7 @@ export class EcsTasks {
   async list(cluster: string, desiredStatus: 'RUNNING' | 'STOPPED', serviceName?: string): Promise<readonly string[]> {
     return this.ecs.pages(async (nextToken) => {
       const input = { cluster, desiredStatus, nextToken, ...(serviceName === undefined ? {} : { serviceName }) };
-      const output = await this.ecs.call('ListTasks', () => this.ecs.client.send(new ListTasksCommand(input)));
+      const output = await this.ecs.call('ListTasks', (sdk, client) => client.send(new sdk.ListTasksCommand(input)));
       return { items: output.taskArns ?? [], nextToken: output.nextToken };
     });
   }
@@ -78,8 +71,8 @@ export class EcsTasks {
   private async runOnce(input: NewTask): Promise<Task> {
     const { cluster } = input;
     try {
-      const output = await this.ecs.call('RunTask', () =>
-        this.ecs.client.send(new RunTaskCommand({ ...input, count: 1 })),
+      const output = await this.ecs.call('RunTask', (sdk, client) =>
+        client.send(new sdk.RunTaskCommand({ ...input, count: 1 })),
       );
       const [task] = output.tasks ?? [];
       if (task !== undefined) return task;
