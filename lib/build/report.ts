@@ -51,7 +51,7 @@ export interface PlanReport {
 export interface OutlineArg {
   readonly name: string;
   readonly description?: string;
-  /** What the request gives, else the default as written. */
+  /** What the request gives, else the default, with variables in as far as they are known without an image. */
   readonly value?: string;
   readonly line: number;
 }

@@ -184,12 +184,39 @@ describe('outline and targets', () => {
       mounts: [{ type: 'bind', from: 'tools', target: '/t', line: 6 }],
     });
     const other = await f.report({ Dockerfile }, { outline: true, target: 'unrelated' });
-    expect((other.report as Extract<BuildReport, { kind: 'outline' }>).args.map(({ name }) => name)).toEqual([
-      'GO',
-      'OTHER',
-    ]);
+    expect((other.report as Extract<BuildReport, { kind: 'outline' }>).args.map(({ name }) => name)).toEqual(['OTHER']);
     const error = await failure(f.report({ Dockerfile }, { outline: true, target: 'relase' }));
     expect(error.code).toBe('DOCKERFILE_TARGET_UNKNOWN');
+  });
+
+  test('values in an outline are made from those before, and only what the target uses is there', async () => {
+    const { report } = await f.report(
+      {
+        Dockerfile: [
+          'ARG A=1',
+          'ARG NOBODY=2',
+          'ARG A=${A}2',
+          'ARG B=${A}3',
+          'FROM image:$B AS base',
+          'ARG C=c',
+          'ENV D=${C}d',
+          'FROM base',
+          'ARG A',
+          'ARG E=${D}${UNKNOWN}',
+          'RUN --mount=type=secret,id=key-${C} --mount=type=secret,source=src,target=/t true',
+        ].join('\n'),
+      },
+      { outline: true, args: { C: 'x' } },
+    );
+    expect(report).toMatchObject({
+      args: [
+        { name: 'A', value: '12', line: 3 },
+        { name: 'B', value: '123', line: 4 },
+        { name: 'C', value: 'x', line: 6 },
+        { name: 'E', value: 'xd${UNKNOWN}', line: 10 },
+      ],
+      secrets: [{ id: 'key-x' }, { id: 'src' }],
+    });
   });
 
   test('targets are the stages, the last one by default', async () => {

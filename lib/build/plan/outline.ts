@@ -3,15 +3,17 @@ import {
   type Dockerfile,
   flagValues,
   globalArguments,
-  type Instruction,
   parseMount,
   platformArgs,
+  type RunInstruction,
   type Stage,
   stagesNeeded,
   targetStage,
 } from '../../dockerfile/index.js';
 import type { Platform } from '../../oci/index.js';
-import type { OutlineArg, OutlineReport, TargetsReport } from '../report.js';
+import type { OutlineReport, TargetsReport } from '../report.js';
+import { OutlineArgs } from './outline-args.js';
+import { secretId, sshId } from './run-mounts.js';
 
 export interface OutlineInput {
   readonly dockerfile: Dockerfile;
@@ -28,16 +30,17 @@ export function outlineOf(input: OutlineInput): OutlineReport {
   const platform = platformArgs(input.buildPlatform, input.platform, target.from.name);
   const globals = globalArguments(dockerfile, platform, new Map(Object.entries(args)));
   const stages = stagesNeeded(dockerfile, input.target, { globals });
-  const instructions = stages.flatMap((stage) => stage.instructions);
-  const mounts = instructions.flatMap(mountsOf);
+  const reading = new OutlineArgs({ dockerfile, given: args, platform, globals });
+  const mounts: PlacedMount[] = [];
+  for (const stage of stages) reading.read(stage, (run, expand) => mounts.push(...mountsOf(run, expand)));
   const { description } = target.from;
   return {
     kind: 'outline',
     target: nameOf(target),
     ...(description === undefined ? {} : { description }),
-    args: argumentsOf([...dockerfile.globalArgs, ...instructions], args, globals),
-    secrets: distinct(mounts.flatMap((mount) => (mount.type === 'secret' ? [wanted(mount)] : []))),
-    ssh: distinct(mounts.flatMap((mount) => (mount.type === 'ssh' ? [wanted(mount)] : []))),
+    args: reading.args(),
+    secrets: distinct(mounts.flatMap((mount) => (mount.type === 'secret' ? [wanted(mount, secretId(mount))] : []))),
+    ssh: distinct(mounts.flatMap((mount) => (mount.type === 'ssh' ? [wanted(mount, sshId(mount))] : []))),
     caches: mounts.flatMap(({ type, id, target: path = '', line }) =>
       type === 'cache' ? [{ id: id === undefined || id === '' ? path : id, target: path, line }] : [],
     ),
@@ -73,15 +76,13 @@ function nameOf(stage: Stage): string {
 
 type PlacedMount = ReturnType<typeof parseMount> & { readonly line: number };
 
-function mountsOf(instruction: Instruction): PlacedMount[] {
-  if (instruction.kind !== 'run') return [];
-  const { line } = instruction.range.start;
-  return flagValues(instruction.flags, 'mount').map((value) => ({ ...parseMount(value), line }));
+function mountsOf(run: RunInstruction, expand: (word: string) => string): PlacedMount[] {
+  const { line } = run.range.start;
+  return flagValues(run.flags, 'mount').map((value) => ({ ...parseMount(value, expand), line }));
 }
 
-function wanted({ type, id, target, required, line }: PlacedMount): OutlineReport['secrets'][number] {
-  const name = id ?? (type === 'ssh' ? 'default' : (target?.slice(target.lastIndexOf('/') + 1) ?? ''));
-  return { id: name, required, line };
+function wanted({ required, line }: PlacedMount, id: string): OutlineReport['secrets'][number] {
+  return { id, required, line };
 }
 
 /** One entry for each id, required when any of its users requires it. */
@@ -90,30 +91,6 @@ function distinct(entries: readonly OutlineReport['secrets'][number][]): Outline
   for (const entry of entries) {
     const known = found.get(entry.id);
     found.set(entry.id, known === undefined ? entry : { ...known, required: known.required || entry.required });
-  }
-  return [...found.values()];
-}
-
-/** The first declaration of each name; a default or description of a later one completes it. */
-function argumentsOf(
-  instructions: readonly Instruction[],
-  given: Readonly<Record<string, string>>,
-  globals: ReadonlyMap<string, string>,
-): readonly OutlineArg[] {
-  const found = new Map<string, OutlineArg>();
-  for (const instruction of instructions) {
-    if (instruction.kind !== 'arg') continue;
-    for (const { key, value, description } of instruction.args) {
-      const known = found.get(key);
-      const shown = given[key] ?? known?.value ?? globals.get(key) ?? value;
-      const told = known?.description ?? description;
-      found.set(key, {
-        name: key,
-        ...(told === undefined ? {} : { description: told }),
-        ...(shown === undefined ? {} : { value: shown }),
-        line: known?.line ?? instruction.range.start.line,
-      });
-    }
   }
   return [...found.values()];
 }

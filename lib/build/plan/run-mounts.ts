@@ -57,9 +57,17 @@ async function cacheMount(mount: Mount, context: MountContext): Promise<RunMount
   };
 }
 
-/** As dispatchSecret of dockerfile2llb: the id, the file and the variable stand in for each other. */
+/** As dispatchSecret of dockerfile2llb: source, id and file name stand in for each other; empty when all are missing. */
+export function secretId(mount: Mount): string {
+  return mount.source ?? mount.id ?? baseNameOf(mount.target ?? '');
+}
+
+export function sshId({ id = '' }: Mount): string {
+  return id === '' ? 'default' : id;
+}
+
 function secretMount(mount: Mount, context: MountContext): RunMount {
-  const id = mount.source ?? mount.id ?? baseNameOf(mount.target ?? '');
+  const id = secretId(mount);
   const { env } = mount;
   const refuse = (what: string): Error =>
     refusal('BUILD_MOUNT_INVALID', what, { hint: 'id=<secret>, and env=<variable> or target=<path>', word: '--mount' });
@@ -84,13 +92,13 @@ function secretMount(mount: Mount, context: MountContext): RunMount {
 }
 
 function sshMount(mount: Mount, context: MountContext): RunMount {
-  const { id = '', required, mode = 0o600, uid = 0, gid = 0 } = mount;
+  const { required, mode = 0o600, uid = 0, gid = 0 } = mount;
   if (mount.source !== undefined) {
     throw refusal('BUILD_MOUNT_INVALID', 'an ssh mount has no source', { hint: 'id=<agent>', word: '--mount' });
   }
   const isNamed = mount.target !== undefined && mount.target !== '';
   const path = isNamed ? target(mount, context) : `${SSH_TARGET}${context.sshMounts}`;
-  return { type: 'ssh', id: id === '' ? 'default' : id, target: path, required, mode, uid, gid };
+  return { type: 'ssh', id: sshId(mount), target: path, required, mode, uid, gid };
 }
 
 function target(mount: Mount, { workdir }: { readonly workdir: string }): string {

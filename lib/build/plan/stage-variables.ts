@@ -2,6 +2,9 @@
 import { type ArgInstruction, expand, expandWord } from '../../dockerfile/index.js';
 import type { StagePlanning, StageState } from './stage-planning.js';
 
+/** Arguments that speak to the builder alone. */
+const NO_VARIABLES: ReadonlySet<string> = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE']);
+
 export class StageVariables {
   /** Environment of RUN: ENV and the ARGs that have a value. */
   readonly env: Map<string, string>;
@@ -35,7 +38,7 @@ export class StageVariables {
     const { args, globalArgs } = this.planning;
     return instruction.args.map((arg) => {
       const value = args[arg.key] ?? (arg.value === undefined ? globalArgs.get(arg.key) : this.expand(arg.value));
-      if (value !== undefined) this.env.set(arg.key, value);
+      if (value !== undefined && !NO_VARIABLES.has(arg.key)) this.env.set(arg.key, value);
       this.buildArgs.set(arg.key, value);
       return value === undefined ? arg.key : `${arg.key}=${value}`;
     });
