@@ -22,9 +22,11 @@ import { LayoutImages } from './images/layout-images.js';
 import { outlineOf, targetsOf } from './plan/outline.js';
 import { planReport } from './solve/plan-preview.js';
 import { type PlatformBuild, planPlatforms, platformsOf } from './plan/platform-plans.js';
+import type { SourceTimes } from './plan/source-epoch.js';
 import type { RemoteImages } from './images/remote-images.js';
 import { Redaction } from './redaction.js';
 import { type RemoteFiles, RemoteSources, type RemoteSourcesOptions } from './fetch/remote-files.js';
+import { remoteTime } from './fetch/remote-time.js';
 import type { BuildReport, LintFinding, OutlineReport, PlanReport } from './report.js';
 import type { Sandbox } from './sandbox/sandbox.js';
 import { SentContexts } from './context/sent-contexts.js';
@@ -123,7 +125,9 @@ export class ImageBuilder {
     if (request.targets === true) return targetsOf(source.dockerfile);
     if (request.outline === true) return this.outline(request, source);
     const layouts = this.layouts(call);
-    const builds = await planPlatforms({ ...this.bases(), layouts }, this.options.platform, request, source, call.emit);
+    const times = this.times(request, fetch);
+    const sources = { ...this.bases(), layouts, times };
+    const builds = await planPlatforms(sources, this.options.platform, request, source, call.emit);
     const failure = source.lint.failure();
     if (failure !== undefined) throw failure;
     if (request.check === true) return { kind: 'check', warnings: source.lint.warnings.map(findingOf) };
@@ -192,6 +196,17 @@ export class ImageBuilder {
     const stepsCached = summaries.filter(({ cached }) => cached).length;
     const result = { digest, imageId, tags, layers, steps: summaries, stepsCached };
     return platforms === undefined ? result : { ...result, platforms };
+  }
+
+  private times(request: LocalRequest, fetch: (remote: RemoteRef) => Promise<RemoteFiles>): SourceTimes {
+    const { content } = this.deps;
+    return {
+      context: async (digest = request.context) => {
+        const files = request.fetched.get(digest);
+        return files === undefined ? undefined : remoteTime(content, files);
+      },
+      remote: async (remote) => remoteTime(content, await fetch(remote)),
+    };
   }
 
   private bases(): BaseImageDeps {

@@ -43,6 +43,7 @@ async function plan(text: string, more: Partial<PlanInput> = {}): Promise<Plan> 
       return base(name, name === 'trigger' ? { OnBuild: ['COPY . /x', 'RUN make'] } : {});
     },
     layout: () => Promise.reject(new Error('no layouts here')),
+    times: { context: async () => undefined, remote: async () => undefined },
     warn: () => undefined,
     ...more,
   });

@@ -65,6 +65,46 @@ test('what is no archive is a Dockerfile without a context', async () => {
   expect((await failure(build('/empty'))).code).toBe('BUILD_COPY_SOURCE_MISSING');
 });
 
+test('SOURCE_DATE_EPOCH may be the time of a context, a named context, or a stage that is one ADD of a URL', async () => {
+  const archive = async (time: number): Promise<Buffer> => {
+    const chunks: Uint8Array[] = [];
+    const files = { 'd/': { mtime: time + 50 }, old: { content: 'o', mtime: 5 }, foo: { content: 'bar', mtime: time } };
+    for await (const chunk of writeTar(membersOf(files))) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  };
+  const head = 'ARG SOURCE_DATE_EPOCH=mysource\n';
+  const asked = 'FROM scratch\nARG SOURCE_DATE_EPOCH\nLABEL e=$SOURCE_DATE_EPOCH\nCOPY foo /\n';
+  const epoch = async (Dockerfile: string, request: Partial<BuildRequest> = {}): Promise<unknown> => {
+    const { result, events } = await f.build({ Dockerfile, foo: '' }, request);
+    const { created, config } = await f.config(result.imageId);
+    const seconds = Date.parse(created ?? '') / 1000;
+    const { e } = config?.Labels ?? {};
+    expect(e === '' || Number(e) === seconds).toBe(true);
+    return e === '' ? events.flatMap((event) => (event.type === 'warning' ? [event.message] : [])) : seconds;
+  };
+  web.files.set('/plain.tar', { body: await archive(1_700_000_402) });
+  web.files.set('/dated.tar', {
+    body: await archive(1_700_000_000),
+    headers: { 'last-modified': 'Wed, 21 Oct 2015 07:28:00 GMT' },
+  });
+  web.files.set('/text', { body: 'no archive' });
+  const stage = (file: string): string => `${head}FROM scratch AS mysource\nADD ${web.url}${file} /\n${asked}`;
+  expect(await epoch(stage('/plain.tar'))).toBe(1_700_000_402);
+  expect(await epoch(stage('/dated.tar'))).toBe(1_445_412_480);
+  expect(await epoch(stage('/plain.tar'), { args: { SOURCE_DATE_EPOCH: '7' } })).toBe(7);
+  expect(await epoch(stage('/text'))).toEqual([
+    expect.stringContaining('SOURCE_DATE_EPOCH=mysource: that has no time'),
+  ]);
+  const named = (file: string) => ({ contexts: { mysource: { url: `${web.url}${file}` } } });
+  expect(await epoch(head + asked, named('/plain.tar'))).toBe(1_700_000_402);
+  expect(await epoch(head + asked, named('/dated.tar'))).toBe(1_445_412_480);
+  const context = { context: { url: `${web.url}/plain.tar` }, args: { SOURCE_DATE_EPOCH: 'context' } };
+  expect(await epoch('', { ...context, dockerfileText: asked })).toBe(1_700_000_402);
+
+  const twice = await failure(epoch(stage('/text').replace(' /\n', ' /\nCOPY foo /\n')));
+  expect([twice.code, twice.details?.['line']]).toEqual(['BUILD_EPOCH_INVALID', 1]);
+});
+
 test('a Dockerfile of the request goes before one of the context', async () => {
   const files = { Dockerfile: 'FROM nowhere', a: 'a' };
   const built = await f.build(files, { dockerfileText: 'FROM scratch\nCOPY a /b' });

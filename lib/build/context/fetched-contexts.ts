@@ -17,8 +17,8 @@ import type { BuildRequest, LocalContext, RemoteContext } from '../types.js';
 export interface LocalRequest extends Omit<BuildRequest, 'context' | 'contexts'> {
   readonly context: Digest;
   readonly contexts?: Readonly<Record<string, LocalContext>>;
-  /** When the context is from, in seconds, where that is known: the time of a commit, or of a file on a web server. */
-  readonly contextSeconds?: number;
+  /** Those that were fetched, by the digest of the context they became. */
+  readonly fetched: ReadonlyMap<Digest, RemoteFiles>;
 }
 
 type Fetch = (remote: RemoteRef) => Promise<RemoteFiles>;
@@ -35,29 +35,36 @@ export async function fetchContexts(
   request: BuildRequest,
   fetch: Fetch,
 ): Promise<LocalRequest> {
+  const fetched = new Map<Digest, RemoteFiles>();
   const named = Object.entries(request.contexts ?? {}).map(async ([name, value]): Promise<[string, LocalContext]> => {
-    return [name, 'url' in value ? { context: (await fetch(contextAddress(value))).blob } : value];
+    if (!('url' in value)) return [name, value];
+    const files = await fetch(contextAddress(value));
+    fetched.set(files.blob, files);
+    return [name, { context: files.blob }];
   });
-  const main = fetchMain(content, request, fetch);
+  const main = fetchMain(content, request, fetch, fetched);
   const { contexts: _, ...rest } = request;
   const contexts = await Promise.all(named);
-  return { ...rest, ...(contexts.length === 0 ? {} : { contexts: Object.fromEntries(contexts) }), ...(await main) };
+  const local = { ...rest, ...(await main), fetched };
+  return contexts.length === 0 ? local : { ...local, contexts: Object.fromEntries(contexts) };
 }
 
 async function fetchMain(
   content: Pick<ContentStore, 'open' | 'put'>,
   { context, args = {} }: BuildRequest,
   fetch: Fetch,
-): Promise<Pick<LocalRequest, 'context' | 'contextSeconds' | 'dockerfileText'>> {
+  fetched: Map<Digest, RemoteFiles>,
+): Promise<Pick<LocalRequest, 'context' | 'dockerfileText'>> {
   if (typeof context === 'string') return { context };
   const address = contextAddress(context);
   const { keepGitFolder } = buildkitSettings(args);
-  const { blob, timeSeconds } = await fetch(
+  const files = await fetch(
     address.kind === 'git' ? { ...address, keepGitFolder: address.keepGitFolder || keepGitFolder } : address,
   );
-  const time = timeSeconds === undefined ? {} : { contextSeconds: timeSeconds };
+  const { blob } = files;
+  fetched.set(blob, files);
   const head = await read(content, blob, { start: 0, end: 511 });
-  if (sniffCompression(head) !== undefined) return { context: blob, ...time };
+  if (sniffCompression(head) !== undefined) return { context: blob };
   const text = await read(content, blob, { start: 0, end: MAX_DOCKERFILE_BYTES });
   if (text.length > MAX_DOCKERFILE_BYTES || text.includes(0)) {
     throw new AppError('CONTEXT_UNKNOWN_FORM', `${context.url} is neither an archive nor a Dockerfile`, {
@@ -65,7 +72,8 @@ async function fetchMain(
     });
   }
   const { digest } = await content.put(writeTar([]));
-  return { context: digest, dockerfileText: text.toString('utf8'), ...time };
+  fetched.set(digest, files);
+  return { context: digest, dockerfileText: text.toString('utf8') };
 }
 
 async function read(

@@ -5,7 +5,6 @@
  */
 import {
   type Dockerfile,
-  findStage,
   type FromInstruction,
   globalArguments,
   type Instruction,
@@ -18,10 +17,12 @@ import { AppError } from '../../errors/index.js';
 import type { Platform } from '../../oci/index.js';
 import { type Place, withPlace } from '../build-errors.js';
 import { type BuildkitSettings, buildkitSettings, idleSettings } from './buildkit-args.js';
-import { EPOCH_ARG, epochInvalid, proxyEnv, sourceDateEpoch, unusedArgs } from './global-args.js';
+import { proxyEnv, unusedArgs } from './global-args.js';
 import type { ImageDraft } from './image-draft.js';
+import { NamedContexts } from './named-contexts.js';
 import type { PlanLint } from './plan-lint.js';
 import { planMount } from './run-mounts.js';
+import { EPOCH_ARG, epochSeconds, type EpochWord, type SourceTimes } from './source-epoch.js';
 import { StagePlanner } from './stage-planner.js';
 import { type DraftStage, StageSources } from './stage-sources.js';
 import type { BaseImage, StageBase, Step } from './steps.js';
@@ -33,8 +34,8 @@ export interface PlanInput {
   readonly labels: Readonly<Record<string, string>>;
   /** What names in FROM and `--from` stand for; a name itself when absent. */
   readonly contexts?: Readonly<Record<string, LocalContext>>;
-  /** When the context is from, where that is known. */
-  readonly contextSeconds?: number;
+  /** When sources are from, for SOURCE_DATE_EPOCH. */
+  readonly times: SourceTimes;
   readonly target?: string;
   /** Plan the stages that the target does not need as well, as a check does that names no target. */
   readonly allStages?: boolean;
@@ -136,42 +137,39 @@ class Planner {
 
   /** SOURCE_DATE_EPOCH, wherever it comes from, as a number for everything that follows. */
   private async resolveEpoch(): Promise<void> {
-    const source = sourceDateEpoch(this.args, this.globals);
-    if (source === undefined) return;
+    const word = this.epochWord();
+    if (word === undefined) return;
     const { [EPOCH_ARG]: _, ...args } = this.args;
     const globals = new Map(this.globals);
     globals.delete(EPOCH_ARG);
-    if (source.kind === 'time') this.epochSeconds = source.seconds;
-    else {
-      // While it is found out, no stage may see the word for it.
-      this.args = args;
-      this.globals = globals;
+    // While it is found out, no stage may see the word for it.
+    this.args = args;
+    this.globals = globals;
+    const { dockerfile, times } = this.input;
+    const contexts = new NamedContexts(this.input.contexts ?? {});
+    this.epochSeconds = await epochSeconds(word, {
+      dockerfile,
+      contexts,
+      times,
+      stage: (index) => this.stage(index),
+    });
+    this.stages.clear();
+    if (this.epochSeconds === undefined) {
+      this.input.warn({ message: `${EPOCH_ARG}=${word.text}: that has no time of its own, so none is set` });
+      return;
     }
-    if (source.kind === 'context' && this.input.contextSeconds !== undefined) {
-      this.setEpoch(this.input.contextSeconds, args, globals);
-    } else if (source.kind === 'context') {
-      this.input.warn({ message: `${EPOCH_ARG}=context: an uploaded context has no time of its own, so none is set` });
-    } else if (source.kind === 'stage') {
-      this.setEpoch(await this.epochOfStage(source.name), args, globals);
-      this.stages.clear();
-    }
+    this.args = { ...args, [EPOCH_ARG]: String(this.epochSeconds) };
+    this.globals = globals.set(EPOCH_ARG, String(this.epochSeconds));
   }
 
-  private setEpoch(seconds: number, args: Readonly<Record<string, string>>, globals: Map<string, string>): void {
-    this.epochSeconds = seconds;
-    this.args = { ...args, [EPOCH_ARG]: String(seconds) };
-    this.globals = globals.set(EPOCH_ARG, String(seconds));
-  }
-
-  private async epochOfStage(name: string): Promise<number> {
-    const stage = findStage(this.input.dockerfile.stages, name);
-    if (stage === undefined) throw epochInvalid(name, 'names no stage');
-    const { base, planner } = await this.stage(stage.index);
-    const created = base.kind === 'image' ? base.image.config['created'] : undefined;
-    const seconds = typeof created === 'string' ? Math.floor(Date.parse(created) / 1000) : Number.NaN;
-    if (planner.steps.length > 0 || base.kind !== 'image') throw epochInvalid(name, 'names a stage that is built here');
-    if (Number.isNaN(seconds)) throw epochInvalid(name, 'names an image that does not say when it was created');
-    return Math.max(0, seconds);
+  private epochWord(): EpochWord | undefined {
+    const given = this.args[EPOCH_ARG];
+    const text = given ?? this.globals.get(EPOCH_ARG) ?? '';
+    if (text === '') return undefined;
+    const declaration = this.input.dockerfile.globalArgs.findLast((arg) =>
+      arg.args.some(({ key }) => key === EPOCH_ARG),
+    );
+    return given !== undefined || declaration === undefined ? { text } : { text, place: this.place(declaration) };
   }
 
   private numbered(draft: DraftStage, first: number): Step[] {

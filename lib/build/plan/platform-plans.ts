@@ -6,6 +6,7 @@ import type { BuildSource } from '../context/build-source.js';
 import type { LocalRequest } from '../context/fetched-contexts.js';
 import type { LayoutImages } from '../images/layout-images.js';
 import { type Plan, planBuild } from './plan.js';
+import type { SourceTimes } from './source-epoch.js';
 import type { BaseImage } from './steps.js';
 
 export interface PlatformBuild {
@@ -21,7 +22,7 @@ export function platformsOf(request: LocalRequest, own: Platform): readonly Plat
 }
 
 export async function planPlatforms(
-  bases: BaseImageDeps & { readonly layouts: Pick<LayoutImages, 'find'> },
+  bases: BaseImageDeps & { readonly layouts: Pick<LayoutImages, 'find'>; readonly times: SourceTimes },
   own: Platform,
   request: LocalRequest,
   { dockerfile, lint }: Pick<BuildSource, 'dockerfile' | 'lint'>,
@@ -38,7 +39,7 @@ export async function planPlatforms(
       args: request.args ?? {},
       labels: request.labels ?? {},
       contexts: request.contexts ?? {},
-      ...(request.contextSeconds === undefined ? {} : { contextSeconds: request.contextSeconds }),
+      times: bases.times,
       ...(request.target === undefined ? {} : { target: request.target }),
       allStages: request.check === true && request.target === undefined,
       platform,
