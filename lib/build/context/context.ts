@@ -24,13 +24,20 @@ import {
 import { type Digest, MediaType } from '../../oci/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
 import type { ContextPlaces } from './context-places.js';
+import { identify, type SelectionIdentity } from '../keys/selection.js';
+import type { CopySource } from '../plan/steps.js';
 import { ROOT } from '../steps/owners.js';
 
 /** A Dockerfile or ignore file may not be larger. */
 const MAX_TEXT_BYTES = 2 * 1024 * 1024;
 const MAX_RATIO = 100;
+/** As many as a large Dockerfile has COPY of the context; of a context that is kept, for the next build. */
+const KEPT_IDENTITIES = 16;
 
 export class BuildContext {
+  private readonly identities = new Map<string, Promise<SelectionIdentity>>();
+  private last: { readonly ignore: string; readonly context: BuildContext } | undefined;
+
   private constructor(
     private readonly content: ContentStore,
     private readonly index: LayerIndex,
@@ -94,6 +101,12 @@ export class BuildContext {
 
   /** The context without what an ignore file names. A folder stays when something in it does. */
   without(ignore: IgnoreFile): BuildContext {
+    const key = JSON.stringify(ignore.patterns);
+    if (this.last?.ignore !== key) this.last = { ignore: key, context: this.makeWithout(ignore) };
+    return this.last.context;
+  }
+
+  private makeWithout(ignore: IgnoreFile): BuildContext {
     const ignored = new Set(this.index.entries.filter(({ path }) => ignore.ignores(path)).map(({ path }) => path));
     const needed = new Set<string>();
     for (const { path } of this.index.entries) {
@@ -103,6 +116,31 @@ export class BuildContext {
     const entries = this.index.entries.filter(({ path }) => !ignored.has(path) || needed.has(path));
     const tree = ImageTree.empty(this.content).withLayer({ ...this.index, entries: detached(entries, this.index) });
     return new BuildContext(this.content, this.index, this.hashes, tree, ignored, this.whole);
+  }
+
+  /** How many entries it has, ignored ones too. */
+  get size(): number {
+    return this.index.entries.length;
+  }
+
+  /** What a source of COPY selects, looked at once however many builds ask. @throws SourceMissing */
+  identify(
+    { path, literal, below }: Pick<CopySource, 'path' | 'literal' | 'below'>,
+    exclude: readonly string[],
+  ): Promise<SelectionIdentity> {
+    const wanted = {
+      path,
+      ...(literal === undefined ? {} : { literal }),
+      ...(below === undefined ? {} : { below }),
+    };
+    const key = JSON.stringify([wanted, exclude]);
+    const identity = this.identities.get(key) ?? identify(this.tree, wanted, exclude, this.fileHashes);
+    this.identities.delete(key);
+    this.identities.set(key, identity);
+    for (const oldest of this.identities.keys()) {
+      if (this.identities.size > KEPT_IDENTITIES) this.identities.delete(oldest);
+    }
+    return identity;
   }
 
   /** Contents' hashes by inode; every file of the context is known. */

@@ -34,11 +34,14 @@ export interface KnownContext {
 /** A list and its places are small beside what they describe, and are read whole. */
 const MAX_PLACES_BYTES = 64 * 1024 * 1024;
 const HEAD_BYTES = 64;
-const KEPT_LISTS = 2;
-const MAX_LIST_ENTRIES = 50_000;
+/** The next build most often begins where the last one ended: what was read of the last ones stays in memory. */
+const KEPT = 2;
+const MAX_KEPT_ENTRIES = 50_000;
 
 export class SentContexts {
   private readonly lists = new Map<Digest, readonly ManifestEntry[]>();
+  /** By the digests of the list and of the places: who knows the places may see the context. */
+  private readonly opened = new Map<string, BuildContext>();
 
   constructor(private readonly deps: SentContextsDeps) {}
 
@@ -59,8 +62,16 @@ export class SentContexts {
       if (await this.isList(context)) throw unknownContext(context);
       return BuildContext.open(this.deps.content, context, signal);
     }
-    const places = decodePlaces(await this.bytes(record.value.places));
-    return BuildContext.ofList(this.deps.content, context, await this.entries(context), places);
+    const { places } = record.value;
+    const key = `${context} ${places}`;
+    const known = this.opened.get(key) ?? (await this.read(context, places));
+    keep(this.opened, key, known, known.size);
+    return known;
+  }
+
+  private async read(context: Digest, places: Digest): Promise<BuildContext> {
+    const entries = this.lists.get(context) ?? (await readCheckedManifest(await this.list(context)));
+    return BuildContext.ofList(this.deps.content, context, entries, decodePlaces(await this.bytes(places)));
   }
 
   /** Everything is there: from here on the context can be seen. */
@@ -122,7 +133,7 @@ export class SentContexts {
     const known = this.lists.get(context);
     if (known !== undefined) return known;
     const entries = await readCheckedManifest(await this.list(context));
-    this.keepList(context, entries);
+    keep(this.lists, context, entries, entries.length);
     return entries;
   }
 
@@ -130,15 +141,8 @@ export class SentContexts {
   async checked(context: Digest): Promise<readonly ManifestEntry[]> {
     const entries: ManifestEntry[] = [];
     for await (const entry of readContextManifest(await this.list(context))) entries.push(entry);
-    this.keepList(context, entries);
+    keep(this.lists, context, entries, entries.length);
     return entries;
-  }
-
-  /** The last lists stay in memory: the next build most often begins where the last one ended. */
-  private keepList(context: Digest, entries: readonly ManifestEntry[]): void {
-    this.lists.delete(context);
-    if (entries.length <= MAX_LIST_ENTRIES) this.lists.set(context, entries);
-    for (const oldest of this.lists.keys()) if (this.lists.size > KEPT_LISTS) this.lists.delete(oldest);
   }
 
   private async list(context: Digest): Promise<ByteSource> {
@@ -159,4 +163,11 @@ export class SentContexts {
     if (bytes !== undefined) return bytes;
     throw new AppError('CONTEXT_BROKEN', `the blob ${blob} of a context is gone`, { kind: 'internal' });
   }
+}
+
+/** As the newest of few; nothing that is large. */
+function keep<K, V>(all: Map<K, V>, key: K, value: V, entries: number): void {
+  all.delete(key);
+  if (entries <= MAX_KEPT_ENTRIES) all.set(key, value);
+  for (const oldest of all.keys()) if (all.size > KEPT) all.delete(oldest);
 }

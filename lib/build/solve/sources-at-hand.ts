@@ -87,7 +87,7 @@ export class SourcesAtHand {
   ): Promise<SelectionIdentity> {
     try {
       await this.checkChecksum(context, selection);
-      return await identify(context.tree, selection, exclude, context.fileHashes);
+      return await context.identify(selection, exclude);
     } catch (error) {
       throw error instanceof SourceMissing ? missingInContext(error, context) : error;
     }
