@@ -48,15 +48,15 @@ export function gzipHeader(level: number): Uint8Array {
 }
 
 const deflate = promisify<Uint8Array, object, Buffer>(deflateRaw);
-/** Of what zlib gives at a time: few turns of the event loop for each block. */
-const CHUNK_BYTES = 256 * 1024;
 
-/** One block, whole and flushed to a byte. */
+/** One block, whole and flushed to a byte, in memory of its own. */
 export async function deflateBlock(block: Uint8Array, level: number, dictionary?: Uint8Array): Promise<Uint8Array> {
   const preset = dictionary === undefined ? {} : { dictionary };
-  const bytes = await deflate(block, { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: CHUNK_BYTES, ...preset });
-  // A small result would keep all of zlib's chunk in memory while it waits to be written.
-  return bytes.length < CHUNK_BYTES / 2 ? Uint8Array.from(bytes) : bytes;
+  // Room for all that comes, even where it does not get smaller: one turn of the event loop for each block.
+  const chunkSize = block.length + (block.length >> 8) + 1024;
+  const bytes = await deflate(block, { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize, ...preset });
+  // What was not needed of the room would stay in memory while the result waits to be written.
+  return new Uint8Array(bytes);
 }
 
 /** In order; so many blocks at once that every core has one, and the next one is being read. */

@@ -118,10 +118,11 @@ export class ImageTree {
 
   /**
    * Entries of this tree with their contents. Each layer is read in one pass as far as the entries come in its order,
-   * which they mostly do when sorted. Each body must be read, or left, before the next member.
+   * which they mostly do when sorted. Each body must be read, or left, before the next member; a chunk of it is good until
+   * the next one.
    */
   async *readMembers(entries: Iterable<TreeEntry>): AsyncGenerator<TreeMember, void, undefined> {
-    const contents = this.contents();
+    const contents = this.contents(true);
     try {
       for (const entry of entries) yield { entry, body: contents.read(entry.path) };
     } finally {
@@ -129,9 +130,9 @@ export class ImageTree {
     }
   }
 
-  /** For reading many files, one after the other; must be closed. */
-  contents(): TreeContents {
-    const bodies = new LayerBodies(this.content, this.options.temporaryDirectory);
+  /** For reading many files, one after the other; must be closed. @param reuse a chunk is good until the next one */
+  contents(reuse = false): TreeContents {
+    const bodies = new LayerBodies(this.content, { temporary: this.options.temporaryDirectory, reuse });
     return {
       read: (path) => {
         const node = find(this.root, path);

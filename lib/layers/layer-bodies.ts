@@ -39,10 +39,14 @@ export class LayerBodies {
   private readonly spilled = new Map<string, string>();
   private directory: string | undefined;
 
-  /** @param temporary where a layer is unpacked to when it must be */
+  /**
+   * @param options.temporary where a layer is unpacked to when it must be
+   * @param options.reuse a chunk is good only until the next one: all bytes of a large layer, each piece in memory of its
+   * own, keep the collector of garbage busy
+   */
   constructor(
     private readonly content: LayerContent,
-    private readonly temporary = tmpdir(),
+    private readonly options: { readonly temporary?: string | undefined; readonly reuse?: boolean } = {},
   ) {}
 
   /** One body at a time: it must be read, or its loop left, before the next is asked for. */
@@ -90,14 +94,17 @@ export class LayerBodies {
       return { cursor: new ByteCursor(openLayer(this.content, layer)), base: 0 };
     }
     const range = { start: offset, end: layer.size - 1 };
-    return { cursor: new ByteCursor(openLayer(this.content, layer, range)), base: offset };
+    return {
+      cursor: new ByteCursor(openLayer(this.content, layer, { range, reuse: this.options.reuse === true })),
+      base: offset,
+    };
   }
 
   private async countRewind(layer: LayerDescriptor): Promise<void> {
     const rewinds = (this.rewinds.get(layer.digest) ?? 0) + 1;
     this.rewinds.set(layer.digest, rewinds);
     if (rewinds <= REWINDS_BEFORE_SPILL) return;
-    this.directory ??= await mkdtemp(join(this.temporary, 'wharf-layers-'));
+    this.directory ??= await mkdtemp(join(this.options.temporary ?? tmpdir(), 'wharf-layers-'));
     const file = join(this.directory, String(this.spilled.size));
     const source: ByteSource = openLayer(this.content, layer);
     await pipeline(source, createWriteStream(file, { mode: 0o600 }));

@@ -1,23 +1,27 @@
 /** Reads a stored layer: its members, its uncompressed bytes, its index. */
 import { AppError } from '../errors/index.js';
 import { type Digest, Digester, layerCompression } from '../oci/index.js';
-import type { ByteRange, ByteSource, ContentStore } from '../store/index.js';
+import { type ByteRange, type ByteSource, type ContentStore, piecesOf } from '../store/index.js';
 import { digesting } from './byte-stream.js';
 import { decompress } from './compression.js';
 import { indexedEntry, type IndexedEntry, type LayerDescriptor, type LayerIndex } from './layer-index.js';
 import { type PlacedMember, readTar, type TarReadOptions } from './tar-reader.js';
+
+/** Waking a thread for each piece costs more than the bytes themselves. */
+const PIECE_BYTES = 1024 * 1024;
 
 /** Where layer blobs are read from. */
 export type LayerContent = Pick<ContentStore, 'open'>;
 
 /**
  * The layer's uncompressed tar.
+ * @param options.reuse chunks may lie in the same memory: each is good until the next one is asked for
  * @throws AppError LAYER_ABSENT when the store has no such blob, LAYER_TYPE for a media type that is no layer
  */
 export async function* openLayer(
   content: LayerContent,
   descriptor: LayerDescriptor,
-  range?: ByteRange,
+  { range, reuse = false }: { readonly range?: ByteRange; readonly reuse?: boolean } = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const compression = layerCompression(descriptor.mediaType);
   if (compression === undefined) {
@@ -30,7 +34,8 @@ export async function* openLayer(
   if (blob === undefined) {
     throw new AppError('LAYER_ABSENT', `the layer ${descriptor.digest} is not in the store`, { kind: 'not-found' });
   }
-  yield* decompress(blob as ByteSource, compression);
+  const bytes = reuse ? piecesOf(blob, PIECE_BYTES) : (blob as ByteSource);
+  yield* compression === 'none' ? bytes : decompress(bytes, compression);
 }
 
 /** The layer's entries in the order of its tar. */

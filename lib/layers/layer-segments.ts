@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib';
 import { type Digest, MediaType } from '../oci/index.js';
 import type { ContentStore, RecordKey, RecordStore } from '../store/index.js';
 import { LayerBodies } from './layer-bodies.js';
-import type { Segment, SegmentSource } from './segmented-gzip.js';
+import type { ReadSegment, Segment, SegmentSource } from './segmented-gzip.js';
 
 export interface LayerSegments {
   /** What made the compressed bytes. */
@@ -51,7 +51,7 @@ export class LayerSegmentStore {
     if (known === undefined || known.coder !== coder) return undefined;
     // Under lease from here on, so that it does not go while it is read.
     if ((await content.stat(known.blob.digest)) === undefined) return undefined;
-    return new BlobSegments(new LayerBodies(content), known);
+    return new BlobSegments(new LayerBodies(content, { reuse: true }), known);
   }
 }
 
@@ -69,16 +69,19 @@ class BlobSegments implements OpenSegments {
     return this.segments.has(sha256);
   }
 
-  async read(sha256: string): Promise<Uint8Array | undefined> {
+  async read(sha256: string): Promise<ReadSegment | undefined> {
     const segment = this.segments.get(sha256);
     if (segment === undefined) return undefined;
     const { digest, size } = this.known.blob;
     // As it lies there: the compressed bytes.
     const place = { layer: { mediaType: MediaType.ociLayer, digest, size }, offset: segment.offset };
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of this.bodies.read(place, segment.length)) chunks.push(chunk);
-    const bytes = Buffer.concat(chunks);
-    return crc32(bytes) === segment.crc ? bytes : undefined;
+    const bytes = new Uint8Array(segment.length);
+    let filled = 0;
+    for await (const chunk of this.bodies.read(place, segment.length)) {
+      bytes.set(chunk, filled);
+      filled += chunk.length;
+    }
+    return crc32(bytes) === segment.crc ? { bytes, crc: segment.crc } : undefined;
   }
 
   close(): Promise<void> {

@@ -1,5 +1,6 @@
 /** Writes a layer in one pass: tar, digest (diff id), compression, digest (blob), store. Nothing is held but the index. */
-import { type Compression, Digester, MediaType } from '../oci/index.js';
+import { AppError } from '../errors/index.js';
+import { type Compression, type Digest, Digester, MediaType } from '../oci/index.js';
 import type { ByteSource, ContentStore } from '../store/index.js';
 import { digesting } from './byte-stream.js';
 import { compress, DEFAULT_GZIP_LEVEL } from './compression.js';
@@ -7,8 +8,8 @@ import { indexedEntry, type IndexedEntry, type LayerIndex } from './layer-index.
 import type { LayerSegments } from './layer-segments.js';
 import { type Segment, segmentCoder, segmentedGzip, type SegmentSource } from './segmented-gzip.js';
 import { TarCuts } from './tar-cuts.js';
-import { writeTar } from './tar-writer.js';
-import type { TarMember, WrittenLayer } from './types.js';
+import { type TarWriteOptions, writeTar } from './tar-writer.js';
+import type { LayerEntry, TarMember, WrittenLayer } from './types.js';
 
 export interface WriteLayerOptions {
   readonly content: Pick<ContentStore, 'put'>;
@@ -53,35 +54,69 @@ export async function writeLayer(
 ): Promise<IndexedLayer> {
   const { content, compression = 'gzip', signal } = options;
   const entries: IndexedEntry[] = [];
-  const segments: Segment[] = [];
-  const cuts = new TarCuts();
+  const onEntry = (entry: LayerEntry, bodyOffset: number): void => void entries.push(indexedEntry(entry, bodyOffset));
   const coder = segmentsCoder(options);
-  const tar = writeTar(members, {
-    onEntry: (entry, bodyOffset) => entries.push(indexedEntry(entry, bodyOffset)),
-    ...(coder === undefined ? {} : { cuts }),
+  const { bytes, plain, segments } =
+    coder === undefined ? asOne(members, onEntry, options) : inSegments(members, onEntry, options);
+  const stored = await content.put(bytes, {
+    handsOver: coder !== undefined,
+    ...(signal === undefined ? {} : { signal }),
   });
-  const digester = new Digester();
-  const plain = digesting(tar, digester);
-  const blob = coder === undefined ? compress(compression, options.level)(plain) : inSegments(plain, options);
-  const stored = await content.put(blob, signal === undefined ? {} : { signal });
-  const descriptor = { mediaType: MEDIA_TYPE[compression], digest: stored.digest, size: stored.sizeBytes };
-  const diffId = digester.digest();
-  const uncompressedBytes = digester.sizeBytes;
+  const blob = { digest: stored.digest, size: stored.sizeBytes };
+  const descriptor = { mediaType: MEDIA_TYPE[compression], ...blob };
+  const { digest: diffId, sizeBytes: uncompressedBytes } = plain();
   return {
     diffId,
     descriptor,
     uncompressedBytes,
     entries: entries.length,
     index: { descriptor, diffId, uncompressedBytes, entries },
-    ...(coder === undefined
-      ? {}
-      : { segments: { coder, blob: { digest: stored.digest, size: stored.sizeBytes }, segments } }),
+    ...(coder === undefined || segments === undefined ? {} : { segments: { coder, blob, segments } }),
   };
+}
 
-  function inSegments(source: ByteSource, { level = DEFAULT_GZIP_LEVEL, known }: WriteLayerOptions): ByteSource {
-    // Says so when there is no such level.
-    compress('gzip', level);
-    const onSegment = (segment: Segment): void => void segments.push(segment);
-    return segmentedGzip(source, { level, cuts, onSegment, ...(known === undefined ? {} : { known }) });
-  }
+/** A layer on its way; `plain` and `segments` are whole when all bytes have passed. */
+interface Written {
+  readonly bytes: ByteSource;
+  readonly plain: () => { readonly digest: Digest; readonly sizeBytes: number };
+  readonly segments?: readonly Segment[];
+}
+
+type Members = AsyncIterable<TarMember> | Iterable<TarMember>;
+type OnEntry = NonNullable<TarWriteOptions['onEntry']>;
+
+function asOne(members: Members, onEntry: OnEntry, { compression = 'gzip', level }: WriteLayerOptions): Written {
+  const digester = new Digester();
+  const plain = digesting(writeTar(members, { onEntry }), digester);
+  return {
+    bytes: compress(compression, level)(plain),
+    plain: () => ({ digest: digester.digest(), sizeBytes: digester.sizeBytes }),
+  };
+}
+
+function inSegments(
+  members: Members,
+  onEntry: OnEntry,
+  { level = DEFAULT_GZIP_LEVEL, known }: WriteLayerOptions,
+): Written {
+  // Says so when there is no such level.
+  compress('gzip', level);
+  const cuts = new TarCuts();
+  const segments: Segment[] = [];
+  let plain: ReturnType<Written['plain']> | undefined;
+  const bytes = segmentedGzip(writeTar(members, { onEntry, cuts, reuse: true }), {
+    level,
+    cuts,
+    onSegment: (segment) => void segments.push(segment),
+    onEnd: (told) => (plain = told),
+    ...(known === undefined ? {} : { known }),
+  });
+  return {
+    bytes,
+    segments,
+    plain: () => {
+      if (plain !== undefined) return plain;
+      throw new AppError('INTERNAL', 'a layer was stored before its end', { kind: 'internal' });
+    },
+  };
 }

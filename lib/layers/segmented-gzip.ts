@@ -5,8 +5,10 @@
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { ByteSource } from '../store/index.js';
+import { type Digest, Digester } from '../oci/index.js';
+import { type ByteSource, type TakenBytes, ThreadHash } from '../store/index.js';
 import { deflateBlock, GZIP_END, GZIP_PARALLEL, gzipHeader, gzipTrailer } from './gzip.js';
+import { giveBack, segmentsOf, type SharedBytes } from './segment-memory.js';
 import type { TarCuts } from './tar-cuts.js';
 
 /** Where the compressed bytes of a segment are. */
@@ -24,7 +26,13 @@ export interface Segment {
 export interface SegmentSource {
   has(sha256: string): boolean;
   /** Called for one segment at a time; undefined when the bytes cannot be had, or are not what they were. */
-  read(sha256: string): Promise<Uint8Array | undefined>;
+  read(sha256: string): Promise<ReadSegment | undefined>;
+}
+
+export interface ReadSegment {
+  readonly bytes: Uint8Array;
+  /** CRC-32 of them. */
+  readonly crc: number;
 }
 
 export interface SegmentedGzipOptions {
@@ -33,81 +41,108 @@ export interface SegmentedGzipOptions {
   readonly cuts: TarCuts;
   readonly known?: SegmentSource;
   readonly onSegment?: (segment: Segment) => void;
+  /** Told of the uncompressed bytes, when all of them have passed. */
+  readonly onEnd?: (plain: { readonly digest: Digest; readonly sizeBytes: number }) => void;
 }
-
-/** A segment without a cut in it ends here: memory is bounded by it. */
-const MAX_SEGMENT_BYTES = 1024 * 1024;
 
 /** Names what made compressed bytes: with anything else in it they are not the same. */
 export function segmentCoder(level: number): string {
   return `deflate ${process.versions.zlib} level ${level} in segments 1`;
 }
 
+/** So many that every core has one, one is being hashed, and the next one is read. */
+const AT_ONCE = GZIP_PARALLEL + 2;
+
+/** @param source its chunks are copied at once */
 export async function* segmentedGzip(source: ByteSource, options: SegmentedGzipOptions): ByteSource {
-  const { level, cuts, known, onSegment } = options;
+  const { level, cuts, known, onSegment, onEnd } = options;
+  const header = gzipHeader(level);
+  let { length: offset } = header;
+  let hash: PlainHash | undefined;
   let crc = 0;
-  let size = 0;
-  let offset = 0;
-  const running: Promise<Work>[] = [];
-  const take = async (next: Promise<Work>): Promise<Uint8Array> => {
-    const { segment, sha256, deflated } = await next;
-    const bytes = deflated ?? (await known?.read(sha256)) ?? (await deflateBlock(segment, level));
-    onSegment?.({ sha256, offset, length: bytes.length, crc: crc32(bytes) });
+  const running: { readonly segment: SharedBytes; readonly work: Promise<Work> }[] = [];
+  const take = async ({ segment, work }: { segment: SharedBytes; work: Promise<Work> }): Promise<Uint8Array> => {
+    const { plain, deflated } = await work;
+    const read = deflated === undefined ? await known?.read(plain.sha256) : undefined;
+    const bytes = read?.bytes ?? deflated ?? (await deflateBlock(segment, level));
+    giveBack(segment);
+    crc = plain.crc;
+    onSegment?.({ sha256: plain.sha256, offset, length: bytes.length, crc: read?.crc ?? crc32(bytes) });
     offset += bytes.length;
     return bytes;
   };
-  const header = gzipHeader(level);
-  offset += header.length;
   yield header;
-  for await (const segment of segmentsOf(source, cuts)) {
-    crc = crc32(segment, crc);
-    size += segment.length;
-    const work = begin(segment, level, known);
-    // Its failure is met where it is awaited.
-    work.catch(() => {});
-    running.push(work);
-    const first = running.length > GZIP_PARALLEL ? running.shift() : undefined;
-    if (first !== undefined) yield await take(first);
+  try {
+    for await (const { segment, isOnly } of segmentsOf(source, cuts)) {
+      hash ??= isOnly ? new HashHere() : new ThreadHash('sha256');
+      const work = begin(segment, hash, level, known);
+      // Its failure is met where it is awaited.
+      work.catch(() => {});
+      running.push({ segment, work });
+      const first = running.length >= AT_ONCE ? running.shift() : undefined;
+      if (first !== undefined) yield await take(first);
+    }
+    for (let first = running.shift(); first !== undefined; first = running.shift()) yield await take(first);
+    hash ??= new HashHere();
+    onEnd?.({ digest: await hash.digest(), sizeBytes: hash.sizeBytes });
+    // A copy: who takes the chunks takes their memory too.
+    yield GZIP_END.slice();
+    yield gzipTrailer(crc, hash.sizeBytes);
+  } finally {
+    // Whoever still reads a segment ends before another one lies there.
+    await Promise.allSettled(running.map(({ work }) => work));
+    for (const { segment } of running) giveBack(segment);
+    hash?.drop();
   }
-  for (const work of running) yield await take(work);
-  yield GZIP_END;
-  yield gzipTrailer(crc, size);
 }
 
 interface Work {
-  readonly segment: Uint8Array;
-  readonly sha256: string;
+  readonly plain: TakenBytes;
   /** Absent when it is known. */
   readonly deflated?: Uint8Array;
 }
 
-async function begin(segment: Uint8Array, level: number, known: SegmentSource | undefined): Promise<Work> {
-  // On the spot: handing it to another thread copies it first, and waking that thread takes longer than hashing it.
-  const sha256 = createHash('sha256').update(segment).digest('hex');
-  if (known?.has(sha256) === true) return { segment, sha256 };
-  return { segment, sha256, deflated: await deflateBlock(segment, level) };
+async function begin(
+  segment: SharedBytes,
+  hash: PlainHash,
+  level: number,
+  known: SegmentSource | undefined,
+): Promise<Work> {
+  const taken = hash.take(segment);
+  // Where nothing is known, nobody waits for the hash.
+  if (known === undefined) {
+    const [plain, deflated] = await Promise.all([taken, deflateBlock(segment, level)]);
+    return { plain, deflated };
+  }
+  const plain = await taken;
+  return known.has(plain.sha256) ? { plain } : { plain, deflated: await deflateBlock(segment, level) };
 }
 
-async function* segmentsOf(source: ByteSource, cuts: TarCuts): ByteSource {
-  let parts: Uint8Array[] = [];
-  let held = 0;
-  let start = 0;
-  const end = (): Uint8Array => {
-    const segment = Buffer.concat(parts, held);
-    start += held;
-    parts = [];
-    held = 0;
-    return segment;
-  };
-  for await (const chunk of source) {
-    for (let rest = chunk; rest.length > 0;) {
-      const cut = Math.min(cuts.next(start), start + MAX_SEGMENT_BYTES);
-      const part = rest.subarray(0, cut - start - held);
-      parts.push(part);
-      held += part.length;
-      rest = rest.subarray(part.length);
-      if (start + held === cut) yield end();
-    }
+/** Of all uncompressed bytes: `ThreadHash`, or for few of them one in this thread. */
+interface PlainHash {
+  readonly sizeBytes: number;
+  take(segment: SharedBytes): Promise<TakenBytes>;
+  digest(): Promise<Digest>;
+  drop(): void;
+}
+
+class HashHere implements PlainHash {
+  private readonly digester = new Digester();
+  private crc = 0;
+
+  get sizeBytes(): number {
+    return this.digester.sizeBytes;
   }
-  if (held > 0) yield end();
+
+  async take(segment: SharedBytes): Promise<TakenBytes> {
+    this.digester.update(segment);
+    this.crc = crc32(segment, this.crc);
+    return { sha256: createHash('sha256').update(segment).digest('hex'), crc: this.crc };
+  }
+
+  async digest(): Promise<Digest> {
+    return this.digester.digest();
+  }
+
+  drop(): void {}
 }

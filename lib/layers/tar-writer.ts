@@ -3,6 +3,7 @@
  * block per entry, a PAX header before it only where ustar cannot say it, zeros for the device, no user names, two
  * zero blocks at the end and no padding to 10 KiB. The same members always give the same bytes.
  */
+import { isAscii } from 'node:buffer';
 import { AppError } from '../errors/index.js';
 import { encodeName, quoteName } from './path-name.js';
 import { formatPaxRecords } from './pax-records.js';
@@ -24,12 +25,15 @@ export interface TarWriteOptions {
   readonly onEntry?: (entry: LayerEntry, bodyOffset: number) => void;
   /** Told where the tar may be cut, before the bytes there are given. */
   readonly cuts?: TarCuts;
+  /** All chunks in the same memory: each is good until the next one is asked for. */
+  readonly reuse?: boolean;
 }
 
-const GATHER_BYTES = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
+const ZEROS = Buffer.alloc(2 * BLOCK_BYTES);
 
 /**
- * The tar, in chunks of about 64 KiB or of the bodies' own size.
+ * The tar, in chunks of at most 64 KiB. Bodies are copied at once: their chunks need only be good until the next one.
  * @throws AppError TAR_UNWRITABLE for an entry no tar can hold, TAR_BODY_SIZE when a body is not as long as its entry says
  */
 export async function* writeTar(
@@ -37,32 +41,41 @@ export async function* writeTar(
   options: TarWriteOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let offset = 0;
-  let gathered: Uint8Array[] = [];
-  let gatheredBytes = 0;
-  const gather = (bytes: Uint8Array): void => {
-    gathered.push(bytes);
-    gatheredBytes += bytes.length;
+  let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  let filled = 0;
+  const whole = (): Uint8Array => {
+    const full = chunk.subarray(0, filled);
+    if (options.reuse !== true) chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    filled = 0;
+    return full;
+  };
+  let rest: Uint8Array = ZEROS;
+  const put = (bytes: Uint8Array): void => {
+    rest = bytes;
     offset += bytes.length;
   };
-  const flush = (): Uint8Array => {
-    const chunk = Buffer.concat(gathered, gatheredBytes);
-    gathered = [];
-    gatheredBytes = 0;
-    return chunk;
+  /** Moves the rest into the chunk; true when that is full, to be asked again when it is taken. */
+  const isFull = (): boolean => {
+    const part = rest.subarray(0, CHUNK_BYTES - filled);
+    chunk.set(part, filled);
+    filled += part.length;
+    rest = rest.subarray(part.length);
+    return filled === CHUNK_BYTES;
   };
 
   for await (const { entry, body } of members) {
     options.cuts?.before(entry, offset);
-    gather(encodeHeader(entry));
+    put(encodeHeader(entry));
+    while (isFull()) yield whole();
     options.cuts?.inside(entry, offset);
     options.onEntry?.(entry, offset);
     let written = 0;
     if (entry.sizeBytes > 0) {
-      for await (const chunk of body) {
-        written += chunk.length;
+      for await (const bytes of body) {
+        written += bytes.length;
         if (written > entry.sizeBytes) break;
-        gather(chunk);
-        if (gatheredBytes >= GATHER_BYTES) yield flush();
+        put(bytes);
+        while (isFull()) yield whole();
       }
     }
     if (written !== entry.sizeBytes) {
@@ -70,16 +83,15 @@ export async function* writeTar(
       throw new AppError(
         'TAR_BODY_SIZE',
         `${quoteName(entry.path)} is ${entry.sizeBytes} bytes long, but ${got} came`,
-        {
-          kind: 'internal',
-        },
+        { kind: 'internal' },
       );
     }
-    gather(Buffer.alloc(paddingOf(entry.sizeBytes)));
-    if (gatheredBytes >= GATHER_BYTES) yield flush();
+    put(ZEROS.subarray(0, paddingOf(entry.sizeBytes)));
+    while (isFull()) yield whole();
   }
-  gather(Buffer.alloc(2 * BLOCK_BYTES));
-  yield flush();
+  put(ZEROS);
+  while (isFull()) yield whole();
+  if (filled > 0) yield whole();
 }
 
 /** The header of one entry: a ustar block, with a PAX header before it if it needs one. */
@@ -89,7 +101,7 @@ export function encodeHeader(entry: LayerEntry): Buffer {
   checkWritable(entry, name, link);
   const pax = new Map<string, Uint8Array>();
   const split = splitName(name);
-  const long = (bytes: Buffer): boolean => bytes.length > FIELD.name.length || bytes.some((byte) => byte >= 0x80);
+  const long = (bytes: Buffer): boolean => bytes.length > FIELD.name.length || !isAscii(bytes);
   if (long(name)) pax.set('path', name);
   if (long(link)) pax.set('linkpath', link);
   for (const key of ['uid', 'gid'] as const) number(pax, key, entry[key], FIELD[key]);
@@ -158,7 +170,7 @@ function seal(block: Buffer): Buffer {
 
 /** Splits a long ASCII name into prefix and name at the last slash that lets both fit. */
 function splitName(name: Buffer): { readonly prefix: Buffer; readonly name: Buffer } | undefined {
-  if (name.length <= FIELD.name.length || name.some((byte) => byte >= 0x80)) return undefined;
+  if (name.length <= FIELD.name.length || !isAscii(name)) return undefined;
   let length = name.length;
   if (length > FIELD.prefix.length + 1) length = FIELD.prefix.length + 1;
   else if (name[length - 1] === 0x2f) length -= 1;
@@ -178,9 +190,14 @@ function putName(block: Buffer, field: Field, name: Buffer): void {
   block[end] = 0;
 }
 
+/** Digit by digit: to make a text of each number and write that takes longer than all the rest of a header. */
 function putOctal(block: Buffer, field: Field, value: number): void {
-  const digits = fitsOctal(value, field) ? value.toString(8) : '0';
-  block.write(digits.padStart(field.length - 1, '0'), field.at, 'latin1');
+  let rest = fitsOctal(value, field) ? value : 0;
+  for (let at = field.at + field.length - 2; at >= field.at; at -= 1) {
+    const eighth = Math.floor(rest / 8);
+    block[at] = 0x30 + rest - eighth * 8;
+    rest = eighth;
+  }
 }
 
 function fitsOctal(value: number, field: Field): boolean {
@@ -188,7 +205,7 @@ function fitsOctal(value: number, field: Field): boolean {
 }
 
 function toAscii(bytes: Buffer): Buffer {
-  return bytes.some((byte) => byte >= 0x80) ? Buffer.from(bytes.filter((byte) => byte < 0x80)) : bytes;
+  return isAscii(bytes) ? bytes : Buffer.from(bytes.filter((byte) => byte < 0x80));
 }
 
 function checkWritable(entry: LayerEntry, name: Buffer, link: Buffer): void {

@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { errnoCode } from '../errors/index.js';
-import { Digester, digestAlgorithm, digestHex, type Digest } from '../oci/index.js';
+import { digestAlgorithm, digestHex, type Digest } from '../oci/index.js';
 import { checkRange, digestMismatch } from './blob-rules.js';
 import { FsBlobUploads } from './blob-uploads-fs.js';
 import { abortable } from './byte-source.js';
@@ -20,8 +20,9 @@ import {
   processMark,
   syncDirectory,
 } from './durable-file-fs.js';
-import { readStream, writeStream } from './file-stream-fs.js';
+import { readStream } from './file-stream-fs.js';
 import { type Files, type OpenFile, remove, systemFiles } from './files-fs.js';
+import { appendHashed, forgetHash, type RunningHash } from './hashed-append.js';
 import type {
   BlobKey,
   BlobStore,
@@ -98,10 +99,9 @@ export class FsBlobStore implements BlobStore {
   async put(source: ByteSource, options: PutOptions = {}): Promise<StoredBlob> {
     const path = this.temporaryPath();
     try {
-      const digester = await this.writeNew(path, source, options);
-      const digest = digester.digest();
+      const { digest, sizeBytes } = await this.writeNew(path, source, options);
       if (options.expected !== undefined && options.expected !== digest) throw digestMismatch(options.expected, digest);
-      return { key: await this.publish(path, digest), digest, sizeBytes: digester.sizeBytes };
+      return { key: await this.publish(path, digest), digest, sizeBytes };
     } catch (error) {
       await remove(path, this.files);
       throw diskError(error);
@@ -123,17 +123,33 @@ export class FsBlobStore implements BlobStore {
     await this.uploads.sweep();
   }
 
-  private async writeNew(path: string, source: ByteSource, options: PutOptions): Promise<Digester> {
-    const digester = new Digester(options.expected === undefined ? 'sha256' : digestAlgorithm(options.expected));
+  private async writeNew(
+    path: string,
+    source: ByteSource,
+    { expected, signal, handsOver = false }: PutOptions,
+  ): Promise<{ readonly digest: Digest; readonly sizeBytes: number }> {
+    const algorithm = expected === undefined ? 'sha256' : digestAlgorithm(expected);
     let file: OpenFile | undefined;
+    let hash: RunningHash | undefined;
     try {
       file = await this.files.open(path, 'wx', 0o600);
-      await writeStream(file, abortable(source, options.signal), 0, (bytes) => digester.update(bytes));
+      const appended = await appendHashed(
+        file,
+        { offset: 0, algorithm },
+        undefined,
+        abortable(source, signal),
+        handsOver,
+      );
+      ({ hash } = appended);
+      if (appended.failure !== undefined) throw appended.failure.error;
+      if (hash === undefined) throw new Error('the thread that hashed the blob ended');
+      const digest = await hash.digest();
       await file.sync();
+      return { digest, sizeBytes: hash.sizeBytes };
     } finally {
+      forgetHash(hash);
       await file?.close();
     }
-    return digester;
   }
 
   /** Moves a written and synced file to its place; from here on it is a blob. */

@@ -4,6 +4,7 @@
  */
 import { Readable } from 'node:stream';
 import type { OpenFile } from './files-fs.js';
+import type { ByteSource } from './ports.js';
 
 const PIECE_BYTES = 256 * 1024;
 /** As a stream: waking a thread for each piece costs more than the bytes themselves. */
@@ -22,22 +23,22 @@ export class FileReadable extends Readable {
     this.at = start;
   }
 
-  /** Instead of reading the stream. A piece is good until `write` has resolved. */
-  async pour(write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-    const size = Math.min(PIECE_BYTES, this.end - this.at + 1);
+  /** Instead of reading the stream. A piece is good until the next one is asked for; that is read meanwhile. */
+  async *pieces(pieceBytes = PIECE_BYTES): ByteSource {
+    const size = Math.min(pieceBytes, this.end - this.at + 1);
     let [piece, other] = [Buffer.allocUnsafe(size), Buffer.allocUnsafe(size)];
+    let reading = this.fill(piece);
     try {
-      let bytes = await this.fill(piece);
-      while (bytes > 0) {
-        const writing = write(piece.subarray(0, bytes));
-        // Both end before the file is closed or the memory used again.
-        const [read, written] = await Promise.allSettled([this.fill(other), writing]);
-        if (written.status === 'rejected') throw written.reason;
-        if (read.status === 'rejected') throw read.reason;
-        bytes = read.value;
+      for (let bytes = await reading; bytes > 0; bytes = await reading) {
+        reading = this.fill(other);
+        // Met where it is awaited.
+        reading.catch(() => {});
+        yield piece.subarray(0, bytes);
         [piece, other] = [other, piece];
       }
     } finally {
+      // It ends before the file is closed.
+      await reading.catch(() => {});
       this.destroy();
     }
   }
@@ -69,6 +70,10 @@ export class FileReadable extends Readable {
 
 /** Hands over all bytes of a stream in order, one piece at a time; a piece is good until `write` has resolved. */
 export async function pour(stream: Readable, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-  if (stream instanceof FileReadable) return stream.pour(write);
-  for await (const chunk of stream) await write(chunk as Uint8Array);
+  for await (const piece of piecesOf(stream)) await write(piece);
+}
+
+/** The bytes of a stream; each piece is good until the next one is asked for. */
+export function piecesOf(stream: Readable, pieceBytes?: number): ByteSource {
+  return stream instanceof FileReadable ? stream.pieces(pieceBytes) : (stream as ByteSource);
 }

@@ -1,7 +1,8 @@
 export * from './content-store.js';
-export { pour } from './file-readable-fs.js';
+export { piecesOf, pour } from './file-readable-fs.js';
 export * from './late.js';
 export { silentLogger } from './logger-silent.js';
 export { loggerMetrics, noMetrics } from './metrics.js';
 export * from './ports.js';
 export { openSchema, SCHEMA_VERSION } from './schema.js';
+export { type TakenBytes, ThreadHash } from './write-threads.js';

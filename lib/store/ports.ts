@@ -49,6 +49,8 @@ export interface PutOptions {
   /** Refused with DIGEST_MISMATCH, and nothing kept, when the bytes hash to something else. */
   readonly expected?: Digest;
   readonly signal?: AbortSignal;
+  /** Chunks belong to the store from when they are yielded, with the memory they lie in. */
+  readonly handsOver?: boolean;
 }
 
 export interface BlobWriter {

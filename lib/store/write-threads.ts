@@ -1,7 +1,7 @@
 /**
- * Threads that hash large uploads and write them to their files, so that the thread that answers requests does
- * neither. Chunks are handed over with their memory: what the collector of garbage never sees it need not count, and
- * counting the memory of chunks costs as much as hashing them.
+ * Threads that hash large blobs and write them to their files, so that the thread that answers requests does neither.
+ * Chunks are handed over with their memory: what the collector of garbage never sees it need not count, and counting
+ * the memory of chunks costs as much as hashing them. Bytes of shared memory are hashed where they lie.
  */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
@@ -19,7 +19,9 @@ const THREAD = `
   const { MessageChannel, parentPort } = require('node:worker_threads');
   const { createHash } = require('node:crypto');
   const { writevSync, writeSync } = require('node:fs');
+  const { crc32 } = require('node:zlib');
   const hashes = new Map();
+  const sums = new Map();
   // What is sent where nobody listens is freed at once; the collector of garbage would let much of it wait.
   const { port1: nowhere, port2 } = new MessageChannel();
   port2.close();
@@ -43,10 +45,19 @@ const THREAD = `
       for (const chunk of chunks) state.update(chunk);
       nowhere.postMessage(undefined, chunks.map(({ buffer }) => buffer));
     },
+    take({ hash, algorithm, bytes }) {
+      if (algorithm !== undefined) hashes.set(hash, createHash(algorithm));
+      hashes.get(hash).update(bytes);
+      sums.set(hash, crc32(bytes, sums.get(hash)));
+      return { sha256: createHash('sha256').update(bytes).digest('hex'), crc: sums.get(hash) };
+    },
     digest: ({ hash }) => hashes.get(hash).copy().digest('hex'),
   };
   parentPort.on('message', (message) => {
-    if (message.op === 'drop') return void hashes.delete(message.hash);
+    if (message.op === 'drop') {
+      sums.delete(message.hash);
+      return void hashes.delete(message.hash);
+    }
     try {
       parentPort.postMessage({ result: work[message.op](message) });
     } catch (error) {
@@ -64,13 +75,26 @@ type Message =
       readonly position: number;
       readonly chunks: readonly Uint8Array[];
     }
+  | {
+      readonly op: 'take';
+      readonly hash: number;
+      readonly algorithm: DigestAlgorithm | undefined;
+      readonly bytes: Uint8Array<SharedArrayBuffer>;
+    }
   | { readonly op: 'digest' | 'drop'; readonly hash: number };
 
-type Answer =
-  { readonly result: string | undefined } | { readonly problem: { readonly message: string; readonly code?: string } };
+/** Of bytes that were hashed where they lie. */
+export interface TakenBytes {
+  /** Of these bytes alone, in hex. */
+  readonly sha256: string;
+  /** CRC-32 of all bytes so far. */
+  readonly crc: number;
+}
+
+type Answer = { readonly result: unknown } | { readonly problem: { readonly message: string; readonly code?: string } };
 
 interface Waiting {
-  resolve(result: string | undefined): void;
+  resolve(result: unknown): void;
   reject(error: Error): void;
 }
 
@@ -88,7 +112,7 @@ class WriteThread {
     this.worker.unref();
   }
 
-  ask(message: Message, handedOver: readonly ArrayBuffer[] = []): Promise<string | undefined> {
+  ask(message: Message, handedOver: readonly ArrayBuffer[] = []): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (!this.isAlive) return reject(new Error('a thread that writes uploads ended'));
       // While somebody waits, the process goes on.
@@ -152,9 +176,16 @@ export class ThreadHash {
     await this.thread.ask({ op: 'write', hash: this.id, algorithm, fd, position, chunks: given }, memory);
   }
 
+  /** Hashes bytes of shared memory, which must stay as they are until this resolves. */
+  async take(bytes: Uint8Array<SharedArrayBuffer>): Promise<TakenBytes> {
+    const algorithm = this.counted === 0 ? this.algorithm : undefined;
+    this.counted += bytes.length;
+    return (await this.thread.ask({ op: 'take', hash: this.id, algorithm, bytes })) as TakenBytes;
+  }
+
   /** Of all bytes so far; more may follow. */
   async digest(): Promise<Digest> {
-    return `${this.algorithm}:${await this.thread.ask({ op: 'digest', hash: this.id })}` as Digest;
+    return `${this.algorithm}:${String(await this.thread.ask({ op: 'digest', hash: this.id }))}` as Digest;
   }
 
   /** Nobody will ask any more. */

@@ -75,6 +75,34 @@ function counting(source: SegmentSource): SegmentSource & { hits: number; misses
 }
 
 describe('a layer in segments', () => {
+  test('is none of another that is written at the same time, or failed before', async () => {
+    const broken = async function* (): AsyncGenerator<TarMember> {
+      yield* members(folder(100, 30_000));
+      throw new Error('the disk is gone');
+    };
+    const layers = Array.from(
+      { length: 4 },
+      (_, n) =>
+        new Map(
+          [...folder(150 + n, 20_000)].map(([path, bytes], i) => [path, i % 7 === 0 ? content(n, 30_000) : bytes]),
+        ),
+    );
+    const alone: string[] = [];
+    for (const files of layers) alone.push((await written(files)).diffId);
+    const [failed, ...together] = await Promise.allSettled([
+      writeLayer(broken(), { content: store.content }),
+      ...layers.map((files) => written(files)),
+    ]);
+    expect(failed).toMatchObject({ status: 'rejected', reason: { message: 'the disk is gone' } });
+    expect(together.map((each) => each.status === 'fulfilled' && each.value.diffId)).toEqual(alone);
+    for (const [i, each] of together.entries()) {
+      if (each.status !== 'fulfilled') continue;
+      const { digest } = each.value.descriptor;
+      const tar = gunzipSync((await store.content.read(digest, 64 * 1024 * 1024)) ?? Buffer.alloc(0));
+      expect(`sha256:${createHash('sha256').update(tar).digest('hex')}`).toBe(alone[i]);
+    }
+  });
+
   test('is gzip of the tar', async () => {
     const files = folder(300, 20_000).set('large', content(7, 3_500_000));
     const layer = await written(files);

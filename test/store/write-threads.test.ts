@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { digestOf } from '../../lib/oci/index.js';
+import { digestHex, digestOf } from '../../lib/oci/index.js';
 import { openFsBlobs } from '../../lib/store/blob-store-fs.js';
 import { systemClock } from '../../lib/store/clock-system.js';
 import { systemIds } from '../../lib/store/ids-system.js';
@@ -54,6 +55,21 @@ describe('a thread that writes uploads', () => {
     }
     hash.drop();
     await file.close();
+  });
+
+  test('hashes bytes of shared memory where they lie: each part, and all so far', async () => {
+    const hash = new ThreadHash('sha256');
+    const all = Buffer.alloc(2 * KIB * KIB);
+    for (let at = 0; at < all.length; at += 512 * KIB) {
+      const part = new Uint8Array(new SharedArrayBuffer(512 * KIB));
+      part.set(randomBytes(part.length));
+      all.set(part, at);
+      const sofar = all.subarray(0, at + part.length);
+      expect(await hash.take(part)).toEqual({ sha256: digestHex(digestOf(part)), crc: crc32(sofar) });
+      expect(await hash.digest()).toBe(digestOf(sofar));
+      expect(hash.sizeBytes).toBe(sofar.length);
+    }
+    hash.drop();
   });
 
   test('passes on what the system says of a write that fails, and goes on with others', async () => {
