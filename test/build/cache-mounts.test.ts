@@ -127,4 +127,17 @@ requireTools('root', 'runc').describe('a cache mount', () => {
       await later.close();
     }
   });
+
+  test('gives a folder of it when there is a source and no from, and follows no link in it', async () => {
+    const [f] = builders;
+    const id = 'with-folders';
+    await run(f, mount('/c', id), 'mkdir -p /c/a/b && echo deep > /c/a/b/x && ln -s / /c/up && ln -s a /c/link');
+    const seen = await run(f, mount('/in', id, ',source=/a/b/'), 'cat /in/x && echo more > /in/y');
+    expect(output(seen)).toBe('deep\n');
+    expect(output(await run(f, mount('/c', id), 'cat /c/a/b/y # again'))).toBe('more\n');
+    for (const source of ['up/etc', 'link', 'none', '../other', 'a/b/x']) {
+      const error = await failure(run(f, mount('/in', id, `,source=${source}`), 'ls /in'));
+      expect([source, error.code]).toEqual([source, 'BUILD_MOUNT_SOURCE_MISSING']);
+    }
+  });
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { BASE_TIME, buildFixture, type BuildFixture, failure, type Files, textOf } from './fixture.js';
+import { BASE_TIME, buildFixture, type BuildFixture, failure, type Files, type Spec, textOf } from './fixture.js';
 
 let f: BuildFixture;
 beforeAll(async () => {
@@ -163,7 +163,7 @@ describe('COPY', () => {
     ['COPY a.tx /', 'BUILD_COPY_SOURCE_MISSING', /./],
     ['COPY secret /', 'BUILD_COPY_SOURCE_MISSING', /because .dockerignore excludes it/],
     ['COPY --from=base /nothing /', 'BUILD_COPY_SOURCE_MISSING', /nothing/],
-    ['COPY a.txt b.txt /dest', 'BUILD_DESTINATION_INVALID', /2 sources need a folder/],
+    ['COPY a.txt b.txt /dest', 'BUILD_DESTINATION_INVALID', /several files need a folder/],
     ['COPY src /app/old.txt', 'BUILD_DESTINATION_INVALID', /app\/old.txt in the image is a file/],
     ['COPY --chown=nobody a.txt /', 'BUILD_OWNER_UNKNOWN', /"nobody" has no entry/],
     ['COPY --parents ./src/./y /', 'BUILD_COPY_SOURCE_MISSING', /"src\/y" is not in the build context/],
@@ -181,6 +181,31 @@ describe('COPY', () => {
   test('offers a name that is close to the missing one', async () => {
     const error = await failure(f.build({ Dockerfile: 'FROM scratch\nCOPY pakage.json /', 'package.json': '{}' }));
     expect(error.hint).toBe('did you mean package.json?');
+  });
+
+  test('several sources make the folder they are copied into, when the first is a folder or an archive', async () => {
+    const { writeTar } = await import('../../lib/layers/index.js');
+    const { membersOf } = await import('./fixture.js');
+    const tar = async (name: string): Promise<Spec> => ({
+      content: Buffer.concat(await collect(writeTar(membersOf({ [name]: name })))),
+    });
+    const files = {
+      'one/': {},
+      'one/a': 'a',
+      'two/': {},
+      'two/b': 'b',
+      c: 'c',
+      'x.tar': await tar('x'),
+      'y.tar': await tar('y'),
+    };
+    const copied = async (line: string): Promise<readonly string[]> => {
+      const { result } = await f.build({ Dockerfile: `FROM scratch\n${line}`, ...files });
+      return [...(await f.tree(result.digest)).walk()].map(({ path }) => path);
+    };
+    expect(await copied('COPY one two c /dest')).toEqual(['dest', 'dest/a', 'dest/b', 'dest/c']);
+    expect(await copied('ADD *.tar /dest')).toEqual(['dest', 'dest/x', 'dest/y']);
+    expect((await failure(copied('COPY c one /dest'))).code).toBe('BUILD_DESTINATION_INVALID');
+    expect((await failure(copied('COPY *.tar /dest'))).code).toBe('BUILD_DESTINATION_INVALID');
   });
 
   test('warns about a pattern that matches nothing', async () => {

@@ -120,8 +120,9 @@ async function mountParts(mount: RunMount, inputs: KeyInputs): Promise<KeyPart[]
       return [{ name: at, value: `tmpfs ${mount.sizeBytes ?? ''}` }];
     case 'cache': {
       // What the cache holds never counts; who owns an empty one does.
-      const { id, sharing, readonly, mode, uid, gid, base } = mount;
-      const value = `cache ${JSON.stringify([id, sharing, readonly, mode, uid, gid])}`;
+      const { id, sharing, readonly, mode, uid, gid, base, subfolder } = mount;
+      const below = subfolder === undefined ? [] : [subfolder];
+      const value = `cache ${JSON.stringify([id, sharing, readonly, mode, uid, gid, ...below])}`;
       if (base === undefined) return [{ name: at, value }];
       return [
         { name: at, value },

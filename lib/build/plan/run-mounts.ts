@@ -41,8 +41,9 @@ async function sourceOf(mount: Mount, context: MountContext): Promise<SourceRef>
 
 async function cacheMount(mount: Mount, context: MountContext): Promise<RunMount> {
   const path = target(mount, context);
-  // Without "from" a cache starts empty, whatever "source" says, as in BuildKit.
+  // Without "from" a cache starts empty, and "source" names a folder in it, as in BuildKit.
   const source = mount.from === undefined ? undefined : await context.source(mount.from);
+  const below = cleanPath(mount.source ?? '/').slice(1);
   const id = mount.id === undefined || mount.id === '' ? path : mount.id;
   return {
     type: 'cache',
@@ -53,7 +54,8 @@ async function cacheMount(mount: Mount, context: MountContext): Promise<RunMount
     mode: mount.mode ?? 0o755,
     uid: mount.uid ?? 0,
     gid: mount.gid ?? 0,
-    ...(source === undefined ? {} : { base: { source, path: cleanPath(mount.source ?? '/') } }),
+    ...(source === undefined ? {} : { base: { source, path: `/${below}` } }),
+    ...(source !== undefined || below === '' ? {} : { subfolder: below }),
   };
 }
 

@@ -124,6 +124,8 @@ export type RunMount =
       readonly gid: number;
       /** What an empty cache starts with. */
       readonly base?: { readonly source: SourceRef; readonly path: string };
+      /** The folder in the cache that is mounted, without slashes around it; all of it when absent. */
+      readonly subfolder?: string;
     }
   | {
       /** A value that comes with the request; never part of a key, a layer, a record or a log. */

@@ -5,8 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AppError } from '../../errors/index.js';
 import type { UnpackedLayers } from '../../layers/index.js';
 import { mountOverlay, mountPoints, mustRun, type RuntimeMount, unmountOverlay } from '../../runtime/index.js';
+import { openFolderBelow } from './open-folder.js';
 import type { CacheFolders } from './sandbox-cache.js';
 import type { SandboxMount } from './sandbox.js';
 import { startSshAgent } from './ssh-agent.js';
@@ -64,7 +66,8 @@ export class RunMounts {
       case 'cache': {
         const cache = await this.deps.caches.take(mount, (folder) => this.fill(folder, mount, place), this.signal);
         this.caches.push(cache.release);
-        return { destination, type: 'bind', source: cache.path, readonly: mount.readonly };
+        const source = await this.subfolder(cache.path, mount, place);
+        return { destination, type: 'bind', source, readonly: mount.readonly };
       }
       case 'secret': {
         const source = join(await this.memory(), randomBytes(8).toString('hex'));
@@ -99,6 +102,30 @@ export class RunMounts {
     await mountLayers(this.deps.layers, mount.layers, target, plain ? undefined : writable);
     const source = join(target, mount.path);
     return { destination: mount.target, type: 'bind', source, readonly: mount.readonly };
+  }
+
+  /** A cache holds what any RUN left there, and others write to it meanwhile: links are refused, the folder is mounted. */
+  private async subfolder(
+    cache: string,
+    { id, subfolder }: SandboxMount & { readonly type: 'cache' },
+    place: string,
+  ): Promise<string> {
+    if (subfolder === undefined) return cache;
+    const folder = await openFolderBelow(cache, subfolder);
+    if (folder === undefined) {
+      throw new AppError('BUILD_MOUNT_SOURCE_MISSING', `the cache ${JSON.stringify(id)} has no folder ${subfolder}`, {
+        kind: 'not-found',
+        hint: 'make it in a RUN before; links are not followed',
+      });
+    }
+    try {
+      await mkdir(place, { recursive: true });
+      // Not by a name that mount would look up again.
+      await mustRun('mount', ['--no-canonicalize', '--bind', folder.path, place]);
+    } finally {
+      await folder.close();
+    }
+    return place;
   }
 
   /** The first content of a cache that has a base. */

@@ -20,6 +20,8 @@ export type SandboxMount =
       readonly gid: number;
       /** What an empty cache starts with: a folder of these layers. */
       readonly base?: { readonly layers: readonly Layer[]; readonly path: string };
+      /** The folder in the cache that is mounted; all of it when absent. */
+      readonly subfolder?: string;
     }
   /** A file that is only ever in memory. */
   | {

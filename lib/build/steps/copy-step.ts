@@ -146,6 +146,8 @@ class Copy {
   private readonly chmod: ReturnType<typeof parseChmod> | undefined;
   /** Attributes of folders on the way to the destination. */
   private readonly implied: Attributes;
+  /** The file that became the destination itself. */
+  private onlyFile: string | undefined;
 
   constructor(private readonly input: CopyInput) {
     const { op, owner = ROOT, timeSeconds } = input;
@@ -163,7 +165,6 @@ class Copy {
       matches: select(source),
       exclude: outside(op.exclude, source.spec.below),
     }));
-    this.checkSeveral(selected.reduce((sum, { matches }) => sum + matches.length, 0) + op.inline.length);
     for (const { source, matches, exclude } of selected) {
       const { spec, tree } = source;
       if (matches.length === 0) this.input.warn(`${spec.path} matches nothing`);
@@ -186,19 +187,6 @@ class Copy {
     }
   }
 
-  /** BuildKit would write several files over each other; docker's reference wants a folder. */
-  private checkSeveral(count: number): void {
-    const { destination } = this.input.op;
-    if (count <= 1 || destination.endsWith('/')) return;
-    const standing = this.tree.lookup(destination);
-    if (standing?.entry.type === 'directory') return;
-    throw new AppError(
-      'BUILD_DESTINATION_INVALID',
-      `${count} sources need a folder as destination, and ${destination} is ${standing === undefined ? 'not there' : `a ${standing.entry.type}`}`,
-      { hint: `end the destination with a slash: ${destination}/` },
-    );
-  }
-
   private copy(tree: ImageTree, source: Selected, exclude: Exclude | undefined): void {
     if (source.entry === undefined || source.entry.type === 'directory') return this.copyFolder(tree, source, exclude);
     if (exclude?.(source.name) === true) return;
@@ -206,14 +194,26 @@ class Copy {
     this.place(source.entry, this.filePlace(source.name), body, {});
   }
 
-  /** Where a file of that name goes: into the destination if it is a folder, else it is the destination. */
+  /**
+   * Where a file of that name goes: into the destination if it is a folder, else it is the destination. BuildKit would
+   * write a second file over the first.
+   */
   private filePlace(name: string): string {
     const { destination } = this.input.op;
     const folder = destination.endsWith('/') ? destination : parentPath(destination);
     this.tree.makeFolders(folder, this.implied);
     const real = this.tree.resolve(destination);
     const isFolder = real === '' || this.tree.exact(real)?.entry.type === 'directory';
-    return isFolder ? joinPath(real, name) : real;
+    if (isFolder) return joinPath(real, name);
+    if (this.onlyFile !== undefined) {
+      throw new AppError(
+        'BUILD_DESTINATION_INVALID',
+        `${destination} cannot be both ${this.onlyFile} and ${name}: several files need a folder as destination`,
+        { hint: `end the destination with a slash: ${destination}/` },
+      );
+    }
+    this.onlyFile = name;
+    return real;
   }
 
   private copyFolder(tree: ImageTree, source: Selected, exclude: Exclude | undefined): void {
