@@ -156,21 +156,24 @@ requireTools('skopeo').describe('skopeo', () => {
   });
 });
 
-test('of a build it is there without a name, with what only an export can show', async () => {
-  const annotations = { index: { a: 'index' }, indexDescriptor: { b: 'entry' } };
-  const request = { tags: [], platforms: ['linux/amd64', 'linux/arm64'], annotations };
-  const { result } = await f.build({ Dockerfile: 'FROM scratch\nCOPY a /a', a: 'A' }, request);
-  const build = { id: 'x', status: 'succeeded', request: { ...request, context: result.digest }, result } as const;
-  const deps = { content: f.store.content, indexes: f.indexes };
-  const path = join(folder, 'built.tar');
-  await pipeline(await builtArchive(deps, build, { format: 'oci' }), createWriteStream(path));
-  const { stdout } = await run('tar', ['-xOf', path, 'index.json']);
-  expect(JSON.parse(stdout)).toMatchObject({
-    manifests: [{ digest: result.digest, mediaType: MediaType.ociIndex, annotations: { b: 'entry' } }],
-  });
-  const inside = await run('tar', ['-xOf', path, `blobs/${result.digest.replace(':', '/')}`]);
-  expect(JSON.parse(inside.stdout)).toMatchObject({ annotations: { a: 'index' } });
-  for (const platform of request.platforms) await builtArchive(deps, build, { format: 'rootfs', platform });
-  const { result: _, ...failed } = { ...build, status: 'failed' as const };
-  expect((await failure(builtArchive(deps, failed, { format: 'oci' }))).code).toBe('BUILD_NO_IMAGE');
-});
+test.each<[string[]]>([[[]], [['app']]])(
+  'of a build with tags %j it is there, with what only an export can show',
+  async (tags) => {
+    const annotations = { index: { a: 'index' }, indexDescriptor: { b: 'entry' } };
+    const request = { tags, platforms: ['linux/amd64', 'linux/arm64'], annotations };
+    const { result } = await f.build({ Dockerfile: 'FROM scratch\nCOPY a /a', a: 'A' }, request);
+    const build = { id: 'x', status: 'succeeded', request: { ...request, context: result.digest }, result } as const;
+    const deps = { images: f.registry, content: f.store.content, indexes: f.indexes };
+    const path = join(folder, 'built.tar');
+    await pipeline(await builtArchive(deps, build, { format: 'oci' }), createWriteStream(path));
+    const { stdout } = await run('tar', ['-xOf', path, 'index.json']);
+    expect(JSON.parse(stdout)).toMatchObject({
+      manifests: [{ digest: result.digest, mediaType: MediaType.ociIndex, annotations: { b: 'entry' } }],
+    });
+    const inside = await run('tar', ['-xOf', path, `blobs/${result.digest.replace(':', '/')}`]);
+    expect(JSON.parse(inside.stdout)).toMatchObject({ annotations: { a: 'index' } });
+    for (const platform of request.platforms) await builtArchive(deps, build, { format: 'rootfs', platform });
+    const { result: _, ...failed } = { ...build, status: 'failed' as const };
+    expect((await failure(builtArchive(deps, failed, { format: 'oci' }))).code).toBe('BUILD_NO_IMAGE');
+  },
+);

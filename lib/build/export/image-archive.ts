@@ -63,11 +63,12 @@ export async function imageArchive(
 }
 
 /**
- * The image a build made, whether it was given a name or not: without one, only as long as nobody collected it.
+ * The image a build made, whether it was given a name or not. With one, its manifests are those of the repositories; without,
+ * they are blobs, as long as nobody collected them.
  * @throws AppError BUILD_NO_IMAGE, and what imageArchive throws
  */
 export async function builtArchive(
-  deps: Omit<ImageArchiveDeps, 'images'>,
+  deps: ImageArchiveDeps,
   { id, status, request, result }: Pick<Build, 'id' | 'status' | 'request' | 'result'>,
   options: ImageArchiveOptions,
 ): Promise<ByteSource> {
@@ -77,7 +78,12 @@ export async function builtArchive(
       hint: 'export a build that succeeded, and that was no check or plan',
     });
   }
+  const repositories = new Set(result.tags.map((each) => parseTag(each).repository));
   const stored = async (digest: Digest, mediaType: string): Promise<StoredManifest | undefined> => {
+    for (const repository of repositories) {
+      const manifest = await deps.images.manifest(repository, { digest });
+      if (manifest !== undefined) return manifest;
+    }
     const bytes = await deps.content.read(digest);
     return bytes === undefined ? undefined : { digest, mediaType, bytes };
   };
