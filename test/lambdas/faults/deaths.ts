@@ -5,7 +5,6 @@ import type { Operation } from './operation.js';
 
 export interface Death {
   readonly at: number;
-  readonly moment: Moment;
   /** What it did last. */
   readonly write: string;
 }
@@ -18,26 +17,23 @@ export interface Deaths {
 
 let worlds = 0;
 
-/** @param wanted which deaths; all when absent */
+/** @param wanted at which writes; at all when absent */
 export async function killAtEveryWrite(
   lab: KillLab,
   operation: Operation,
-  wanted: (at: number, moment: Moment) => boolean = () => true,
+  moment: Moment,
+  wanted?: readonly number[],
 ): Promise<Deaths> {
   const deaths: Death[] = [];
   const wrong: string[] = [];
-  for (const moment of ['before', 'after'] as const) {
-    for (let at = 1; ; at += 1) {
-      if (!wanted(at, moment)) {
-        if (at > 500) break;
-        continue;
-      }
-      const { death, write, problem } = await die(lab, operation, at, moment);
-      if (problem !== undefined) wrong.push(`${death ? `${moment} write ${at} (${write})` : 'alive'}: ${problem}`);
-      // It has no such write: it went through.
-      if (!death) break;
-      deaths.push({ at, moment, write });
-    }
+  const last = wanted === undefined ? Infinity : Math.max(...wanted);
+  for (let at = 1; at <= last; at += 1) {
+    if (wanted?.includes(at) === false) continue;
+    const { death, write, problem } = await die(lab, operation, at, moment);
+    if (problem !== undefined) wrong.push(`${death ? `${moment} write ${at} (${write})` : 'alive'}: ${problem}`);
+    // It has no such write: it went through.
+    if (!death) break;
+    deaths.push({ at, write });
   }
   return { deaths, wrong };
 }

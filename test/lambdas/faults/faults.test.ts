@@ -8,6 +8,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Moment } from '../../fakes/account/doom.js';
 import { buildImage } from '../build-suite.js';
 import { build, chooseUnused, collect, handOver, push, submitBuild } from './build-operations.js';
 import { KillLab } from './lab.js';
@@ -46,24 +47,31 @@ const OPERATIONS: readonly (readonly [Operation, quick: readonly number[]])[] = 
   [collect, [12]],
 ];
 
+interface DeathsAt {
+  readonly name: string;
+  readonly operation: Operation;
+  readonly moment: Moment;
+  /** All when absent. */
+  readonly writes?: readonly number[];
+}
+const DEATHS = OPERATIONS.flatMap(([operation, writes]): readonly DeathsAt[] => {
+  const { name } = operation;
+  if (isWhole) return (['before', 'after'] as const).map((moment) => ({ name, operation, moment }));
+  return writes.length === 0 ? [] : [{ name, operation, moment: 'after', writes }];
+});
+
 describe('a function that is killed at a write', () => {
-  for (const [operation, quick] of OPERATIONS) {
-    if (!isWhole && quick.length === 0) continue;
-    test(
-      operation.name,
-      async () => {
-        const some = (at: number, moment: string): boolean => moment === 'after' && quick.includes(at);
-        const { deaths, wrong } = await killAtEveryWrite(lab, operation, isWhole ? undefined : some);
-        const told = deaths.map(({ at, moment, write }) => `${moment} ${at} ${write}`);
-        process.stdout.write(
-          `${operation.name}: ${deaths.length} deaths${isWhole ? `\n  ${told.join('\n  ')}\n` : '\n'}`,
-        );
-        expect(deaths.length).toBeGreaterThan(0);
-        expect(wrong).toEqual([]);
-      },
-      LONGEST_MS,
-    );
-  }
+  test.each(DEATHS)(
+    '$name, $moment it was done',
+    async ({ name, operation, moment, writes }) => {
+      const { deaths, wrong } = await killAtEveryWrite(lab, operation, moment, writes);
+      const told = deaths.map(({ at, write }) => `${at} ${write}`);
+      process.stdout.write(`${name}: ${deaths.length} deaths${isWhole ? `\n  ${told.join('\n  ')}\n` : '\n'}`);
+      expect(deaths.length).toBeGreaterThan(0);
+      expect(wrong).toEqual([]);
+    },
+    LONGEST_MS,
+  );
 });
 
 describe('in bad weather', () => {
