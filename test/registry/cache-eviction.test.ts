@@ -1,5 +1,5 @@
 /** What leaves a cache of another registry, when, and what keeps it there. */
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Digest } from '../../lib/oci/index.js';
 import { CacheEviction, Upstreams } from '../../lib/registry/cache/index.js';
 import { type Collected, Collector } from '../../lib/registry/collector/index.js';
@@ -131,4 +131,106 @@ test('who asks for a manifest while it is being evicted keeps it', async () => {
   await registry.manifest(APP, { digest });
   expect(await registry.manifests.evict(APP, digest, record?.version ?? 0)).toBe(false);
   expect((await registry.manifest(APP, { tag: 'v1' }))?.digest).toBe(digest);
+});
+
+describe('a bound in bytes', () => {
+  const MEGABYTE = 1_000_000;
+  /** One pass an hour. */
+  const hours = async (count: number): Promise<void> => {
+    const list = async function* () {
+      yield* pins;
+    };
+    for (let hour = 0; hour < count; hour++) {
+      clock.advance(HOUR + 1);
+      const caches = new CacheEviction({ registry, upstreams });
+      await new Collector({ ...store, pins: { list }, caches }).pass();
+    }
+  };
+  const bounded = (megabytes: number): Promise<void> =>
+    upstreams.put({ prefix: 'hub', registry: '127.0.0.1:5000', tagTtlSeconds: 300, maxBytes: megabytes * MEGABYTE });
+  /** One layer of a megabyte, less what the config needs. */
+  const big = (name: string, more: readonly Buffer[] = []): SetBuilder => {
+    const set = new SetBuilder(name);
+    set.image({}, [set.layer(MEGABYTE - 1000), ...more.map((bytes) => set.blob(bytes))]);
+    return set;
+  };
+  const storedBytes = async (): Promise<number> => {
+    let bytes = 0;
+    for await (const { sizeBytes } of store.blobs.list()) bytes += sizeBytes;
+    return bytes;
+  };
+
+  test('lets the longest unused go, and no more than it must', async () => {
+    await bounded(3);
+    const digests: (Digest | undefined)[] = [];
+    for (const name of ['one', 'two', 'three', 'four', 'five']) {
+      digests.push((await cached(big(name), name))[0]);
+      clock.advance(1000);
+    }
+    await hours(4);
+    expect(await Promise.all(digests.map(isThere))).toEqual([false, false, true, true, true]);
+    expect(await registry.tagList.resolve(APP, 'one')).toBeUndefined();
+    // Bytes are under lease for a day after they came.
+    await days(2);
+    expect(await storedBytes()).toBeLessThanOrEqual(3 * MEGABYTE);
+    expect(await Promise.all(digests.map(isThere))).toEqual([false, false, true, true, true]);
+    for await (const event of verifyRegistry(store)) expect(event).not.toMatchObject({ type: 'problem' });
+  });
+
+  test('keeps what is asked for after it was chosen, and lets the next one go', async () => {
+    await bounded(2);
+    const [first] = await cached(big('first'), 'first');
+    clock.advance(1000);
+    const [second] = await cached(big('second'), 'second');
+    clock.advance(1000);
+    const [third] = await cached(big('third'), 'third');
+    await hours(1);
+    expect(await registry.manifest(APP, { tag: 'first' })).toBeDefined();
+    await hours(4);
+    expect(await Promise.all([first, second, third].map(isThere))).toEqual([true, false, true]);
+  });
+
+  test('counts a layer that images share once, and frees it with the last of them', async () => {
+    const shared = Buffer.alloc(MEGABYTE, 'shared');
+    await bounded(4);
+    const digests: (Digest | undefined)[] = [];
+    for (const name of ['one', 'two', 'three']) {
+      digests.push((await cached(big(name, [shared]), name))[0]);
+      clock.advance(1000);
+    }
+    await hours(4);
+    expect(await Promise.all(digests.map(isThere))).toEqual([true, true, true]);
+    await bounded(2);
+    await hours(4);
+    expect(await Promise.all(digests.map(isThere))).toEqual([false, false, true]);
+    await bounded(1);
+    await days(3);
+    expect(await storedBytes()).toBe(0);
+  });
+
+  test('lets an index go with its images, and what is about an image with it', async () => {
+    await bounded(1);
+    const set = new SetBuilder('set');
+    const image = set.image({}, [set.layer(MEGABYTE)]);
+    set.artifact({ subject: image });
+    set.index([image, set.image({}, [set.layer(MEGABYTE)])]);
+    const old = await cached(set, 'old');
+    clock.advance(1000);
+    const [fresh] = await cached(big('fresh'), 'fresh');
+    await hours(7);
+    for (const digest of old) expect(await isThere(digest)).toBe(false);
+    expect(await isThere(fresh)).toBe(true);
+  });
+
+  test('does not touch what a service runs, nor other caches', async () => {
+    await bounded(1);
+    const [run] = await cached(big('run'), 'run');
+    if (run === undefined) throw new Error('no image');
+    pins.push({ repository: APP, digest: run });
+    clock.advance(1000);
+    const [other] = await cached(big('other'), 'other');
+    await upstreams.put({ prefix: 'far', registry: '127.0.0.1:5001', tagTtlSeconds: 300 });
+    await hours(4);
+    expect([await isThere(run), await isThere(other)]).toEqual([true, false]);
+  });
 });

@@ -1,4 +1,5 @@
 /** `wharf registry upstream …` and `refresh`: caches of other registries. */
+import { formatBytes } from '../../http/text/index.js';
 import type { CommandDeps } from '../deps.js';
 import { formatTable, printJson } from '../output.js';
 
@@ -11,6 +12,7 @@ export interface UpstreamInput extends Json {
   readonly registry: string;
   readonly tagTtlSeconds?: number;
   readonly keepSeconds?: number;
+  readonly maxBytes?: number;
   readonly insecure?: boolean;
 }
 
@@ -18,9 +20,11 @@ export async function addUpstream(input: UpstreamInput, { client, output }: Comm
   const { prefix, json, ...settings } = input;
   const upstream = await client.registry.upstreams.put(prefix, settings);
   if (json === true) return printJson(output, upstream);
+  const goes =
+    upstream.keepSeconds === 0 ? 'what a tag points at stays' : `what nobody asks for in ${kept(upstream)} goes`;
+  const beyond = upstream.maxBytes === undefined ? '' : `, and what is beyond ${formatBytes(upstream.maxBytes)}`;
   output.result(
-    `${prefix}/… is a cache of ${upstream.registry}; tags are looked up every ${upstream.tagTtlSeconds} s, ` +
-      `${upstream.keepSeconds === 0 ? 'what a tag points at stays' : `what nobody asks for in ${kept(upstream)} goes`}\n`,
+    `${prefix}/… is a cache of ${upstream.registry}; tags are looked up every ${upstream.tagTtlSeconds} s, ${goes}${beyond}\n`,
   );
 }
 
@@ -32,9 +36,10 @@ export async function listUpstreams({ json }: Json, { client, output }: CommandD
     upstream.registry,
     `${upstream.tagTtlSeconds}s`,
     kept(upstream),
+    upstream.maxBytes === undefined ? '-' : formatBytes(upstream.maxBytes),
     upstream.insecure === true ? 'http' : 'https',
   ]);
-  output.result(formatTable(['PREFIX', 'REGISTRY', 'TAG TTL', 'KEPT', 'BY'], rows));
+  output.result(formatTable(['PREFIX', 'REGISTRY', 'TAG TTL', 'KEPT', 'AT MOST', 'BY'], rows));
 }
 
 function kept({ keepSeconds = 0 }: { readonly keepSeconds?: number }): string {

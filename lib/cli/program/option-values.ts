@@ -36,6 +36,13 @@ export function keepSeconds(text: string): number {
   return text === 'forever' ? 0 : lifetimeSeconds(text);
 }
 
+/** Binary units, as docker's and as our own output. */
+export function byteCount(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,9})([KMGT])(?:iB)?$/.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('500M, 20G or 1T is wanted');
+  return Number(digits) * 1024 ** (1 + 'KMGT'.indexOf(unit));
+}
+
 /** `NAME=value`; a bare `NAME` takes its value from the environment, as docker does. */
 export function pairs(
   texts: readonly string[],

@@ -3,12 +3,13 @@ import type { Command } from 'commander';
 import { defined } from '../../platform/values/index.js';
 import { addUpstream, listUpstreams, refreshTag, removeUpstream } from '../commands/registry-upstreams.js';
 import type { CliDeps } from '../deps.js';
-import { keepSeconds, whole } from './option-values.js';
+import { byteCount, keepSeconds, whole } from './option-values.js';
 import { connected, type Shared, talking } from './shared-options.js';
 
 interface UpstreamOptions extends Shared {
   readonly tagTtl?: number;
   readonly keep?: number;
+  readonly maxSize?: number;
   readonly insecure?: boolean;
 }
 
@@ -20,10 +21,15 @@ export function addRegistryUpstreams(registry: Command, deps: CliDeps): void {
     .argument('<registry>', 'as in docker.io, ghcr.io, 127.0.0.1:5000')
     .option('--tag-ttl <seconds>', 'for so long a tag is taken to be where it was last seen (default: 300)', whole)
     .option('--keep <duration>', 'what nobody asks for in so long goes: 12h, 90d, forever (default: 30d)', keepSeconds)
+    .option(
+      '--max-size <size>',
+      'what it holds beyond goes, the longest unused first: 500M, 20G (default: no bound)',
+      byteCount,
+    )
     .option('--insecure', 'plain http, to a private name')
     .action(async (prefix: string, host: string, options: UpstreamOptions) => {
-      const { tagTtl, keep, insecure, json } = options;
-      const input = defined({ prefix, registry: host, tagTtlSeconds: tagTtl, keepSeconds: keep, insecure, json });
+      const { tagTtl: tagTtlSeconds, keep: kept, maxSize: maxBytes, insecure, json } = options;
+      const input = defined({ prefix, registry: host, tagTtlSeconds, keepSeconds: kept, maxBytes, insecure, json });
       await addUpstream(input, await connected(deps, options));
     });
   talking(upstream.command('ls'))

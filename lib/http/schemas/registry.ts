@@ -75,6 +75,9 @@ const upstreamSettings = {
   insecure: z.boolean().exactOptional().meta({ description: 'Plain http; to loopback and private names only.' }),
 };
 const tagTtlSeconds = z.number().int().min(0).max(2_592_000);
+const maxBytes = z.number().int().min(1).exactOptional().meta({
+  description: 'What the cache holds beyond so many bytes is evicted, the longest unused first; no bound when absent.',
+});
 const keepSeconds = z.number().int().min(0).max(315_360_000);
 
 export const UpstreamRequest = z
@@ -87,10 +90,11 @@ export const UpstreamRequest = z
       description:
         'What nobody asks for in so long is evicted; 0: only what no tag points at; 2,592,000 (30 days) when absent.',
     }),
+    maxBytes,
   })
   .meta({ id: 'UpstreamRequest' });
 export const Upstream = z
-  .object({ prefix: z.string(), ...upstreamSettings, tagTtlSeconds, keepSeconds })
+  .object({ prefix: z.string(), ...upstreamSettings, tagTtlSeconds, keepSeconds, maxBytes })
   .meta({ id: 'Upstream' });
 
 export const RefreshRequest = z

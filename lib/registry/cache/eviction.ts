@@ -1,5 +1,6 @@
 /**
- * What the collector is told about caches: for how long each keeps what nobody asks for, and how a manifest leaves one.
+ * What the collector is told about caches: for how long each keeps what nobody asks for, how much, and how a manifest
+ * leaves one.
  * It can be fetched again, so it does not lie about for undelete, and its tags go with it.
  */
 import type { Digest } from '../../oci/index.js';
@@ -15,6 +16,11 @@ export class CacheEviction implements CacheRules {
     if (place === undefined) return undefined;
     const { keepSeconds = DEFAULT_KEEP_SECONDS } = place.upstream;
     return keepSeconds === 0 ? undefined : keepSeconds * 1000;
+  }
+
+  async bound(repository: string): Promise<{ readonly cache: string; readonly maxBytes: number } | undefined> {
+    const { upstream } = (await this.deps.upstreams.find(repository)) ?? {};
+    return upstream?.maxBytes === undefined ? undefined : { cache: upstream.prefix, maxBytes: upstream.maxBytes };
   }
 
   evict(repository: string, digest: Digest, version: number): Promise<boolean> {

@@ -17,6 +17,8 @@ export interface Upstream {
   readonly tagTtlSeconds: number;
   /** What nobody asked for in so long is evicted, at the latest when twice that is over; 0: tags hold it. */
   readonly keepSeconds?: number;
+  /** What it holds beyond so many bytes is evicted, the longest unused first; as many as there are when absent. */
+  readonly maxBytes?: number;
   /** Plain http; only to a loopback or private name. */
   readonly insecure?: boolean;
 }
@@ -37,6 +39,8 @@ const MAX_TTL_SECONDS = 30 * 24 * 3600;
 export const DEFAULT_TAG_TTL_SECONDS = 300;
 const MIN_KEEP_SECONDS = 3600;
 const MAX_KEEP_SECONDS = 3650 * 24 * 3600;
+/** Less than most images have: everything would be fetched again and again. */
+const MIN_CACHE_BYTES = 1_000_000;
 export const DEFAULT_KEEP_SECONDS = 30 * 24 * 3600;
 
 export class Upstreams {
@@ -56,7 +60,7 @@ export class Upstreams {
 
   /** @throws AppError UPSTREAM_INVALID, UPSTREAMS_FULL, REGISTRY_NAME_INVALID, REGISTRY_INSECURE_REFUSED */
   async put(upstream: Upstream): Promise<void> {
-    const { prefix, registry, tagTtlSeconds, keepSeconds = DEFAULT_KEEP_SECONDS, insecure } = upstream;
+    const { prefix, registry, tagTtlSeconds, keepSeconds = DEFAULT_KEEP_SECONDS, maxBytes, insecure } = upstream;
     if (!isRepositoryName(prefix) || prefix.length > 100) {
       throw new AppError('UPSTREAM_INVALID', `${JSON.stringify(prefix.slice(0, 120))} is no prefix of repositories`, {
         hint: 'the beginning of repository names, such as hub or mirror/ghcr; at most 100 characters',
@@ -71,6 +75,11 @@ export class Upstreams {
     if (!Number.isInteger(keepSeconds) || !isKept) {
       throw new AppError('UPSTREAM_INVALID', `what nobody asks for cannot be kept for ${keepSeconds} s`, {
         hint: `${MIN_KEEP_SECONDS} to ${MAX_KEEP_SECONDS} seconds, or 0 to evict nothing`,
+      });
+    }
+    if (maxBytes !== undefined && !(Number.isSafeInteger(maxBytes) && maxBytes >= MIN_CACHE_BYTES)) {
+      throw new AppError('UPSTREAM_INVALID', `a cache cannot be bounded to ${maxBytes} bytes`, {
+        hint: `${MIN_CACHE_BYTES} bytes and more, or nothing for no bound`,
       });
     }
     endpointOf(registry, insecure);

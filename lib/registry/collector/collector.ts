@@ -6,6 +6,7 @@
 import type { Digest } from '../../oci/index.js';
 import { Repositories } from '../repositories.js';
 import { reviewBlobs } from './blob-review.js';
+import { reviewBounds } from './cache-bounds.js';
 import { agesOf, nothingCollected, type PassContext } from './context.js';
 import { reviewRepository } from './repository-review.js';
 import type { Collected, CollectorDeps, CollectorOptions } from './types.js';
@@ -64,13 +65,15 @@ export class Collector {
 
   private async *steps(collected: PassContext['collected']): AsyncGenerator<void> {
     const { deps } = this;
-    const pass: PassContext = { ...deps, collected, ages: agesOf(this.options), pinned: await this.pinned() };
-    let after: string | undefined;
-    do {
-      const page = await this.repositories.list({ limit: REPOSITORIES, ...(after === undefined ? {} : { after }) });
-      for (const name of page.items) yield* reviewRepository(pass, name);
-      after = page.more ? page.items.at(-1) : undefined;
-    } while (after !== undefined);
+    const pass: PassContext = {
+      ...deps,
+      collected,
+      ages: agesOf(this.options),
+      pinned: await this.pinned(),
+      beyondBounds: new Map(),
+    };
+    if (deps.caches !== undefined) yield* reviewBounds(pass, this.names());
+    for await (const name of this.names()) yield* reviewRepository(pass, name);
     yield* reviewBlobs(pass);
     const { uploads } = deps.content.blobs;
     for await (const id of uploads.stale(deps.clock.nowMs() - pass.ages.uploadMs)) {
@@ -78,6 +81,15 @@ export class Collector {
       collected.uploads += 1;
       yield;
     }
+  }
+
+  private async *names(): AsyncGenerator<string> {
+    let after: string | undefined;
+    do {
+      const page = await this.repositories.list({ limit: REPOSITORIES, ...(after === undefined ? {} : { after }) });
+      yield* page.items;
+      after = page.more ? page.items.at(-1) : undefined;
+    } while (after !== undefined);
   }
 
   private async pinned(): Promise<ReadonlyMap<string, ReadonlySet<Digest>>> {

@@ -19,6 +19,8 @@ export interface PassContext extends CollectorDeps {
   readonly collected: { -readonly [K in keyof Collected]: Collected[K] };
   /** Digests by repository. */
   readonly pinned: ReadonlyMap<string, ReadonlySet<Digest>>;
+  /** Of caches, what is beyond the bytes that each may hold; digests by repository. */
+  readonly beyondBounds: Map<string, Set<Digest>>;
 }
 
 export function agesOf(options: CollectorOptions): Required<CollectorOptions> {

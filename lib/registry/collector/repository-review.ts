@@ -33,8 +33,9 @@ export async function* reviewRepository(pass: PassContext, repository: string): 
   }
   const keepMs = await pass.caches?.keepMs(repository);
   for await (const manifest of scan<ManifestRecord>(records, partition, 'MAN#')) {
-    if (manifest.value.isCached === true && keepMs !== undefined)
-      await reviewCached(pass, repository, keepMs, manifest);
+    const isBeyond = pass.beyondBounds.get(repository)?.has(manifest.sort.slice('MAN#'.length) as Digest) === true;
+    if (manifest.value.isCached === true && (isBeyond || keepMs !== undefined))
+      await reviewCached(pass, repository, isBeyond ? 0 : (keepMs ?? 0), manifest);
     else await reviewManifest(pass, { repository, roots, sinceMs }, manifest);
     yield;
   }
@@ -122,7 +123,8 @@ async function reviewManifest(
 
 /**
  * No tag holds what came from an upstream. A manifest that nobody asked for in so long is chosen, and goes when nobody
- * does in as long again: asking for a chosen one is what writes a use down.
+ * does in as long again: asking for a chosen one is what writes a use down. What is beyond the bytes that the cache may
+ * hold is chosen at once.
  */
 async function reviewCached(
   pass: PassContext,

@@ -12,6 +12,8 @@ export interface Pins {
 export interface CacheRules {
   /** For so long what nobody asks for stays; undefined: as in any repository, where tags hold it. */
   keepMs(repository: string): Promise<number | undefined>;
+  /** Which cache the repository belongs to, and how many bytes that may hold; undefined: as many as there are. */
+  bound(repository: string): Promise<{ readonly cache: string; readonly maxBytes: number } | undefined>;
   /** Takes a manifest and its tags away, unless its record has another version by now. */
   evict(repository: string, digest: Digest, version: number): Promise<boolean>;
 }
