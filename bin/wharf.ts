@@ -2,6 +2,7 @@
 import type { EmbeddedOptions, EngineStart, Terminal } from '../lib/cli/index.js';
 import { streamOutput } from '../lib/cli/output.js';
 import { runCli } from '../lib/cli/program/index.js';
+import { giveBackIdleMemory } from '../lib/host/embedded/idle-memory.js';
 import { VERSION } from '../lib/host/version.js';
 import { systemClock } from '../lib/store/clock-system.js';
 import { jsonLogger } from '../lib/store/logger-json-system.js';
@@ -23,11 +24,13 @@ process.exitCode = await runCli(process.argv.slice(2), {
   version: VERSION,
   startEmbedded: async (options: EmbeddedOptions) => {
     const { startEmbedded } = await import('../lib/host/embedded/platform.js');
+    giveBackIdleMemory();
     const logger = jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
     return startEmbedded({ ...options, logger });
   },
   startEngine: async (options: EngineStart) => {
     const { startEngine } = await import('../lib/host/embedded/engine-alone.js');
+    giveBackIdleMemory();
     const logger = jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
     return startEngine({ ...options, logger });
   },
