@@ -93,6 +93,13 @@ export async function pull(client: LoadClient, image: LoadImage): Promise<number
   return bytes;
 }
 
+/** POST and PATCH of the layer. Gives what is left to do: the PUT that ends the upload. */
+export async function pushAllButTheEnd(client: LoadClient, image: LoadImage): Promise<() => Promise<void>> {
+  const { repository, layer, layerDigest } = image;
+  const location = await uploaded(client, await begun(client, repository), layer);
+  return () => ended(client, location, layerDigest, []);
+}
+
 async function pushBlob(
   client: LoadClient,
   repository: string,
@@ -100,16 +107,25 @@ async function pushBlob(
   digest: string,
   style: PushStyle,
 ): Promise<void> {
-  const contentType = 'application/octet-stream';
-  let { location = '' } = await client.send(202, 'POST', `/v2/${repository}/blobs/uploads/`);
-  const isChunked = style === 'chunked';
-  if (isChunked)
-    location = (await client.send(202, 'PATCH', location, { body, chunked: true, contentType })).location ?? '';
+  const location = await begun(client, repository);
+  if (style === 'monolith') await ended(client, location, digest, body);
+  else await ended(client, await uploaded(client, location, body), digest, []);
+}
+
+const contentType = 'application/octet-stream';
+
+async function begun(client: LoadClient, repository: string): Promise<string> {
+  return (await client.send(202, 'POST', `/v2/${repository}/blobs/uploads/`)).location ?? '';
+}
+
+async function uploaded(client: LoadClient, location: string, body: readonly Buffer[]): Promise<string> {
+  return (await client.send(202, 'PATCH', location, { body, chunked: true, contentType })).location ?? '';
+}
+
+async function ended(client: LoadClient, location: string, digest: string, body: readonly Buffer[]): Promise<void> {
   const separator = location.includes('?') ? '&' : '?';
-  await client.send(201, 'PUT', `${location}${separator}digest=${encodeURIComponent(digest)}`, {
-    ...(isChunked ? {} : { body }),
-    contentType,
-  });
+  const path = `${location}${separator}digest=${encodeURIComponent(digest)}`;
+  await client.send(201, 'PUT', path, { body, contentType });
 }
 
 function digestOf(bytes: Buffer): string {

@@ -106,9 +106,10 @@ async function measure(operations: readonly Operation[], clients: number): Promi
       if (operation === undefined || performance.now() - started > LONGEST_ROUND_MS) return;
       const from = performance.now();
       // Not in one step: others count while this one is awaited.
-      const sent = await operation();
-      bytes += sent;
-      milliseconds.push(performance.now() - from);
+      const done = await operation();
+      const took = performance.now() - from;
+      bytes += typeof done === 'number' ? done : done.bytes;
+      milliseconds.push(typeof done === 'number' ? took : done.milliseconds);
     }
   };
   await Promise.all(Array.from({ length: clients }, worker));

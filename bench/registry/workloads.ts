@@ -3,10 +3,22 @@
  * what a registry answers most. What a workload needs to be there is made before the clock starts.
  */
 import type { LoadClient } from './client.js';
-import { ImageMaker, type Ingest, type LoadImage, MANIFEST_TYPE, pull, push, type PushStyle } from './images.js';
+import {
+  ImageMaker,
+  type Ingest,
+  type LoadImage,
+  MANIFEST_TYPE,
+  pull,
+  push,
+  pushAllButTheEnd,
+  type PushStyle,
+} from './images.js';
 
-/** One request as zb counts them: an image pushed or pulled, or a single read. Gives the bytes that went over. */
-export type Operation = () => Promise<number>;
+/** One request as zb counts them: an image pushed or pulled, or a single request. */
+export type Operation = () => Promise<Done>;
+
+/** The bytes that went over; and how long the request took, where that is a part of the operation only. */
+export type Done = number | { readonly bytes: number; readonly milliseconds: number };
 
 export interface Workload {
   readonly name: string;
@@ -51,6 +63,8 @@ export function workloads(): readonly Workload[] {
     pushing('Push Monolith Mixed 20% 1MB, 70% 10MB, 10% 100MB (unique)', mixed, 20, 'monolith', 'unique'),
     pushing('Push Chunk Mixed 20% 1MB, 70% 10MB, 10% 100MB (unique)', mixed, 20, 'chunked', 'unique'),
     ...SIZES.map(({ size, label, count }) => pullAndPush(`Pull 75% and Push 25% Mixed ${label} (unique)`, size, count)),
+    ...SIZES.map(({ size, label, count }) => endingUploads(`Final PUT ${label} (unique)`, size, count)),
+    endingUploads('Final PUT 500MB (unique)', 500 * MB, 4),
     single('Manifest HEAD', 2000, (client, { repository }) =>
       client.send(200, 'HEAD', `/v2/${repository}/manifests/1`, { accept: MANIFEST_TYPE }),
     ),
@@ -81,6 +95,23 @@ function pushing(name: string, sizes: Shares, count: number, style: PushStyle, i
       spread(sizes, planned).map((size) => {
         const image = maker.image(size, ingest);
         return () => push(client, image, style);
+      }),
+  };
+}
+
+/** Layers as docker sends them; the clock of an operation is that of the PUT behind the last byte. */
+function endingUploads(name: string, size: number, count: number): Workload {
+  return {
+    name,
+    unit: 'req',
+    count,
+    prepare: async () => {},
+    plan: (client, _, planned) =>
+      Array.from({ length: planned }, () => async () => {
+        const end = await pushAllButTheEnd(client, maker.image(size, 'unique'));
+        const from = performance.now();
+        await end();
+        return { bytes: size, milliseconds: performance.now() - from };
       }),
   };
 }
