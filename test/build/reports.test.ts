@@ -193,6 +193,7 @@ describe('outline and targets', () => {
     const { report } = await f.report(
       {
         Dockerfile: [
+          '# A the first letter',
           'ARG A=1',
           'ARG NOBODY=2',
           'ARG A=${A}2',
@@ -210,13 +211,16 @@ describe('outline and targets', () => {
     );
     expect(report).toMatchObject({
       args: [
-        { name: 'A', value: '12', line: 3 },
-        { name: 'B', value: '123', line: 4 },
-        { name: 'C', value: 'x', line: 6 },
-        { name: 'E', value: 'xd${UNKNOWN}', line: 10 },
+        { name: 'A', value: '12', description: 'the first letter', line: 4 },
+        { name: 'B', value: '123', line: 5 },
+        { name: 'C', value: 'x', line: 7 },
+        { name: 'E', value: 'xd${UNKNOWN}', line: 11 },
       ],
       secrets: [{ id: 'key-x' }, { id: 'src' }],
     });
+    const text = '# A the first letter\nARG A\nFROM scratch\nARG A';
+    const given = await f.report({ Dockerfile: text }, { outline: true, args: { A: 'g' } });
+    expect(given.report).toMatchObject({ args: [{ name: 'A', value: 'g', description: 'the first letter', line: 2 }] });
   });
 
   test('targets are the stages, the last one by default', async () => {

@@ -91,7 +91,8 @@ export class OutlineArgs {
     for (const { key, value } of instruction.args) {
       const given = this.input.given[key];
       const inherited = this.input.globals.get(key);
-      const isTakenOver = given === undefined && value === undefined && inherited !== undefined;
+      const isGlobal = this.globalArgs.has(key) || (given === undefined && inherited !== undefined);
+      const isTakenOver = value === undefined && isGlobal;
       const shown = given ?? (value === undefined ? inherited : this.expanded(value, variables));
       if (shown !== undefined) variables.set(key, shown);
       if (isTakenOver || this.globalArgs.has(key)) this.useGlobal(key);
