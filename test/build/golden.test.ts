@@ -5,14 +5,15 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { goJson } from '../../lib/build/export/go-format.js';
+import { goJson, sortedObject } from '../../lib/build/export/go-format.js';
 import { writeLayer } from '../../lib/layers/index.js';
-import { digestOf, MediaType } from '../../lib/oci/index.js';
+import { type Descriptor, type Digest, digestOf, MediaType } from '../../lib/oci/index.js';
 import {
   GOLDEN_BUSYBOX,
   GOLDEN_EPOCH,
   GOLDEN_LAYERS,
   GOLDEN_MANIFESTS,
+  goldenConfig,
   type GoldenLayer,
 } from '../golden/layers/buildkit.js';
 import { buildFixture, type BuildFixture, type Files, membersOf, type Spec } from './fixture.js';
@@ -69,25 +70,27 @@ describe('golden images', () => {
   });
 });
 
-describe('whole manifests that BuildKit publishes', () => {
-  const descriptor = async ({ entries }: GoldenLayer): Promise<object> => {
+describe('whole configs and manifests that BuildKit publishes', () => {
+  const written = async ({ entries }: GoldenLayer): Promise<{ descriptor: Descriptor; diffId: Digest }> => {
     const { content } = f.store;
-    const written = await writeLayer(membersOf(entries, GOLDEN_EPOCH), { content, compression: 'gzip', level: 0 });
-    return written.descriptor;
+    return writeLayer(membersOf(entries, GOLDEN_EPOCH), { content, compression: 'gzip', level: 0 });
   };
 
   test.each(GOLDEN_MANIFESTS)('$name', async ({ inputs, config, manifest }) => {
     const own = GOLDEN_LAYERS.filter(({ name }) => ['base', inputs, 'generated'].includes(name));
     expect(own).toHaveLength(3);
+    const made = await Promise.all(own.map(written));
     const layers = [
       { mediaType: MediaType.ociLayerGzip, ...GOLDEN_BUSYBOX },
-      ...(await Promise.all(own.map(descriptor))),
+      ...made.map(({ descriptor }) => descriptor),
     ];
+    const configDocument = goJson(sortedObject(goldenConfig(made.map(({ diffId }) => diffId))));
+    expect(digestOf(configDocument)).toBe(config);
     const annotations = { 'buildkit/rewritten-timestamp': String(GOLDEN_EPOCH) };
     const document = {
       schemaVersion: 2,
       mediaType: MediaType.ociManifest,
-      config: { mediaType: MediaType.ociConfig, digest: config, size: 2295 },
+      config: { mediaType: MediaType.ociConfig, digest: config, size: configDocument.length },
       layers: layers.map((layer) => ({ ...layer, annotations })),
     };
     expect(digestOf(goJson(document, 2))).toBe(manifest);

@@ -73,3 +73,56 @@ export const GOLDEN_BUSYBOX = {
   digest: 'sha256:3b2645dc700f1550f22b0915aea1fb70755d0cccd4171499c7a18f396a284d48',
   size: 4492656,
 };
+const BUSYBOX_DIFF_ID = 'sha256:fe4922f0a3ca2aa707ca0f8cc53937e947fec1157a09302baf11904258d67d17';
+
+/** The config document of those images: what docker 20.10 wrote for busybox, with the exporter's history and layers. */
+export function goldenConfig(diffIds: readonly string[]): Readonly<Record<string, unknown>> {
+  const container = (hostname: string, cmd: readonly string[], labels: object | null): object => ({
+    Hostname: hostname,
+    Domainname: '',
+    User: '',
+    AttachStdin: false,
+    AttachStdout: false,
+    AttachStderr: false,
+    Tty: false,
+    OpenStdin: false,
+    StdinOnce: false,
+    Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+    Cmd: cmd,
+    Image: 'sha256:919de79e94ce464098cec8a4796f27aa2d0c93985e27f6a157c8bbb557568013',
+    Volumes: null,
+    WorkingDir: '',
+    Entrypoint: null,
+    OnBuild: null,
+    Labels: labels,
+  });
+  const created = new Date(GOLDEN_EPOCH * 1000).toISOString().replace('.000', '');
+  const exported = (text: string): object => ({ created, created_by: text, comment: 'buildkit.exporter.image.v0' });
+  return {
+    rootfs: { type: 'layers', diff_ids: [BUSYBOX_DIFF_ID, ...diffIds] },
+    os: 'linux',
+    history: [
+      {
+        created,
+        created_by:
+          '/bin/sh -c #(nop) ADD file:7e9002edaafd4e4579b65c8f0aaabde1aeb7fd3f8d95579f7fd3443cef785fd1 in / ',
+      },
+      { created, created_by: '/bin/sh -c #(nop)  CMD ["sh"]', empty_layer: true },
+      exported('mkdir /proc, mkdir /sys, mkdir /base, mkfile /base/base.txt'),
+      exported(
+        'mkdir /inputs/git, mkfile /inputs/llb.txt, copy /artifact.txt /inputs/http.txt, ' +
+          'copy /git.txt /inputs/git/git.txt, copy /sub/nested.txt /inputs/git/nested.txt',
+      ),
+      exported(
+        'mount / from exec sh -eux -c \nmkdir -p /generated/deeper\necho exec-fixture > /generated/exec.txt\n' +
+          'echo nested-exec > /generated/deeper/nested.txt\n',
+      ),
+    ],
+    docker_version: '20.10.23',
+    created,
+    container_config: container('adfa050237a5', ['/bin/sh', '-c', '#(nop) ', 'CMD ["sh"]'], {}),
+    container: 'adfa050237a5fcf9f1e5ad6351b3665e4b99e0c12f33bdd3535b8fb001f9dd2e',
+    config: container('', ['sh'], null),
+    architecture: 'amd64',
+  };
+}
