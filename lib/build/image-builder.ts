@@ -44,6 +44,8 @@ export interface ImageBuilderDeps {
   readonly images: Images;
   /** Shared with whoever else reads layers in this process; own ones when absent. */
   readonly indexes?: LayerIndexes;
+  /** Shared with whoever takes contexts in this process; own ones when absent. */
+  readonly contexts?: SentContexts;
   readonly clock: Clock;
   readonly ids: Ids;
   /** Without it RUN fails with BUILD_RUN_UNAVAILABLE. */
@@ -85,7 +87,7 @@ export class ImageBuilder {
     private readonly options: ImageBuilderOptions,
   ) {
     const { content, records, clock, ids, sandbox } = deps;
-    this.contexts = new SentContexts({ records, content, clock, ids });
+    this.contexts = deps.contexts ?? new SentContexts({ records, content, clock, ids });
     this.indexes = deps.indexes ?? new LayerIndexes({ content, records });
     const { indexes } = this;
     this.cache = new StepCache({ records, content, clock });

@@ -1,6 +1,6 @@
 /** What the API stands on. */
 import type { ApiTokens, Identities, Robots } from '../auth/index.js';
-import type { Builds } from '../build/index.js';
+import type { Builds, SentContexts } from '../build/index.js';
 import type { Platform } from '../platform/index.js';
 import type { RegistryCache, Upstreams } from '../registry/cache/index.js';
 import type { RegistryConnections, RegistryLogins } from '../registry/client/index.js';
@@ -10,6 +10,8 @@ import type { Clock, ContentStore, Ids, Logger, RecordStore } from '../store/ind
 export interface ApiDeps {
   readonly platform: Platform;
   readonly builds: Builds;
+  /** Those of the builder, where it is in this process. */
+  readonly contexts?: SentContexts;
   readonly images: Images;
   readonly content: ContentStore;
   readonly registry: Pick<

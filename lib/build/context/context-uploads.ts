@@ -20,11 +20,11 @@ export type ContextOffer =
 export type ContextSent = { readonly context: KnownContext } | { readonly offset: number };
 
 export class ContextUploads {
-  private readonly contexts: SentContexts;
-
-  constructor(private readonly deps: SentContextsDeps) {
-    this.contexts = new SentContexts(deps);
-  }
+  /** @param contexts those of the builder, where it is in this process: what was just checked need not be read again */
+  constructor(
+    private readonly deps: SentContextsDeps,
+    private readonly contexts = new SentContexts(deps),
+  ) {}
 
   /**
    * Takes a list of files.

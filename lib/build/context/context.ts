@@ -21,7 +21,7 @@ import {
   sniffCompression,
   type TreeEntry,
 } from '../../layers/index.js';
-import { type Digest, MediaType } from '../../oci/index.js';
+import { type Digest, digestHex, MediaType } from '../../oci/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
 import type { ContextPlaces } from './context-places.js';
 import { identify, type SelectionIdentity } from '../keys/selection.js';
@@ -87,10 +87,11 @@ export class BuildContext {
     }));
     const descriptor = { mediaType: MediaType.ociLayer, digest, size: 0 };
     const hashes = new Map<string, string>();
+    const short = digestHex(digest).slice(0, 16);
     let at = 0;
     const entries = list.map((entry, number): IndexedEntry => {
       // Not by place: files with one content are still two files.
-      const inode = `${digest}#${number}`;
+      const inode = `${short}#${number}`;
       if (entry.sha256 !== undefined) hashes.set(inode, entry.sha256);
       const [pack, bodyOffset] = (entry.sizeBytes > 0 ? files[at++] : undefined) ?? [0, 0];
       return indexedEntry(entry, bodyOffset, { inode, elsewhere: blobs[pack] });

@@ -34,8 +34,9 @@ export interface KnownContext {
 /** A list and its places are small beside what they describe, and are read whole. */
 const MAX_PLACES_BYTES = 64 * 1024 * 1024;
 const HEAD_BYTES = 64;
-/** The next build most often begins where the last one ended: what was read of the last ones stays in memory. */
-const KEPT = 2;
+/** The next build most often begins where the last one ended; its list is compared with the one before. */
+const KEPT_LISTS = 2;
+const KEPT_OPEN = 1;
 const MAX_KEPT_ENTRIES = 50_000;
 
 export class SentContexts {
@@ -65,7 +66,7 @@ export class SentContexts {
     const { places } = record.value;
     const key = `${context} ${places}`;
     const known = this.opened.get(key) ?? (await this.read(context, places));
-    keep(this.opened, key, known, known.size);
+    keep(this.opened, KEPT_OPEN, [key, known], known.size);
     return known;
   }
 
@@ -133,7 +134,7 @@ export class SentContexts {
     const known = this.lists.get(context);
     if (known !== undefined) return known;
     const entries = await readCheckedManifest(await this.list(context));
-    keep(this.lists, context, entries, entries.length);
+    keep(this.lists, KEPT_LISTS, [context, entries], entries.length);
     return entries;
   }
 
@@ -141,7 +142,7 @@ export class SentContexts {
   async checked(context: Digest): Promise<readonly ManifestEntry[]> {
     const entries: ManifestEntry[] = [];
     for await (const entry of readContextManifest(await this.list(context))) entries.push(entry);
-    keep(this.lists, context, entries, entries.length);
+    keep(this.lists, KEPT_LISTS, [context, entries], entries.length);
     return entries;
   }
 
@@ -165,9 +166,9 @@ export class SentContexts {
   }
 }
 
-/** As the newest of few; nothing that is large. */
-function keep<K, V>(all: Map<K, V>, key: K, value: V, entries: number): void {
+/** As the newest of so many; nothing that is large. */
+function keep<K, V>(all: Map<K, V>, count: number, [key, value]: readonly [K, V], entries: number): void {
   all.delete(key);
   if (entries <= MAX_KEPT_ENTRIES) all.set(key, value);
-  for (const oldest of all.keys()) if (all.size > KEPT) all.delete(oldest);
+  for (const oldest of all.keys()) if (all.size > count) all.delete(oldest);
 }

@@ -5,7 +5,7 @@
 import { cpus, totalmem } from 'node:os';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { ApiTokens, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../../auth/index.js';
-import { BuildService, BuildWorker, ImageBuilder, RemoteImages } from '../../build/index.js';
+import { BuildService, BuildWorker, ImageBuilder, RemoteImages, SentContexts } from '../../build/index.js';
 import { simulatedTargetGroups } from '../../engine/simulated/index.js';
 import { createApiApp, createConsole, createFront, serve } from '../../http/index.js';
 import { platformOfArch } from '../../oci/index.js';
@@ -132,10 +132,12 @@ async function compose(
   );
 
   const builds = new BuildService({ records, content, queue, clock, ids, secrets });
+  const contexts = new SentContexts({ records, content, clock, ids });
   const builder = new ImageBuilder(
     {
       records,
       content,
+      contexts,
       images,
       remote: new RemoteImages({ content, clock, credentials: logins }),
       ...(runtime.sandbox === undefined ? {} : { sandbox: runtime.sandbox }),
@@ -195,7 +197,18 @@ async function compose(
 
   const closing = new AbortController();
   const access = { registry, identities, tokens, robots, logins, connections, caches: { upstreams, cache, images } };
-  const apiDeps = { platform, builds, images: registry, content, ...access, records, clock, ids, logger };
+  const apiDeps = {
+    contexts,
+    platform,
+    builds,
+    images: registry,
+    content,
+    ...access,
+    records,
+    clock,
+    ids,
+    logger,
+  };
   const server = await serve({
     listen: options.listen,
     api: createApiApp(apiDeps, { version: VERSION, closing: closing.signal }),

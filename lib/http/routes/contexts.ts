@@ -27,7 +27,7 @@ export const TAR_BODIES: readonly string[] = TAR_TYPES.filter((type) => type !==
 
 export function contextRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] {
   const tag = 'Builds';
-  const uploads = new ContextUploads(deps);
+  const uploads = new ContextUploads(deps, deps.contexts);
   return [
     route('POST', '/v1/contexts', {
       id: 'uploadContext',
