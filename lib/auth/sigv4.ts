@@ -28,6 +28,8 @@ export interface AccessKey<T> {
 export interface SigV4Options {
   /** The service the request must be signed for, as in `ecs`. */
   readonly service: string;
+  /** The region the request must be signed for; any when absent. */
+  readonly region?: string;
   readonly clock: Clock;
   /** How far the signer's clock may be off; 300 s when absent. */
   readonly skewSeconds?: number;
@@ -61,7 +63,7 @@ export async function verifySigV4<T>(
       `X-Amz-Date ${JSON.stringify(amzDate)} is not a date such as 20260131T235959Z`,
     );
   }
-  const problem = scopeProblem(request, shown, amzDate, options.service);
+  const problem = scopeProblem(request, shown, amzDate, options);
   if (problem !== undefined) return refuse('InvalidSignatureException', problem);
   const skewMs = (options.skewSeconds ?? 300) * 1000;
   if (Math.abs(options.clock.nowMs() - signedMs) > skewMs) {
@@ -91,10 +93,13 @@ function scopeProblem(
   request: SignedRequest,
   shown: Authorization,
   amzDate: string,
-  service: string,
+  { service, region = shown.region }: SigV4Options,
 ): string | undefined {
   if (shown.date !== amzDate.slice(0, 8)) return `Date in Credential scope (${shown.date}) is not that of X-Amz-Date`;
   if (shown.service !== service) return `Credential should be scoped to correct service: '${service}'.`;
+  if (shown.region !== region) {
+    return `Credential should be scoped to a valid region: '${region}', not '${shown.region}'.`;
+  }
   for (const name of ['host', 'x-amz-date']) {
     if (!shown.signedHeaders.includes(name)) return `'${name}' must be a signed header`;
   }

@@ -39,6 +39,17 @@ describe('AWS test vectors', () => {
     });
   });
 
+  test('get-vanilla is refused where another region is', async () => {
+    const request = vector('5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31');
+    const here = { service: 'service', clock: then };
+    expect(await verifySigV4(request, lookup, { ...here, region: 'us-east-1' })).toMatchObject({ outcome: 'verified' });
+    expect(await verifySigV4(request, lookup, { ...here, region: 'eu-west-1' })).toEqual({
+      outcome: 'refused',
+      code: 'InvalidSignatureException',
+      message: "Credential should be scoped to a valid region: 'eu-west-1', not 'us-east-1'.",
+    });
+  });
+
   test('get-vanilla-query-order-key-case verifies, whatever the order the query came in', async () => {
     const signature = 'b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500';
     for (const query of ['Param2=value2&Param1=value1', 'Param1=value1&Param2=value2']) {

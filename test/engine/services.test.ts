@@ -165,6 +165,7 @@ describe('behind a load balancer', () => {
     expect(told).toEqual(
       expect.arrayContaining([
         `has started 1 tasks: (task ${idOf(task?.taskArn ?? '')}).`,
+        `registered 1 targets in (target-group ${GROUP})`,
         `deregistered 1 targets in (target-group ${GROUP})`,
         'has begun draining connections on 1 tasks.',
         `has stopped 1 running tasks: (task ${idOf(task?.taskArn ?? '')}).`,

@@ -25,7 +25,12 @@ describe('the door to the engine', () => {
     fixture = await createEngineFixture();
     keys = await openAwsKeys(secrets, systemIds);
     // As of a platform that listens on 0.0.0.0.
-    const door = ecsDoor(fixture.engine, { keys, clock: systemClock, takesAnyCredentials: false });
+    const door = ecsDoor(fixture.engine, {
+      keys,
+      clock: systemClock,
+      takesAnyCredentials: false,
+      region: 'eu-central-1',
+    });
     server = await new Promise((resolve) => {
       const made = serve({ fetch: (request) => door.fetch(request), hostname: '127.0.0.1', port: 0 }, () =>
         resolve(made),

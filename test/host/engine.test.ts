@@ -7,11 +7,16 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
   CreateClusterCommand,
+  CreateServiceCommand,
+  DeleteServiceCommand,
+  DescribeServicesCommand,
   DescribeTasksCommand,
   ECSClient,
   RegisterContainerInstanceCommand,
   RegisterTaskDefinitionCommand,
   RunTaskCommand,
+  waitUntilServicesInactive,
+  waitUntilServicesStable,
   waitUntilTasksRunning,
 } from '@aws-sdk/client-ecs';
 import { type EngineHostOptions, type RunningEngine, startEngine } from '../../lib/host/embedded/engine-alone.js';
@@ -77,11 +82,57 @@ requireTools('aws').describe('the engine alone, with keys', () => {
         await expect(stranger).rejects.toThrow('UnrecognizedClientException');
         const unsigned = aws(KEYS.secretAccessKey, ['list-clusters', '--no-sign-request']);
         await expect(unsigned).rejects.toThrow('MissingAuthenticationTokenException');
-        await expect(aws(KEYS.secretAccessKey, 'list-clusters', { AWS_DEFAULT_REGION: 'eu-west-1' })).resolves.toEqual({
-          clusterArns: ['arn:aws:ecs:eu-west-3:123456789012:cluster/default'],
-        });
+        const elsewhere = aws(KEYS.secretAccessKey, 'list-clusters', { AWS_DEFAULT_REGION: 'eu-west-1' });
+        await expect(elsewhere).rejects.toThrow("scoped to a valid region: 'eu-west-3', not 'eu-west-1'");
       } finally {
         await engine.close();
+      }
+    },
+    LONG_MS,
+  );
+});
+
+requireTools('aws').describe('the aws command', () => {
+  test(
+    'waits for a DAEMON service to be stable, and for its end',
+    async () => {
+      const engine = await start();
+      const client = new ECSClient({
+        endpoint: engine.url,
+        region: 'us-east-1',
+        credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+      });
+      const aws = (...args: readonly string[]): Promise<unknown> =>
+        run('aws', ['ecs', ...args], {
+          env: {
+            PATH: process.env['PATH'] ?? '',
+            HOME: '/nonexistent',
+            AWS_ENDPOINT_URL_ECS: engine.url,
+            AWS_ACCESS_KEY_ID: 'a',
+            AWS_SECRET_ACCESS_KEY: 'b',
+            AWS_DEFAULT_REGION: 'us-east-1',
+            AWS_EC2_METADATA_DISABLED: 'true',
+          },
+        });
+      const totalResources = ['CPU', 'MEMORY'].map((name) => ({ name, type: 'INTEGER', integerValue: 1024 }));
+      const containerDefinitions = [{ name: 'app', image: 'nginx:1', memory: 16 }];
+      const service = { serviceName: 'agent', taskDefinition: 'agent', schedulingStrategy: 'DAEMON' } as const;
+      try {
+        await client.send(new CreateClusterCommand({}));
+        for (const _ of [1, 2]) await client.send(new RegisterContainerInstanceCommand({ totalResources }));
+        await client.send(new RegisterTaskDefinitionCommand({ family: 'agent', containerDefinitions }));
+        await client.send(new CreateServiceCommand(service));
+        // The command looks again after fifteen seconds only: this one makes sure that its first look is enough.
+        await waitUntilServicesStable({ client, maxWaitTime: 60, minDelay: 1, maxDelay: 1 }, { services: ['agent'] });
+        await aws('wait', 'services-stable', '--services', 'agent');
+        const { services } = await client.send(new DescribeServicesCommand({ services: ['agent'] }));
+        expect(services).toMatchObject([{ schedulingStrategy: 'DAEMON', runningCount: 2, desiredCount: 2 }]);
+        await client.send(new DeleteServiceCommand({ service: 'agent', force: true }));
+        await waitUntilServicesInactive({ client, maxWaitTime: 60, minDelay: 1, maxDelay: 1 }, { services: ['agent'] });
+        await aws('wait', 'services-inactive', '--services', 'agent');
+      } finally {
+        client.destroy();
+        await engine.close({ stopTasks: true });
       }
     },
     LONG_MS,

@@ -57,7 +57,14 @@ export function emitNews(context: Context, service: ServiceState, news: readonly
   }
 }
 
-function messageWrite(context: Context, service: ServiceState, text: string): RecordWrite {
+type Told = Pick<ServiceState, 'clusterName' | 'name'>;
+
+/** One sentence that goes with no change of the service. */
+export async function tellOfService(context: Context, service: Told, text: string): Promise<void> {
+  await context.state.records.transact([messageWrite(context, service, text)]);
+}
+
+function messageWrite(context: Context, service: Told, text: string): RecordWrite {
   const nowMs = context.deps.clock.nowMs();
   const id = context.deps.ids.ulid();
   return {

@@ -3,6 +3,7 @@
  * DEACTIVATING, out of them and empty of requests, before it is STOPPING.
  */
 import type { Context } from '../context.js';
+import { tellOfService } from '../services/news.js';
 import type { TaskState } from '../state/model.js';
 import { deregisterTargets, registerTargets, targetsOf } from './targets.js';
 import { changeTask } from './task-changes.js';
@@ -25,6 +26,8 @@ export async function activate(
   if (stored === undefined || !isComing(stored.after)) return { task: undefined };
   try {
     await registerTargets(context, stored.after);
+    // Before it is RUNNING: who sees that sees the sentences too. A start that was cut off may tell them again.
+    await tellOfTargets(context, stored.after);
   } catch (error) {
     deps.logger.error('targets could not be registered', { taskId: task.id, error: String(error) });
     return { problem: error instanceof Error ? error.message : String(error) };
@@ -34,6 +37,14 @@ export async function activate(
   );
   if (result?.after.lastStatus !== 'RUNNING') await deregisterTargets(context, targets);
   return { task: result?.after };
+}
+
+async function tellOfTargets(context: Context, task: TaskState): Promise<void> {
+  const { clusterName, serviceName: name, targets } = task;
+  if (name === undefined) return;
+  for (const { targetGroupArn } of targets) {
+    await tellOfService(context, { clusterName, name }, `registered 1 targets in (target-group ${targetGroupArn})`);
+  }
 }
 
 /** @returns the task that is STOPPING; undefined when it went on meanwhile */

@@ -24,6 +24,8 @@ export async function openAwsKeys(secrets: SecretStore, ids: Ids): Promise<AwsKe
 
 export interface EcsDoorOptions {
   readonly keys: AwsKeys;
+  /** The region that requests are signed for. */
+  readonly region: string;
   readonly clock: Clock;
   /** True where only this machine reaches the port. */
   readonly takesAnyCredentials: boolean;
@@ -44,7 +46,11 @@ export function ecsDoor(engine: Engine, options: EcsDoorOptions): { fetch(reques
         headers: Object.fromEntries(request.headers),
         body,
       };
-      const result = await verifySigV4(signed, lookUp, { service: 'ecs', clock: options.clock });
+      const result = await verifySigV4(signed, lookUp, {
+        service: 'ecs',
+        region: options.region,
+        clock: options.clock,
+      });
       if (result.outcome === 'refused') {
         const refusal = { __type: result.code, message: result.message };
         return Response.json(refusal, { status: 403, headers: { 'content-type': 'application/x-amz-json-1.1' } });

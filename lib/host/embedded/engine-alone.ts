@@ -98,7 +98,7 @@ async function compose(
     listen: options.listen,
     api: about,
     registry: { fetch: noRegistry },
-    ecs: keys === undefined ? engine : ecsDoor(engine, { keys, clock, takesAnyCredentials: false }),
+    ecs: keys === undefined ? engine : ecsDoor(engine, { keys, region, clock, takesAnyCredentials: false }),
     logger: logger.child({ part: 'server' }),
   });
   undo.unshift(() => server.close());

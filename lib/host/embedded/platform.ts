@@ -213,7 +213,7 @@ async function compose(
     listen: options.listen,
     api: createApiApp(apiDeps, { version: VERSION, closing: closing.signal }),
     registry: registryApp,
-    ecs: ecsDoor(engine, { keys, clock, takesAnyCredentials: isLoopback(options.listen.host) }),
+    ecs: ecsDoor(engine, { keys, region, clock, takesAnyCredentials: isLoopback(options.listen.host) }),
     console: createConsole(apiDeps),
     front,
     logger: logger.child({ part: 'server' }),
