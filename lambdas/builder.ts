@@ -8,7 +8,7 @@ import { messageOf, settleBatch } from '../lib/host/aws/messages.js';
 import { observed } from '../lib/host/aws/observed.js';
 import { openAwsRegistry } from '../lib/host/aws/registry.js';
 import { openAwsStore } from '../lib/host/aws/store.js';
-import { emfMetrics } from '../lib/host/aws/metrics.js';
+import { functionMetrics } from '../lib/host/aws/metrics.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl', 'platform', 'dockerHub');
 const workers = readOptionalAwsConfig(process.env, ...WORKER_SETTINGS);
@@ -16,9 +16,7 @@ const store = openAwsStore(config);
 const queue = openBuildQueue(store, config);
 const registry = openAwsRegistry(store);
 const tasks = workers === undefined ? {} : { tasks: openBuildTasks({ store, registry }, { ...config, ...workers }) };
-const functionName = process.env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'builder';
-const metrics = emfMetrics({ ...store, stream: process.stdout, functionName });
-const builder = new AwsBuilder({ store, registry, queue, metrics, ...tasks }, config);
+const builder = new AwsBuilder({ store, registry, queue, metrics: functionMetrics(store), ...tasks }, config);
 
 type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;
 

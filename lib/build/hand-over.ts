@@ -6,8 +6,9 @@
 import { AppError, toAppError } from '../errors/index.js';
 import type { Clock, Logger, RecordStore, StoredRecord } from '../store/index.js';
 import { toBuildError } from './build-errors.js';
-import { type BuildRecord, buildKey, isFinal, leaseKey, OPEN_LIST } from './build-records.js';
+import { type BuildRecord, buildKey, isFinal, leaseKey } from './build-records.js';
 import type { BuildService } from './builds.js';
+import { eachOpenBuild, resendIfLost } from './lost-messages.js';
 
 export type BuildTaskState =
   /** Waits for a machine or for its image, or has begun and holds no lease yet. */
@@ -66,26 +67,10 @@ export class HandOver {
 
   /** Looks at every build that is not finished: workers that stopped, messages that were lost. */
   async sweep(): Promise<void> {
-    const { builds, records, clock, logger } = this.deps;
-    let cursor: string | undefined;
-    do {
-      const page = await records.query(OPEN_LIST, cursor === undefined ? {} : { cursor });
-      for (const { sort: id } of page.records) {
-        try {
-          const state = await builds.state(id);
-          if (state?.value.elsewhere !== undefined) await this.look(id);
-          else if (
-            state !== undefined &&
-            clock.nowMs() - state.value.build.createdMs > (this.options.lostMs ?? 120_000)
-          ) {
-            if ((await records.get(leaseKey(id))) === undefined) await builds.enqueue(id);
-          }
-        } catch (error) {
-          logger.warn('a build could not be looked at, it is looked at again', { id, error });
-        }
-      }
-      cursor = page.cursor;
-    } while (cursor !== undefined);
+    await eachOpenBuild(this.deps, async (state) => {
+      if (state.value.elsewhere !== undefined) await this.look(state.value.build.id);
+      else await resendIfLost(this.deps, state, this.options.lostMs);
+    });
   }
 
   /** Goes on with a build that was handed over, from wherever it stands. Harmless when repeated. */

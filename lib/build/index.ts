@@ -12,6 +12,7 @@ export {
   type HandOverDeps,
   type HandOverOptions,
 } from './hand-over.js';
+export { eachOpenBuild, resendIfLost } from './lost-messages.js';
 export { type ExportedImage, parseTag, type Tag } from './export/export.js';
 export { ImageBuilder, type ImageBuilderDeps, type ImageBuilderOptions } from './image-builder.js';
 export type * from './report.js';

@@ -104,7 +104,6 @@ export class BuildWorker extends Construct {
         }),
       ],
     });
-    builder.function.function.configureAsyncInvoke({ retryAttempts: 0 });
     new Rule(this, 'Sweep', {
       description: 'Looks after builds that no message tells about',
       schedule: Schedule.rate(sweepInterval),

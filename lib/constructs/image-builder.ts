@@ -4,8 +4,11 @@
  */
 import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
+import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct, type IConstruct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
@@ -24,6 +27,8 @@ export interface ImageBuilderProps {
   readonly platform?: string;
   /** Whether `FROM node:22`, when Wharf's own registry does not have it, means Docker Hub. @default false */
   readonly dockerHub?: boolean;
+  /** What the function writes. @default - a new log group, kept for a month, gone with the stack */
+  readonly logGroup?: ILogGroup;
   /** For `queue`, `deadLetters` and `function`. @default - none */
   readonly cfnOverrides?: CfnOverrides;
 }
@@ -122,6 +127,7 @@ export class ImageBuilder extends ImageBuilderBase {
       memoryMiB: props.memoryMiB ?? 1769,
       scratchMiB: props.scratchMiB ?? 4096,
       timeout,
+      ...(props.logGroup === undefined ? {} : { logGroup: props.logGroup }),
       environment: {
         WHARF_TABLE: props.store.table.tableName,
         WHARF_BUCKET: props.store.bucket.bucketName,
@@ -139,6 +145,13 @@ export class ImageBuilder extends ImageBuilderBase {
         maxConcurrency: props.maxConcurrency ?? 10,
       }),
     );
+    // What failed is done at the next call.
+    this.function.function.configureAsyncInvoke({ retryAttempts: 0 });
+    new Rule(this, 'Sweep', {
+      description: 'Sends for builds again whose message was lost',
+      schedule: Schedule.rate(Duration.minutes(5)),
+      targets: [new LambdaFunction(this.function.function)],
+    });
     Validations.of(this.deadLetters).acknowledge({ id: 'AwsSolutions-SQS3', reason: 'It is the dead-letter queue.' });
     overrideCfn(
       this,

@@ -9,7 +9,9 @@ import {
   type BuildTasks,
   BuildWorker,
   decodeMessage,
+  eachOpenBuild,
   HandOver,
+  resendIfLost,
 } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 import type { Registry } from '../../registry/index.js';
@@ -57,7 +59,12 @@ export class AwsBuilder {
 
   /** What no message told: workers that stopped, builds whose message was lost, secrets that nobody needs. */
   async sweep(): Promise<void> {
-    await this.handOver?.sweep();
+    const { builds, deps } = this;
+    if (this.handOver !== undefined) await this.handOver.sweep();
+    else {
+      const at = { ...deps.store, builds };
+      await eachOpenBuild(at, (state) => resendIfLost(at, state));
+    }
     await this.builds.sweepSecrets();
   }
 

@@ -53,3 +53,9 @@ export function emfMetrics(deps: MetricLineDeps): Metrics {
       writeMetrics(deps, { [name]: { value: milliseconds, unit: 'Milliseconds' } }, dimensions),
   };
 }
+
+/** Of this function, into its log. */
+export function functionMetrics({ clock }: { readonly clock: Clock }): Metrics {
+  const functionName = process.env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'wharf';
+  return emfMetrics({ clock, stream: process.stdout, functionName });
+}
