@@ -4,7 +4,7 @@
  * A wildcard without a reason stays a finding and fails synthesis.
  */
 import { Stack, Validations } from 'aws-cdk-lib';
-import { CfnPolicy } from 'aws-cdk-lib/aws-iam';
+import { CfnManagedPolicy, CfnPolicy } from 'aws-cdk-lib/aws-iam';
 import type { IConstruct } from 'constructs';
 
 export interface WildcardReason {
@@ -37,7 +37,7 @@ function wildcardFindings(role: IConstruct): string[] {
   return role.node
     .findAll()
     .flatMap((node) => {
-      if (!(node instanceof CfnPolicy)) return [];
+      if (!(node instanceof CfnPolicy || node instanceof CfnManagedPolicy)) return [];
       const document = Stack.of(node).resolve(node.policyDocument) as PolicyDocument;
       return (document.Statement ?? []).flatMap((statement) => [
         ...list(statement.Action).map((action) => `Action::${String(action)}`),

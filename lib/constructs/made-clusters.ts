@@ -6,6 +6,7 @@ import { Stack } from 'aws-cdk-lib';
 import { LaunchTemplate, SubnetType } from 'aws-cdk-lib/aws-ec2';
 import { Match, Rule } from 'aws-cdk-lib/aws-events';
 import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
+import { type IManagedPolicy, ManagedPolicy, PermissionsBoundary, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
 import type { ContainerCluster } from './container-cluster.js';
@@ -17,10 +18,17 @@ export interface MadeClustersProps {
   readonly controlPlane: ControlPlane;
   /** Whose launch template, subnets, instance role and bounds made clusters share. Not with imported capacity. */
   readonly capacity: ContainerCluster;
+  /**
+   * The most that the functions which make clusters may do, whatever else they are granted. One of your own has to let
+   * pass what this construct grants. @default - a new one: of EC2, Auto Scaling and IAM what made clusters need, and no more
+   */
+  readonly permissionsBoundary?: IManagedPolicy;
 }
 
 /** @example new MadeClusters(stack, 'MadeClusters', { controlPlane: wharf.controlPlane, capacity }) */
 export class MadeClusters extends Construct {
+  /** Of the roles of `api` and `reconciler`. */
+  readonly permissionsBoundary: IManagedPolicy;
   private readonly pattern: Clusters;
 
   constructor(scope: Construct, id: string, props: MadeClustersProps) {
@@ -34,15 +42,18 @@ export class MadeClusters extends Construct {
     const { subnetIds } = capacity.vpc.selectSubnets({ subnetType: SubnetType.PUBLIC });
     const clusterName = `${capacity.clusterName}-*`;
     this.pattern = { clusterName, clusterArn: this.arn('ecs', 'cluster', clusterName) };
-    for (const fn of [controlPlane.api, controlPlane.reconciler]) {
+    const functions = [controlPlane.api, controlPlane.reconciler];
+    for (const fn of functions) {
       fn.function.addEnvironment('WHARF_LAUNCH_TEMPLATE', launchTemplate);
       fn.function.addEnvironment('WHARF_SUBNETS', subnetIds.join(','));
       allowServices(fn, this.pattern, controlPlane.executionRole);
-      this.allowClusters(fn);
-      this.allowGroups(fn);
-      this.allowLaunches(fn, capacity, launchTemplate);
+      const rights = [...this.clusterRights(), ...this.machineRights(capacity, launchTemplate)];
+      for (const statement of rights) fn.role.addToPolicy(statement);
       this.acknowledge(fn);
     }
+    this.permissionsBoundary =
+      props.permissionsBoundary ?? this.createBoundary(controlPlane, this.machineRights(capacity, launchTemplate));
+    for (const { role } of functions) PermissionsBoundary.of(role).apply(this.permissionsBoundary);
     allowTasks(controlPlane.api, this.pattern);
     this.listen(controlPlane);
   }
@@ -51,51 +62,67 @@ export class MadeClusters extends Construct {
     return Stack.of(this).formatArn({ service, resource, resourceName });
   }
 
-  private allowClusters(fn: WharfFunction): void {
+  private clusterRights(): readonly PolicyStatement[] {
     const { clusterArn, clusterName } = this.pattern;
-    fn.allow(
-      [
-        'ecs:CreateCluster',
-        'ecs:DeleteCluster',
-        'ecs:PutClusterCapacityProviders',
-        'ecs:DeregisterContainerInstance',
-        'ecs:TagResource',
-      ],
-      [clusterArn],
-    );
-    fn.allow(
-      ['ecs:CreateCapacityProvider', 'ecs:DeleteCapacityProvider', 'ecs:DescribeCapacityProviders', 'ecs:TagResource'],
-      [this.arn('ecs', 'capacity-provider', clusterName)],
-    );
+    const clusters = ['CreateCluster', 'DeleteCluster', 'PutClusterCapacityProviders', 'DeregisterContainerInstance'];
+    const providers = ['CreateCapacityProvider', 'DeleteCapacityProvider', 'DescribeCapacityProviders'];
+    return [
+      allow('ecs', [...clusters, 'TagResource'], [clusterArn]),
+      allow('ecs', [...providers, 'TagResource'], [this.arn('ecs', 'capacity-provider', clusterName)]),
+    ];
   }
 
-  private allowGroups(fn: WharfFunction): void {
-    const group = `arn:${Stack.of(this).partition}:autoscaling:${Stack.of(this).region}:${Stack.of(this).account}`;
-    fn.allow(
-      [
-        'autoscaling:CreateAutoScalingGroup',
-        'autoscaling:UpdateAutoScalingGroup',
-        'autoscaling:DeleteAutoScalingGroup',
-        'autoscaling:SetInstanceProtection',
-        'autoscaling:CreateOrUpdateTags',
-      ],
-      [`${group}:autoScalingGroup:*:autoScalingGroupName/${this.pattern.clusterName}`],
-    );
-    fn.allow(['autoscaling:DescribeAutoScalingGroups', 'ec2:DescribeLaunchTemplateVersions'], ['*']);
-  }
-
-  /** What Auto Scaling asks of whoever gives it a launch template: that they might launch from it themselves. */
-  private allowLaunches(fn: WharfFunction, capacity: ContainerCluster, launchTemplate: string): void {
+  /** What of other services a cluster is made of: groups under its name, launched from the one template. */
+  private machineRights(capacity: ContainerCluster, launchTemplate: string): readonly PolicyStatement[] {
+    const { partition, region, account } = Stack.of(this);
+    const groups = `arn:${partition}:autoscaling:${region}:${account}:autoScalingGroup:*:autoScalingGroupName/`;
+    const group = ['CreateAutoScalingGroup', 'UpdateAutoScalingGroup', 'DeleteAutoScalingGroup'];
     const template = this.arn('ec2', 'launch-template', launchTemplate);
-    fn.allow(['ec2:CreateLaunchTemplateVersion', 'ec2:DeleteLaunchTemplateVersions'], [template]);
-    fn.allow(['ec2:RunInstances'], ['*'], {
-      ArnEquals: { 'ec2:LaunchTemplate': template },
-      Bool: { 'ec2:IsLaunchTemplateResource': 'true' },
+    return [
+      allow(
+        'autoscaling',
+        [...group, 'SetInstanceProtection', 'CreateOrUpdateTags'],
+        [`${groups}${this.pattern.clusterName}`],
+      ),
+      allow('autoscaling', ['DescribeAutoScalingGroups'], ['*']),
+      allow('ec2', ['DescribeLaunchTemplateVersions'], ['*']),
+      allow('ec2', ['CreateLaunchTemplateVersion', 'DeleteLaunchTemplateVersions'], [template]),
+      // What Auto Scaling asks of whoever gives it a launch template: that they might launch from it themselves.
+      allow('ec2', ['RunInstances'], ['*'], {
+        ArnEquals: { 'ec2:LaunchTemplate': template },
+        Bool: { 'ec2:IsLaunchTemplateResource': 'true' },
+      }),
+      allow('ec2', ['CreateTags'], ['*'], { StringEquals: { 'ec2:CreateAction': 'RunInstances' } }),
+      allow('iam', ['PassRole'], [capacity.instanceRole.roleArn], {
+        StringEquals: { 'iam:PassedToService': 'ec2.amazonaws.com' },
+      }),
+    ];
+  }
+
+  /**
+   * Beside the functions, whose roles it bounds: in another stack the two would need one another. Of the services that
+   * keep the platform's data it bounds nothing, which the roles themselves do.
+   */
+  private createBoundary(controlPlane: ControlPlane, machines: readonly PolicyStatement[]): ManagedPolicy {
+    const boundary = new ManagedPolicy(controlPlane, 'MadeClustersBoundary', {
+      description: 'The most that the functions may do which make clusters, whatever else they are granted',
+      statements: [
+        ...['dynamodb', 'ecr', 'ecs', 'kms', 'logs', 's3', 'secretsmanager', 'sqs'].map((each) =>
+          allow(each, ['*'], ['*']),
+        ),
+        ...machines,
+        allow('iam', ['PassRole'], [controlPlane.executionRole.roleArn], {
+          StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' },
+        }),
+      ],
     });
-    fn.allow(['ec2:CreateTags'], ['*'], { StringEquals: { 'ec2:CreateAction': 'RunInstances' } });
-    fn.allow(['iam:PassRole'], [capacity.instanceRole.roleArn], {
-      StringEquals: { 'iam:PassedToService': 'ec2.amazonaws.com' },
-    });
+    acknowledgeWildcards(boundary, [
+      {
+        finding: /^(Action|Resource)::/,
+        reason: 'A permissions boundary: it grants nothing, and bounds what is granted.',
+      },
+    ]);
+    return boundary;
   }
 
   private listen({ events, eventDeadLetters }: ControlPlane): void {
@@ -129,4 +156,17 @@ export class MadeClusters extends Construct {
       },
     ]);
   }
+}
+
+function allow(
+  service: string,
+  actions: readonly string[],
+  resources: readonly string[],
+  conditions?: Record<string, unknown>,
+): PolicyStatement {
+  return new PolicyStatement({
+    actions: actions.map((action) => `${service}:${action}`),
+    resources: [...resources],
+    ...(conditions === undefined ? {} : { conditions }),
+  });
 }

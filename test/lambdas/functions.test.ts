@@ -4,6 +4,7 @@ import { buildSuite } from './build-suite.js';
 import { cacheSuite } from './cache-suite.js';
 import { type Cloud, openCloud } from './cloud.js';
 import { imageResourceSuite } from './image-resource-suite.js';
+import { madeClustersSuite } from './made-clusters-suite.js';
 import { platformSuite } from './platform-suite.js';
 import { registrySuite } from './registry-suite.js';
 
@@ -18,5 +19,6 @@ describe('bundled functions', () => {
   buildSuite(() => cloud);
   cacheSuite(() => cloud);
   imageResourceSuite(() => cloud);
+  madeClustersSuite(() => cloud);
   platformSuite(() => cloud);
 });

@@ -1,6 +1,7 @@
 /** Clusters made over the API: what the two functions are told, how far their rights go, and whose events they hear. */
 import { describe, expect, test } from '@jest/globals';
 import { Match } from 'aws-cdk-lib/assertions';
+import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
 import { Capacity, ContainerCluster, MadeClusters, Wharf } from '../../lib/constructs/index.js';
 import { ofType, testStack } from './unbundled.js';
 
@@ -46,6 +47,49 @@ describe('clusters made over the API', () => {
     expect(passed.filter((each) => each.includes('ec2.amazonaws.com'))).toHaveLength(2);
   });
 
+  test('are made within a boundary, which lets no other machine be started and no other role be passed', () => {
+    const [[id, boundary] = ['']] = Object.entries(ofType(template, 'AWS::IAM::ManagedPolicy')).filter(([name]) =>
+      name.includes('MadeClustersBoundary'),
+    );
+    const bounded = Object.entries(ofType(template, 'AWS::IAM::Role')).filter(([, { Properties }]) =>
+      JSON.stringify((Properties as { PermissionsBoundary?: unknown }).PermissionsBoundary ?? '').includes(id),
+    );
+    expect(bounded.map(([role]) => role.replace(/[0-9A-F]{8}$/, ''))).toEqual([
+      'WharfControlPlaneApiRole',
+      'WharfControlPlaneReconcilerRole',
+    ]);
+    const { PolicyDocument } = boundary?.['Properties'] as { PolicyDocument: { Statement: Statement[] } };
+    const allowing = (action: string): readonly Statement[] =>
+      PolicyDocument.Statement.filter(({ Action }) =>
+        [Action].flat().some((each) => new RegExp(`^${each.replaceAll('*', '.*')}$`).test(action)),
+      );
+    for (const action of [
+      'ec2:TerminateInstances',
+      'ec2:CreateVpc',
+      'iam:CreateRole',
+      'sts:AssumeRole',
+      'lambda:InvokeFunction',
+    ]) {
+      expect([action, allowing(action)]).toEqual([action, []]);
+    }
+    const [launch, ...more] = allowing('ec2:RunInstances');
+    expect([more, JSON.stringify(launch?.Condition)]).toEqual([[], expect.stringContaining('ec2:LaunchTemplate')]);
+    const [group] = allowing('autoscaling:DeleteAutoScalingGroup');
+    expect(JSON.stringify(group?.Resource)).toContain('autoScalingGroupName/wharf-*');
+    const passed = allowing('iam:PassRole').map(({ Resource }) => JSON.stringify(Resource));
+    expect(passed.join()).toMatch(/InstanceRole.*ExecutionRole/);
+    expect(passed).toHaveLength(2);
+    // What the roles are granted is let pass.
+    const granted = Object.values(ofType(template, 'AWS::IAM::Policy'))
+      .filter(({ Properties }) => bounded.some(([role]) => JSON.stringify(Properties).includes(role)))
+      .flatMap(
+        ({ Properties }) => (Properties as { PolicyDocument: { Statement: Statement[] } }).PolicyDocument.Statement,
+      )
+      .flatMap(({ Action }) => [Action].flat());
+    expect(granted.length).toBeGreaterThan(30);
+    expect(granted.filter((action) => allowing(action).length === 0)).toEqual([]);
+  });
+
   test('are heard of', () => {
     template.hasResourceProperties('AWS::Events::Rule', {
       EventPattern: { source: ['aws.ecs'], detail: { clusterArn: [{ prefix: Match.anyValue() }] } },
@@ -60,4 +104,19 @@ test('imported capacity has no launch template to make clusters from', () => {
   });
   const { controlPlane } = new Wharf(stack, 'Wharf', { capacity });
   expect(() => new MadeClusters(stack, 'Made', { controlPlane, capacity })).toThrow(/launch template/);
+});
+
+test('a boundary of their own takes the place of the one that would be made', () => {
+  const { stack, template } = testStack();
+  const capacity = new ContainerCluster(stack, 'Capacity');
+  const { controlPlane } = new Wharf(stack, 'Wharf', { capacity });
+  const arn = 'arn:aws:iam::123456789012:policy/theirs';
+  const permissionsBoundary = ManagedPolicy.fromManagedPolicyArn(stack, 'Theirs', arn);
+  new MadeClusters(stack, 'Made', { controlPlane, capacity, permissionsBoundary });
+  const made = template();
+  expect(Object.keys(ofType(made, 'AWS::IAM::ManagedPolicy')).filter((id) => id.includes('Boundary'))).toEqual([]);
+  const roles = Object.values(ofType(made, 'AWS::IAM::Role')).filter(({ Properties }) =>
+    JSON.stringify(Properties).includes(arn),
+  );
+  expect(roles).toHaveLength(2);
 });

@@ -192,6 +192,9 @@ export class ClusterCapacityFake {
         provider.going ??= LOOKS;
         return { capacityProvider: providerView(provider) };
       }
+      case 'ListTasks':
+        // Those that a test gives to instances have no service and end with them.
+        return { taskArns: [] };
       case 'ListContainerInstances':
         return { containerInstanceArns: this.instancesOf(cluster).map(({ id }) => id) };
       case 'DescribeContainerInstances':
