@@ -2,11 +2,12 @@
 import type { EventBridgeEvent } from 'aws-lambda';
 import { AwsCollector } from '../lib/host/aws/collector.js';
 import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws/config.js';
+import { functionMetrics } from '../lib/host/aws/metrics.js';
 import { observed } from '../lib/host/aws/observed.js';
 import { openAwsStore } from '../lib/host/aws/store.js';
 
 const store = openAwsStore(readAwsConfig(process.env, ...STORE_SETTINGS));
-const collector = new AwsCollector(store);
+const collector = new AwsCollector(store, { metrics: functionMetrics(store) });
 /** A round of steps ends within it. */
 const RESERVE_MS = 30_000;
 

@@ -8,6 +8,7 @@ import {
   STORE_SETTINGS,
 } from '../lib/host/aws/config.js';
 import { settleBatch } from '../lib/host/aws/messages.js';
+import { functionMetrics } from '../lib/host/aws/metrics.js';
 import { observed } from '../lib/host/aws/observed.js';
 import { adoptCluster, openAwsPlatform } from '../lib/host/aws/platform.js';
 import { openAwsHeldOnly, openAwsRegistry } from '../lib/host/aws/registry.js';
@@ -21,7 +22,11 @@ const clusters = readOptionalAwsConfig(process.env, ...CLUSTER_SETTINGS);
 const store = openAwsStore(config);
 const registry = openAwsRegistry(store);
 const images = new CachedImages(registry, openAwsHeldOnly(registry, new Upstreams(store)));
-const platform = openAwsPlatform(store, images, config, { mirrorMs: 240_000, clusters });
+const platform = openAwsPlatform(store, images, config, {
+  mirrorMs: 240_000,
+  clusters,
+  metrics: functionMetrics(store),
+});
 const { reconciler } = platform;
 
 type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;

@@ -3,12 +3,12 @@
  * ECS events from a queue and, every minute, goes on with what they did not finish.
  */
 import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
-import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
+import { type Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { Match, Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction, SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
-import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { type ILogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
@@ -26,6 +26,7 @@ import type { IContainerCluster } from './container-cluster-base.js';
 import { generatedSecret } from './generated-secret.js';
 import type { IImageBuilder } from './image-builder.js';
 import type { IImageStore } from './image-store.js';
+import { ownMetric } from './metrics.js';
 import { WharfFunction } from './wharf-function.js';
 
 export interface ControlPlaneProps {
@@ -36,6 +37,12 @@ export interface ControlPlaneProps {
   readonly sweepInterval?: Duration;
   /** First part of the names of the ECR repositories that images are copied to. @default wharf */
   readonly mirrorPrefix?: string;
+  /** What `api` writes. @default - a new log group, kept for a month, gone with the stack */
+  readonly apiLogs?: ILogGroup;
+  /** What `registry` writes. @default - a new log group, kept for a month, gone with the stack */
+  readonly registryLogs?: ILogGroup;
+  /** What `reconciler` writes. @default - a new log group, kept for a month, gone with the stack */
+  readonly reconcilerLogs?: ILogGroup;
   /** What containers write. @default - a new log group, kept for a month, gone with the stack */
   readonly taskLogs?: LogGroup;
   /** 43 letters and digits or more. @default - a new secret, made when something asks for it, gone with the stack */
@@ -92,6 +99,7 @@ export class ControlPlane extends ControlPlaneBase {
     };
     this.api = new WharfFunction(this, 'Api', {
       entry: 'api',
+      ...(props.apiLogs === undefined ? {} : { logGroup: props.apiLogs }),
       environment: {
         ...storeSettings,
         ...platformSettings,
@@ -102,11 +110,13 @@ export class ControlPlane extends ControlPlaneBase {
     });
     this.registry = new WharfFunction(this, 'Registry', {
       entry: 'registry',
+      ...(props.registryLogs === undefined ? {} : { logGroup: props.registryLogs }),
       environment: { ...storeSettings, ...adminToken },
       memoryMiB: 1024,
     });
     this.reconciler = new WharfFunction(this, 'Reconciler', {
       entry: 'reconciler',
+      ...(props.reconcilerLogs === undefined ? {} : { logGroup: props.reconcilerLogs }),
       environment: { ...storeSettings, ...platformSettings },
       timeout: Duration.minutes(5),
       memoryMiB: 1024,
@@ -160,6 +170,21 @@ export class ControlPlane extends ControlPlaneBase {
   /** Requests that the API function died of; `registry` and `reconciler` have metrics of their own. */
   metricErrors(options?: MetricOptions): Metric {
     return this.api.metricErrors(options);
+  }
+
+  /** Milliseconds from what happened in ECS until the records say so, by the events that came. */
+  metricReconcileLag(options?: MetricOptions): Metric {
+    return ownMetric(this.reconciler, 'ReconcileLag', { statistic: Stats.percentile(99), ...options });
+  }
+
+  /** Tasks whose records the sweep had to correct: what events did not tell, or have not told yet. */
+  metricDrift(options?: MetricOptions): Metric {
+    return ownMetric(this.reconciler, 'Drift', { statistic: Stats.SUM, ...options });
+  }
+
+  /** Deployments and removals that were not finished at the last look. */
+  metricUnfinishedWork(options?: MetricOptions): Metric {
+    return ownMetric(this.reconciler, 'UnfinishedWork', { statistic: Stats.MAXIMUM, ...options });
   }
 
   /** Events that wait for the reconciler. */

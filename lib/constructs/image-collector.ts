@@ -3,18 +3,22 @@
  * called often and mostly resting: a pass that does not fit into one call goes on in the next.
  */
 import { Duration } from 'aws-cdk-lib';
-import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
+import { type Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { IImageStore } from './image-store.js';
+import { ownMetric } from './metrics.js';
 import { WharfFunction } from './wharf-function.js';
 
 export interface ImageCollectorProps {
   readonly store: IImageStore;
   /** How often it is called; a whole pass is made every six hours. @default Duration.minutes(5) */
   readonly interval?: Duration;
+  /** What the function writes. @default - a new log group, kept for a month, gone with the stack */
+  readonly logGroup?: ILogGroup;
   /** For `function`. @default - none */
   readonly cfnOverrides?: CfnOverrides;
 }
@@ -29,6 +33,7 @@ export class ImageCollector extends Construct {
       timeout: Duration.minutes(4),
       // Two at a time would undo one another's choices.
       reservedConcurrency: 1,
+      ...(props.logGroup === undefined ? {} : { logGroup: props.logGroup }),
       environment: {
         WHARF_TABLE: props.store.table.tableName,
         WHARF_BUCKET: props.store.bucket.bucketName,
@@ -43,6 +48,11 @@ export class ImageCollector extends Construct {
       targets: [new LambdaFunction(this.function.function)],
     });
     overrideCfn(this, { function: this.function.function }, props.cfnOverrides);
+  }
+
+  /** Bytes of blobs that were taken away, told at the end of each pass. */
+  metricBytesCollected(options?: MetricOptions): Metric {
+    return ownMetric(this.function, 'BytesCollected', { statistic: Stats.SUM, ...options });
   }
 
   /** Calls that failed: the next one begins anew. */

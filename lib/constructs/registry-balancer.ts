@@ -130,7 +130,10 @@ export class RegistryBalancer extends Construct {
     return bucket as IBucket;
   }
 
-  /** By the service's name, which every region knows; CDK's own method wants to know the region at synthesis. */
+  /**
+   * By the service's name, which took the place of an account for each region; CDK's own method wants to know the region
+   * at synthesis. No `aws:SourceArn`: that the service sends it is not sure, and without it the logs would silently not come.
+   */
   private logTo(bucket: IBucket): void {
     this.loadBalancer.setAttribute('access_logs.s3.enabled', 'true');
     this.loadBalancer.setAttribute('access_logs.s3.bucket', bucket.bucketName);

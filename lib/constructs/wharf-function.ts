@@ -6,7 +6,7 @@ import { Duration, RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Architecture, Function, Runtime } from 'aws-cdk-lib/aws-lambda';
-import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { type ILogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { acknowledgeWildcards, STORED_OBJECTS, type WildcardReason } from './acknowledge-wildcards.js';
 import { functionCode } from './function-bundle.js';
@@ -24,8 +24,10 @@ export interface WharfFunctionProps {
   readonly environment?: Readonly<Record<string, string>>;
   /** Upper bound of simultaneous executions, where a runaway would hurt. @default - the account's */
   readonly reservedConcurrency?: number;
-  /** @default RetentionDays.ONE_MONTH */
+  /** Of the log group that is made. @default RetentionDays.ONE_MONTH */
   readonly logRetention?: RetentionDays;
+  /** What it writes. @default - a new log group, gone with the stack */
+  readonly logGroup?: ILogGroup;
 }
 
 const FUNCTION_WILDCARDS: readonly WildcardReason[] = [
@@ -52,15 +54,17 @@ const FUNCTION_WILDCARDS: readonly WildcardReason[] = [
 
 export class WharfFunction extends Construct {
   readonly function: Function;
-  readonly logGroup: LogGroup;
+  readonly logGroup: ILogGroup;
   readonly role: Role;
 
   constructor(scope: Construct, id: string, props: WharfFunctionProps) {
     super(scope, id);
-    this.logGroup = new LogGroup(this, 'Logs', {
-      retention: props.logRetention ?? RetentionDays.ONE_MONTH,
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
+    this.logGroup =
+      props.logGroup ??
+      new LogGroup(this, 'Logs', {
+        retention: props.logRetention ?? RetentionDays.ONE_MONTH,
+        removalPolicy: RemovalPolicy.DESTROY,
+      });
     this.role = new Role(this, 'Role', {
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
       description: `Wharf ${props.entry} function in ${Stack.of(this).stackName}`,

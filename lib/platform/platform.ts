@@ -1,7 +1,15 @@
 /** The control plane, put together: the rooms share one ECS client, one record store, and nothing in memory. */
 import type { Platform as HostPlatform } from '../oci/index.js';
 import type { Images } from '../registry/index.js';
-import type { Clock, ContentStore, Ids, Logger, RecordStore } from '../store/index.js';
+import {
+  type Clock,
+  type ContentStore,
+  type Ids,
+  type Logger,
+  type Metrics,
+  noMetrics,
+  type RecordStore,
+} from '../store/index.js';
 import { LocalCapacity, type LocalCapacityOptions } from './capacity-ecs-local.js';
 import { Clusters } from './clusters.js';
 import { Deployments } from './deployments.js';
@@ -26,6 +34,8 @@ export interface PlatformDeps {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger;
+  /** None when absent. */
+  readonly metrics?: Metrics;
   /** Made over the same ECS client when a function. */
   readonly capacity: Capacity | ((ecs: Ecs) => Capacity);
   readonly routing: Routing;
@@ -105,7 +115,13 @@ export function createPlatform(deps: PlatformDeps, options: PlatformOptions): Pl
     },
     { ...check, placement },
   );
-  const reconciler = new Reconciler({ ecs, records, clock, logger, events, tasks, services, deployments, clusters });
+  const reconciler = new Reconciler({
+    ...{ ecs, records, clock, logger, events, metrics: deps.metrics ?? noMetrics },
+    tasks,
+    services,
+    deployments,
+    clusters,
+  });
   const placements = new Placements({ records, ...(deps.placement === undefined ? {} : { source: deps.placement }) });
   const loop = new Loop(clock, logger, [
     { everyMs: options.tickMs ?? 1000, run: () => reconciler.tick() },

@@ -2,7 +2,7 @@
  * Keeps the records true to what ECS does. Events are applied when they come; a sweep heals what events lost; a loop
  * goes on with unfinished business (open deployments, deletions) from wherever it stands, also after a crash.
  */
-import type { Clock, Logger, RecordStore, StoredRecord } from '../store/index.js';
+import type { Clock, Logger, Metrics, RecordStore, StoredRecord } from '../store/index.js';
 import type { ClusterRecord } from './cluster-record.js';
 import type { Clusters } from './clusters.js';
 import type { Deployments } from './deployments.js';
@@ -19,6 +19,7 @@ export interface ReconcilerDeps {
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   readonly events: Events;
   readonly tasks: Tasks;
   readonly services: Services;
@@ -44,6 +45,7 @@ export class Reconciler {
     switch (event['detail-type']) {
       case 'ECS Task State Change': {
         const task = await this.deps.tasks.apply(projectTask(event.detail, cluster));
+        this.tellLag(event);
         if (task.service !== undefined) await this.deps.deployments.settle(cluster, task.service);
         return;
       }
@@ -71,9 +73,12 @@ export class Reconciler {
 
   /** One round over unfinished business. */
   async tick(): Promise<void> {
+    let unfinished = 0;
     for await (const { sort, value } of this.pages<WorkItem>(WORK)) {
+      unfinished += 1;
       await this.guarded('work', { ...value }, () => this.work(sort, value));
     }
+    this.deps.metrics.count('UnfinishedWork', unfinished);
   }
 
   /** Tells the front what it routes: called once after a start. */
@@ -99,20 +104,30 @@ export class Reconciler {
   }
 
   private async sweepCluster(cluster: string): Promise<void> {
-    const { ecs, tasks } = this.deps;
+    const { ecs, tasks, metrics } = this.deps;
     const arns = [...(await ecs.tasks.list(cluster, 'RUNNING')), ...(await ecs.tasks.list(cluster, 'STOPPED'))];
     const found = await ecs.tasks.describe(cluster, arns);
-    for (const task of found) await tasks.apply(projectTask(task, cluster));
+    let drift = 0;
+    const heal = async (task: TaskProjection): Promise<void> => {
+      if ((await tasks.take(task)).isNew) drift += 1;
+    };
+    for (const task of found) await heal(projectTask(task, cluster));
     const known = new Set(found.map(({ taskArn }) => taskArn));
     for (let shard = 0; shard < TASK_SHARDS; shard += 1) {
       for await (const { value } of this.pages<TaskProjection>(taskPartition(cluster, shard), 'TASK#')) {
         if (value.status === 'STOPPED' || known.has(value.arn)) continue;
         // A task that was started after the list was read is not in it, but ECS can describe it.
         const [there] = await ecs.tasks.describe(cluster, [value.arn]);
-        if (there === undefined) await tasks.forgotten(value);
-        else await tasks.apply(projectTask(there, cluster));
+        await heal(there === undefined ? tasks.forgotten(value) : projectTask(there, cluster));
       }
     }
+    metrics.count('Drift', drift, { cluster });
+  }
+
+  private tellLag({ time }: EcsEvent): void {
+    const happenedMs = Date.parse(time);
+    const lag = this.deps.clock.nowMs() - happenedMs;
+    if (Number.isFinite(lag)) this.deps.metrics.timing('ReconcileLag', Math.max(0, lag));
   }
 
   private async tellAction(event: EcsEvent, cluster: string, service: string): Promise<void> {

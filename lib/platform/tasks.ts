@@ -143,10 +143,17 @@ export class Tasks {
 
   /** Takes a newer view of a task; an older or equal one changes nothing. Returns what holds now. */
   async apply(task: TaskProjection): Promise<TaskProjection> {
+    return (await this.take(task)).task;
+  }
+
+  /** The same, and whether it told something new. */
+  async take(task: TaskProjection): Promise<{ readonly task: TaskProjection; readonly isNew: boolean }> {
     const key = keys.task(task.cluster, task.id);
     for (let race = 0; race < RACES; race += 1) {
       const existing = await this.deps.records.get<TaskProjection>(key);
-      if (existing !== undefined && existing.value.ecsVersion >= task.ecsVersion) return existing.value;
+      if (existing !== undefined && existing.value.ecsVersion >= task.ecsVersion) {
+        return { task: existing.value, isNew: false };
+      }
       const release = existing?.value.release ?? (await this.releaseOf(task));
       const value: TaskProjection = release === undefined ? task : { ...task, release };
       const expiresAtMs = value.status === 'STOPPED' ? this.expiry(value) : undefined;
@@ -161,22 +168,22 @@ export class Tasks {
         },
         ...(told === undefined ? [] : this.deps.events.writes(told)),
       ]);
-      if (result.outcome === 'written') return value;
+      if (result.outcome === 'written') return { task: value, isNew: true };
     }
     // Whoever won wrote a newer version, or the next sweep will.
-    return (await this.deps.records.get<TaskProjection>(key))?.value ?? task;
+    return { task: (await this.deps.records.get<TaskProjection>(key))?.value ?? task, isNew: false };
   }
 
-  /** A task that ECS has forgotten has stopped. */
-  async forgotten(task: TaskProjection): Promise<void> {
-    await this.apply({
+  /** What a task is that ECS has forgotten: it has stopped. */
+  forgotten(task: TaskProjection): TaskProjection {
+    return {
       ...task,
       status: 'STOPPED',
       desiredStatus: 'STOPPED',
       stoppedMs: this.deps.clock.nowMs(),
       stoppedReason: 'ECS no longer knows the task',
       ecsVersion: task.ecsVersion + 1,
-    });
+    };
   }
 
   private async require(cluster: string, id: string): Promise<Task> {

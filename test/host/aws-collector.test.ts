@@ -4,7 +4,7 @@ import { AwsCollector } from '../../lib/host/aws/collector.js';
 import type { AwsStore } from '../../lib/host/aws/store.js';
 import { Upstreams } from '../../lib/registry/cache/index.js';
 import { Registry } from '../../lib/registry/index.js';
-import { silentLogger } from '../../lib/store/index.js';
+import { ContentStore, silentLogger } from '../../lib/store/index.js';
 import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { manualClock } from '../fakes/manual-clock.js';
@@ -26,6 +26,27 @@ describe('the collector of a function', () => {
     expect(await collector.work(Infinity)).toBe('resting');
     expect(await new AwsCollector(aws).work(Infinity)).toBe('resting');
     expect(await new AwsCollector(aws, { pauseMs: -1 }).work(Infinity)).toBe('finished');
+  });
+
+  test('tells at the end of a pass what it took away', async () => {
+    const told = new Map<string, number>();
+    const metrics = { count: (name: string, value = 1) => void told.set(name, value), timing: () => {} };
+    await new AwsCollector(aws, { metrics }).work(0);
+    expect(told).toEqual(new Map());
+    await store.content.putBytes(Buffer.alloc(4096, 1));
+    const clock = manualClock(store.clock.nowMs());
+    const later = { ...aws, clock, content: new ContentStore(store.blobs, store.records, clock) };
+    for (let days = 0; days < 12; days += 1) {
+      clock.advance(26 * 3_600_000);
+      await new AwsCollector(later, { metrics, pauseMs: -1 }).work(Infinity);
+      if ((told.get('BytesCollected') ?? 0) > 0) break;
+    }
+    expect(Object.fromEntries(told)).toEqual({
+      ManifestsCollected: 0,
+      BlobsCollected: 1,
+      BytesCollected: 4096,
+      UploadsCollected: 0,
+    });
   });
 
   test('says that it is not done when its time is over, and does not rest then', async () => {

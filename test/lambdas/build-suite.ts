@@ -1,7 +1,13 @@
 /** The builder function: from a tar over the HTTP API and a queue message to an image that can be pulled. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { withContext } from '../../lib/cli/send-context.js';
 import { WharfClient } from '../../lib/client/index.js';
 import { writeTar } from '../../lib/layers/index.js';
+import { systemClock } from '../../lib/store/clock-system.js';
 import { type Files, membersOf } from '../build/fixture.js';
 import { Wire } from '../protocol/registry/wire.js';
 import type { SqsEvent } from '../fakes/lambda/event-source.js';
@@ -58,6 +64,27 @@ export function buildSuite(cloud: () => Cloud): void {
       const events: string[] = [];
       for await (const logged of clientOf(cloud()).builds.follow(id)) events.push(logged.event.type);
       expect(events.at(-1)).toBe('finished');
+    });
+
+    test('takes from `wharf build` a context of 20 MB, which is more than any request may have, to the byte', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'wharf-large-context-'));
+      try {
+        await writeFile(join(folder, 'Dockerfile'), 'FROM scratch\nCOPY large /large\n');
+        // Of random bytes, so that the layer has to have them all.
+        const large = randomBytes(20 * 1024 ** 2);
+        await writeFile(join(folder, 'large'), large);
+        const client = clientOf(cloud());
+        const deps = { client, cwd: folder, env: { XDG_CACHE_HOME: folder }, clock: systemClock };
+        const { id } = await withContext(deps, { folder: '.' }, (context, dockerfile) =>
+          client.builds.fromContext({ context, dockerfile, tags: ['team/large:1'] }),
+        );
+        for (const event of await cloud().takeBuildEvents()) await cloud().fn('builder').invoke(event);
+        expect(await client.builds.get(id)).toMatchObject({ status: 'succeeded' });
+        const { layers = [] } = await client.images.get('team/large:1');
+        expect(layers.map(({ size }) => size >= large.length)).toEqual([true]);
+      } finally {
+        await rm(folder, { recursive: true });
+      }
     });
 
     test('takes a message twice without building twice', async () => {

@@ -5,7 +5,7 @@ import { getRequestListener } from '@hono/node-server';
 import { createEngine, type Engine, type EngineOptions } from '../../lib/engine/index.js';
 import { ecsClient } from '../../lib/platform/ecs/sdk.js';
 import { createPlatform, localCapacity, type Platform } from '../../lib/platform/index.js';
-import { silentLogger } from '../../lib/store/index.js';
+import { type Metrics, silentLogger } from '../../lib/store/index.js';
 import { ScriptedAgent } from '../fakes/agent.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { createTestImages, type TestImages } from '../fakes/images.js';
@@ -37,6 +37,8 @@ export async function createPlatformFixture(
   options: {
     readonly engine?: Partial<EngineOptions>;
     readonly deaf?: boolean;
+    /** None when absent. */
+    readonly metrics?: Metrics;
     /** A fresh one when absent. Closed with the rest. */
     readonly store?: TestStore;
   } = {},
@@ -87,6 +89,7 @@ export async function createPlatformFixture(
         clock,
         ids,
         logger: silentLogger,
+        ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
         capacity: localCapacity({ cpu: 2048, memory: 4096, architecture: 'amd64', maximum: 8 }),
         routing: {
           targetGroupFor: ({ cluster, service, port }) =>

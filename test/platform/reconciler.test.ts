@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { EcsEvent } from '../../lib/platform/index.js';
+import type { Metrics } from '../../lib/store/index.js';
 import { createPlatformFixture, type PlatformFixture } from './platform-fixture.js';
 
 let fixture: PlatformFixture;
@@ -182,5 +183,37 @@ describe('a deployment that never ends', () => {
     expect(service?.deployment).toMatchObject({ rolledBackTo: 1, reason: expect.stringMatching(/unable to place/) });
     await until('one task runs', () => agent.taskIds.length === 1);
     expect(agent.payload(agent.taskIds[0] ?? '').containers[0]?.memoryBytes).toBe(128 * 1024 * 1024);
+  });
+});
+
+describe('metrics', () => {
+  const told: [name: string, value: number][] = [];
+  const values = (name: string): readonly number[] => told.flatMap(([each, value]) => (each === name ? [value] : []));
+  const metrics: Metrics = {
+    count: (name, value = 1) => void told.push([name, value]),
+    timing: (name, milliseconds) => void told.push([name, milliseconds]),
+  };
+  beforeEach(async () => {
+    await fixture.close();
+    told.length = 0;
+    fixture = await createPlatformFixture({ deaf: true, metrics });
+    fixture.engine.onEvent((event) => seen.push(event));
+    await fixture.platform.clusters.put('main', { instances: 1 });
+    await fixture.images.add('hello:1', { exposes: [] });
+  });
+
+  test('tell how late an event came, and how much of a sweep events had not told', async () => {
+    const { reconciler } = fixture.platform;
+    await taskThatEnded();
+    await reconciler.sweep();
+    await reconciler.sweep();
+    expect(values('Drift')).toEqual([1, 0]);
+    const [event] = seen.filter((each) => each['detail-type'] === 'ECS Task State Change');
+    if (event === undefined) throw new Error('no event of the task');
+    const time = new Date(fixture.store.clock.nowMs() - 5_000).toISOString();
+    await reconciler.apply({ ...event, time });
+    await reconciler.apply({ ...event, time: 'not a time' });
+    const [lag = 0, ...more] = values('ReconcileLag');
+    expect([lag >= 5_000, more]).toEqual([true, []]);
   });
 });

@@ -5,7 +5,7 @@
 import { imagesInUse } from '../../platform/index.js';
 import { CacheEviction, Upstreams } from '../../registry/cache/index.js';
 import { Collector } from '../../registry/collector/index.js';
-import type { RecordKey } from '../../store/index.js';
+import { type Metrics, noMetrics, type RecordKey } from '../../store/index.js';
 import { openAwsRegistry } from './registry.js';
 import type { AwsStore } from './store.js';
 
@@ -16,6 +16,8 @@ const STEPS = 100;
 export interface AwsCollectorOptions {
   /** Between the end of a pass and the next; 6 hours when absent. */
   readonly pauseMs?: number;
+  /** Told at the end of a pass; nobody when absent. */
+  readonly metrics?: Metrics;
 }
 
 export class AwsCollector {
@@ -41,6 +43,11 @@ export class AwsCollector {
       if (!finished) continue;
       this.isUnderWay = false;
       await records.put(KEY, { finishedMs: clock.nowMs() });
+      const { metrics = noMetrics } = this.options;
+      metrics.count('ManifestsCollected', collected.manifests);
+      metrics.count('BlobsCollected', collected.blobs + collected.orphans);
+      metrics.count('BytesCollected', collected.blobBytes);
+      metrics.count('UploadsCollected', collected.uploads);
       logger.info('looked through everything that is stored', { ...collected });
       return 'finished';
     }

@@ -12,6 +12,7 @@ import {
   type TaskLogs,
 } from '../../platform/index.js';
 import type { Images } from '../../registry/index.js';
+import type { Metrics } from '../../store/index.js';
 import { AdoptedCapacity } from './capacity.js';
 import { CapacityChoice } from './capacity-choice.js';
 import type { AwsConfig, CLUSTER_SETTINGS, PLATFORM_SETTINGS } from './config.js';
@@ -26,6 +27,8 @@ import type { AwsStore } from './store.js';
 export interface AwsPlatformOptions {
   /** How long one call may copy an image to ECR before it is left for the reconciler. */
   readonly mirrorMs: number;
+  /** What the reconciler counts; nothing when absent. */
+  readonly metrics?: Metrics;
   /** Where clusters may be made over the API; only the deployed one is there when absent. */
   readonly clusters?: AwsConfig<(typeof CLUSTER_SETTINGS)[number]> | undefined;
 }
@@ -49,6 +52,7 @@ export function openAwsPlatform(
       capacity: (ecs) => capacityOf(ecs, store, config, options.clusters),
       routing: noFront,
       logs: logsInCloudWatch(taskLogGroup),
+      ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
     },
     {
       platform: parsePlatform(config.platform),
