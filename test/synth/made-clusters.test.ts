@@ -48,7 +48,7 @@ describe('clusters made over the API', () => {
   });
 
   test('are made within a boundary, which lets no other machine be started and no other role be passed', () => {
-    const [[id, boundary] = ['']] = Object.entries(ofType(template, 'AWS::IAM::ManagedPolicy')).filter(([name]) =>
+    const [[id, boundary] = ['', {}]] = Object.entries(ofType(template, 'AWS::IAM::ManagedPolicy')).filter(([name]) =>
       name.includes('MadeClustersBoundary'),
     );
     const bounded = Object.entries(ofType(template, 'AWS::IAM::Role')).filter(([, { Properties }]) =>
@@ -58,7 +58,7 @@ describe('clusters made over the API', () => {
       'WharfControlPlaneApiRole',
       'WharfControlPlaneReconcilerRole',
     ]);
-    const { PolicyDocument } = boundary?.['Properties'] as { PolicyDocument: { Statement: Statement[] } };
+    const { PolicyDocument } = boundary['Properties'] as { PolicyDocument: { Statement: Statement[] } };
     const allowing = (action: string): readonly Statement[] =>
       PolicyDocument.Statement.filter(({ Action }) =>
         [Action].flat().some((each) => new RegExp(`^${each.replaceAll('*', '.*')}$`).test(action)),
