@@ -1,7 +1,7 @@
 /**
  * Functions killed between any two writes: whatever an operation had done by then, nothing is lost and nothing happens
  * twice once the platform went on by itself and the caller asked again. WHARF_TEST_KILL_EVERY=yes takes every write of
- * every operation (minutes), otherwise one of a few.
+ * every operation (many minutes), a list such as 7,8 these of every operation; otherwise it is one of a few.
  *
  * Then everything at once while all services fail now and then. WHARF_TEST_WEATHER=n lives through n seeds (half a
  * minute each), from WHARF_TEST_SEED on, otherwise through a short one.
@@ -17,7 +17,9 @@ import { killAtEveryWrite } from './deaths.js';
 import { deploy, endByEvents, IMAGE, OTHER_IMAGE, remove, rollback, runTask, scale } from './service-operations.js';
 import { liveThrough } from './weather.js';
 
-const isWhole = process.env['WHARF_TEST_KILL_EVERY'] === 'yes';
+const every = process.env['WHARF_TEST_KILL_EVERY'] ?? '';
+const isWhole = every !== '';
+const wanted = every === 'yes' ? {} : { writes: every.split(',').map(Number) };
 const LONGEST_MS = isWhole ? 900_000 : 60_000;
 const seeds = Number(process.env['WHARF_TEST_WEATHER'] ?? 0);
 const firstSeed = Number(process.env['WHARF_TEST_SEED'] ?? randomInt(1_000_000));
@@ -56,7 +58,7 @@ interface DeathsAt {
 }
 const DEATHS = OPERATIONS.flatMap(([operation, writes]): readonly DeathsAt[] => {
   const { name } = operation;
-  if (isWhole) return (['before', 'after'] as const).map((moment) => ({ name, operation, moment }));
+  if (isWhole) return (['before', 'after'] as const).map((moment) => ({ name, operation, moment, ...wanted }));
   return writes.length === 0 ? [] : [{ name, operation, moment: 'after', writes }];
 });
 

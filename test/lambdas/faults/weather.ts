@@ -38,7 +38,7 @@ class Outside {
   async until(what: string, holds: () => Promise<boolean>): Promise<void> {
     for (let rounds = 0; rounds < 300; rounds += 1) {
       if (await holds().catch(() => false)) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
     throw new Error(`never came about: ${what}`);
   }
@@ -51,7 +51,7 @@ class Outside {
         .fn('reconciler')
         .invoke(SCHEDULED)
         .catch(() => undefined);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
 
