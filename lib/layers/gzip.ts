@@ -16,7 +16,7 @@ const WINDOW_BYTES = 32 * 1024;
 export const GZIP_END = Uint8Array.of(3, 0);
 export const GZIP_PARALLEL = Math.min(8, availableParallelism());
 /** The most one stored block holds (RFC 1951, section 3.2.4). */
-const STORED_BYTES = 65_535;
+export const STORED_BYTES = 65_535;
 
 /** @param level 0 (stored) to 9 */
 export async function* gzip(source: ByteSource, level: number): ByteSource {
@@ -85,7 +85,8 @@ async function* stored(source: ByteSource): ByteSource {
   yield storedHeader(0, true);
 }
 
-function storedHeader(length: number, final: boolean): Uint8Array {
+/** What is before stored bytes, where the block begins at a whole byte. */
+export function storedHeader(length: number, final: boolean): Uint8Array {
   const bytes = Buffer.alloc(5);
   bytes[0] = final ? 1 : 0;
   bytes.writeUInt16LE(length, 1);

@@ -7,7 +7,8 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { type Digest, Digester } from '../oci/index.js';
 import { type ByteSource, type TakenBytes, ThreadHash } from '../store/index.js';
-import { deflateBlock, GZIP_END, GZIP_PARALLEL, gzipHeader, gzipTrailer } from './gzip.js';
+import { deflateSegment } from './deflate-segment.js';
+import { GZIP_END, GZIP_PARALLEL, gzipHeader, gzipTrailer } from './gzip.js';
 import { giveBack, segmentsOf, type SharedBytes } from './segment-memory.js';
 import type { TarCuts } from './tar-cuts.js';
 
@@ -47,7 +48,7 @@ export interface SegmentedGzipOptions {
 
 /** Names what made compressed bytes: with anything else in it they are not the same. */
 export function segmentCoder(level: number): string {
-  return `deflate ${process.versions.zlib} level ${level} in segments 1`;
+  return `deflate ${process.versions.zlib} level ${level} in segments 2`;
 }
 
 /** So many that every core has one, one is being hashed, and the next one is read. */
@@ -64,7 +65,7 @@ export async function* segmentedGzip(source: ByteSource, options: SegmentedGzipO
   const take = async ({ segment, work }: { segment: SharedBytes; work: Promise<Work> }): Promise<Uint8Array> => {
     const { plain, deflated } = await work;
     const read = deflated === undefined ? await known?.read(plain.sha256) : undefined;
-    const bytes = read?.bytes ?? deflated ?? (await deflateBlock(segment, level));
+    const bytes = read?.bytes ?? deflated ?? (await deflateSegment(segment, level));
     giveBack(segment);
     crc = plain.crc;
     onSegment?.({ sha256: plain.sha256, offset, length: bytes.length, crc: read?.crc ?? crc32(bytes) });
@@ -111,11 +112,11 @@ async function begin(
   const taken = hash.take(segment);
   // Where nothing is known, nobody waits for the hash.
   if (known === undefined) {
-    const [plain, deflated] = await Promise.all([taken, deflateBlock(segment, level)]);
+    const [plain, deflated] = await Promise.all([taken, deflateSegment(segment, level)]);
     return { plain, deflated };
   }
   const plain = await taken;
-  return known.has(plain.sha256) ? { plain } : { plain, deflated: await deflateBlock(segment, level) };
+  return known.has(plain.sha256) ? { plain } : { plain, deflated: await deflateSegment(segment, level) };
 }
 
 /** Of all uncompressed bytes: `ThreadHash`, or for few of them one in this thread. */

@@ -1,5 +1,5 @@
 /** Layers compressed by segments: the same bytes whatever was there to be taken, and little work for a small change. */
-import { createHash } from 'node:crypto';
+import { createCipheriv, createHash } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -75,6 +75,35 @@ function counting(source: SegmentSource): SegmentSource & { hits: number; misses
 }
 
 describe('a layer in segments', () => {
+  test('stores what cannot get smaller, and compresses what is around it', async () => {
+    const random = (seed: number, sizeBytes: number): Buffer => {
+      const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16));
+      return cipher.update(Buffer.alloc(sizeBytes));
+    };
+    const sizeOf = async (files: ReadonlyMap<string, Buffer>): Promise<number> => {
+      const layer = await written(files);
+      const blob = (await store.content.read(layer.descriptor.digest, 64 * 1024 * 1024)) ?? Buffer.alloc(0);
+      const tar = gunzipSync(blob);
+      expect(`sha256:${createHash('sha256').update(tar).digest('hex')}`).toBe(layer.diffId);
+      expect((await written(files)).descriptor).toEqual(layer.descriptor);
+      return blob.length;
+    };
+    const text = 'All happy families are alike; each unhappy family is unhappy in its own way.\n'.repeat(400);
+    const pictures = Array.from({ length: 30 }, (_, i): [string, Buffer] => [
+      `picture-${i}`,
+      random(i, 20_000 + i * 7919),
+    ]);
+    const pictureBytes = pictures.reduce((sum, [, { length }]) => sum + length, 0);
+    const alone = await sizeOf(new Map(pictures));
+    expect(alone).toBeLessThan(pictureBytes * 1.003);
+    const words = Array.from({ length: 30 }, (_, i): [string, Buffer] => [`words-${i}`, Buffer.from(text)]);
+    const mixed = await sizeOf(new Map(pictures.flatMap((picture, i) => [picture, words[i] ?? picture])));
+    expect(mixed - alone).toBeLessThan(words.length * text.length * 0.03);
+    // Numbers of two bytes, of which one is random: half of them can be left out.
+    const numbers = random(9, 400_000).map((byte, i) => (i % 2 === 0 ? byte : 0));
+    expect(await sizeOf(new Map([['numbers', Buffer.from(numbers)]]))).toBeLessThan(numbers.length * 0.65);
+  });
+
   test('is none of another that is written at the same time, or failed before', async () => {
     const broken = async function* (): AsyncGenerator<TarMember> {
       yield* members(folder(100, 30_000));
