@@ -79,6 +79,8 @@ interface GitDraft {
   checksum: string | undefined;
   keep: boolean;
   skipSubmodules: boolean;
+  /** Ask for the commit of the checksum, not for the ref, which may have moved on. */
+  byCommit: boolean;
 }
 
 function gitRef(url: URL, word: string, flags: RemoteFlags): RemoteRef {
@@ -90,6 +92,7 @@ function gitRef(url: URL, word: string, flags: RemoteFlags): RemoteRef {
     checksum: flags.checksum,
     keep: flags.keepGitFolder ?? false,
     skipSubmodules: false,
+    byCommit: false,
   };
   for (const [name, value] of url.searchParams) readQuery(draft, name, value, word);
   url.hash = '';
@@ -105,7 +108,7 @@ function gitRef(url: URL, word: string, flags: RemoteFlags): RemoteRef {
   return {
     kind: 'git',
     url: url.href,
-    ref: draft.ref,
+    ref: draft.byCommit && /^[0-9a-f]{40}$/i.test(checksum ?? '') ? (checksum ?? '').toLowerCase() : draft.ref,
     subfolder: posix.join('/', draft.subfolder).replace(/^\/+|\/+$/g, ''),
     keepGitFolder: draft.keep,
     skipSubmodules: draft.skipSubmodules,
@@ -131,11 +134,15 @@ function readQuery(draft: GitDraft, name: string, value: string, word: string): 
   else if (name === 'checksum' || name === 'commit') draft.checksum = once(draft.checksum, value);
   else if (name === 'keep-git-dir') draft.keep = is();
   else if (name === 'submodules') draft.skipSubmodules = !is();
-  else
+  else if (name === 'fetch-by-commit') draft.byCommit = is();
+  else if (name === 'mtime') {
+    // Files have the time of their commit either way: a checkout's time is that of a clock.
+    if (value !== 'commit' && value !== 'checkout') throw invalid(word, `has mtime=${value}`, 'mtime=commit');
+  } else
     throw invalid(
       word,
       `has an unknown query "${name}"`,
-      'ref, tag, branch, subdir, checksum, keep-git-dir, submodules',
+      'ref, tag, branch, subdir, checksum, keep-git-dir, submodules, fetch-by-commit, mtime',
     );
 }
 
