@@ -1,6 +1,7 @@
 /**
- * Makes a container out of its image, ready to start: ports, secrets, network, root, volumes, the process set up. The
- * record runs ahead of every step, so that whatever a kill leaves half made is found and taken away.
+ * Makes a container out of its image, ready to start: ports, secrets, network, root, volumes, the process set up. Its
+ * record is on disk before the first step, so that whatever a kill leaves half made is found and taken away; what is
+ * learnt on the way goes to disk with the next record, that of its start.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -57,7 +58,7 @@ export async function createContainer(
     }),
   );
   record = { ...record, mounts: volumes };
-  await task.write(record);
+  task.note(record);
   plan.prepared();
   signal.throwIfAborted();
   const spec = containerSpec(payload, image, {
@@ -73,7 +74,7 @@ export async function createContainer(
   });
   await failingAs('CannotStartContainerError', signal, () => deps.containers.create(spec, network.address));
   const { address, macAddress } = network;
-  await task.write({
+  task.note({
     ...record,
     phase: 'created',
     ...(address === undefined ? {} : { address }),

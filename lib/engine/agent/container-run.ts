@@ -62,9 +62,8 @@ export class ContainerRun {
       return 'running';
     }
     // Not started yet: unless it stands ready whole, whatever is there is the half of something.
-    if (record.phase === 'preparing' || record.phase === 'created') {
-      return state.status === 'created' ? 'created' : 'fresh';
-    }
+    if (record.phase === 'preparing') return 'fresh';
+    if (record.phase === 'created') return state.status === 'created' ? 'created' : 'fresh';
     if (state.status === 'running') {
       await this.running(record, true);
       return 'running';

@@ -48,6 +48,8 @@ export interface ContainerSurroundings {
   readonly endpointIds: () => EndpointIds | undefined;
   /** Whether the task is to stop. */
   readonly isEnding: () => boolean;
+  /** For whoever asks from here on; on disk with the next `write`. */
+  readonly note: (record: ContainerRecord) => void;
   /** On disk when it resolves. */
   readonly write: (record: ContainerRecord) => Promise<void>;
   readonly emit: (event: ContainerEvent) => void;

@@ -14,7 +14,7 @@ import type { VolumeMount } from './volumes.js';
 export interface ContainerRecord {
   readonly runtimeId: string;
   /**
-   * `preparing`: something of it may be on the host. `created`: it waits for its start. `starting`: written before the
+   * `preparing`: something of it may be on the host, and is made anew. `created`: it waits for its start. `starting`: written before the
    * start, so from here on it is never started by anyone who finds it gone. `restarting`: it ended, and is set up again.
    * `stopped`: the end, nothing of it is left but its log.
    */

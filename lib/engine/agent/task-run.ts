@@ -127,12 +127,16 @@ export class TaskRun {
       sharedNetwork: () => (this.network ??= this.deps.network.attach(this.networkId)),
       endpointIds: () => this.record.endpoints,
       isEnding: () => this.ending.signal.aborted,
-      write: (record: ContainerRecord) =>
-        this.save({ containers: { ...this.record.containers, [container.name]: record } }),
+      note: (record: ContainerRecord) => void (this.record = this.with(container, record)),
+      write: (record: ContainerRecord) => this.save(this.with(container, record)),
       emit: (event: ContainerEvent) => this.emit(event),
       closing: this.closing,
     };
     return new ContainerRun(this.deps, surroundings, container);
+  }
+
+  private with({ name }: ContainerPayload, record: ContainerRecord): TaskRecord {
+    return { ...this.record, containers: { ...this.record.containers, [name]: record } };
   }
 
   /** Of the network that the containers share: named as a container of the task is, so that a sweep finds it. */

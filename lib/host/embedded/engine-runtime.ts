@@ -152,8 +152,9 @@ async function checkHost(ociRuntime: OciRuntime): Promise<void> {
 async function hybridProblems(): Promise<readonly string[]> {
   const controllers = await controllersBesideV1();
   if (controllers.length === 0) return [];
-  const names = controllers.join(',');
+  // runc takes the name of the folder for the controller's.
+  const folders = controllers.map((name) => `mount --mkdir -t cgroup -o ${name} cgroup /sys/fs/cgroup/${name}`);
   return [
-    `crun: works with cgroup v1 or v2, not with both, and here v2 holds ${names} beside v1; bind them to v1 (mount -t cgroup -o ${names} cgroup FOLDER) or start with --oci-runtime runc`,
+    `crun: works with cgroup v1 or v2, not with both, and here v2 holds ${controllers.join(', ')} beside v1; bind them to v1 (${folders.join('; ')}) or start with --oci-runtime runc`,
   ];
 }
