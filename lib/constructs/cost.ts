@@ -74,6 +74,7 @@ export function idleMonth(options: IdleOptions): readonly CostLine[] {
       what: `polling of ${queues} queue${queues === 1 ? '' : 's'}`,
       dollars: (queues * POLLS_PER_QUEUE_MONTH * PRICES.sqsMillion) / 1e6,
     },
+    { what: 'the builder looking for lost messages, every five minutes', dollars: calls(MINUTES / 5, 1769) },
     ...(options.hasSchedules
       ? [
           { what: 'the reconciler, a quarter of a second a minute', dollars: calls(MINUTES, 1024) },
@@ -155,7 +156,7 @@ export function total(lines: readonly CostLine[]): number {
   return lines.reduce((sum, { dollars }) => sum + dollars, 0);
 }
 
-/** For the synthesis: `about US$ 1.76 a month when idle (prices of us-east-1 as remembered in 2026-11, unchecked)`. */
+/** For the synthesis: `about US$ 1.81 a month when idle (prices of us-east-1 as remembered in 2026-11, unchecked)`. */
 export function idleSentence(options: IdleOptions): string {
   const sum = total(idleMonth(options)).toFixed(2);
   return `about US$ ${sum} a month when idle (prices of ${PRICES.region} as remembered in ${PRICES.date}, unchecked)`;
