@@ -10,11 +10,11 @@ type FunctionName = (typeof FUNCTIONS)[number];
 
 /** Bytes of all chunks, minified, without source maps, as they were when somebody last looked. A rise of a tenth is a decision. */
 const SIZES: Readonly<Record<FunctionName, number>> = {
-  api: 1_001_000,
+  api: 1_012_000,
   registry: 519_000,
-  builder: 872_000,
-  collector: 464_000,
-  reconciler: 626_000,
+  builder: 888_000,
+  collector: 467_000,
+  reconciler: 628_000,
   'image-resource': 548_000,
   'service-resource': 191_000,
 };
