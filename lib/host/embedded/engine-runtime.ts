@@ -38,6 +38,8 @@ export interface EngineRuntime {
   /** Six hex digits that everything of it on the host is named by; empty where there is nothing. */
   readonly scopeId: string;
   readonly layers: Pick<UnpackedLayers, 'list' | 'evict'>;
+  /** Containers on the host: also those that have ended and are not taken away yet. */
+  readonly held: () => Promise<number>;
   /** Takes bridge, namespaces and rules away when no container runs any more. */
   readonly tidy: () => Promise<void>;
 }
@@ -72,6 +74,7 @@ function simulated({ store, logger }: EngineRuntimeDeps): EngineRuntime {
     agent: createSimulatedAgent({ clock: store.clock, logger: logger.child({ part: 'agent' }) }),
     scopeId: '',
     layers: { list: () => Promise.resolve([]), evict: () => Promise.resolve(false) },
+    held: () => Promise.resolve(0),
     tidy: () => Promise.resolve(),
   };
 }
@@ -114,6 +117,7 @@ async function containers(deps: EngineRuntimeDeps, options: EngineRuntimeOptions
     scopeId: scope.id,
     layers,
     sandbox: await OverlaySandbox.open({ scope, runc, network, layers }),
+    held: async () => (await supervised.list()).length,
     tidy: async () => {
       if ((await supervised.list()).length === 0) await sweepHost({ scope, clock }, new Set());
     },

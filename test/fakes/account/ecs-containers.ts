@@ -43,7 +43,7 @@ export async function startContainerEcs(options: {
     { folder, store, images, logger: silentLogger },
     { runtime: 'containers', isOwnRegistry: (host) => host === ecr.registry.host },
   );
-  const { scopeId, tidy } = runtime;
+  const { scopeId, tidy, held } = runtime;
   const engine = embeddedEngine(
     { store, runtime, targetGroups: new ScriptedTargetGroups(), logger: silentLogger },
     { region: REGION, accountId: ACCOUNT },
@@ -80,6 +80,8 @@ export async function startContainerEcs(options: {
     },
     async close() {
       await api.close();
+      // A task is told to have stopped before the last of it is taken away.
+      await untilNone(held);
       await engine.stop();
       for (const server of relays) await new Promise((resolve) => server.close(resolve));
       await ecr.close();
@@ -147,3 +149,9 @@ function withKeys(input: EcsInput, granted: readonly { readonly name: string; re
 }
 
 const named = (variable: object, name: string): boolean => 'name' in variable && variable.name === name;
+
+/** What is still there then is found by whoever looks for what is left. */
+async function untilNone(held: () => Promise<number>): Promise<void> {
+  const end = performance.now() + 30_000;
+  while ((await held()) > 0 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
+}
