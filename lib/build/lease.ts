@@ -3,10 +3,17 @@
  * one ends, and runs out when it dies. A write whose answer was lost is recognised by the holder, who is another one
  * for each try. With each renewal the worker also looks whether the build was cancelled.
  */
-import type { Clock, Ids, Logger, Queue, QueueMessage, RecordStore } from '../store/index.js';
+import {
+  type Clock,
+  type Ids,
+  insist,
+  type Logger,
+  type Queue,
+  type QueueMessage,
+  type RecordStore,
+} from '../store/index.js';
 import { leaseKey } from './build-records.js';
 import type { BuildService } from './builds.js';
-import { insist } from './outage.js';
 
 interface LeaseRecord {
   readonly owner: string;

@@ -5,7 +5,17 @@
  * outage of the store ends a try and not the build, which is left for later.
  */
 import { AppError } from '../errors/index.js';
-import type { Clock, Ids, Logger, Queue, QueueMessage, RecordStore, StoredRecord } from '../store/index.js';
+import {
+  type Clock,
+  type Ids,
+  insist,
+  isOutage,
+  type Logger,
+  type Queue,
+  type QueueMessage,
+  type RecordStore,
+  type StoredRecord,
+} from '../store/index.js';
 import { toBuildError } from './build-errors.js';
 import { BuildLogWriter, type EmitEvent, leaseLost } from './build-log.js';
 import { type BuildRecord, buildKey, decodeMessage, encodeMessage, isFinal, OPEN_LIST } from './build-records.js';
@@ -13,7 +23,6 @@ import type { BuildSecretValues } from './build-secrets.js';
 import type { BuildService } from './builds.js';
 import type { HandOver } from './hand-over.js';
 import { BuildLease, BuildStopped, heartbeat } from './lease.js';
-import { insist, isOutage } from './outage.js';
 import type { BuildReport } from './report.js';
 import { needsWorker } from './sandbox/sandbox-elsewhere.js';
 import type { Build, BuildOutcome, BuildRequest, BuildResult } from './types.js';

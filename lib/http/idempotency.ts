@@ -4,13 +4,15 @@
  */
 import { AppError, toAppError } from '../errors/index.js';
 import { contentHash } from '../platform/index.js';
-import type { Clock, RecordKey, RecordStore } from '../store/index.js';
+import { type Clock, type Expect, insist, type RecordKey, type RecordStore } from '../store/index.js';
 import { problemOf } from './problem.js';
 import type { Call, Reply } from './route.js';
 
 interface IdempotencyRecord {
   readonly requestHash: string;
   readonly startedMs: number;
+  /** The request that claimed it. */
+  readonly by?: string;
   /** Absent while the first call is under way. */
   readonly reply?: Reply;
 }
@@ -18,6 +20,8 @@ interface IdempotencyRecord {
 const KEPT_MS = 24 * 3600 * 1000;
 /** After so long a first call without an answer is taken for dead, and its key may be claimed again. */
 const ABANDONED_MS = 120_000;
+/** A claim is let go as long as that; whoever waits for the answer waits so much longer. */
+const RELEASE_MS = 5_000;
 const MAX_KEY = 255;
 
 export class Idempotency {
@@ -52,7 +56,7 @@ export class Idempotency {
     if (key === undefined) return work();
     const recordKey: RecordKey = { partition: `IDEM#${operation}#${call.principal?.id ?? '-'}#${key}`, sort: '-' };
     const requestHash = contentHash(parameters);
-    const claim = await this.claim(recordKey, requestHash, key);
+    const claim = await this.claim(recordKey, { requestHash, by: call.requestId }, key);
     if (claim.reply !== undefined) {
       return { ...claim.reply, headers: { ...claim.reply.headers, 'idempotent-replayed': 'true' } };
     }
@@ -61,26 +65,48 @@ export class Idempotency {
 
   private async claim(
     recordKey: RecordKey,
-    requestHash: string,
+    own: { readonly requestHash: string; readonly by: string },
     key: string,
   ): Promise<{ readonly record: IdempotencyRecord; readonly reply?: Reply }> {
     const startedMs = this.deps.clock.nowMs();
-    const record: IdempotencyRecord = { requestHash, startedMs };
+    const record: IdempotencyRecord = { ...own, startedMs };
     const expiresAtMs = startedMs + KEPT_MS;
     for (;;) {
       const known = await this.deps.records.get<IdempotencyRecord>(recordKey);
       if (known === undefined) {
-        const result = await this.deps.records.put(recordKey, record, { expect: 'absent', expiresAtMs });
-        if (result.outcome === 'written') return { record };
+        if (await this.took(recordKey, record, { expect: 'absent', expiresAtMs })) return { record };
         continue;
       }
-      if (known.value.requestHash !== requestHash) throw reused(key);
+      if (known.value.requestHash !== own.requestHash) throw reused(key);
       if (known.value.reply !== undefined) return { record: known.value, reply: known.value.reply };
       if (startedMs - known.value.startedMs < ABANDONED_MS) throw busy(key);
-      const expect = { version: known.version };
-      const result = await this.deps.records.put(recordKey, record, { expect, expiresAtMs });
-      if (result.outcome === 'written') return { record };
+      if (await this.took(recordKey, record, { expect: { version: known.version }, expiresAtMs })) return { record };
     }
+  }
+
+  private async took(
+    recordKey: RecordKey,
+    record: IdempotencyRecord,
+    options: { readonly expect: Expect; readonly expiresAtMs: number },
+  ): Promise<boolean> {
+    try {
+      return (await this.deps.records.put(recordKey, record, options)).outcome === 'written';
+    } catch (error) {
+      // It may be there all the same, and the key would be busy with nobody at it.
+      await this.release(recordKey, record);
+      throw error;
+    }
+  }
+
+  /** Lets the key be claimed again, unless another call has it. When the store stays out, the claim is abandoned in time. */
+  private async release(recordKey: RecordKey, { by }: IdempotencyRecord): Promise<void> {
+    const { records, clock } = this.deps;
+    await insist(clock, RELEASE_MS, async () => {
+      const known = await records.get<IdempotencyRecord>(recordKey);
+      // An answer that was kept unheard stands.
+      if (known === undefined || known.value.by !== by || known.value.reply !== undefined) return;
+      await records.delete(recordKey, { expect: { version: known.version } });
+    }).catch(() => undefined);
   }
 
   private async finish(
@@ -98,7 +124,7 @@ export class Idempotency {
       const known = toAppError(error);
       if (known.retryable || known.kind === 'unavailable' || known.kind === 'internal') {
         // Nothing was decided: the same key may try again.
-        await this.deps.records.delete(recordKey);
+        await this.release(recordKey, record);
         throw error;
       }
       const problem = problemOf(error, requestId);

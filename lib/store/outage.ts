@@ -1,9 +1,9 @@
 /**
- * Outages of the store, as the builder meets them: no fault of the build and not the end of it. A call that must come
- * through is made again for a while; a build that cannot go on is left for later (`worker.ts`).
+ * Outages of the store, as those meet them who use it: a call that must come through, such as giving a lease back, is
+ * made again for a while.
  */
 import { toAppError } from '../errors/index.js';
-import type { Clock } from '../store/index.js';
+import type { Clock } from './ports.js';
 
 const FIRST_MS = 100;
 const LONGEST_MS = 3_000;
