@@ -4,8 +4,8 @@ import { streamOutput } from '../lib/cli/output.js';
 import { runCli } from '../lib/cli/program/index.js';
 import { giveBackIdleMemory } from '../lib/host/embedded/idle-memory.js';
 import { VERSION } from '../lib/host/version.js';
-import { systemClock } from '../lib/store/clock-system.js';
-import { jsonLogger } from '../lib/store/logger-json-system.js';
+import { systemClock } from '../lib/store/system/clock-system.js';
+import { jsonLogger } from '../lib/store/system/logger-json-system.js';
 
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -10,7 +10,7 @@ import { observed } from '../lib/host/aws/observed.js';
 import { openAwsRegistry } from '../lib/host/aws/registry.js';
 import { openAwsStore } from '../lib/host/aws/store.js';
 import { inLogContext } from '../lib/host/aws/log-context.js';
-import { s3Client } from '../lib/store/bucket-s3.js';
+import { s3Client } from '../lib/store/aws/bucket-s3.js';
 
 const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl');
 const { region } = config;

@@ -11,7 +11,7 @@ import {
   type ServiceProgress,
   ServiceResource,
 } from '../lib/host/aws/service-resource.js';
-import { systemClock } from '../lib/store/clock-system.js';
+import { systemClock } from '../lib/store/system/clock-system.js';
 
 const { region, apiUrl: url, deployTokenArn } = readAwsConfig(process.env, 'region', 'apiUrl', 'deployTokenArn');
 const client = new WharfClient({ url, token: await readSecret(deployTokenArn, region) });

@@ -10,7 +10,7 @@ import { readConnection } from '../lib/host/embedded/data-folder.js';
 import { compress, type LayerEntry, type TarMember, writeTar } from '../lib/layers/index.js';
 import { type Digest, digestOf, MediaType, platformOfArch } from '../lib/oci/index.js';
 import { RegistryClient } from '../lib/registry/client/index.js';
-import { systemClock } from '../lib/store/clock-system.js';
+import { systemClock } from '../lib/store/system/clock-system.js';
 
 export const BASE_IMAGE = { repository: 'busybox', tag: '1' } as const;
 

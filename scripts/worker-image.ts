@@ -23,7 +23,7 @@ import { pathToFileURL } from 'node:url';
 import { build as bundle } from 'esbuild';
 import { withContext } from '../lib/cli/send-context.js';
 import { WharfClient } from '../lib/client/index.js';
-import { systemClock } from '../lib/store/clock-system.js';
+import { systemClock } from '../lib/store/system/clock-system.js';
 
 export const WORKER_IMAGE = 'build-worker:1';
 

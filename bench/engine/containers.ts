@@ -4,7 +4,7 @@
  */
 import { RunTaskCommand, StopTaskCommand } from '@aws-sdk/client-ecs';
 import { missingTools, type OciRuntime, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { openAgentHost, pushBusybox } from '../../test/engine-agent/agent-host.js';
 import { takeControllersFromV2 } from '../../test/cgroup-controllers.js';
 import { createTestStore } from '../../test/fakes/embedded-store.js';

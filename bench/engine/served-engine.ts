@@ -10,8 +10,8 @@ import {
 } from '@aws-sdk/client-ecs';
 import type { Agent } from '../../lib/engine/agent/index.js';
 import { createEngine, type Engine } from '../../lib/engine/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { systemIds } from '../../lib/store/ids-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
 import { type RecordStore, silentLogger } from '../../lib/store/index.js';
 
 export interface ServedEngine {

@@ -18,7 +18,7 @@ import {
 } from '@aws-sdk/client-ecs';
 import { WharfClient } from '../../lib/client/index.js';
 import { openHostScope, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { megabytes, percentile, short, table } from '../figures.js';
 import { WHARF, WharfServer } from '../peers/wharf.js';
 import { Server } from '../process.js';

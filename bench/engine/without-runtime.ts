@@ -1,6 +1,6 @@
 /** (E) Calls of ten tasks by the SDK, several at a time, until each task's first event was seen; nothing is run. */
 import { RunTaskCommand } from '@aws-sdk/client-ecs';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { ScriptedAgent } from '../../test/fakes/agent.js';
 import { createTestStore } from '../../test/fakes/embedded-store.js';
 import { percentile, short, table } from '../figures.js';

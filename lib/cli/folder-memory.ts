@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { FileStamp, FolderMember } from '../layers/context-folder-fs.js';
+import type { FileStamp, FolderMember } from '../layers/context/context-folder-fs.js';
 import type { Digest } from '../oci/index.js';
 import type { Clock } from '../store/index.js';
 

@@ -1,6 +1,6 @@
 /** A folder as a build context: a tar made while it is read. The same folder gives the same bytes. */
 import { createReadStream } from 'node:fs';
-import { type FolderMember, openContextFolder } from '../layers/context-folder-fs.js';
+import { type FolderMember, openContextFolder } from '../layers/context/context-folder-fs.js';
 import { type TarMember, writeTar } from '../layers/index.js';
 
 export interface PackedContext {

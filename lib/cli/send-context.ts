@@ -7,7 +7,11 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { WharfClient } from '../client/index.js';
 import { AppError, errnoCode } from '../errors/index.js';
-import { type ContextFolderOptions, type FolderMember, openContextFolder } from '../layers/context-folder-fs.js';
+import {
+  type ContextFolderOptions,
+  type FolderMember,
+  openContextFolder,
+} from '../layers/context/context-folder-fs.js';
 import { encodeContextManifest, type ManifestEntry, withContent } from '../layers/index.js';
 import type { Digest } from '../oci/index.js';
 import type { Clock } from '../store/index.js';

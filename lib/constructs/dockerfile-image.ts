@@ -12,8 +12,8 @@ import type { DockerImageCode } from 'aws-cdk-lib/aws-lambda';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Construct } from 'constructs';
-import { openContextFolder } from '../layers/context-folder-fs.js';
-import { writeContextTar } from '../layers/context-tar-fs.js';
+import { openContextFolder } from '../layers/context/context-folder-fs.js';
+import { writeContextTar } from '../layers/context/context-tar-fs.js';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import { checkDockerfile } from './dockerfile-check.js';
 import {

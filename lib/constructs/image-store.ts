@@ -159,7 +159,7 @@ export class ImageStore extends ImageStoreBase {
       serverAccessLogsBucket: accessLogs as IBucket,
       lifecycleRules: [
         { abortIncompleteMultipartUploadAfter: Duration.days(7), noncurrentVersionExpiration: Duration.days(7) },
-        // Leftovers of uploads that nobody finished: see lib/store/blob-store-s3.ts.
+        // Leftovers of uploads that nobody finished: see lib/store/aws/blob-store-s3.ts.
         { prefix: 'uploads/', expiration: Duration.days(7) },
       ],
       ...removal,

@@ -4,7 +4,7 @@ export {
   type DecompressLimits,
   type ReadableCompression,
   sniffCompression,
-} from './compression.js';
+} from './compression/compression.js';
 export {
   ancestors,
   baseName,
@@ -16,13 +16,13 @@ export {
   normalisePath,
   parentPath,
   quoteName,
-} from './path-name.js';
-export { copyEntry } from './copy-entry.js';
-export { CONTEXT_LIMITS, LAYER_LIMITS, type TarLimits } from './tar-limits.js';
-export { type PlacedMember, readTar, type TarReadOptions } from './tar-reader.js';
-export { writeTar, type TarWriteOptions } from './tar-writer.js';
+} from './tree/path-name.js';
+export { copyEntry } from './tree/copy-entry.js';
+export { CONTEXT_LIMITS, LAYER_LIMITS, type TarLimits } from './tar/tar-limits.js';
+export { type PlacedMember, readTar, type TarReadOptions } from './tar/tar-reader.js';
+export { writeTar, type TarWriteOptions } from './tar/tar-writer.js';
 export * from './types.js';
-export { isOpaqueMarker, isWhiteout, OPAQUE_MARKER, whiteoutFor, whiteoutOf } from './whiteout.js';
+export { isOpaqueMarker, isWhiteout, OPAQUE_MARKER, whiteoutFor, whiteoutOf } from './tree/whiteout.js';
 export {
   ImageTree,
   type ImageTreeOptions,
@@ -30,14 +30,14 @@ export {
   type TreeContents,
   type TreeEntry,
   type TreeMember,
-} from './image-tree.js';
-export { indexedEntry, type IndexedEntry, type LayerDescriptor, type LayerIndex } from './layer-index.js';
-export { LayerIndexes, layerIndexKey, type LayerIndexDeps, type LayerIndexRecord } from './layer-indexes.js';
-export { indexLayer, type LayerContent, openLayer, readLayer } from './layer-reader.js';
-export { type IndexedLayer, segmentsCoder, writeLayer, type WriteLayerOptions } from './layer-writer.js';
-export { type LayerSegments, LayerSegmentStore, type OpenSegments } from './layer-segments.js';
-export { type ChangesetRules, completeChangeset, type ParentSource, whiteoutMember } from './changeset.js';
-export { type ContextOptions, readContext } from './context-reader.js';
+} from './tree/image-tree.js';
+export { indexedEntry, type IndexedEntry, type LayerDescriptor, type LayerIndex } from './stored/layer-index.js';
+export { LayerIndexes, layerIndexKey, type LayerIndexDeps, type LayerIndexRecord } from './stored/layer-indexes.js';
+export { indexLayer, type LayerContent, openLayer, readLayer } from './stored/layer-reader.js';
+export { type IndexedLayer, segmentsCoder, writeLayer, type WriteLayerOptions } from './stored/layer-writer.js';
+export { type LayerSegments, LayerSegmentStore, type OpenSegments } from './stored/layer-segments.js';
+export { type ChangesetRules, completeChangeset, type ParentSource, whiteoutMember } from './tree/changeset.js';
+export { type ContextOptions, readContext } from './context/context-reader.js';
 export {
   encodeContextManifest,
   isContextManifest,
@@ -45,7 +45,7 @@ export {
   readCheckedManifest,
   readContextManifest,
   withContent,
-} from './context-manifest.js';
+} from './context/context-manifest.js';
 export { splitLines } from './lines.js';
-export { layerName, type UnpackedLayer, UnpackedLayers } from './unpacked-layers.js';
-export { changesetOfUpper, type UpperChangesetOptions } from './upper-changeset.js';
+export { layerName, type UnpackedLayer, UnpackedLayers } from './overlay/unpacked-layers.js';
+export { changesetOfUpper, type UpperChangesetOptions } from './overlay/upper-changeset.js';

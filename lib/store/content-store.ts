@@ -8,7 +8,7 @@
 import type { Readable } from 'node:stream';
 import { AppError } from '../errors/index.js';
 import type { Digest } from '../oci/index.js';
-import { systemClock } from './clock-system.js';
+import { systemClock } from './system/clock-system.js';
 import type {
   BlobKey,
   BlobStore,

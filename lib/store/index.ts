@@ -1,6 +1,6 @@
 export * from './content-store.js';
-export { piecesOf, pour } from './file-readable-fs.js';
-export * from './late.js';
+export { piecesOf, pour } from './folder/file-readable-fs.js';
+export * from './aws/late.js';
 export { silentLogger } from './logger-silent.js';
 export { loggerMetrics, noMetrics } from './metrics.js';
 export { insist, isOutage } from './outage.js';

@@ -8,7 +8,7 @@ import {
   RegistryTokens,
   TokenKeys,
 } from '../../lib/auth/index.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { manualClock } from '../fakes/manual-clock.js';
 

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
 import { UnpackedLayers } from '../../lib/layers/index.js';
 import { hostResidue, type HostScope, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { requireTools } from '../host-tools.js';
 import { buildFixture, type BuildFixture, type Built, busyboxFiles, failure } from './fixture.js';
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { EgressGuard } from '../../lib/build/index.js';
 import { GuardedFetch } from '../../lib/build/fetch/guarded-fetch.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { buildFixture, type BuildFixture, failure } from './fixture.js';
 import { startWebServer, type WebServer } from './remote-server.js';
 

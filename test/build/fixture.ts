@@ -27,8 +27,8 @@ import {
 } from '../../lib/oci/index.js';
 import { RegistryLogins } from '../../lib/registry/client/index.js';
 import { Registry } from '../../lib/registry/index.js';
-import { RecordsQueue } from '../../lib/store/queue-records.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { RecordsQueue } from '../../lib/store/records/queue-records.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 
 /** 2024-05-06T07:08:09Z: what the files of a context are dated unless they say otherwise. */

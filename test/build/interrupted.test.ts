@@ -20,9 +20,9 @@ import {
   scopePaths,
   sweepHost,
 } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { silentLogger } from '../../lib/store/index.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { requireTools } from '../host-tools.js';
 import { searchCanaries } from './canary-search.js';
 import { buildFixture, type BuildFixture, busyboxFiles } from './fixture.js';

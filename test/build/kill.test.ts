@@ -9,8 +9,8 @@ import { BuildSecrets, createBuilds, type LoggedBuildEvent } from '../../lib/bui
 import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
 import { UnpackedLayers } from '../../lib/layers/index.js';
 import { hostResidue, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { requireTools } from '../host-tools.js';
 import { buildFixture, type BuildFixture, busyboxFiles } from './fixture.js';
 import { agentsBelow, newKey } from './ssh-agents.js';

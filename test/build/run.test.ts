@@ -16,7 +16,7 @@ import {
   Runc,
   sweepHost,
 } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { requireTools } from '../host-tools.js';
 import {
   BASE_TIME,

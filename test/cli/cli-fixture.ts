@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CliDeps, runCli, streamOutput } from '../../lib/cli/index.js';
 import { type RunningServer, serve } from '../../lib/http/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { type ApiFixture, createApiFixture } from '../http/api-fixture.js';
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { digestOf, MediaType } from '../../lib/oci/index.js';
 import { RegistryClient } from '../../lib/registry/client/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { requireTools } from '../host-tools.js';
 import {
   type CncfRegistry,

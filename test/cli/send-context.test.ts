@@ -6,7 +6,7 @@ import { SentContexts } from '../../lib/build/index.js';
 import { type FoundContext, findContext } from '../../lib/cli/send-context.js';
 import { type HttpCall, httpCall } from '../../lib/client/index.js';
 import { digestOf } from '../../lib/oci/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { textOf } from '../build/fixture.js';
 import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
 

@@ -5,10 +5,10 @@
  */
 import { join } from 'node:path';
 import { Collector } from '../../lib/registry/collector/index.js';
-import { openFsBlobs } from '../../lib/store/blob-store-fs.js';
-import { systemIds } from '../../lib/store/ids-system.js';
+import { openFsBlobs } from '../../lib/store/folder/blob-store-fs.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
 import { ContentStore } from '../../lib/store/index.js';
-import { openLmdbRecords } from '../../lib/store/record-store-lmdb.js';
+import { openLmdbRecords } from '../../lib/store/folder/record-store-lmdb.js';
 import { startTestRegistry } from '../protocol/registry/registry-server.js';
 import { clockAhead } from './clock-ahead.js';
 

@@ -9,7 +9,7 @@ import { WharfClient } from '../../lib/client/index.js';
 import { type EmbeddedPlatform, startEmbedded } from '../../lib/host/embedded/platform.js';
 import { type Digest, digestOf, type ImageConfig, MediaType, type Manifest } from '../../lib/oci/index.js';
 import { RegistryClient } from '../../lib/registry/client/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import type { BaseImageFile } from './base-images.js';
 import { type BuildInput, type BuiltImage, imageOf } from './image-files.js';
 

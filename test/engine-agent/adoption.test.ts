@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { AgentEvent, TaskPayload } from '../../lib/engine/agent/index.js';
 import { hostResidue, openHostScope, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { requireTools } from '../host-tools.js';
 import { type AgentHost, isContainer, isStopped, openAgentHost, payloadOf, pushBusybox, script } from './agent-host.js';
 

@@ -22,11 +22,11 @@ import {
   openHostScope,
   SupervisedContainers,
 } from '../../lib/runtime/index.js';
-import { openFsBlobs } from '../../lib/store/blob-store-fs.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { systemIds } from '../../lib/store/ids-system.js';
+import { openFsBlobs } from '../../lib/store/folder/blob-store-fs.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
 import { ContentStore, type SecretStore, silentLogger } from '../../lib/store/index.js';
-import { openLmdbRecords } from '../../lib/store/record-store-lmdb.js';
+import { openLmdbRecords } from '../../lib/store/folder/record-store-lmdb.js';
 
 export interface AgentHost {
   readonly scope: HostScope;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { TaskPayload } from '../../lib/engine/agent/index.js';
 import { hostResidue, OCI_RUNTIMES, type OciRuntime, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { takeControllersFromV2 } from '../cgroup-controllers.js';
 import { requireTools } from '../host-tools.js';
 import {

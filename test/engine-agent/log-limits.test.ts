@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { logLimits } from '../../lib/engine/agent/log-limits.js';
 import { DEFAULT_LOG_LIMITS } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { type ContainerInput, isContainer, isStopped, payloadOf, script } from './agent-host.js';
 import { AgentSuite, describeAgent } from './agent-suite.js';
 

@@ -1,6 +1,6 @@
 /** Runs more tasks at once than Node thinks anyone would, and ends them: for the test that reads what is written meanwhile. */
 import { sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { isContainer, isStopped, openAgentHost, payloadOf, pushBusybox, script } from './agent-host.js';
 
 const TASKS = 12;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createEngine, type Engine } from '../../lib/engine/index.js';
 import { hostResidue, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { openAgentHost, pushBusybox, type AgentHost } from '../engine-agent/agent-host.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';

@@ -2,11 +2,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openFsBlobs, type FsBlobStore } from '../../lib/store/blob-store-fs.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { systemIds } from '../../lib/store/ids-system.js';
+import { openFsBlobs, type FsBlobStore } from '../../lib/store/folder/blob-store-fs.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
 import { ContentStore, type Clock, type Ids } from '../../lib/store/index.js';
-import { openLmdbRecords, type LmdbRecordStore } from '../../lib/store/record-store-lmdb.js';
+import { openLmdbRecords, type LmdbRecordStore } from '../../lib/store/folder/record-store-lmdb.js';
 
 export interface TestStore {
   readonly records: LmdbRecordStore;

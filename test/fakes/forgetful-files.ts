@@ -4,7 +4,7 @@
  * operation that changes something: from then on nothing is answered.
  */
 import { basename, dirname } from 'node:path';
-import type { Files, OpenFile } from '../../lib/store/files-fs.js';
+import type { Files, OpenFile } from '../../lib/store/folder/files-fs.js';
 
 interface FileNode {
   readonly kind: 'file';

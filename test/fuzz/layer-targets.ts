@@ -12,8 +12,8 @@ import {
   readTar,
   writeTar,
 } from '../../lib/layers/index.js';
-import { overlayMembers } from '../../lib/layers/overlay-members.js';
-import { unzstd } from '../../lib/layers/zstd.js';
+import { overlayMembers } from '../../lib/layers/overlay/overlay-members.js';
+import { unzstd } from '../../lib/layers/compression/zstd.js';
 import { type Digest, digestOf, MediaType } from '../../lib/oci/index.js';
 import { bytesOf, collect, device, directory, file, hardlink, symlink } from '../layers/members.js';
 import { archive, block, entry, gnuLong, pax } from '../layers/raw-tar.js';

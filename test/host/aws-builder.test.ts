@@ -4,8 +4,8 @@ import { BuildService } from '../../lib/build/index.js';
 import { AwsBuilder } from '../../lib/host/aws/builder.js';
 import { Registry } from '../../lib/registry/index.js';
 import { noMetrics, type QueueMessage, silentLogger } from '../../lib/store/index.js';
-import { RecordsQueue } from '../../lib/store/queue-records.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { RecordsQueue } from '../../lib/store/records/queue-records.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { type ManualClock, manualClock } from '../fakes/manual-clock.js';
 

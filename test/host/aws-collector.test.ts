@@ -5,7 +5,7 @@ import type { AwsStore } from '../../lib/host/aws/store.js';
 import { Upstreams } from '../../lib/registry/cache/index.js';
 import { Registry } from '../../lib/registry/index.js';
 import { ContentStore, silentLogger } from '../../lib/store/index.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { manualClock } from '../fakes/manual-clock.js';
 import { imageSet } from '../protocol/registry/images.js';

@@ -7,7 +7,7 @@ import { AwsQuery } from '../../lib/host/aws/query.js';
 import { ScalingGroups } from '../../lib/host/aws/scaling-groups.js';
 import { ecsClient } from '../../lib/platform/ecs/sdk.js';
 import { Ecs } from '../../lib/platform/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import type { Clock } from '../../lib/store/index.js';
 import { type RunningCapacityFake, startClusterCapacity } from '../fakes/account/cluster-capacity.js';
 import { fakeCredentials } from '../fakes/s3/index.js';

@@ -3,7 +3,7 @@ import type { Context } from 'aws-lambda';
 import { describe, expect, test } from '@jest/globals';
 import { contextLogger, inLogContext } from '../../lib/host/aws/log-context.js';
 import { observed } from '../../lib/host/aws/observed.js';
-import { jsonLogger } from '../../lib/store/logger-json-system.js';
+import { jsonLogger } from '../../lib/store/system/logger-json-system.js';
 import type { Clock } from '../../lib/store/index.js';
 
 const context = { awsRequestId: 'i-1', functionName: 'stack-builder' } as Context;

@@ -3,7 +3,7 @@ import { ECRClient } from '@aws-sdk/client-ecr';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { AwsEcrAuthorization } from '../../lib/host/aws/ecr-authorization.js';
 import { RegistryLogins } from '../../lib/registry/client/index.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { jsonFailure, startJsonApi } from '../fakes/json-api.js';
 import { manualClock } from '../fakes/manual-clock.js';

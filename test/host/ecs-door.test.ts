@@ -4,8 +4,8 @@ import { serve } from '@hono/node-server';
 import { CreateClusterCommand, ECSClient, ListClustersCommand } from '@aws-sdk/client-ecs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type AwsKeys, ecsDoor, openAwsKeys } from '../../lib/host/embedded/ecs-door.js';
-import { systemIds } from '../../lib/store/ids-system.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { createEngineFixture, type EngineFixture } from '../engine/engine-fixture.js';
 
 const kept = new Map<string, string>();

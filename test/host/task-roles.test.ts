@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { TaskRoles } from '../../lib/host/embedded/task-roles.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 
 const ROLE = 'arn:aws:iam::000000000000:role/app';
 const KEYS = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'canary-5d1f' };

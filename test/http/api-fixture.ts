@@ -5,7 +5,7 @@ import { CachedImages, PullThrough, Upstreams } from '../../lib/registry/cache/i
 import { RegistryConnections, RegistryLogins } from '../../lib/registry/client/index.js';
 import { Registry } from '../../lib/registry/index.js';
 import { silentLogger } from '../../lib/store/index.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { createToldBuilds, type ToldBuilds } from '../fakes/builds.js';
 import { createPlatformFixture, type PlatformFixture } from '../platform/platform-fixture.js';
 

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Target } from '../../lib/engine/index.js';
 import { createFront, type Front, type RunningServer, serve } from '../../lib/http/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { type Backend, startBackend, until } from './backend.js';
 

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createConsole, createFront, type FetchApp, type RunningServer, serve } from '../../lib/http/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { type ApiFixture, createApiFixture } from './api-fixture.js';
 

@@ -1,5 +1,5 @@
 /** The stores of the interleaving test keep the ports' contracts, so that what holds on them holds on the real ones. */
-import { systemIds } from '../../lib/store/ids-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
 import { contentStoreContract } from '../contract/content-store.js';
 import { recordStoreContract } from '../contract/record-store.js';
 import { manualClock } from '../fakes/manual-clock.js';

@@ -7,7 +7,7 @@ import { describe, expect, test } from '@jest/globals';
 import { withContext } from '../../lib/cli/send-context.js';
 import { WharfClient } from '../../lib/client/index.js';
 import { writeTar } from '../../lib/layers/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { type Files, membersOf } from '../build/fixture.js';
 import { Wire } from '../protocol/registry/wire.js';
 import type { SqsEvent } from '../fakes/lambda/event-source.js';

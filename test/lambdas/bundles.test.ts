@@ -24,7 +24,7 @@ const MOST: Readonly<Partial<Record<FunctionName, number>>> = { builder: 2 };
 
 /** Parts of the embedded host, of tests and of deployment, which no function may carry. */
 const NEVER =
-  /^(node_modules\/(@aws-sdk\/(nested-clients|credential-provider-)|lmdb|msgpackr|aws-cdk-lib|constructs|cdk-nag|commander|tsx|esbuild)\/|lib\/(engine|runtime|constructs|cli)\/|lib\/host\/(?!aws|version|ecr-)|lib\/build\/sandbox\/(?!sandbox-elsewhere|index)|test\/|lib\/store\/(?!file-readable).*-(fs|lmdb)\.ts$)/;
+  /^(node_modules\/(@aws-sdk\/(nested-clients|credential-provider-)|lmdb|msgpackr|aws-cdk-lib|constructs|cdk-nag|commander|tsx|esbuild)\/|lib\/(engine|runtime|constructs|cli)\/|lib\/host\/(?!aws|version|ecr-)|lib\/build\/sandbox\/(?!sandbox-elsewhere|index)|test\/|lib\/store\/folder\/(?!file-readable))/;
 
 /** Clients of the stores: loaded with the first call of one. */
 const LATER =
@@ -41,7 +41,7 @@ const CLIENT = /^lib\/client\//;
 
 const ALSO_NOT: Readonly<Record<FunctionName, RegExp>> = {
   // It reads layers, of any compression, for an image's archive.
-  api: /^lib\/build\/(solver|step-executor|image-builder)/,
+  api: /^lib\/build\/(solve\/solver|steps\/step-executor|image-builder)/,
   registry: /^(lib\/(build|layers|dockerfile|platform|http)\/|node_modules\/(zod|@aws-sdk\/client-(ecs|ecr|sqs))\/)/,
   // It starts workers as tasks of ECS, from an image in ECR.
   builder: /^(lib\/http\/|node_modules\/(zod|hono)\/)/,

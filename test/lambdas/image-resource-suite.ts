@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { writeTar } from '../../lib/layers/index.js';
-import { s3Client } from '../../lib/store/bucket-s3.js';
+import { s3Client } from '../../lib/store/aws/bucket-s3.js';
 import { membersOf } from '../build/fixture.js';
 import { LambdaFunction } from '../fakes/lambda/function.js';
 import { fakeCredentials } from '../fakes/s3/index.js';

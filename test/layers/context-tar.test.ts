@@ -5,8 +5,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { openContextFolder } from '../../lib/layers/context-folder-fs.js';
-import { writeContextTar } from '../../lib/layers/context-tar-fs.js';
+import { openContextFolder } from '../../lib/layers/context/context-folder-fs.js';
+import { writeContextTar } from '../../lib/layers/context/context-tar-fs.js';
 import { readContext } from '../../lib/layers/index.js';
 
 let work: string;

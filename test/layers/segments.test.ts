@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type IndexedLayer, LayerSegmentStore, segmentsCoder, writeLayer, writeTar } from '../../lib/layers/index.js';
 import type { LayerEntry, TarMember } from '../../lib/layers/index.js';
-import type { SegmentSource } from '../../lib/layers/segmented-gzip.js';
+import type { SegmentSource } from '../../lib/layers/stored/segmented-gzip.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 
 const CODER = segmentsCoder({}) ?? '';

@@ -4,7 +4,7 @@ import type { Digest } from '../../lib/oci/index.js';
 import { CacheEviction, Upstreams } from '../../lib/registry/cache/index.js';
 import { type Collected, Collector } from '../../lib/registry/collector/index.js';
 import { Registry, verifyRegistry } from '../../lib/registry/index.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { manualClock, type ManualClock } from '../fakes/manual-clock.js';
 import { SetBuilder } from '../protocol/registry/images.js';

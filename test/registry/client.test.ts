@@ -8,7 +8,7 @@ import {
   RegistryClient,
   type RegistryCredentials,
 } from '../../lib/registry/client/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { manualClock } from '../fakes/manual-clock.js';
 import { bytesOf, imageSet } from '../protocol/registry/images.js';

@@ -4,7 +4,7 @@ import { type Digest, digestOf } from '../../lib/oci/index.js';
 import { type Collected, Collector, type Pins } from '../../lib/registry/collector/index.js';
 import { LEASE_MS, Registry, registryStats, type VerifyEvent, verifyRegistry } from '../../lib/registry/index.js';
 import { BLOB_LEASE_MS } from '../../lib/store/index.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { manualClock, type ManualClock } from '../fakes/manual-clock.js';
 import { SetBuilder, type TestManifest } from '../protocol/registry/images.js';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { type Digest, digestOf, MediaType } from '../../lib/oci/index.js';
 import { LEASE_MS, Registry, verifyRegistry } from '../../lib/registry/index.js';
 import { ContentStore, type RecordStore } from '../../lib/store/index.js';
-import { RecordsSecretStore } from '../../lib/store/secret-store-records.js';
+import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { manualClock, type ManualClock } from '../fakes/manual-clock.js';
 import { imageSet, SetBuilder, type TestManifest } from '../protocol/registry/images.js';

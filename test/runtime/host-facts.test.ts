@@ -10,9 +10,9 @@ import {
   openHostScope,
   parseSignal,
 } from '../../lib/runtime/index.js';
-import { containerResolvConf, hostsFile } from '../../lib/runtime/name-files.js';
-import { findOwnRules } from '../../lib/runtime/packet-rules.js';
-import { ipv4Range, overlaps, subnetCandidates } from '../../lib/runtime/subnet.js';
+import { containerResolvConf, hostsFile } from '../../lib/runtime/process/name-files.js';
+import { findOwnRules } from '../../lib/runtime/network/packet-rules.js';
+import { ipv4Range, overlaps, subnetCandidates } from '../../lib/runtime/network/subnet.js';
 
 describe('a scope', () => {
   test('keeps its id, also when its folder moves; a copy gets another', async () => {

@@ -10,7 +10,7 @@ import {
   openHostScope,
   sweepHost,
 } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 
 const APPLETS =
   'sh ls cat id env sleep echo dd grep httpd nc ip mount touch rm test printf hostname true kill wget tail';

@@ -1,6 +1,6 @@
 /** Starts a container, says so, and stays until it is killed: the process that must not matter. */
 import { type ContainerSpec, openHostScope, SupervisedContainers } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 
 const spec = JSON.parse(process.env['WHARF_SPEC'] ?? '') as ContainerSpec;
 const scope = await openHostScope(process.env['WHARF_SCOPE'] ?? '');

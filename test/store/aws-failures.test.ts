@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { digestOf } from '../../lib/oci/index.js';
-import { S3BlobStore } from '../../lib/store/blob-store-s3.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { systemIds } from '../../lib/store/ids-system.js';
-import { DynamoDbRecordStore } from '../../lib/store/record-store-dynamodb.js';
-import { SqsQueue } from '../../lib/store/queue-sqs.js';
+import { S3BlobStore } from '../../lib/store/aws/blob-store-s3.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
+import { DynamoDbRecordStore } from '../../lib/store/aws/record-store-dynamodb.js';
+import { SqsQueue } from '../../lib/store/aws/queue-sqs.js';
 import type { ByteSource } from '../../lib/store/index.js';
 import { createTestStore } from '../fakes/embedded-store.js';
 import type { JsonFault } from '../fakes/json-api.js';

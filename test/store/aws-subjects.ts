@@ -18,9 +18,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { CreateQueueCommand, DeleteQueueCommand, GetQueueAttributesCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { s3Client } from '../../lib/store/bucket-s3.js';
-import { sqsClient } from '../../lib/store/queue-sqs.js';
-import { dynamoDbClient } from '../../lib/store/record-store-dynamodb.js';
+import { s3Client } from '../../lib/store/aws/bucket-s3.js';
+import { sqsClient } from '../../lib/store/aws/queue-sqs.js';
+import { dynamoDbClient } from '../../lib/store/aws/record-store-dynamodb.js';
 import { startDynamoDbFake, type DynamoDbFakeOptions } from '../fakes/dynamodb/index.js';
 import { fakeCredentials, startS3Fake, type S3Fake, type S3FakeOptions } from '../fakes/s3/index.js';
 import { startSqsFake, type SqsFakeOptions } from '../fakes/sqs/index.js';

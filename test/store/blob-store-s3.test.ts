@@ -1,4 +1,4 @@
-import { S3BlobStore } from '../../lib/store/blob-store-s3.js';
+import { S3BlobStore } from '../../lib/store/aws/blob-store-s3.js';
 import { blobStoreContract } from '../contract/blob-store.js';
 import { createTestStore } from '../fakes/embedded-store.js';
 import { openTestBucket } from './aws-subjects.js';

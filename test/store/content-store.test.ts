@@ -1,7 +1,7 @@
-import { S3BlobStore } from '../../lib/store/blob-store-s3.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { systemIds } from '../../lib/store/ids-system.js';
-import { DynamoDbRecordStore } from '../../lib/store/record-store-dynamodb.js';
+import { S3BlobStore } from '../../lib/store/aws/blob-store-s3.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
+import { DynamoDbRecordStore } from '../../lib/store/aws/record-store-dynamodb.js';
 import { contentStoreContract } from '../contract/content-store.js';
 import { createTestStore } from '../fakes/embedded-store.js';
 import { openTestBucket, openTestTable } from './aws-subjects.js';

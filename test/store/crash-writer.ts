@@ -6,11 +6,11 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { openFsBlobs } from '../../lib/store/blob-store-fs.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { systemIds } from '../../lib/store/ids-system.js';
+import { openFsBlobs } from '../../lib/store/folder/blob-store-fs.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
 import { ContentStore } from '../../lib/store/index.js';
-import { openLmdbRecords } from '../../lib/store/record-store-lmdb.js';
+import { openLmdbRecords } from '../../lib/store/folder/record-store-lmdb.js';
 
 const directory = process.argv[2] ?? '';
 const deps = { clock: systemClock, ids: systemIds };

@@ -11,11 +11,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { build } from 'esbuild';
 import * as fc from 'fast-check';
 import { Digester, type Digest } from '../../lib/oci/index.js';
-import { openFsBlobs, type FsBlobStore } from '../../lib/store/blob-store-fs.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { systemIds } from '../../lib/store/ids-system.js';
+import { openFsBlobs, type FsBlobStore } from '../../lib/store/folder/blob-store-fs.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
 import { ContentStore } from '../../lib/store/index.js';
-import { openLmdbRecords, type LmdbRecordStore } from '../../lib/store/record-store-lmdb.js';
+import { openLmdbRecords, type LmdbRecordStore } from '../../lib/store/folder/record-store-lmdb.js';
 
 const KILLS = 100;
 /** Writers on the folder at the same time: they must not take one another's temporary files for rubbish. */

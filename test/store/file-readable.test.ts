@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { FileReadable, pour } from '../../lib/store/file-readable-fs.js';
+import { FileReadable, pour } from '../../lib/store/folder/file-readable-fs.js';
 
 const bytes = randomBytes(1_000_003);
 let folder: string;

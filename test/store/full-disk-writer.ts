@@ -6,8 +6,8 @@
 import { truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toAppError } from '../../lib/errors/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { openLmdbRecords } from '../../lib/store/record-store-lmdb.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { openLmdbRecords } from '../../lib/store/folder/record-store-lmdb.js';
 
 export interface FullDiskReport {
   /** Records that were written before the disk was full. */

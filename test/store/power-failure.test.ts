@@ -6,8 +6,8 @@
 import { randomInt } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { type Digest, digestOf } from '../../lib/oci/index.js';
-import { type FsBlobStore, openFsBlobs } from '../../lib/store/blob-store-fs.js';
-import { systemIds } from '../../lib/store/ids-system.js';
+import { type FsBlobStore, openFsBlobs } from '../../lib/store/folder/blob-store-fs.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
 import { type ByteSource, ContentStore, type RecordStore } from '../../lib/store/index.js';
 import { ForgetfulFiles, type Sabotage } from '../fakes/forgetful-files.js';
 import { manualClock } from '../fakes/manual-clock.js';

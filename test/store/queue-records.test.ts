@@ -1,4 +1,4 @@
-import { RecordsQueue } from '../../lib/store/queue-records.js';
+import { RecordsQueue } from '../../lib/store/records/queue-records.js';
 import { MAX_DELIVERIES, queueContract } from '../contract/queue.js';
 import { createTestStore } from '../fakes/embedded-store.js';
 

@@ -1,4 +1,4 @@
-import { SqsQueue } from '../../lib/store/queue-sqs.js';
+import { SqsQueue } from '../../lib/store/aws/queue-sqs.js';
 import { MAX_DELIVERIES, queueContract } from '../contract/queue.js';
 import { createTestStore } from '../fakes/embedded-store.js';
 import { openTestQueue } from './aws-subjects.js';

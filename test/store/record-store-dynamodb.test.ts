@@ -1,5 +1,5 @@
-import { systemIds } from '../../lib/store/ids-system.js';
-import { DynamoDbRecordStore } from '../../lib/store/record-store-dynamodb.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
+import { DynamoDbRecordStore } from '../../lib/store/aws/record-store-dynamodb.js';
 import { recordStoreContract } from '../contract/record-store.js';
 import { openTestTable } from './aws-subjects.js';
 

@@ -1,4 +1,4 @@
-import { openLmdbRecords } from '../../lib/store/record-store-lmdb.js';
+import { openLmdbRecords } from '../../lib/store/folder/record-store-lmdb.js';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { AppError } from '../../lib/errors/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { systemIds } from '../../lib/store/ids-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
 import { loggerMetrics, noMetrics, silentLogger } from '../../lib/store/index.js';
-import { openKeyFile } from '../../lib/store/key-file-fs.js';
-import { jsonLogger } from '../../lib/store/logger-json-system.js';
+import { openKeyFile } from '../../lib/store/folder/key-file-fs.js';
+import { jsonLogger } from '../../lib/store/system/logger-json-system.js';
 import { manualClock } from '../fakes/manual-clock.js';
 
 describe('the ids of the system', () => {

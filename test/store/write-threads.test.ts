@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { digestHex, digestOf } from '../../lib/oci/index.js';
-import { openFsBlobs } from '../../lib/store/blob-store-fs.js';
-import { systemClock } from '../../lib/store/clock-system.js';
-import { systemIds } from '../../lib/store/ids-system.js';
+import { openFsBlobs } from '../../lib/store/folder/blob-store-fs.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
+import { systemIds } from '../../lib/store/system/ids-system.js';
 import type { ByteSource } from '../../lib/store/index.js';
 import { ThreadHash } from '../../lib/store/write-threads.js';
 

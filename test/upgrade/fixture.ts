@@ -5,7 +5,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { RecordKey, RecordWrite } from '../../lib/store/index.js';
-import { systemClock } from '../../lib/store/clock-system.js';
+import { systemClock } from '../../lib/store/system/clock-system.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 
 export interface StoreFixture {

@@ -2,7 +2,7 @@
 import { BuildService, BuildWorker } from '../../lib/build/index.js';
 import { digestOf, MediaType } from '../../lib/oci/index.js';
 import { silentLogger } from '../../lib/store/index.js';
-import { RecordsQueue } from '../../lib/store/queue-records.js';
+import { RecordsQueue } from '../../lib/store/records/queue-records.js';
 import type { TestStore } from '../fakes/embedded-store.js';
 import { createPlatformFixture, type PlatformFixture } from '../platform/platform-fixture.js';
 import { type RunningRegistry, startTestRegistry } from '../protocol/registry/registry-server.js';

@@ -5,7 +5,7 @@ import type { AwsStore } from './store.js';
 
 export function openBuildQueue(store: AwsStore, config: AwsConfig<'region' | 'buildQueueUrl'>): Queue {
   return new LateQueue(async () => {
-    const { sqsClient, SqsQueue } = await import('../../store/queue-sqs.js');
+    const { sqsClient, SqsQueue } = await import('../../store/aws/queue-sqs.js');
     const client = sqsClient({ region: config.region });
     return new SqsQueue({ ...store, client }, { queueUrl: config.buildQueueUrl });
   });

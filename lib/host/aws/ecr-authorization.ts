@@ -5,7 +5,7 @@
 import { ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr';
 import { AppError } from '../../errors/index.js';
 import type { EcrAuthorization, RegistryCredentials } from '../../registry/client/index.js';
-import { awsFailure } from '../../store/aws-failure.js';
+import { awsFailure } from '../../store/aws/aws-failure.js';
 import type { Clock } from '../../store/index.js';
 
 export interface EcrLogin {

@@ -10,7 +10,7 @@ import type { BuildService } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { Registry } from '../../registry/index.js';
-import { awsFailure } from '../../store/aws-failure.js';
+import { awsFailure } from '../../store/aws/aws-failure.js';
 import type { ByteSource, ContentStore, Logger } from '../../store/index.js';
 import { failureText } from './build-failure.js';
 import { type ImageEvent, imageOfPhysicalId, type WantedImage, wantedImage } from './image-request.js';

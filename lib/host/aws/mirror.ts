@@ -7,7 +7,7 @@ import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import { pushImage, RegistryClient } from '../../registry/client/index.js';
 import type { Images } from '../../registry/index.js';
-import { awsFailure } from '../../store/aws-failure.js';
+import { awsFailure } from '../../store/aws/aws-failure.js';
 import type { Clock, ContentStore, Logger } from '../../store/index.js';
 import { EcrSignIn } from './ecr-authorization.js';
 

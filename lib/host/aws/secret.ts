@@ -1,7 +1,7 @@
 /** Secrets that the stack made, read at cold start. */
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { AppError } from '../../errors/index.js';
-import { awsFailure } from '../../store/aws-failure.js';
+import { awsFailure } from '../../store/aws/aws-failure.js';
 
 /** @throws AppError SECRET_EMPTY, STORE_REFUSED, STORE_UNAVAILABLE; the value is in none of them */
 export async function readSecret(arn: string, region: string): Promise<string> {

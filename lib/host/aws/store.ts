@@ -1,7 +1,7 @@
 /** The store on AWS: blobs in S3, records in DynamoDB, secrets as records sealed by a key from Secrets Manager. */
 import { hkdfSync } from 'node:crypto';
-import { systemClock } from '../../store/clock-system.js';
-import { systemIds } from '../../store/ids-system.js';
+import { systemClock } from '../../store/system/clock-system.js';
+import { systemIds } from '../../store/system/ids-system.js';
 import {
   ContentStore,
   type Clock,
@@ -14,7 +14,7 @@ import {
   type RecordStore,
   type SecretStore,
 } from '../../store/index.js';
-import { RecordsSecretStore } from '../../store/secret-store-records.js';
+import { RecordsSecretStore } from '../../store/records/secret-store-records.js';
 import type { AwsConfig, STORE_SETTINGS } from './config.js';
 import { readSecret } from './secret-late.js';
 import { openAwsLogger } from './logger.js';
@@ -36,14 +36,14 @@ export function openAwsStore({ region, table, bucket, sealingKeyArn }: StoreConf
   const clock = systemClock;
   const ids = systemIds;
   const records = new LateRecordStore(async () => {
-    const { dynamoDbClient, DynamoDbRecordStore } = await import('../../store/record-store-dynamodb.js');
+    const { dynamoDbClient, DynamoDbRecordStore } = await import('../../store/aws/record-store-dynamodb.js');
     const opened = new DynamoDbRecordStore({ client: dynamoDbClient({ region }), clock, ids }, { table });
     await openSchema(opened);
     return opened;
   });
   const blobs = new LateBlobStore(async () => {
-    const { S3BlobStore } = await import('../../store/blob-store-s3.js');
-    const { s3Client } = await import('../../store/bucket-s3.js');
+    const { S3BlobStore } = await import('../../store/aws/blob-store-s3.js');
+    const { s3Client } = await import('../../store/aws/bucket-s3.js');
     return new S3BlobStore({ client: s3Client({ region }), records, clock, ids }, { bucket });
   });
   return {

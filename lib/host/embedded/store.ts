@@ -1,8 +1,8 @@
 /** The store of one machine: blobs in a folder, everything else as records in lmdb, secrets sealed by a key file. */
 import { join } from 'node:path';
-import { openFsBlobs } from '../../store/blob-store-fs.js';
-import { systemClock } from '../../store/clock-system.js';
-import { systemIds } from '../../store/ids-system.js';
+import { openFsBlobs } from '../../store/folder/blob-store-fs.js';
+import { systemClock } from '../../store/system/clock-system.js';
+import { systemIds } from '../../store/system/ids-system.js';
 import {
   ContentStore,
   type Clock,
@@ -12,10 +12,10 @@ import {
   type RecordStore,
   type SecretStore,
 } from '../../store/index.js';
-import { openKeyFile } from '../../store/key-file-fs.js';
-import { RecordsQueue } from '../../store/queue-records.js';
-import { openLmdbRecords } from '../../store/record-store-lmdb.js';
-import { RecordsSecretStore } from '../../store/secret-store-records.js';
+import { openKeyFile } from '../../store/folder/key-file-fs.js';
+import { RecordsQueue } from '../../store/records/queue-records.js';
+import { openLmdbRecords } from '../../store/folder/record-store-lmdb.js';
+import { RecordsSecretStore } from '../../store/records/secret-store-records.js';
 import type { DataFolder } from './data-folder.js';
 
 export interface EmbeddedStore {

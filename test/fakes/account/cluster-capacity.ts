@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type AccessKey, verifySigV4 } from '../../../lib/auth/index.js';
-import { systemClock } from '../../../lib/store/clock-system.js';
+import { systemClock } from '../../../lib/store/system/clock-system.js';
 import { fakeCredentials } from '../s3/index.js';
 import { toXml, type XmlValue } from '../s3/xml.js';
 

@@ -2,9 +2,9 @@
 import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { CreateQueueCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import { s3Client } from '../../../lib/store/bucket-s3.js';
-import { sqsClient } from '../../../lib/store/queue-sqs.js';
-import { dynamoDbClient } from '../../../lib/store/record-store-dynamodb.js';
+import { s3Client } from '../../../lib/store/aws/bucket-s3.js';
+import { sqsClient } from '../../../lib/store/aws/queue-sqs.js';
+import { dynamoDbClient } from '../../../lib/store/aws/record-store-dynamodb.js';
 import { startDynamoDbFake } from '../dynamodb/index.js';
 import { jsonFailure, startJsonApi } from '../json-api.js';
 import { fakeCredentials, startS3Fake } from '../s3/index.js';

@@ -19,7 +19,7 @@ import {
   type RecordStore,
   silentLogger,
 } from '../../../lib/store/index.js';
-import { RecordsSecretStore } from '../../../lib/store/secret-store-records.js';
+import { RecordsSecretStore } from '../../../lib/store/records/secret-store-records.js';
 
 export interface RegistryParts {
   readonly records: RecordStore;

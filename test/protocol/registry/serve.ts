@@ -3,11 +3,11 @@
  * `tsx serve.ts <folder> <admin token>`; prints `{"host": "127.0.0.1:<port>"}` when it is ready.
  */
 import { join } from 'node:path';
-import { openFsBlobs } from '../../../lib/store/blob-store-fs.js';
-import { systemClock } from '../../../lib/store/clock-system.js';
-import { systemIds } from '../../../lib/store/ids-system.js';
+import { openFsBlobs } from '../../../lib/store/folder/blob-store-fs.js';
+import { systemClock } from '../../../lib/store/system/clock-system.js';
+import { systemIds } from '../../../lib/store/system/ids-system.js';
 import { ContentStore } from '../../../lib/store/index.js';
-import { openLmdbRecords } from '../../../lib/store/record-store-lmdb.js';
+import { openLmdbRecords } from '../../../lib/store/folder/record-store-lmdb.js';
 import { startTestRegistry } from './registry-server.js';
 
 const [folder = '', token = ''] = process.argv.slice(2);

@@ -1,9 +1,9 @@
 /** The two pairs of stores the registry runs on, each opened fresh: folder + lmdb, and S3 + DynamoDB (fakes, or real). */
-import { S3BlobStore } from '../../../lib/store/blob-store-s3.js';
-import { systemClock } from '../../../lib/store/clock-system.js';
-import { systemIds } from '../../../lib/store/ids-system.js';
+import { S3BlobStore } from '../../../lib/store/aws/blob-store-s3.js';
+import { systemClock } from '../../../lib/store/system/clock-system.js';
+import { systemIds } from '../../../lib/store/system/ids-system.js';
 import { type Clock, ContentStore } from '../../../lib/store/index.js';
-import { DynamoDbRecordStore } from '../../../lib/store/record-store-dynamodb.js';
+import { DynamoDbRecordStore } from '../../../lib/store/aws/record-store-dynamodb.js';
 import { createTestStore } from '../../fakes/embedded-store.js';
 import { openTestBucket, openTestTable } from '../../store/aws-subjects.js';
 import type { RegistryParts } from './registry-server.js';

@@ -1,0 +1,113 @@
+/**
+ * Reads contents out of layer blobs by their place in the uncompressed tar. A compressed blob can only be read from its
+ * beginning, so one stream for each layer is kept open and moved forward: contents asked for in the order of the tar
+ * cost one pass. A layer that is asked for in another order is unpacked into one temporary file after a few rewinds,
+ * and read from there.
+ */
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { AppError } from '../../errors/index.js';
+import { layerCompression } from '../../oci/index.js';
+import type { ByteSource } from '../../store/index.js';
+import { ByteCursor } from '../tar/byte-cursor.js';
+import type { LayerDescriptor } from './layer-index.js';
+import { type LayerContent, openLayer } from './layer-reader.js';
+
+export interface BodyPlace {
+  readonly layer: LayerDescriptor;
+  /** Of the first byte of content in the uncompressed tar. */
+  readonly offset: number;
+}
+
+/** Passing over so much costs less than asking a remote store again. */
+const WORTH_PASSING_BYTES = 1024 * 1024;
+const REWINDS_BEFORE_SPILL = 2;
+
+interface OpenLayer {
+  readonly cursor: ByteCursor;
+  /** Where in the tar the cursor began. */
+  readonly base: number;
+}
+
+export class LayerBodies {
+  private readonly layers = new Map<string, OpenLayer>();
+  private readonly rewinds = new Map<string, number>();
+  /** Layers by the path of their uncompressed tar. */
+  private readonly spilled = new Map<string, string>();
+  private directory: string | undefined;
+
+  /**
+   * @param options.temporary where a layer is unpacked to when it must be
+   * @param options.reuse a chunk is good only until the next one: all bytes of a large layer, each piece in memory of its
+   * own, keep the collector of garbage busy
+   */
+  constructor(
+    private readonly content: LayerContent,
+    private readonly options: { readonly temporary?: string | undefined; readonly reuse?: boolean } = {},
+  ) {}
+
+  /** One body at a time: it must be read, or its loop left, before the next is asked for. */
+  async *read(place: BodyPlace, sizeBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
+    if (sizeBytes === 0) return;
+    const { cursor, base } = await this.at(place);
+    await cursor.skip(place.offset - base - cursor.offset);
+    for (let left = sizeBytes; left > 0;) {
+      const chunk = await cursor.some(left);
+      if (chunk === undefined) {
+        const end = place.offset + sizeBytes;
+        throw new AppError('LAYER_CORRUPT', `the layer ${place.layer.digest} ends before byte ${end}`);
+      }
+      left -= chunk.length;
+      yield chunk;
+    }
+  }
+
+  /** Lets go of all streams and temporary files. */
+  async close(): Promise<void> {
+    const open = [...this.layers.values()];
+    this.layers.clear();
+    await Promise.all(open.map((layer) => layer.cursor.close()));
+    if (this.directory !== undefined) await rm(this.directory, { recursive: true, force: true });
+    this.directory = undefined;
+    this.spilled.clear();
+  }
+
+  private async at({ layer, offset }: BodyPlace): Promise<OpenLayer> {
+    const known = this.layers.get(layer.digest);
+    const ahead = known === undefined ? 0 : offset - known.base - known.cursor.offset;
+    const seekable = layerCompression(layer.mediaType) === 'none' || this.spilled.has(layer.digest);
+    if (known !== undefined && ahead >= 0 && (!seekable || ahead <= WORTH_PASSING_BYTES)) return known;
+    await known?.cursor.close();
+    if (!seekable && ahead < 0) await this.countRewind(layer);
+    const fresh = this.open(layer, offset);
+    this.layers.set(layer.digest, fresh);
+    return fresh;
+  }
+
+  private open(layer: LayerDescriptor, offset: number): OpenLayer {
+    const file = this.spilled.get(layer.digest);
+    if (file !== undefined) return { cursor: new ByteCursor(createReadStream(file, { start: offset })), base: offset };
+    if (layerCompression(layer.mediaType) !== 'none') {
+      return { cursor: new ByteCursor(openLayer(this.content, layer)), base: 0 };
+    }
+    const range = { start: offset, end: layer.size - 1 };
+    return {
+      cursor: new ByteCursor(openLayer(this.content, layer, { range, reuse: this.options.reuse === true })),
+      base: offset,
+    };
+  }
+
+  private async countRewind(layer: LayerDescriptor): Promise<void> {
+    const rewinds = (this.rewinds.get(layer.digest) ?? 0) + 1;
+    this.rewinds.set(layer.digest, rewinds);
+    if (rewinds <= REWINDS_BEFORE_SPILL) return;
+    this.directory ??= await mkdtemp(join(this.options.temporary ?? tmpdir(), 'wharf-layers-'));
+    const file = join(this.directory, String(this.spilled.size));
+    const source: ByteSource = openLayer(this.content, layer);
+    await pipeline(source, createWriteStream(file, { mode: 0o600 }));
+    this.spilled.set(layer.digest, file);
+  }
+}

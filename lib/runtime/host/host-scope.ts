@@ -1,0 +1,120 @@
+/**
+ * HostScope: one platform's identity on this machine. Everything Wharf makes outside its data folder (bridge, network
+ * namespaces, cgroups, iptables rules) carries the scope's six digits, so that two platforms never touch each other's
+ * things and a sweep can find every piece of its own.
+ */
+import { randomBytes } from 'node:crypto';
+import { access, link, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError, errnoCode } from '../../errors/index.js';
+import type { OciRuntime } from '../oci-runtime/oci-runtime.js';
+import type { HostScope } from '../types.js';
+
+interface ScopeFile {
+  readonly id: string;
+  /** Where the folder was when the id was made: tells a copied folder from a moved one. */
+  readonly directory: string;
+}
+
+/**
+ * Opens (or makes) the runtime folder of a platform. The id stays the same for the life of the folder; a copy of the
+ * folder gets its own.
+ */
+export async function openHostScope(directory: string): Promise<HostScope> {
+  await mkdir(directory, { recursive: true, mode: 0o711 });
+  const path = await realpath(directory);
+  const file = join(path, 'scope.json');
+  for (;;) {
+    const known = await readScope(file);
+    if (known !== undefined) {
+      if (known.directory === path || !(await isSameScope(known))) return { id: known.id, directory: path };
+      await rm(file, { force: true });
+    }
+    const fresh: ScopeFile = { id: randomBytes(3).toString('hex'), directory: path };
+    const temporary = `${file}.${randomBytes(4).toString('hex')}`;
+    await writeFile(temporary, JSON.stringify(fresh), { flush: true });
+    try {
+      // link refuses where rename would replace: of two openers, both end with the first one's id.
+      await link(temporary, file);
+    } catch (error) {
+      if (errnoCode(error) !== 'EEXIST') throw error;
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+}
+
+async function readScope(file: string): Promise<ScopeFile | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  const value = JSON.parse(text) as Partial<ScopeFile>;
+  if (typeof value.id !== 'string' || !/^[0-9a-f]{6}$/.test(value.id) || typeof value.directory !== 'string') {
+    throw new AppError('SCOPE_INVALID', `${file} does not hold a scope`, {
+      kind: 'internal',
+      hint: 'delete the file when no container of this platform runs any more',
+    });
+  }
+  return { id: value.id, directory: value.directory };
+}
+
+async function isSameScope(known: ScopeFile): Promise<boolean> {
+  try {
+    await access(known.directory);
+    return (await readScope(join(known.directory, 'scope.json')))?.id === known.id;
+  } catch {
+    return false;
+  }
+}
+
+const CONTAINER_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/;
+
+/** @throws AppError CONTAINER_ID_INVALID */
+export function checkContainerId(id: string): string {
+  if (CONTAINER_ID.test(id)) return id;
+  throw new AppError('CONTAINER_ID_INVALID', `${JSON.stringify(id)} cannot name a container`, {
+    hint: 'up to 100 letters, digits, "-" and "_", the first a letter or digit',
+  });
+}
+
+/** Where the pieces of a scope lie. */
+export const scopePaths = {
+  /** Volatile state: gone after a reboot, like the containers themselves. */
+  run: (scope: HostScope): string => `/run/wharf-${scope.id}`,
+  /** Where an OCI runtime keeps what it knows of its containers. */
+  runtimeRoot: (scope: HostScope, runtime: OciRuntime): string => `/run/wharf-${scope.id}/${runtime}`,
+  /** Short, since a socket's path has at most 107 bytes. */
+  sockets: (scope: HostScope): string => `/run/wharf-${scope.id}/s`,
+  bundle: (scope: HostScope, id: string): string => join(scope.directory, 'bundles', checkContainerId(id)),
+  /** A small tmpfs, so that no path of the host shows in a container's mount table. */
+  etcRoot: (scope: HostScope): string => `/run/wharf-${scope.id}/etc`,
+  etc: (scope: HostScope, id: string): string => `/run/wharf-${scope.id}/etc/${checkContainerId(id)}`,
+  exits: (scope: HostScope): string => join(scope.directory, 'exits'),
+  exitFile: (scope: HostScope, id: string): string => join(scope.directory, 'exits', checkContainerId(id)),
+  log: (scope: HostScope, id: string): string => join(scope.directory, 'logs', `${checkContainerId(id)}.log`),
+  network: (scope: HostScope): string => join(scope.directory, 'network'),
+  netns: (scope: HostScope, id: string): string => `/run/netns/${netnsName(scope, id)}`,
+} as const;
+
+export function netnsName(scope: HostScope, id: string): string {
+  return `wharf-${scope.id}-${checkContainerId(id)}`;
+}
+
+/** At most 15 characters, as for every interface. */
+export function bridgeName(scope: HostScope): string {
+  return `wh${scope.id}`;
+}
+
+/** Name of the network; it stands in the comments of the iptables rules that we and the plugin make. */
+export function networkName(scope: HostScope): string {
+  return `wharf-${scope.id}`;
+}
+
+/** Below the root of every cgroup hierarchy. */
+export function cgroupPath(scope: HostScope, id?: string): string {
+  return id === undefined ? `/wharf-${scope.id}` : `/wharf-${scope.id}/${checkContainerId(id)}`;
+}

@@ -1,0 +1,275 @@
+/**
+ * BridgeNetwork: one Linux bridge per platform, and on it one network namespace per container with an address, a way
+ * out by masquerade, and published ports. What all containers share is made once; a container without published ports
+ * costs two calls of `ip` and no packet rule. Published ports are the work of the CNI plugin portmap. This file
+ * remembers what was attached, and can take every trace of it away again.
+ */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError, errnoCode } from '../../errors/index.js';
+import { hasBridge, type LinkedAddress, makeBridge, makeLink, withPrefix } from './bridge-link.js';
+import { CniChain, type CniResult, findPluginFolder, PLUGINS } from './cni.js';
+import { mustRun, runCommand } from '../host/host-command.js';
+import { bridgeName, netnsName, networkName, scopePaths } from '../host/host-scope.js';
+import { ensureBridgeRules, routeToLoopback } from './link-local.js';
+import { NetworkAddresses } from './network-addresses.js';
+import { removeRules, type RuleOwner } from './packet-rules.js';
+import { claimSubnet, releaseSubnet, type Subnet } from './subnet.js';
+import type { HostScope, PortMapping } from '../types.js';
+
+export interface NetworkAttachment extends LinkedAddress {
+  /** For `{ mode: 'namespace', path }`. */
+  readonly netnsPath: string;
+}
+
+interface AttachmentRecord {
+  readonly id: string;
+  readonly ports: readonly PortMapping[];
+  /** Absent while it is being made: after a crash such a record is undone, not believed. */
+  readonly link?: LinkedAddress;
+}
+
+export class BridgeNetwork {
+  private readonly directory: string;
+  private readonly addresses: NetworkAddresses;
+  /** What is being done about a container, one thing after the other. */
+  private readonly queues = new Map<string, Promise<unknown>>();
+  /** A look at what all share that has not begun: whoever comes until then waits for the same one. */
+  private nextLook: Promise<void> | undefined;
+  private looking: Promise<void> = Promise.resolve();
+  private isBridgeMade = false;
+
+  private constructor(
+    readonly scope: HostScope,
+    readonly subnet: Subnet,
+    private readonly pluginFolder: string,
+    private readonly mtu: number,
+  ) {
+    this.directory = scopePaths.network(scope);
+    this.addresses = new NetworkAddresses(join(this.directory, 'addresses'), subnet);
+  }
+
+  /** @throws AppError HOST_TOOL_MISSING without the plugins, NETWORK_FULL */
+  static async open(scope: HostScope): Promise<BridgeNetwork> {
+    const folder = await findPluginFolder(PLUGINS);
+    if (folder === undefined) {
+      throw new AppError('HOST_TOOL_MISSING', `no folder has the CNI plugins ${PLUGINS.join(', ')}`, {
+        kind: 'unavailable',
+        retryable: false,
+        hint: 'apt-get install containernetworking-plugins, or unpack the upstream archive to /opt/cni/bin',
+      });
+    }
+    await mkdir(scopePaths.network(scope), { recursive: true, mode: 0o700 });
+    const kept = await readKeptSubnet(scope);
+    const subnet = await claimSubnet(scope, bridgeName(scope), kept);
+    if (kept?.cidr !== subnet.cidr) await writeAtomically(join(scopePaths.network(scope), 'subnet.json'), subnet, true);
+    return new BridgeNetwork(scope, subnet, folder, await uplinkMtu());
+  }
+
+  /**
+   * Gives the container a namespace, an address and its ports. Called again, it answers with what is there.
+   * @throws AppError NETWORK_ATTACH_FAILED; nothing is left then
+   */
+  attach(id: string, options: { readonly ports?: readonly PortMapping[] } = {}): Promise<NetworkAttachment> {
+    return this.inTurn(id, async () => {
+      const known = await this.record(id);
+      if (known?.link !== undefined && (await hasNetns(this.scope, id))) return this.attachment(id, known.link);
+      if (known !== undefined) await this.undo(id, known);
+      const record: AttachmentRecord = { id, ports: options.ports ?? [] };
+      await writeAtomically(this.file(id), record, true);
+      try {
+        const link = await this.link(id, record.ports);
+        // Need not outlive a loss of power: the namespace would not.
+        await writeAtomically(this.file(id), { ...record, link }, false);
+        return this.attachment(id, link);
+      } catch (error) {
+        await this.undo(id, record).catch(() => undefined);
+        if (error instanceof AppError && error.code !== 'HOST_COMMAND_FAILED') throw error;
+        const said = error instanceof Error ? error.message : String(error);
+        throw new AppError('NETWORK_ATTACH_FAILED', `container ${id} got no network: ${said}`, {
+          kind: 'failed',
+          cause: error,
+        });
+      }
+    });
+  }
+
+  /** The attachment of a container; undefined when it has none. */
+  async find(id: string): Promise<NetworkAttachment | undefined> {
+    const record = await this.record(id);
+    return record?.link === undefined ? undefined : this.attachment(id, record.link);
+  }
+
+  /** Takes ports, address and namespace away. Idempotent. */
+  detach(id: string): Promise<void> {
+    return this.inTurn(id, async () => this.undo(id, await this.record(id)));
+  }
+
+  /** Ids that are attached, or were being attached when a process died. */
+  async attached(): Promise<readonly string[]> {
+    const names = await readdir(this.directory).catch(() => []);
+    return names.filter((name) => name.endsWith('.attachment')).map((name) => name.slice(0, -'.attachment'.length));
+  }
+
+  /** Detaches everything and takes away bridge, rules, claim and records: as if it had never been. */
+  async remove(): Promise<void> {
+    for (const id of await this.attached()) await this.detach(id);
+    await removeNetwork(this.scope, this.subnet);
+    this.isBridgeMade = false;
+  }
+
+  private inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const before = this.queues.get(id) ?? Promise.resolve();
+    const done = before.then(work);
+    const settled = done
+      .catch(() => undefined)
+      .then(() => {
+        if (this.queues.get(id) === settled) this.queues.delete(id);
+      });
+    this.queues.set(id, settled);
+    return done;
+  }
+
+  private async link(id: string, ports: readonly PortMapping[]): Promise<LinkedAddress> {
+    const { scope, subnet, mtu } = this;
+    await this.ensureBridge();
+    // Nothing runs in the namespace before both are done.
+    const [rules, made] = await Promise.allSettled([
+      this.ensureRules(),
+      this.addresses.claim(id).then((address) => makeLink(scope, id, { address, subnet, mtu })),
+    ]);
+    if (made.status === 'rejected') throw made.reason;
+    if (rules.status === 'rejected') throw rules.reason;
+    if (ports.length > 0) await this.published(ports).add(this.cniAttachment(id), this.cniResult(id, made.value));
+    return made.value;
+  }
+
+  private async ensureBridge(): Promise<void> {
+    if (this.isBridgeMade && (await hasBridge(this.scope))) return;
+    await this.oneAtATime(async () => {
+      await makeBridge(this.scope, this.subnet, this.mtu);
+      await routeToLoopback(this.scope);
+    });
+    this.isBridgeMade = true;
+  }
+
+  /** Looks, after it was called, whether the rules that all containers share are there. */
+  private ensureRules(): Promise<void> {
+    this.nextLook ??= this.oneAtATime(() => {
+      this.nextLook = undefined;
+      return ensureBridgeRules(this.scope, this.subnet);
+    });
+    return this.nextLook;
+  }
+
+  private oneAtATime(work: () => Promise<void>): Promise<void> {
+    const done = this.looking.then(work);
+    this.looking = done.catch(() => undefined);
+    return done;
+  }
+
+  private async undo(id: string, record: AttachmentRecord | undefined): Promise<void> {
+    const exists = await hasNetns(this.scope, id);
+    if (record === undefined && !exists) return;
+    const { ports = [], link } = record ?? {};
+    if (ports.length > 0) {
+      const attachment = exists ? this.cniAttachment(id) : { ...this.cniAttachment(id), netns: '' };
+      await this.published(ports).delete(attachment, link && this.cniResult(id, link));
+    }
+    // The link goes with it.
+    if (exists) await mustRun('ip', ['netns', 'delete', netnsName(this.scope, id)]);
+    await (link === undefined ? this.addresses.release(id) : this.addresses.releaseAddress(link.address));
+    await rm(this.file(id), { force: true });
+  }
+
+  private published(ports: readonly PortMapping[]): CniChain {
+    const portMappings = ports.map(({ containerPort, hostPort, hostIp, protocol }) => ({
+      containerPort,
+      hostPort,
+      protocol,
+      ...(hostIp === '' || hostIp === '0.0.0.0' ? {} : { hostIP: hostIp }),
+    }));
+    const portmap = { type: 'portmap', snat: true, capabilities: { portMappings: true } };
+    return new CniChain(this.pluginFolder, networkName(this.scope), [{ ...portmap, runtimeConfig: { portMappings } }]);
+  }
+
+  private cniAttachment(id: string): { containerId: string; netns: string; interfaceName: string } {
+    return { containerId: id, netns: scopePaths.netns(this.scope, id), interfaceName: 'eth0' };
+  }
+
+  /** What portmap is told of the link. */
+  private cniResult(id: string, { address, gateway, macAddress }: LinkedAddress): CniResult {
+    return {
+      cniVersion: '0.4.0',
+      interfaces: [{ name: 'eth0', mac: macAddress, sandbox: scopePaths.netns(this.scope, id) }],
+      ips: [{ version: '4', interface: 0, address: withPrefix(address, this.subnet), gateway }],
+    };
+  }
+
+  private attachment(id: string, link: LinkedAddress): NetworkAttachment {
+    return { netnsPath: scopePaths.netns(this.scope, id), ...link };
+  }
+
+  private async record(id: string): Promise<AttachmentRecord | undefined> {
+    const text = await readFile(this.file(id), 'utf8').catch((error: unknown) => {
+      if (errnoCode(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+    return text === undefined ? undefined : (JSON.parse(text) as AttachmentRecord);
+  }
+
+  private file(id: string): string {
+    // The name is checked before it becomes a path.
+    return join(this.directory, `${netnsName(this.scope, id).slice(`wharf-${this.scope.id}-`.length)}.attachment`);
+  }
+}
+
+/** What a platform's network is known by on the host. */
+export async function ruleOwner(scope: HostScope): Promise<RuleOwner> {
+  const subnet = await readKeptSubnet(scope);
+  return {
+    networkName: networkName(scope),
+    bridge: bridgeName(scope),
+    ...(subnet === undefined ? {} : { cidr: subnet.cidr }),
+  };
+}
+
+/** Namespaces of this scope, by container id. */
+export async function scopeNamespaces(scope: HostScope): Promise<readonly string[]> {
+  const prefix = `wharf-${scope.id}-`;
+  const names = await readdir('/run/netns').catch(() => [] as string[]);
+  return names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
+}
+
+/** Takes away bridge, rules, claim and records without asking the plugins: works also where they are gone. */
+export async function removeNetwork(scope: HostScope, subnet?: Subnet): Promise<void> {
+  const known = subnet ?? (await readKeptSubnet(scope));
+  for (const id of await scopeNamespaces(scope)) await runCommand('ip', ['netns', 'delete', netnsName(scope, id)]);
+  await runCommand('ip', ['link', 'delete', bridgeName(scope)]);
+  await removeRules(await ruleOwner(scope));
+  if (known !== undefined) await releaseSubnet(scope, known);
+  await rm(scopePaths.network(scope), { recursive: true, force: true });
+}
+
+async function hasNetns(scope: HostScope, id: string): Promise<boolean> {
+  return (await scopeNamespaces(scope)).includes(id);
+}
+
+async function readKeptSubnet(scope: HostScope): Promise<Subnet | undefined> {
+  const text = await readFile(join(scopePaths.network(scope), 'subnet.json'), 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as Subnet);
+}
+
+/** The bridge must not send larger packets than the way out takes. */
+async function uplinkMtu(): Promise<number> {
+  const { stdout } = await runCommand('ip', ['-j', '-4', 'route', 'show', 'default']);
+  const [route] = JSON.parse(stdout === '' ? '[]' : stdout) as readonly { dev?: string }[];
+  const text = await readFile(`/sys/class/net/${route?.dev ?? 'lo'}/mtu`, 'utf8').catch(() => '1500');
+  return Math.min(1500, Number(text));
+}
+
+async function writeAtomically(path: string, value: object, flush: boolean): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await writeFile(temporary, JSON.stringify(value), { flush });
+  await rename(temporary, path);
+}

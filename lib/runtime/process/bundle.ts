@@ -1,0 +1,108 @@
+/**
+ * A container's bundle: the folder the OCI runtime reads (runtime-spec, bundle.md), and the three files of /etc that
+ * belong to the container. Written whole before the runtime is called, gone with the container.
+ */
+import { access, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../../errors/index.js';
+import { missingFrom } from './capabilities.js';
+import { mustRun } from '../host/host-command.js';
+import { scopePaths } from '../host/host-scope.js';
+import { initProgram } from '../host/host-programs.js';
+import { containerResolvConf, hostResolvConf, hostsFile, ownResolvConf } from './name-files.js';
+import { mountPoints } from '../root/overlay.js';
+import { configText, type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
+import { ETC_FILES } from './runtime-mounts.js';
+import type { ContainerSpec, HostScope } from '../types.js';
+import { resolveUserIn } from './user.js';
+
+let facts: Promise<HostFacts> | undefined;
+
+/** Asked once per process. */
+export function hostFacts(): Promise<HostFacts> {
+  facts ??= (async () => {
+    const swapFiles = ['/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes', '/sys/fs/cgroup/cgroup.controllers'];
+    const found = await Promise.all(swapFiles.map((file) => exists(file)));
+    const limits = await readFile('/proc/self/limits', 'utf8');
+    const hard = /^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1];
+    const bounding = /^CapBnd:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1];
+    const init = initProgram();
+    return {
+      ...(init === undefined ? {} : { initProgram: init }),
+      architecture: process.arch,
+      swapLimit: found.includes(true),
+      missingCapabilities: bounding === undefined ? [] : missingFrom(bounding),
+      maxOpenFiles: hard === undefined ? Number.MAX_SAFE_INTEGER : Number(hard),
+    };
+  })();
+  return facts;
+}
+
+export interface Bundle {
+  readonly directory: string;
+  readonly config: OciRuntimeConfig;
+}
+
+/**
+ * Resolves the user in the mounted root and writes the bundle.
+ * @param address of the container, for its hosts file
+ * @throws AppError USER_UNKNOWN, GROUP_UNKNOWN, ROOT_UNSAFE and what runtimeConfig throws
+ */
+export async function writeBundle(scope: HostScope, spec: ContainerSpec, address?: string): Promise<Bundle> {
+  await refuseLinkedMountPoints(spec.rootfs);
+  const user = await resolveUserIn(spec.rootfs, spec.process.user);
+  const config = runtimeConfig(spec, user, scope, await hostFacts());
+  const directory = scopePaths.bundle(scope, spec.id);
+  await mkdir(directory, { recursive: true, mode: 0o711 });
+  await writeFile(join(directory, 'config.json'), configText(config), { mode: 0o600 });
+  await writeEtc(scope, spec, address);
+  return { directory, config };
+}
+
+/** The runtime mounts and writes there before the container is closed off (CVE-2026-41579, CVE-2019-19921). */
+async function refuseLinkedMountPoints(rootfs: string): Promise<void> {
+  for (const name of ['dev', 'proc', 'sys']) {
+    const stat = await lstat(join(rootfs, name)).catch(() => undefined);
+    if (stat?.isSymbolicLink() !== true) continue;
+    throw new AppError('ROOT_UNSAFE', `/${name} of the image is a symbolic link`, {
+      hint: `an image in which /${name} is a folder, or is not there`,
+    });
+  }
+}
+
+export async function removeBundle(scope: HostScope, id: string): Promise<void> {
+  await rm(scopePaths.bundle(scope, id), { recursive: true, force: true });
+  await rm(scopePaths.etc(scope, id), { recursive: true, force: true });
+}
+
+async function writeEtc(scope: HostScope, spec: ContainerSpec, address?: string): Promise<void> {
+  await mountEtcRoot(scope);
+  const directory = scopePaths.etc(scope, spec.id);
+  await mkdir(directory, { recursive: true, mode: 0o711 });
+  const resolvConf = await hostResolvConf();
+  const files: Readonly<Record<(typeof ETC_FILES)[number], string>> = {
+    hostname: `${spec.hostname}\n`,
+    hosts: hostsFile(spec.hostname, address, spec.names?.hosts),
+    'resolv.conf': ownResolvConf(
+      spec.network.mode === 'host' ? resolvConf : containerResolvConf(resolvConf),
+      spec.names ?? {},
+    ),
+  };
+  for (const name of ETC_FILES) await writeFile(join(directory, name), files[name], { mode: 0o644 });
+}
+
+/** Mounts the scope's tmpfs once, under a lock: a second mount would hide the files of running containers. */
+async function mountEtcRoot(scope: HostScope): Promise<void> {
+  const root = scopePaths.etcRoot(scope);
+  await mkdir(root, { recursive: true, mode: 0o711 });
+  if ((await mountPoints()).includes(root)) return;
+  const script = 'mountpoint -q "$0" || mount -t tmpfs -o size=16m,mode=711,nosuid,nodev,noexec tmpfs "$0"';
+  await mustRun('flock', [scopePaths.run(scope), 'sh', '-c', script, root]);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
