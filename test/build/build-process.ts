@@ -1,6 +1,6 @@
 /**
  * A build worker in a process of its own, to be killed: store, sandbox and worker on a folder, as on a user's machine.
- * `tsx build-process.ts <folder>`; prints `ready` when it takes builds.
+ * `tsx build-process.ts <folder> [<milliseconds of a lease>]`; prints `ready` when it takes builds.
  */
 import { join } from 'node:path';
 import { BuildService, BuildWorker, ImageBuilder } from '../../lib/build/index.js';
@@ -16,7 +16,7 @@ import { RecordsQueue } from '../../lib/store/records/queue-records.js';
 import { openLmdbRecords } from '../../lib/store/folder/record-store-lmdb.js';
 import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 
-const [, , folder = ''] = process.argv;
+const [, , folder = '', leaseMs = '400'] = process.argv;
 const records = await openLmdbRecords(join(folder, 'store', 'records'), { clock });
 const blobs = await openFsBlobs(join(folder, 'store'), { clock, ids });
 const content = new ContentStore(blobs, records);
@@ -34,7 +34,7 @@ const builder = new ImageBuilder(
 );
 const worker = new BuildWorker(
   { builds, records, queue, clock, ids, logger: silentLogger, build: builder.build },
-  { leaseMs: 400, maxAttempts: 100, slots: 2 },
+  { leaseMs: Number(leaseMs), maxAttempts: 100, slots: 2 },
 );
 await worker.start();
 process.stdout.write('ready\n');

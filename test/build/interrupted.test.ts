@@ -91,9 +91,9 @@ requireTools('root', 'runc', 'flock').describe('a build whose builder is killed'
   });
 
   const start = (): void => {
-    worker = spawn(process.execPath, ['--import', 'tsx', 'test/build/build-process.ts', f.store.directory], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    // Longer than a busy machine lets a process wait: only the kill is to end a try.
+    const words = ['--import', 'tsx', 'test/build/build-process.ts', f.store.directory, '5000'];
+    worker = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'inherit'] });
   };
 
   test('finds every step that was finished in the cache, and makes the others', async () => {
