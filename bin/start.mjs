@@ -48,7 +48,7 @@ async function bundle(target) {
   } catch {
     return false;
   }
-  const { build } = await import('esbuild');
+  const { build, stop } = await import('esbuild');
   await build({
     entryPoints: [join(ROOT, 'bin/wharf.ts')],
     outdir: making,
@@ -65,6 +65,8 @@ async function bundle(target) {
     },
     logLevel: 'error',
   });
+  // Else its process stays as long as ours, with 200 MB.
+  await stop();
   try {
     renameSync(making, target);
   } catch (error) {
