@@ -106,15 +106,22 @@ const aptInstall: Scenario = {
   name: '(d) apt-get install on Debian',
   network: true,
   async prepare(folder) {
-    const files = join(folder, 'context');
-    await mkdir(files, { recursive: true });
-    const install =
-      'RUN apt-get update && apt-get install -y --no-install-recommends curl && rm -rf /var/lib/apt/lists/*';
-    await writeFile(join(files, 'Dockerfile'), `${BASE}${install}\n`);
+    const contextOf = async (name: string, packages: string): Promise<string> => {
+      const files = join(folder, name);
+      await mkdir(files, { recursive: true });
+      const install = `apt-get update && apt-get install -y --no-install-recommends ${packages} && rm -rf /var/lib/apt/lists/*`;
+      await writeFile(join(files, 'Dockerfile'), `${BASE}RUN ${install}\n`);
+      return files;
+    };
+    const contexts = [await contextOf('curl', 'curl'), await contextOf('git', 'git')] as const;
     return {
       bases: { BASE: await debianLayout(join(folder, 'base')) },
       async run(builder, args) {
-        return [{ what: 'cold', cost: await builder.build({ context: files, name: 'apt', args }) }];
+        const [first, other] = contexts;
+        return [
+          { what: 'first RUN on the base', cost: await builder.build({ context: first, name: 'apt', args }) },
+          { what: 'another package', cost: await builder.build({ context: other, name: 'apt', args }) },
+        ];
       },
     };
   },
