@@ -53,7 +53,7 @@ async function inTurns(
   kinds: readonly PeerKind[],
   options: RegistryBenchOptions,
 ): Promise<ReadonlyMap<string, readonly Round[]>> {
-  const count = Math.max(workload.unit === 'img' ? 2 : 50, Math.round(workload.count * options.scale));
+  const count = Math.max(workload.unit === 'req' ? 50 : 2, Math.round(workload.count * options.scale));
   const entries: { peer: RegistryPeer; client: LoadClient; prepared: unknown; rounds: Round[] }[] = [];
   try {
     for (const kind of kinds) {

@@ -22,7 +22,7 @@ export type Done = number | { readonly bytes: number; readonly milliseconds: num
 
 export interface Workload {
   readonly name: string;
-  readonly unit: 'img' | 'req';
+  readonly unit: 'img' | 'put' | 'req';
   /** Operations in a round, before the scale of the command line. */
   readonly count: number;
   /** Once for each peer, before its first round. */
@@ -103,7 +103,7 @@ function pushing(name: string, sizes: Shares, count: number, style: PushStyle, i
 function endingUploads(name: string, size: number, count: number): Workload {
   return {
     name,
-    unit: 'req',
+    unit: 'put',
     count,
     prepare: async () => {},
     plan: (client, _, planned) =>
