@@ -111,22 +111,26 @@ export type RunNetwork = 'default' | 'none' | 'host';
 /** `insecure` runs with all rights of the host's root, where the host allows it. */
 export type RunSecurity = 'sandbox' | 'insecure';
 
+/** A folder that outlives the build, by id. */
+export interface CacheMount {
+  readonly type: 'cache';
+  readonly target: string;
+  readonly id: string;
+  readonly sharing: 'shared' | 'private' | 'locked';
+  readonly readonly: boolean;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export type RunMount =
   | { readonly type: 'tmpfs'; readonly target: string; readonly sizeBytes?: number }
-  | {
-      readonly type: 'cache';
-      readonly target: string;
-      readonly id: string;
-      readonly sharing: 'shared' | 'private' | 'locked';
-      readonly readonly: boolean;
-      readonly mode: number;
-      readonly uid: number;
-      readonly gid: number;
+  | (CacheMount & {
       /** What an empty cache starts with. */
       readonly base?: { readonly source: SourceRef; readonly path: string };
       /** The folder in the cache that is mounted, without slashes around it; all of it when absent. */
       readonly subfolder?: string;
-    }
+    })
   | {
       /** A value that comes with the request; never part of a key, a layer, a record or a log. */
       readonly type: 'secret';

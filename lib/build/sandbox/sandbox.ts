@@ -4,25 +4,16 @@
  */
 import type { ImageTree, TarMember } from '../../layers/index.js';
 import type { Platform } from '../../oci/index.js';
-import type { Layer, RunNetwork, RunSecurity } from '../plan/steps.js';
+import type { CacheMount, Layer, RunNetwork, RunSecurity } from '../plan/steps.js';
 
 export type SandboxMount =
   | { readonly type: 'tmpfs'; readonly target: string; readonly sizeBytes?: number }
-  /** A folder that outlives the build, by id. */
-  | {
-      readonly type: 'cache';
-      readonly target: string;
-      readonly id: string;
-      readonly sharing: 'shared' | 'private' | 'locked';
-      readonly readonly: boolean;
-      readonly mode: number;
-      readonly uid: number;
-      readonly gid: number;
+  | (CacheMount & {
       /** What an empty cache starts with: a folder of these layers. */
       readonly base?: { readonly layers: readonly Layer[]; readonly path: string };
       /** The folder in the cache that is mounted; all of it when absent. */
       readonly subfolder?: string;
-    }
+    })
   /** A file that is only ever in memory. */
   | {
       readonly type: 'secret';
