@@ -1,9 +1,12 @@
 /** The `wharf` command: the process around `lib/cli`. The embedded platform is loaded only when it is started. */
+import { isatty } from 'node:tty';
 import type { EmbeddedOptions, EngineStart, Terminal } from '../lib/cli/index.js';
+import { ExitCode } from '../lib/cli/exit-code.js';
 import { streamOutput } from '../lib/cli/output.js';
 import { runCli } from '../lib/cli/program/index.js';
-import { giveBackIdleMemory } from '../lib/host/embedded/idle-memory.js';
+import { giveBackIdleMemory, keepHeapSmall } from '../lib/host/embedded/idle-memory.js';
 import { VERSION } from '../lib/host/version.js';
+import type { Logger } from '../lib/store/index.js';
 import { systemClock } from '../lib/store/system/clock-system.js';
 import { jsonLogger } from '../lib/store/system/logger-json-system.js';
 
@@ -13,36 +16,50 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => interruption.abort());
 }
 
-process.exitCode = await runCli(process.argv.slice(2), {
+let isInputOpen = false;
+
+// Should the process end before the command does.
+process.exitCode = ExitCode.failure;
+void runCli(process.argv.slice(2), {
   cwd: process.cwd(),
   env: process.env,
   output: streamOutput(process.stdout, process.stderr, process.env),
-  stdin: process.stdin,
-  ...(process.stdin.isTTY ? { terminal: processTerminal() } : {}),
+  stdin: { [Symbol.asyncIterator]: () => standardInput()[Symbol.asyncIterator]() },
+  ...(isatty(0) ? { terminal: processTerminal() } : {}),
   clock: systemClock,
   interrupted: interruption.signal,
   version: VERSION,
   startEmbedded: async (options: EmbeddedOptions) => {
     const { startEmbedded } = await import('../lib/host/embedded/platform.js');
-    giveBackIdleMemory();
-    const logger = jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
-    return startEmbedded({ ...options, logger });
+    return startEmbedded({ ...options, logger: serverLogger() });
   },
   startEngine: async (options: EngineStart) => {
     const { startEngine } = await import('../lib/host/embedded/engine-alone.js');
-    giveBackIdleMemory();
-    const logger = jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
-    return startEngine({ ...options, logger });
+    return startEngine({ ...options, logger: serverLogger() });
   },
+}).then((exitCode) => {
+  process.exitCode = exitCode;
+  // A standard input that is still open must not keep a finished command alive.
+  if (isInputOpen) process.stdin.destroy();
 });
 
-// A standard input that is still open must not keep a finished command alive.
-process.stdin.destroy();
+/** Opened when somebody wants it: that takes a while, and most commands never do. */
+function standardInput(): typeof process.stdin {
+  isInputOpen = true;
+  return process.stdin;
+}
+
+/** For a process that stays: what it needs besides the server itself. */
+function serverLogger(): Logger {
+  keepHeapSmall();
+  giveBackIdleMemory();
+  return jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
+}
 
 function processTerminal(): Terminal {
   return {
     size: () => ({ rows: process.stdout.rows || 24, columns: process.stdout.columns || 80 }),
-    setRaw: (raw) => void process.stdin.setRawMode(raw),
+    setRaw: (raw) => void standardInput().setRawMode(raw),
     onResize(listener) {
       process.stdout.on('resize', listener);
       return () => void process.stdout.removeListener('resize', listener);
