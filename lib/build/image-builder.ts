@@ -9,6 +9,8 @@ import type { LintWarning } from '../dockerfile/index.js';
 import type { Images } from '../registry/index.js';
 import type { Clock, ContentStore, Ids, RecordStore } from '../store/index.js';
 import type { BaseImageDeps } from './images/base-image.js';
+import { FetchedSources } from './attest/fetched-sources.js';
+import { provenancePredicate, SLSA_PROVENANCE } from './attest/provenance.js';
 import { NO_SECRETS } from './build-secrets.js';
 import { type BuildSource, openSource } from './context/build-source.js';
 import { buildkitSettings } from './plan/buildkit-args.js';
@@ -16,11 +18,13 @@ import { scopeOf, slotOf, uncachedBy } from './keys/cache-scope.js';
 import { SingleFlight } from './solve/concurrency.js';
 import { exportImage } from './export/export.js';
 import { fetchContexts, type LocalRequest } from './context/fetched-contexts.js';
+import { type Attestation, exportAttestations } from './export/export-attestations.js';
 import { type ExportedPlatform, exportIndex } from './export/export-index.js';
 import { LastSteps } from './solve/last-steps.js';
 import { LayoutImages } from './images/layout-images.js';
 import { outlineOf, targetsOf } from './plan/outline.js';
 import { planReport } from './solve/plan-preview.js';
+import type { Plan } from './plan/plan.js';
 import { type PlatformBuild, planPlatforms, platformsOf } from './plan/platform-plans.js';
 import type { SourceTimes } from './plan/source-epoch.js';
 import type { RemoteImages } from './images/remote-images.js';
@@ -30,7 +34,7 @@ import { remoteTime } from './fetch/remote-time.js';
 import type { BuildReport, LintFinding, OutlineReport, PlanReport } from './report.js';
 import type { Sandbox } from './sandbox/sandbox.js';
 import { SentContexts } from './context/sent-contexts.js';
-import type { SolverDeps } from './solve/solve-input.js';
+import type { Solution, SolverDeps } from './solve/solve-input.js';
 import { Solver } from './solve/solver.js';
 import { type CachedStep, StepCache } from './solve/step-cache.js';
 import { StepExecutor } from './steps/step-executor.js';
@@ -73,6 +77,14 @@ export interface ImageBuilderOptions {
 
 type BuildCall = Parameters<BuildFunction>[1];
 
+/** A build under way: what was asked for, and what is known of it by now. */
+interface Running extends BuildCall {
+  readonly wanted: BuildRequest;
+  readonly startedMs: number;
+  readonly fetched: FetchedSources;
+  readonly redaction: Redaction;
+}
+
 export class ImageBuilder {
   private readonly contexts: SentContexts;
   private readonly indexes: LayerIndexes;
@@ -111,17 +123,18 @@ export class ImageBuilder {
     // Output is cleaned where it comes in; what else an event holds was in the request, and is no secret.
     const emit: BuildCall['emit'] = (event) =>
       call.emit(event.type === 'message' || event.type === 'warning' ? redaction.value(event) : event);
+    const { startedMs = this.deps.clock.nowMs() } = call;
+    const fetched = new FetchedSources();
     try {
-      return await this.run(request, { ...call, emit });
+      return await this.run(request, { ...call, emit, wanted: request, startedMs, fetched, redaction });
     } catch (error) {
       throw redaction.error(error);
     }
   };
 
-  private async run(wanted: BuildRequest, call: BuildCall): Promise<BuildResult | BuildReport> {
-    const { scope = 'default' } = this.options;
-    const { secrets = NO_SECRETS, signal } = call;
-    const fetch = (remote: RemoteRef): Promise<RemoteFiles> => this.sources.fetch(remote, { scope, secrets, signal });
+  private async run(wanted: BuildRequest, call: Running): Promise<BuildResult | BuildReport> {
+    const { signal } = call;
+    const fetch = (remote: RemoteRef): Promise<RemoteFiles> => this.fetch(remote, call, signal);
     const request = await fetchContexts(this.deps.content, wanted, fetch);
     const source = await openSource(this.contexts, request, call);
     if (request.targets === true) return targetsOf(source.dockerfile);
@@ -137,6 +150,15 @@ export class ImageBuilder {
     return this.make(request, source, builds, call);
   }
 
+  private fetch(
+    remote: RemoteRef,
+    { fetched, secrets = NO_SECRETS }: Running,
+    signal: AbortSignal,
+  ): Promise<RemoteFiles> {
+    const { scope = 'default' } = this.options;
+    return fetched.watch((each) => this.sources.fetch(each, { scope, secrets, signal }))(remote);
+  }
+
   private outline(request: LocalRequest, { dockerfile }: BuildSource): OutlineReport {
     const buildPlatform = this.options.platform;
     const [platform = buildPlatform] = platformsOf(request, buildPlatform);
@@ -148,7 +170,7 @@ export class ImageBuilder {
     request: LocalRequest,
     source: BuildSource,
     builds: readonly PlatformBuild[],
-    call: BuildCall,
+    call: Running,
   ): Promise<PlanReport> {
     const made = new Map<string, CachedStep>();
     const previews = [];
@@ -169,7 +191,7 @@ export class ImageBuilder {
     request: LocalRequest,
     source: BuildSource,
     builds: readonly PlatformBuild[],
-    call: BuildCall,
+    call: Running,
   ): Promise<BuildResult> {
     const isIndex = builds.length > 1 || wantsIndex(request);
     const made = new Map<string, CachedStep>();
@@ -189,7 +211,8 @@ export class ImageBuilder {
         annotations,
         isIndexEntry: isIndex,
       });
-      images.push({ ...exported, platform: plan.target.image.platform });
+      const image = { ...exported, platform: plan.target.image.platform };
+      images.push({ ...image, ...(await this.attest(image, { source, plan, solution, call })) });
       summaries.push(...solution.steps);
     }
     const exported = isIndex ? await exportIndex(this.deps, images, request) : images[0];
@@ -198,6 +221,36 @@ export class ImageBuilder {
     const stepsCached = summaries.filter(({ cached }) => cached).length;
     const result = { digest, imageId, tags, layers, steps: summaries, stepsCached };
     return platforms === undefined ? result : { ...result, platforms };
+  }
+
+  /** What is attested of an image, when anything is asked for. */
+  private async attest(
+    image: ExportedPlatform,
+    { source, plan, solution, call }: { source: BuildSource; plan: Plan; solution: Solution; call: Running },
+  ): Promise<Pick<ExportedPlatform, 'attestations'>> {
+    const { wanted, redaction, fetched, startedMs, id } = call;
+    const { provenance, ociArtifact } = wanted.attestations ?? {};
+    const attestations: Attestation[] = [];
+    if (provenance !== undefined) {
+      const predicate = provenancePredicate({
+        wanted: provenance,
+        request: wanted,
+        plan,
+        fetched,
+        builder: this.options.platform,
+        buildId: id,
+        startedMs,
+        finishedMs: this.deps.clock.nowMs(),
+        dockerfile: { name: source.dockerfile.fileName, text: source.text },
+        mask: (text) => redaction.text(text),
+        layers: solution.layers,
+        baseLayers: solution.baseLayers,
+      });
+      attestations.push({ predicateType: SLSA_PROVENANCE, predicate: redaction.value(predicate) });
+    }
+    if (attestations.length === 0) return {};
+    const options = { tags: wanted.tags, ...(ociArtifact === undefined ? {} : { ociArtifact }) };
+    return { attestations: await exportAttestations(this.deps, image, attestations, options) };
   }
 
   private times(request: LocalRequest, fetch: (remote: RemoteRef) => Promise<RemoteFiles>): SourceTimes {
@@ -234,7 +287,7 @@ export class ImageBuilder {
     { context, dockerfile }: BuildSource,
     { plan, platform }: PlatformBuild,
     made: Map<string, CachedStep>,
-    call: BuildCall,
+    call: Running,
   ): Solver {
     const { content, clock } = this.deps;
     const { indexes, cache, lastSteps, executor, flights } = this;
@@ -265,7 +318,7 @@ export class ImageBuilder {
         emit: call.emit,
         signal: call.signal,
         secrets,
-        remote: (remote, signal) => this.sources.fetch(remote, { scope, secrets, signal }),
+        remote: (remote, signal) => this.fetch(remote, call, signal),
         openContext: (digest, signal) => this.contexts.open(digest, call.owner ?? '', signal),
       },
     );
@@ -276,7 +329,8 @@ function findingOf({ rule, message, line, url }: LintWarning): LintFinding {
   return { rule, message, ...(line === 0 ? {} : { line }), ...(url === undefined ? {} : { url }) };
 }
 
-function wantsIndex({ annotations, args = {} }: LocalRequest): boolean {
+function wantsIndex({ annotations, attestations, args = {} }: LocalRequest): boolean {
+  if (attestations?.provenance !== undefined) return true;
   const { index, indexDescriptor, manifestDescriptor } = annotations ?? {};
   if (buildkitSettings(args).multiPlatform) return true;
   return [index, indexDescriptor, manifestDescriptor].some((each) => each !== undefined);

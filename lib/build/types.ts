@@ -29,6 +29,8 @@ export interface BuildRequest {
   /** Of layers this build makes; gzip with level 6 when absent. */
   readonly compression?: BuildCompression;
   readonly annotations?: BuildAnnotations;
+  /** What is stored beside the image about how it came to be; the result is an index then. */
+  readonly attestations?: BuildAttestations;
   /** Instead of building: parse, plan and lint. */
   readonly check?: boolean;
   /** Instead of building: what is expected of the cache. */
@@ -74,6 +76,21 @@ export interface BuildAnnotations {
   readonly indexDescriptor?: Readonly<Record<string, string>>;
 }
 
+export interface BuildAttestations {
+  readonly provenance?: BuildProvenance;
+  /** Whether the attestation manifest is an OCI artifact with the image as its subject, or looks like an image. */
+  readonly ociArtifact?: boolean;
+}
+
+export interface BuildProvenance {
+  /** `min` when absent; `max` holds build arguments, the Dockerfile and the steps as well. */
+  readonly mode?: 'min' | 'max';
+  /** SLSA's `builder.id`; empty when absent. */
+  readonly builderId?: string;
+  /** Says of the build that it gives the same again. */
+  readonly reproducible?: boolean;
+}
+
 export type BuildStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
 
 export interface BuildError {
@@ -117,6 +134,8 @@ export interface PlatformResult {
   readonly digest: Digest;
   readonly imageId: Digest;
   readonly layers: readonly Descriptor[];
+  /** The manifest of its attestations. */
+  readonly attestations?: Digest;
 }
 
 export interface Build {

@@ -38,6 +38,8 @@ export type BuildFunction = (
     readonly secrets?: BuildSecretValues;
     /** Whose contexts the request may name; nobody's when absent. */
     readonly owner?: string;
+    /** When the first try began; now when absent. */
+    readonly startedMs?: number;
   },
 ) => Promise<BuildResult | BuildReport>;
 
@@ -235,7 +237,7 @@ export class BuildWorker {
   /** @throws an outage of the store */
   private async toTheEnd(state: StoredRecord<BuildRecord>, signal: AbortSignal, stop: AbortController): Promise<Tried> {
     const { builds, clock, logger } = this.deps;
-    const { id, request } = state.value.build;
+    const { id, request, startedMs } = state.value.build;
     const { owner } = state.value;
     const log = new BuildLogWriter(builds.log, clock, id, await builds.log.lastSequence(id), (error) => {
       stop.abort(error);
@@ -254,6 +256,7 @@ export class BuildWorker {
         signal,
         secrets,
         ...(owner === undefined ? {} : { owner }),
+        ...(startedMs === undefined ? {} : { startedMs }),
       });
       outcome = { status: 'succeeded', ...('kind' in result ? { report: result } : { result }) };
     } catch (error) {

@@ -2,7 +2,7 @@
 import type { Build } from '../build/index.js';
 import type { GivenSecrets, TarBuild, WharfClient } from '../client/index.js';
 import { AppError } from '../errors/index.js';
-import { annotationsOf, compressionOf } from '../http/text/index.js';
+import { annotationsOf, attestationsOf, compressionOf } from '../http/text/index.js';
 import { defined } from '../platform/values/index.js';
 import type { GivenContexts } from './build-contexts.js';
 import { readSecrets, readSshKeys, type SecretPlaces } from './build-secrets.js';
@@ -23,7 +23,7 @@ export async function startBuild(
 ): Promise<Build> {
   const isPlain = given.secrets.size + given.ssh.size === 0 && contexts === undefined && dockerfileText === undefined;
   if (isPlain && typeof context === 'string') return client.builds.fromSent(context, { ...wanted, dockerfile });
-  const { tags, args, labels, target, noCache, noCacheFilter, compression, annotations, instead } = wanted;
+  const { tags, args, labels, target, noCache, noCacheFilter, compression, annotations, attest, instead } = wanted;
   const [platform, ...others] = wanted.platforms ?? [];
   const request = defined({
     context,
@@ -40,6 +40,7 @@ export async function startBuild(
     platforms: others.length === 0 ? undefined : wanted.platforms,
     compression: compression === undefined ? undefined : compressionOf(compression),
     annotations: annotations === undefined ? undefined : annotationsOf(annotations.map(checked)),
+    attestations: attest === undefined ? undefined : attestationsOf(attest),
     ...(instead === undefined ? {} : { [instead]: true }),
   });
   return client.builds.fromContext(request, given);

@@ -16,6 +16,8 @@ export interface TarBuild {
   readonly compression?: string;
   /** `index:name=value` */
   readonly annotations?: readonly string[];
+  /** `type=provenance,mode=max` */
+  readonly attest?: readonly string[];
   /** Instead of building. */
   readonly instead?: 'check' | 'plan' | 'outline' | 'targets';
 }
@@ -42,6 +44,7 @@ export function buildQuery(build: TarBuild): NonNullable<CallOptions['query']> {
     'no-cache-filter': build.noCacheFilter,
     compression: build.compression,
     annotation: build.annotations,
+    attest: build.attest,
     ...(build.instead === undefined ? {} : { [build.instead]: true }),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { asObject, type Descriptor, invalid, parseAnnotations, parseDescriptor } from './descriptor.js';
 import { isIndexType, isManifestType } from './media-type.js';
+import { formatPlatform } from './platform.js';
 
 export interface Manifest {
   readonly schemaVersion: 2;
@@ -91,4 +92,11 @@ function parseJson(bytes: Uint8Array): Record<string, unknown> {
     throw invalid('', `is not JSON: ${error instanceof Error ? error.message : 'unreadable'}`);
   }
   return asObject(value, '');
+}
+
+/** The platforms an index has images for, as text: what is attested of an image has none. */
+export function offeredPlatforms({ manifests }: Index): readonly string[] {
+  return manifests.flatMap(({ platform }) =>
+    platform === undefined || platform.os === 'unknown' ? [] : [formatPlatform(platform)],
+  );
 }

@@ -7,6 +7,7 @@ import {
   type Digest,
   formatPlatform,
   type ImageConfig,
+  offeredPlatforms,
   parseImageConfig,
   parseManifestDocument,
   parseReference,
@@ -83,15 +84,12 @@ async function forPlatform(
 ): Promise<StoredManifest> {
   const document = parseManifestDocument(stored.bytes, stored.mediaType);
   if (document.kind === 'manifest') return stored;
-  const offered = document.index.manifests.filter((entry) => entry.platform !== undefined);
-  const match = offered.find((entry) => entry.platform !== undefined && platformMatches(wanted, entry.platform));
+  const match = document.index.manifests.find(
+    ({ platform }) => platform !== undefined && platformMatches(wanted, platform),
+  );
   const manifest = match === undefined ? undefined : await images.manifest(repository, { digest: match.digest });
   if (manifest !== undefined) return manifest;
-  throw platformMismatch(
-    name,
-    wanted,
-    offered.flatMap((entry) => (entry.platform === undefined ? [] : [formatPlatform(entry.platform)])),
-  );
+  throw platformMismatch(name, wanted, offeredPlatforms(document.index));
 }
 
 async function readConfig(

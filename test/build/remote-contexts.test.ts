@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { BuildRequest } from '../../lib/build/index.js';
 import { compress, writeTar } from '../../lib/layers/index.js';
+import type { Digest } from '../../lib/oci/index.js';
 import { requireTools } from '../host-tools.js';
 import { buildFixture, type BuildFixture, type Built, failure, membersOf, textOf } from './fixture.js';
 import { commit, COMMIT_TIME, git, startWebServer, type WebServer } from './remote-server.js';
@@ -152,4 +153,27 @@ test('a repository keeps its .git when a build argument says so', async () => {
   const args = { BUILDKIT_CONTEXT_KEEP_GIT_DIR: '1' };
   expect(await paths(await build('/git/kept.git', { args }))).toContain('.git/HEAD');
   expect(await paths(await build('/git/kept.git'))).not.toContain('.git');
+});
+
+requireTools('git').describe('provenance of a repository', () => {
+  test('names the commit, and nothing is missing in it', async () => {
+    await repository('told', { Dockerfile: 'FROM scratch\nCOPY a /', a: 'a' });
+    const { result } = await build('/git/told.git#main', { attestations: { provenance: {} } });
+    const digest = result.platforms?.[0]?.attestations;
+    const stored = digest === undefined ? undefined : await f.registry.manifest('app', { digest });
+    const { layers } = JSON.parse(String(stored?.bytes)) as { layers: { digest: Digest }[] };
+    const { predicate } = JSON.parse(String(await f.store.content.read(layers[0]?.digest ?? ('' as Digest))));
+    const commitId = git(join(repositories, 'told'), 'rev-parse', 'HEAD').trim();
+    const { externalParameters, resolvedDependencies } = predicate.buildDefinition;
+    const uri = `${web.url}/git/told.git`;
+    expect(resolvedDependencies).toEqual([{ uri, digest: { sha1: commitId } }]);
+    expect(externalParameters).toEqual({
+      configSource: { uri: `${uri}#main`, digest: { sha1: commitId }, path: 'Dockerfile' },
+      request: { frontend: 'dockerfile.v0' },
+    });
+    expect(predicate.runDetails.metadata).toMatchObject({
+      buildkit_hermetic: true,
+      buildkit_completeness: { request: true, resolvedDependencies: true },
+    });
+  });
 });

@@ -234,10 +234,11 @@ RUN --network=none --mount=type=cache,target=/c,id=l,sharing=locked,from=seed,so
       `RUN ${mounts} cat /run/secrets/file >&2; echo "a $SECRET b" >&2; exit 4`,
       'ADD http://127.0.0.1:9/x /',
     ];
+    const attestations = { provenance: { mode: 'max' } } as const;
     const finished: Build[] = [];
     for (const line of lines) {
       const context = await f.context({ Dockerfile: `FROM busybox\n${line}` });
-      const submitted = await builds.submit({ context, tags: ['canary'] }, { secrets: given });
+      const submitted = await builds.submit({ context, tags: ['canary'], attestations }, { secrets: given });
       for await (const _ of builds.follow(submitted.id, 0));
       const ended = await builds.get(submitted.id);
       if (ended !== undefined) finished.push(ended);

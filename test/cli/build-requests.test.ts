@@ -35,6 +35,7 @@ describe('a request', () => {
       ['--platform', 'linux/amd64,linux/arm64', '--platform', 'linux/386'],
       ['--no-cache-filter', 'build', '--compression', 'zstd:3', '-t', 'a:1'],
       ['--annotation', 'a=1', '--annotation', 'index:b=x=2', '--annotation', 'manifest-descriptor:c=3'],
+      ['--provenance', 'mode=max,version=v1'],
     ].flat();
     await reporting([...args, '--check'], { kind: 'check', warnings: [] });
     expect(cli.api.builds.submitted.at(-1)).toMatchObject({
@@ -42,6 +43,7 @@ describe('a request', () => {
       noCacheFilter: ['build'],
       compression: { type: 'zstd', level: 3 },
       annotations: { manifest: { a: '1' }, index: { b: 'x=2' }, manifestDescriptor: { c: '3' } },
+      attestations: { provenance: { mode: 'max' } },
       check: true,
     });
     expect(cli.api.builds.submitted.at(-1)).not.toHaveProperty('noCache');
@@ -62,6 +64,8 @@ describe('a request', () => {
     ['--platform', 'toaster'],
     ['--compression', 'rar'],
     ['--annotation', 'x'],
+    ['--provenance', 'mode=all'],
+    ['--attest', 'type=scorecard'],
   ])('with %s %s is refused with 2', async (option, value) => {
     expect((await cli.run(['build', 'app', option, value])).code).toBe(2);
   });

@@ -22,6 +22,8 @@ import type { LocalRequest } from './fetched-contexts.js';
 export interface BuildSource {
   readonly context: BuildContext;
   readonly dockerfile: Dockerfile;
+  /** The Dockerfile as written. */
+  readonly text: string;
   readonly lint: PlanLint;
 }
 
@@ -47,7 +49,7 @@ export async function openSource(
   };
   const dockerfile = parsed(text, options, tell);
   const { context, ignore } = await withoutIgnored(whole, path);
-  return { context, dockerfile, lint: new PlanLint(dockerfile, ignore, tell) };
+  return { context, dockerfile, text, lint: new PlanLint(dockerfile, ignore, tell) };
 }
 
 /** What was found before a line that is refused is told as well. */

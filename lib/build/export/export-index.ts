@@ -1,6 +1,9 @@
-/** Several platforms as one image: an index over their manifests, in the order they were asked for. */
+/**
+ * Several platforms as one image: an index over their manifests, in the order they were asked for, and behind all of them
+ * what is attested of each.
+ */
 import { AppError } from '../../errors/index.js';
-import { digestOf, formatPlatform, MediaType, type Platform } from '../../oci/index.js';
+import { type Descriptor, digestOf, formatPlatform, MediaType, type Platform } from '../../oci/index.js';
 import { byRepository, type ExportDeps, type ExportedImage, filledMap, parseTag } from './export.js';
 import { goJson } from './go-format.js';
 import type { BuildRequest, PlatformResult } from '../types.js';
@@ -8,6 +11,8 @@ import type { BuildRequest, PlatformResult } from '../types.js';
 export interface ExportedPlatform extends ExportedImage {
   readonly platform: Platform;
   readonly platforms?: readonly PlatformResult[];
+  /** The index's entry for what is attested of the image. */
+  readonly attestations?: Descriptor;
 }
 
 /** Writes the index and points the tags at it; the images must be in the tags' repositories. */
@@ -22,13 +27,16 @@ export async function exportIndex(
   const document = {
     schemaVersion: 2,
     mediaType: MediaType.ociIndex,
-    manifests: images.map(({ digest, sizeBytes, platform }) => ({
-      mediaType: MediaType.ociManifest,
-      digest,
-      size: sizeBytes,
-      ...filledMap('annotations', manifestDescriptor),
-      platform: platformOf(platform),
-    })),
+    manifests: [
+      ...images.map(({ digest, sizeBytes, platform }) => ({
+        mediaType: MediaType.ociManifest,
+        digest,
+        size: sizeBytes,
+        ...filledMap('annotations', manifestDescriptor),
+        platform: platformOf(platform),
+      })),
+      ...images.flatMap(({ attestations }) => attestations ?? []),
+    ],
     ...filledMap('annotations', index),
   };
   const bytes = Buffer.from(goJson(document, 2));
@@ -40,11 +48,12 @@ export async function exportIndex(
     ...first,
     digest: digestOf(bytes),
     sizeBytes: bytes.length,
-    platforms: images.map(({ platform, digest, imageId, layers }) => ({
+    platforms: images.map(({ platform, digest, imageId, layers, attestations }) => ({
       platform: formatPlatform(platform),
       digest,
       imageId,
       layers,
+      ...(attestations === undefined ? {} : { attestations: attestations.digest }),
     })),
   };
 }

@@ -7,9 +7,9 @@ import { completeChangeset, ImageTree, type LayerIndexes, type TarMember, writeT
 import {
   type Descriptor,
   type Digest,
-  formatPlatform,
   type Manifest,
   MediaType,
+  offeredPlatforms,
   parseImageConfig,
   parseManifestDocument,
   parsePlatform,
@@ -195,8 +195,7 @@ class ImageArchive {
       (each) => wanted === undefined || (each.platform !== undefined && platformMatches(wanted, each.platform)),
     );
     const [entry, ...others] = fitting;
-    const offered = images.flatMap((each) => (each.platform === undefined ? [] : [formatPlatform(each.platform)]));
-    const hint = `one of ${offered.join(', ')}`;
+    const hint = `one of ${offeredPlatforms(document.index).join(', ')}`;
     if (entry === undefined) {
       const message = `the image has none for ${platform ?? 'any platform'}`;
       throw new AppError('IMAGE_PLATFORM_UNKNOWN', message, { kind: 'not-found', hint });

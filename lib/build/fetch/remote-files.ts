@@ -17,6 +17,8 @@ import type { RemoteRef } from '../plan/steps.js';
 export interface RemoteFiles {
   /** What was fetched, in the store: the file as it is, or the commit's files as a plain tar. */
   readonly blob: Digest;
+  /** What it is, by the name of the algorithm: the commit of a repository, the hash of a file. */
+  readonly identity: Readonly<Record<string, string>>;
   /** When it is from, where that is known. */
   readonly timeSeconds?: number;
   readonly tree: ImageTree;

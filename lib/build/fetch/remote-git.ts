@@ -37,9 +37,13 @@ export interface GitSourceDeps {
 }
 
 /** A commit's files, kept as a layer. */
-interface FetchedCommit {
+interface CommitFiles {
   readonly diffId: Digest;
   readonly descriptor: Descriptor;
+}
+
+interface FetchedCommit extends CommitFiles {
+  readonly commit: string;
 }
 
 const KEEP_MS = 90 * 24 * 3600 * 1000;
@@ -57,27 +61,29 @@ export class GitSource {
 
   private async fetchAt(remote: GitRef, call: GitCall): Promise<RemoteFiles> {
     const pinned = COMMIT.test(remote.ref) ? checked(remote, remote.ref) : undefined;
-    const before = pinned === undefined ? undefined : await this.known(keyOf(remote, pinned, call.scope));
-    const commit = before ?? (await this.download(remote, pinned, call));
-    const tree = ImageTree.empty(this.deps.content).withLayer(await this.deps.indexes.get(commit));
+    const before = pinned === undefined ? undefined : await this.known(remote, pinned, call.scope);
+    const fetched = before ?? (await this.download(remote, pinned, call));
+    const tree = ImageTree.empty(this.deps.content).withLayer(await this.deps.indexes.get(fetched));
     const [newest] = tree.list('') ?? [];
     const time = newest === undefined ? {} : { timeSeconds: newest.mtimeSeconds };
     return {
-      blob: commit.descriptor.digest,
+      blob: fetched.descriptor.digest,
+      identity: { [fetched.commit.length === 64 ? 'sha256' : 'sha1']: fetched.commit },
       ...time,
       tree,
       fileHashes: (files) => hashFiles(tree, files, call.signal),
     };
   }
 
-  private async known(key: RecordKey): Promise<FetchedCommit | undefined> {
-    const record = await this.deps.records.get<FetchedCommit>(key);
+  private async known(remote: GitRef, commit: string, scope: string): Promise<FetchedCommit | undefined> {
+    const key = keyOf(remote, commit, scope);
+    const record = await this.deps.records.get<CommitFiles>(key);
     if (record === undefined) return undefined;
-    return (await this.hold(key, record.value)) ? record.value : undefined;
+    return (await this.hold(key, record.value)) ? { ...record.value, commit } : undefined;
   }
 
   /** Keeps the files from the collector for as long as the record lives. */
-  private async hold(key: RecordKey, { descriptor }: FetchedCommit): Promise<boolean> {
+  private async hold(key: RecordKey, { descriptor }: CommitFiles): Promise<boolean> {
     return (await this.deps.content.hold(descriptor.digest, key.partition, { forMs: KEEP_MS })) !== undefined;
   }
 
@@ -87,14 +93,14 @@ export class GitSource {
       const { git, url } = await this.open(remote, directory, call);
       const { commit, fetchName } =
         pinned === undefined ? await resolveRef(git, remote, url) : { commit: pinned, fetchName: '' };
-      const key = keyOf(remote, commit, call.scope);
-      const known = await this.known(key);
+      const known = await this.known(remote, commit, call.scope);
       if (known !== undefined) return known;
       await fetchCommit(git, url, commit, fetchName);
       const made = await this.keep(remote, git, directory, commit, call);
+      const key = keyOf(remote, commit, call.scope);
       await this.hold(key, made);
       await this.deps.records.put(key, made, { expiresAtMs: this.deps.clock.nowMs() + KEEP_MS });
-      return made;
+      return { ...made, commit };
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
@@ -147,7 +153,7 @@ export class GitSource {
     directory: string,
     commit: string,
     call: GitCall,
-  ): Promise<FetchedCommit> {
+  ): Promise<CommitFiles> {
     const files = await listFiles(git, remote, commit);
     const submodules = new Map<string, ImageTree>();
     for (const { path, remote: other } of await submodulesOf(git, remote, commit, files, call.depth)) {

@@ -118,6 +118,7 @@ export class HttpSource {
     const index = { descriptor, diffId: digest, uncompressedBytes: sizeBytes, entries };
     return {
       blob: digest,
+      identity: { sha256: digestHex(digest) },
       ...(mtimeSeconds === 0 ? {} : { timeSeconds: mtimeSeconds }),
       tree: ImageTree.empty(this.deps.content).withLayer(index),
       fileHashes: async (files) => new Map(files.map(({ inode }) => [inode, digestHex(digest)])),

@@ -9,6 +9,7 @@ import {
   formatPlatform,
   type Index,
   type Manifest,
+  offeredPlatforms,
   parseImageConfig,
   parseManifestDocument,
   type Platform,
@@ -74,9 +75,7 @@ async function pick(
   if (document.kind === 'manifest') return { manifest: document.manifest, digest: stored.digest };
   const entry = choose(document.index, platform);
   if (entry === undefined) {
-    const offered = document.index.manifests.flatMap((each) =>
-      each.platform === undefined || each.platform.os === 'unknown' ? [] : [formatPlatform(each.platform)],
-    );
+    const offered = offeredPlatforms(document.index);
     throw new AppError('BUILD_BASE_PLATFORM', `base image ${name} has no image for ${formatPlatform(platform)}`, {
       kind: 'not-found',
       hint: `it has ${offered.join(', ') || 'none that names a platform'}`,

@@ -28,6 +28,8 @@ export interface BuildInput {
   readonly compression?: string;
   /** `[manifest|index|manifest-descriptor|index-descriptor:]name=value` */
   readonly annotations?: readonly string[];
+  /** `type=provenance,mode=max` */
+  readonly attest?: readonly string[];
   /** `id=npm,src=.npmrc` */
   readonly secrets?: readonly string[];
   /** `default=~/.ssh/id_ed25519` */

@@ -1,5 +1,6 @@
 /** `wharf images`: all tags, or what is inside one image. */
 import { formatBytes } from '../../http/text/index.js';
+import { type Descriptor, formatPlatform } from '../../oci/index.js';
 import type { CommandDeps } from '../deps.js';
 import { counted, formatAge, formatTable, printJson } from '../output.js';
 
@@ -34,6 +35,8 @@ async function showImage(reference: string, input: ImagesInput, { client, output
   const image = await client.images.get(reference);
   if (input.json === true) return printJson(output, image);
   output.result(`${image.repository}@${image.digest}\n`);
+  if (image.manifests !== undefined)
+    return output.result(formatTable(['PLATFORM', 'MANIFEST'], rowsOf(image.manifests)));
   output.result(
     `platform ${image.platform ?? 'several'}, ${formatBytes(image.sizeBytes)} in ${counted(image.layers?.length ?? 0, 'layer')}\n`,
   );
@@ -43,4 +46,12 @@ async function showImage(reference: string, input: ImagesInput, { client, output
       (image.layers ?? []).map(({ digest, size }) => [digest, formatBytes(size)]),
     ),
   );
+}
+
+function rowsOf(manifests: readonly Descriptor[]): string[][] {
+  return manifests.map(({ digest, platform, annotations = {} }) => {
+    const { 'vnd.docker.reference.digest': subject } = annotations;
+    const attested = subject === undefined ? undefined : `attestations of ${subject.slice(0, 19)}`;
+    return [attested ?? (platform === undefined ? '' : formatPlatform(platform)), digest];
+  });
 }

@@ -17,6 +17,8 @@ interface BuildOptions extends Shared {
   readonly cacheFilter: readonly string[];
   readonly compression?: string;
   readonly annotation: readonly string[];
+  readonly attest: readonly string[];
+  readonly provenance?: string;
   readonly buildContext: readonly string[];
   readonly secret: readonly string[];
   readonly ssh: readonly string[];
@@ -58,6 +60,8 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       collect,
       [],
     )
+    .option('--attest <type=…>', 'attestation beside the image: type=provenance,mode=min|max; repeatable', collect, [])
+    .option('--provenance <true|mode=…>', 'short for --attest type=provenance')
     .option(
       '--build-context <name=place>',
       'a folder, address, docker-image://, oci-layout:// or target:// by name; repeatable',
@@ -81,6 +85,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       const platforms = filled(options.platform.flatMap((each) => each.split(',')));
       const noCacheFilter = filled(options.cacheFilter.flatMap((each) => each.split(',')));
       const annotations = filled(options.annotation);
+      const attest = filled(attestTexts(options));
       const secrets = filled(options.secret);
       const ssh = filled(options.ssh);
       const contexts = filled(options.buildContext);
@@ -92,6 +97,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
         noCacheFilter,
         compression,
         annotations,
+        attest,
         contexts,
         secrets,
         ssh,
@@ -102,4 +108,11 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       const { build } = await import('../commands/build.js');
       await build(input, await connected(deps, options));
     });
+}
+
+/** The long form of every attestation: `--provenance=mode=max` is `type=provenance,mode=max`. */
+function attestTexts({ attest, provenance }: BuildOptions): readonly string[] {
+  if (provenance === undefined) return attest;
+  const parameters = provenance === 'true' ? '' : provenance === 'false' ? ',disabled=true' : `,${provenance}`;
+  return [...attest, `type=provenance${parameters}`];
 }

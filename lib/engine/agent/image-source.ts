@@ -10,6 +10,7 @@ import {
   type ImageConfig,
   type Index,
   type Manifest,
+  offeredPlatforms,
   parseImageConfig,
   parseManifestDocument,
   parseReference,
@@ -158,7 +159,7 @@ async function platformManifest(
   if (document.kind === 'manifest') return document.manifest;
   const entry = chooseEntry(document.index, platform);
   if (entry === undefined) {
-    const offered = document.index.manifests.flatMap((each) => (each.platform ? [formatPlatform(each.platform)] : []));
+    const offered = offeredPlatforms(document.index);
     throw pullFailure(
       `no matching manifest for ${formatPlatform(platform)} in the manifest list entries of ` +
         `${formatReference(reference)} (it has ${offered.join(', ') || 'none'})`,

@@ -16,7 +16,7 @@ import { mediaTypeOf, parseWith, queryObject, readJson, wantsText } from '../inp
 import { type Call, type Reply, route, type Route } from '../route.js';
 import { Build as BuildSchema, BuildQuery, BuildStart, isSet, listOf, page } from '../schemas/index.js';
 import { sseResponse, type StreamOptions, textResponse } from '../sse.js';
-import { annotationsOf, BuildText, compressionOf, pairsOf } from '../text/index.js';
+import { annotationsOf, attestationsOf, BuildText, compressionOf, pairsOf } from '../text/index.js';
 import { archiveDeps, archiveOptions, ArchiveQuery, tarResponse } from './archives.js';
 import { ownerOf, storeContext, TAR_BODIES } from './contexts.js';
 
@@ -188,6 +188,7 @@ async function tarRequest(
     noCacheFilter: query['no-cache-filter'],
     compression: query.compression === undefined ? undefined : compressionOf(query.compression),
     annotations: query.annotation === undefined ? undefined : annotationsOf(query.annotation),
+    attestations: query.attest === undefined ? undefined : attestationsOf(query.attest),
     check: yes(query.check),
     plan: yes(query.plan),
     outline: yes(query.outline),

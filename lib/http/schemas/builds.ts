@@ -40,6 +40,27 @@ export const NamedContext = z
   ])
   .meta({ id: 'NamedContext' });
 
+/** What is stored beside the image about how it came to be. */
+export const BuildAttestations = z
+  .strictObject({
+    provenance: z
+      .strictObject({
+        mode: z
+          .enum(['min', 'max'])
+          .exactOptional()
+          .meta({ description: 'min when absent; max has build arguments, the Dockerfile and the steps as well.' }),
+        builderId: z.string().max(2048).exactOptional().meta({ description: "SLSA's builder.id." }),
+        reproducible: z.boolean().exactOptional(),
+      })
+      .exactOptional()
+      .meta({ description: 'SLSA provenance v1.' }),
+    ociArtifact: z
+      .boolean()
+      .exactOptional()
+      .meta({ description: 'False: the attestation manifest looks like an image, as older clients expect it.' }),
+  })
+  .meta({ id: 'BuildAttestations' });
+
 export const BuildRequest = z
   .strictObject({
     context: z.union([uploaded, remote]),
@@ -72,6 +93,7 @@ export const BuildRequest = z
         indexDescriptor: words.exactOptional().meta({ description: 'Shown by an OCI layout of the build only.' }),
       })
       .exactOptional(),
+    attestations: BuildAttestations.exactOptional().meta({ description: 'The result is an image index then.' }),
     check: z.boolean().exactOptional().meta({ description: 'Build nothing: parse, plan and lint.' }),
     plan: z.boolean().exactOptional().meta({ description: 'Build nothing: expected hits, misses, steps and bytes.' }),
     outline: z.boolean().exactOptional().meta({ description: 'Build nothing: what the target takes.' }),
@@ -117,6 +139,11 @@ export const BuildQuery = z.strictObject({
       z.string().regex(/^((manifest|index|manifest-descriptor):)?[^=]+=/, { error: 'is not [<where>:]name=value' }),
     )
     .exactOptional(),
+  attest: z
+    .array(z.string().min(1).max(4096))
+    .max(10)
+    .exactOptional()
+    .meta({ description: '`type=provenance,mode=max`' }),
   check: flag.exactOptional(),
   plan: flag.exactOptional(),
   outline: flag.exactOptional(),
@@ -150,7 +177,15 @@ export const Build = z
         ),
         stepsCached: z.number(),
         platforms: z
-          .array(z.object({ platform: z.string(), digest, imageId: digest, layers: z.array(descriptor) }))
+          .array(
+            z.object({
+              platform: z.string(),
+              digest,
+              imageId: digest,
+              layers: z.array(descriptor),
+              attestations: digest.exactOptional().meta({ description: 'The manifest of its attestations.' }),
+            }),
+          )
           .exactOptional()
           .meta({ description: 'Of an index.' }),
       })

@@ -1,3 +1,4 @@
+export { attestationsOf } from './attestation-text.js';
 export * from './build-text.js';
 export * from './format-bytes.js';
 export * from './report-text.js';

@@ -1,0 +1,139 @@
+/**
+ * Where an image comes from: the predicate of SLSA provenance v1 in BuildKit's shape (docs/attestations/slsa-definitions.md
+ * there), so that what reads its attestations reads ours. `min` says what was built from what, and when; `max` adds what
+ * it was built with: arguments, labels, ids of secrets, the Dockerfile and every step. No value of a secret has a place
+ * in it, and what should hold one all the same is masked by whoever writes it down.
+ */
+import { formatPlatform, type Platform } from '../../oci/index.js';
+import type { Plan } from '../plan/plan.js';
+import type { RunMount } from '../plan/steps.js';
+import type { BuildProvenance, BuildRequest } from '../types.js';
+import { buildDefinition, type DefinitionInput } from './build-definition.js';
+import { dependenciesOf, type Dependency, fetchedDependency, remoteContexts } from './dependencies.js';
+import type { FetchedSources } from './fetched-sources.js';
+
+export const SLSA_PROVENANCE = 'https://slsa.dev/provenance/v1';
+const BUILD_TYPE = 'https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md';
+
+export interface ProvenanceInput extends DefinitionInput {
+  readonly wanted: BuildProvenance;
+  /** As it was sent: contexts by their addresses. */
+  readonly request: BuildRequest;
+  readonly plan: Plan;
+  readonly fetched: FetchedSources;
+  /** Of the machine that builds. */
+  readonly builder: Platform;
+  readonly buildId: string;
+  readonly startedMs: number;
+  readonly finishedMs: number;
+}
+
+export function provenancePredicate(input: ProvenanceInput): object {
+  const { wanted, request, plan, fetched, builder } = input;
+  const isMax = wanted.mode === 'max';
+  const locals = localContexts(request);
+  const dependencies = dependenciesOf(plan, request, fetched).map((each) => (isMax ? each : withoutQuery(each)));
+  const isComplete = locals.length === 0;
+  const args = requestArgs(request);
+  const shown = isMax ? args : args.filter(([name]) => !/^(build-arg|label):/.test(name));
+  const definition = isMax ? buildDefinition(input) : undefined;
+  return {
+    buildDefinition: {
+      buildType: BUILD_TYPE,
+      externalParameters: {
+        configSource: configSource(request, fetched),
+        request: {
+          frontend: 'dockerfile.v0',
+          ...(shown.length === 0 ? {} : { args: Object.fromEntries(shown) }),
+          ...(isMax ? givenIds(plan) : {}),
+          ...(isComplete ? {} : { locals: locals.map((name) => ({ name })) }),
+        },
+      },
+      internalParameters: {
+        ...(definition === undefined ? {} : { buildConfig: definition.buildConfig }),
+        builderPlatform: formatPlatform(builder),
+      },
+      ...(dependencies.length === 0 ? {} : { resolvedDependencies: dependencies }),
+    },
+    runDetails: {
+      builder: { id: wanted.builderId ?? '' },
+      metadata: {
+        invocationId: input.buildId,
+        startedOn: new Date(input.startedMs).toISOString(),
+        finishedOn: new Date(input.finishedMs).toISOString(),
+        buildkit_metadata: definition?.metadata ?? {},
+        ...(isComplete && !usesNetwork(plan) ? { buildkit_hermetic: true } : {}),
+        buildkit_completeness: { request: shown.length === args.length, resolvedDependencies: isComplete },
+        ...(wanted.reproducible === true ? { buildkit_reproducible: true } : {}),
+      },
+    },
+  };
+}
+
+/** A query may be what makes an address secret: a signature, a token out of a build argument. */
+function withoutQuery(dependency: Dependency): Dependency {
+  if (!/^https?:/.test(dependency.uri)) return dependency;
+  return { ...dependency, uri: dependency.uri.replace(/\?.*$/, '') };
+}
+
+/** As BuildKit's frontend gets them; values of proxies without the password that may be in them. */
+function requestArgs(request: BuildRequest): readonly (readonly [string, string])[] {
+  const { args = {}, labels = {}, target, noCache, noCacheFilter } = request;
+  const pairs: (readonly [string, string])[] = [
+    ...Object.entries(args).map(([name, value]) => [`build-arg:${name}`, withoutPassword(name, value)] as const),
+    ...Object.entries(labels).map(([name, value]) => [`label:${name}`, value] as const),
+    ...(target === undefined ? [] : [['target', target] as const]),
+    ...(noCache === true ? [['no-cache', ''] as const] : []),
+    ...(noCache !== true && noCacheFilter !== undefined ? [['no-cache', noCacheFilter.join(',')] as const] : []),
+    ...Object.entries(request.contexts ?? {}).map(
+      ([name, value]) => [`context:${name}`, contextWord(name, value)] as const,
+    ),
+  ];
+  return pairs.sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function contextWord(name: string, context: NonNullable<BuildRequest['contexts']>[string]): string {
+  if ('image' in context) return `docker-image://${context.image}`;
+  if ('stage' in context) return `target:${context.stage}`;
+  if ('url' in context) return context.url;
+  return 'layout' in context ? `oci-layout://${context.layout}` : `local:${name}`;
+}
+
+function withoutPassword(name: string, value: string): string {
+  return /^(https?|ftp|all)_proxy$/i.test(name) ? value.replace(/\/\/[^/@]*@/, '//xxxxx:xxxxx@') : value;
+}
+
+function configSource(request: BuildRequest, fetched: FetchedSources): object {
+  const path = request.dockerfile ?? 'Dockerfile';
+  if (typeof request.context === 'string') return { path };
+  const [remote] = remoteContexts({ context: request.context });
+  if (remote === undefined) return { path };
+  const { digest } = fetchedDependency(remote, fetched);
+  return { uri: request.context.url, ...(digest === undefined ? {} : { digest }), path };
+}
+
+/** What came from the client: nobody else can have it. */
+function localContexts({ context, contexts = {}, dockerfileText }: BuildRequest): readonly string[] {
+  const named = Object.entries(contexts).flatMap(([name, each]) => ('context' in each ? [name] : []));
+  const main = typeof context === 'string' ? ['context', 'dockerfile'] : [];
+  return [...(dockerfileText === undefined ? main : [...new Set([...main, 'dockerfile'])]), ...named].sort();
+}
+
+/** Ids of secrets and keys that RUN asked for. */
+function givenIds(plan: Plan): object {
+  const mounts = plan.steps.flatMap(({ op }) => (op.kind === 'run' ? op.mounts : []));
+  const of = (type: 'secret' | 'ssh'): object[] => {
+    const required = new Map<string, boolean>();
+    for (const mount of mounts.filter((each): each is RunMount & { type: typeof type } => each.type === type)) {
+      required.set(mount.id, (required.get(mount.id) ?? false) || mount.required);
+    }
+    const ids = [...required].sort(([a], [b]) => (a < b ? -1 : 1));
+    return ids.map(([id, isRequired]) => (isRequired ? { id } : { id, optional: true }));
+  };
+  const [secrets, ssh] = [of('secret'), of('ssh')];
+  return { ...(secrets.length === 0 ? {} : { secrets }), ...(ssh.length === 0 ? {} : { ssh }) };
+}
+
+function usesNetwork(plan: Plan): boolean {
+  return plan.steps.some(({ op }) => op.kind === 'run' && op.network !== 'none');
+}

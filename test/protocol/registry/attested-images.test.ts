@@ -1,0 +1,78 @@
+/** Images with attestations, built here and taken by the clients people use: skopeo copies all of them, podman pulls the image. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { digestHex } from '../../../lib/oci/index.js';
+import { buildFixture, type BuildFixture } from '../../build/fixture.js';
+import { requireTools } from '../../host-tools.js';
+import { type RunningRegistry, startTestRegistry } from './registry-server.js';
+
+const execute = promisify(execFile);
+let folder: string;
+let f: BuildFixture;
+let registry: RunningRegistry;
+let imageId: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'wharf-attested-'));
+  await writeFile(join(folder, 'auth.json'), '{}');
+  f = await buildFixture();
+  registry = await startTestRegistry(f.store);
+  const files = { Dockerfile: 'FROM scratch\nCOPY a /\nCMD ["/a"]', a: 'A' };
+  for (const [tag, ociArtifact] of [
+    ['app:artifact', true],
+    ['app:image', false],
+  ] as const) {
+    const { result } = await f.build(files, {
+      tags: [tag],
+      attestations: { provenance: { mode: 'max' }, ociArtifact },
+    });
+    imageId = result.imageId;
+  }
+});
+afterAll(async () => {
+  await registry.close();
+  await f.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function run(command: string, ...args: readonly string[]): Promise<string> {
+  const REGISTRY_AUTH_FILE = join(folder, 'auth.json');
+  return (await execute(command, args, { env: { ...process.env, REGISTRY_AUTH_FILE } })).stdout.trim();
+}
+const at = (name: string): string => `docker://${registry.host}/${name}`;
+const creds = (): string => `wharf:${registry.tokens.admin}`;
+
+requireTools('skopeo').describe('skopeo', () => {
+  test.each(['artifact', 'image'])('reads and copies an index with its attestations as %s', async (tag) => {
+    const inspect = ['inspect', '--tls-verify=false', '--creds', creds()];
+    const index = JSON.parse(await run('skopeo', ...inspect, '--raw', at(`app:${tag}`)));
+    expect(index.manifests).toHaveLength(2);
+    expect(JSON.parse(await run('skopeo', ...inspect, at(`app:${tag}`)))).toMatchObject({ Architecture: 'amd64' });
+    const copy = ['copy', '--all', '--src-tls-verify=false', '--src-creds', creds(), '--dest-tls-verify=false'];
+    await run('skopeo', ...copy, '--dest-creds', creds(), at(`app:${tag}`), at(`copy:${tag}`));
+    const copied = await f.registry.manifest('copy', { tag });
+    expect(copied?.digest).toBe((await f.registry.manifest('app', { tag }))?.digest);
+  });
+});
+
+requireTools('podman', 'root').describe('podman', () => {
+  const podman = (...args: string[]): Promise<string> => {
+    const place = (name: string): string => join(folder, 'podman', name);
+    const own = ['--root', place('root'), '--runroot', place('run'), '--tmpdir', place('tmp')];
+    return run('podman', ...own, '--storage-driver', 'vfs', '--events-backend', 'none', ...args);
+  };
+
+  test.each(['artifact', 'image'])(
+    'pulls the image out of an index with attestations as %s',
+    async (tag) => {
+      const pull = ['pull', '-q', '--tls-verify=false', '--creds', creds()];
+      expect(await podman(...pull, `${registry.host}/app:${tag}`)).toBe(digestHex(imageId as never));
+      await podman('rmi', '-a', '-f');
+    },
+    60_000,
+  );
+});
