@@ -8,14 +8,14 @@
 import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { FileStamp, FolderMember } from '../layers/context/context-folder-fs.js';
+import type { FileStamp } from '../layers/index.js';
 import type { Digest } from '../oci/index.js';
 import type { Clock } from '../store/index.js';
 
 interface Head {
   readonly format: string;
   readonly files: number;
-  /** What `printOf` said of the folder whose list has this digest. */
+  /** What the folder printed whose list has this digest. */
   readonly whole?: { readonly print: string; readonly context: Digest };
 }
 
@@ -39,20 +39,6 @@ export function folderMemoryPath(env: Readonly<Record<string, string | undefined
   const cache = env['XDG_CACHE_HOME'] ?? (home === undefined || home === '' ? undefined : join(home, '.cache'));
   if (cache === undefined || cache === '') return undefined;
   return join(cache, 'wharf', 'files', createHash('sha256').update(root).digest('hex').slice(0, 32));
-}
-
-/** Of all that makes a list what it is, and of what changes when a file does: equal prints, equal lists. */
-export function printOf(members: readonly FolderMember[]): string {
-  const numbers = new Float64Array(members.length * 3);
-  const stamps = new BigInt64Array(members.length * STAMP_NUMBERS);
-  const texts: string[] = [];
-  for (const [i, { entry, stamp }] of members.entries()) {
-    numbers.set([entry.mode, entry.mtimeSeconds, entry.sizeBytes], i * 3);
-    if (stamp !== undefined) putStamp(stamps, i, stamp);
-    texts.push(entry.type, entry.path, entry.linkTarget ?? '');
-  }
-  // No name has a NUL in it.
-  return createHash('sha256').update(numbers).update(stamps).update(texts.join('\0')).digest('hex');
 }
 
 /** The context that was remembered for this print. */

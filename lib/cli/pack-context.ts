@@ -1,7 +1,7 @@
 /** A folder as a build context: a tar made while it is read. The same folder gives the same bytes. */
 import { createReadStream } from 'node:fs';
-import { type FolderMember, openContextFolder } from '../layers/context/context-folder-fs.js';
-import { type TarMember, writeTar } from '../layers/index.js';
+import { openContextFolder } from '../layers/context/context-folder-fs.js';
+import { type FolderMember, type TarMember, writeTar } from '../layers/index.js';
 
 export interface PackedContext {
   readonly tar: AsyncIterable<Uint8Array>;
@@ -15,7 +15,7 @@ export interface PackedContext {
  */
 export async function packContext(cwd: string, folder: string, dockerfile?: string): Promise<PackedContext> {
   const context = openContextFolder(cwd, folder, dockerfile === undefined ? {} : { dockerfile });
-  return { tar: writeTar(withBodies(context.members)), dockerfile: context.dockerfile };
+  return { tar: writeTar(withBodies(context.look())), dockerfile: context.dockerfile };
 }
 
 function* withBodies(members: Iterable<FolderMember>): Generator<TarMember, void> {

@@ -7,15 +7,11 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { WharfClient } from '../client/index.js';
 import { AppError, errnoCode } from '../errors/index.js';
-import {
-  type ContextFolderOptions,
-  type FolderMember,
-  openContextFolder,
-} from '../layers/context/context-folder-fs.js';
-import { encodeContextManifest, type ManifestEntry, withContent } from '../layers/index.js';
+import { type ContextFolderOptions, openContextFolder } from '../layers/context/context-folder-fs.js';
+import { encodeContextManifest, type FolderMember, type ManifestEntry, withContent } from '../layers/index.js';
 import type { Digest } from '../oci/index.js';
 import type { Clock } from '../store/index.js';
-import { FolderMemory, folderMemoryPath, printOf, rememberedContext } from './folder-memory.js';
+import { FolderMemory, folderMemoryPath, rememberedContext } from './folder-memory.js';
 
 export interface SendContextDeps {
   readonly client: Pick<WharfClient, 'builds'>;
@@ -59,14 +55,14 @@ export function findContext(
   options: ContextFolderOptions = {},
   trust = true,
 ): FoundContext {
-  const { members, dockerfile } = openContextFolder(cwd, folder, options);
-  const all = [...members];
+  const { look, dockerfile } = openContextFolder(cwd, folder, options);
+  const state = look();
   const path = folderMemoryPath(env, resolve(cwd, folder));
-  const print = printOf(all);
+  const print = state.print();
   const remembered = trust ? rememberedContext(path, print) : undefined;
   const list = (): ListedContext => {
     const memory = new FolderMemory(path, clock, trust);
-    const listed = listOf(all, memory);
+    const listed = listOf([...state], memory);
     memory.save(print, listed.digest);
     return listed;
   };

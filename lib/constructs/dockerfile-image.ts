@@ -83,7 +83,7 @@ export class DockerfileImage extends Construct implements DeployedImage {
     });
     const warnings = checkDockerfile(join(props.directory, context.dockerfile), props.target);
     for (const { id: rule, text } of warnings) Annotations.of(this).addWarningV2(rule, text);
-    this.asset = this.pack(context.members);
+    this.asset = this.pack(context.look());
     this.repository = this.repositoryFor(props);
     // As lib/host/aws/image-request.ts names it.
     this.sourceRepository = `cdk/${this.repository.repositoryName}`;

@@ -38,6 +38,7 @@ export { type IndexedLayer, segmentsCoder, writeLayer, type WriteLayerOptions } 
 export { type LayerSegments, LayerSegmentStore, type OpenSegments } from './stored/layer-segments.js';
 export { type ChangesetRules, completeChangeset, type ParentSource, whiteoutMember } from './tree/changeset.js';
 export { type ContextOptions, readContext } from './context/context-reader.js';
+export type { FileStamp, FolderMember } from './context/folder-state.js';
 export {
   encodeContextManifest,
   isContextManifest,

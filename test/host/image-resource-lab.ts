@@ -104,7 +104,7 @@ export async function openImageResourceLab(): Promise<ImageResourceLab> {
         await mkdir(dirname(join(folder, path)), { recursive: true });
         await writeFile(join(folder, path), text);
       }
-      const hash = writeContextTar(openContextFolder(work, folder).members, `${folder}.tar`);
+      const hash = writeContextTar(openContextFolder(work, folder).look(), `${folder}.tar`);
       const Key = `${hash}.tar`;
       await s3.send(new PutObjectCommand({ Bucket: 'assets', Key, Body: await readFile(`${folder}.tar`) }));
       return Key;

@@ -26,7 +26,7 @@ afterEach(() => rm(work, { recursive: true, force: true }));
 let made = 0;
 function pack(exclude: readonly string[] = []): { readonly hash: string; readonly file: string } {
   const file = join(work, `${made++}.tar`);
-  return { file, hash: writeContextTar(openContextFolder(work, 'app', { exclude }).members, file) };
+  return { file, hash: writeContextTar(openContextFolder(work, 'app', { exclude }).look(), file) };
 }
 
 test('a context tar is read by the builder as what the folder holds, all of one date', async () => {

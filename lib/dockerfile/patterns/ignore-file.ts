@@ -36,7 +36,11 @@ export class IgnoreFile {
 
   /** Whether the path, relative to the context and with slashes, is left out. */
   ignores(path: string): boolean {
-    const clean = cleanPath(path);
+    return this.rules.length > 0 && this.ignoresClean(cleanPath(path));
+  }
+
+  /** The same of a path that needs no clean-up. */
+  ignoresClean(clean: string): boolean {
     if (clean === '.' || this.rules.length === 0) return false;
     return this.judge(clean, this.folderResult(posix.dirname(clean))).ignored;
   }

@@ -3,36 +3,18 @@
  * (hard ones too). The one place of that rule, for the command that uploads a folder and for the construct that makes
  * an asset of one; synchronous, because an asset has to be there when its constructor returns.
  */
-import { type BigIntStats, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { type BigIntStats, constants, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { IgnoreFile, parseIgnore } from '../../dockerfile/index.js';
 import { AppError, errnoCode } from '../../errors/index.js';
-import { copyEntry } from '../tree/copy-entry.js';
 import { comparePaths } from '../tree/path-name.js';
-import type { LayerEntry } from '../types.js';
-
-export interface FolderMember {
-  /** Owned by 0:0, dated as on the disk. */
-  readonly entry: LayerEntry;
-  /** Where the content lies, when the entry has any. */
-  readonly file: string;
-  /** Of a file. */
-  readonly stamp?: FileStamp;
-}
-
-/** What changes when a file does, as far as one can tell without reading it. */
-export interface FileStamp {
-  readonly sizeBytes: number;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-  readonly inode: bigint;
-}
+import { FolderState } from './folder-state.js';
 
 export interface ContextFolder {
   /** Path of the Dockerfile inside the context. */
   readonly dockerfile: string;
-  /** Read while they are asked for; sorted by name, byte by byte. */
-  readonly members: Iterable<FolderMember>;
+  /** Reads the folder; sorted by name, byte by byte. */
+  readonly look: () => FolderState;
 }
 
 export interface ContextFolderOptions {
@@ -59,43 +41,8 @@ export function openContextFolder(cwd: string, folder: string, options: ContextF
     });
   }
   const ignore = readIgnore(root, path, options.exclude ?? []);
-  const selection = new Selection(ignore, [path, '.dockerignore', `${path}.dockerignore`]);
-  return { dockerfile: path, members: { [Symbol.iterator]: () => walk(root, '', selection.fresh()) } };
-}
-
-/** What goes along: everything that is not ignored, and the Dockerfile and ignore files in any case. */
-class Selection {
-  private readonly linked = new Map<string, string>();
-
-  constructor(
-    private readonly ignore: IgnoreFile,
-    private readonly always: readonly string[],
-  ) {}
-
-  fresh(): Selection {
-    return new Selection(this.ignore, this.always);
-  }
-
-  has(path: string): boolean {
-    return this.always.includes(path) || !this.ignore.ignores(path);
-  }
-
-  /** The member, or a hard link where the same file goes along by another name already. */
-  once(member: FolderMember, { dev, ino, nlink }: BigIntStats): FolderMember {
-    const { entry } = member;
-    if (entry.type !== 'file' || nlink < 2n) return member;
-    const inode = `${dev}:${ino}`;
-    const linkTarget = this.linked.get(inode);
-    if (linkTarget !== undefined) {
-      return { file: member.file, entry: copyEntry(entry, { type: 'hardlink', sizeBytes: 0, linkTarget }) };
-    }
-    this.linked.set(inode, entry.path);
-    return member;
-  }
-
-  mayContain(folder: string): boolean {
-    return this.ignore.mayContain(folder) || this.always.some((path) => path.startsWith(`${folder}/`));
-  }
+  const always = [path, '.dockerignore', `${path}.dockerignore`];
+  return { dockerfile: path, look: () => new Walk(root, ignore, always).look() };
 }
 
 /** `<Dockerfile>.dockerignore` goes before `.dockerignore`, as with BuildKit. */
@@ -107,79 +54,114 @@ function readIgnore(root: string, dockerfile: string, exclude: readonly string[]
   return new IgnoreFile(exclude);
 }
 
-/** @param pending ignored folders above, which come along as soon as something in them does */
-function* walk(
-  root: string,
-  folder: string,
-  selection: Selection,
-  pending: readonly FolderMember[] = [],
-): Generator<FolderMember, void> {
-  let waiting = pending;
-  for (const name of readdirSync(`${root}/${folder}`).sort(comparePaths)) {
-    const path = folder === '' ? name : `${folder}/${name}`;
-    // Names as the system gives them need no clean-up, which would take longer than the question itself.
-    const file = `${root}/${path}`;
-    const stats = statsOf(file);
-    if (stats === undefined) continue;
-    const isFolder = stats.isDirectory();
-    const member = memberOf(file, path, stats);
-    if (member !== undefined && selection.has(path)) {
-      yield* waiting;
-      waiting = [];
-      yield selection.once(member, stats);
-      if (isFolder) yield* walk(root, path, selection);
-    } else if (member !== undefined && isFolder && selection.mayContain(path)) {
-      for (const inner of walk(root, path, selection, [...waiting, member])) {
-        waiting = [];
-        yield inner;
+/** A folder on the way. */
+interface Place {
+  readonly path: string;
+  /** Of an ignored folder undefined, until something in it goes along: then it does too. */
+  number: number | undefined;
+  readonly above?: { readonly place: Place; readonly name: string; readonly stats: BigIntStats };
+}
+
+/** What goes along: everything that is not ignored, and the Dockerfile and ignore files in any case. */
+class Walk {
+  private readonly state: FolderState;
+  private readonly takesAll: boolean;
+  /** Files that have other names: the first of them. */
+  private readonly linked = new Map<string, string>();
+
+  constructor(
+    private readonly root: string,
+    private readonly ignore: IgnoreFile,
+    private readonly always: readonly string[],
+  ) {
+    this.state = new FolderState(root);
+    this.takesAll = ignore.patterns.length === 0;
+  }
+
+  look(): FolderState {
+    this.enter({ path: '', number: -1 });
+    return this.state;
+  }
+
+  private enter(place: Place): void {
+    const prefix = place.path === '' ? '' : `${place.path}/`;
+    for (const name of readdirSync(`${this.root}/${place.path}`).sort(comparePaths)) {
+      const path = prefix + name;
+      // Names as the system gives them need no clean-up, which would take longer than the question itself.
+      const stats = statsOf(`${this.root}/${path}`);
+      if (stats === undefined) continue;
+      const kind = Number(stats.mode) & constants.S_IFMT;
+      const isFolder = kind === constants.S_IFDIR;
+      if (this.takesAll || this.has(path)) {
+        const number = this.add(place, name, path, kind, stats);
+        if (isFolder) this.enter({ path, number });
+      } else if (isFolder && this.mayContain(path)) {
+        this.enter({ path, number: undefined, above: { place, name, stats } });
       }
     }
   }
-}
 
-/** Nothing for sockets, pipes and devices: they have no place in an image context. */
-function memberOf(file: string, path: string, stats: BigIntStats): FolderMember | undefined {
-  if (stats.isFile()) {
-    const sizeBytes = Number(stats.size);
-    const { mtimeNs, ctimeNs, ino: inode } = stats;
-    const stamp = { sizeBytes, mtimeNs, ctimeNs, inode };
-    return { file, entry: entryOf(path, stats, 'file', sizeBytes), stamp };
+  /** Nothing for sockets, pipes and devices: they have no place in an image context. */
+  private add(place: Place, name: string, path: string, kind: number, stats: BigIntStats): number | undefined {
+    switch (kind) {
+      case constants.S_IFREG: {
+        const first = stats.nlink < 2n ? undefined : this.firstName(path, stats);
+        return this.state.add(this.numberOf(place), name, first === undefined ? 'file' : 'hardlink', stats, first);
+      }
+      case constants.S_IFLNK:
+        return this.state.add(this.numberOf(place), name, 'symlink', stats, readlinkSync(`${this.root}/${path}`));
+      case constants.S_IFDIR:
+        return this.state.add(this.numberOf(place), name, 'directory', stats);
+      default:
+        return undefined;
+    }
   }
-  if (stats.isSymbolicLink()) {
-    return { file, entry: copyEntry(entryOf(path, stats, 'symlink'), { linkTarget: readlinkSync(file) }) };
+
+  private numberOf(place: Place): number {
+    const { number, above } = place;
+    if (number !== undefined) return number;
+    if (above === undefined) return -1;
+    place.number = this.state.add(this.numberOf(above.place), above.name, 'directory', above.stats);
+    return place.number;
   }
-  return stats.isDirectory() ? { file, entry: entryOf(path, stats, 'directory') } : undefined;
+
+  /** Where the same file goes along by another name already. */
+  private firstName(path: string, { dev, ino }: BigIntStats): string | undefined {
+    const inode = `${dev}:${ino}`;
+    const first = this.linked.get(inode);
+    if (first === undefined) this.linked.set(inode, path);
+    return first;
+  }
+
+  private has(path: string): boolean {
+    return this.always.includes(path) || !this.ignore.ignoresClean(path);
+  }
+
+  private mayContain(folder: string): boolean {
+    return this.ignore.mayContain(folder) || this.always.some((path) => path.startsWith(`${folder}/`));
+  }
 }
 
-function entryOf(path: string, stats: BigIntStats, type: LayerEntry['type'], sizeBytes = 0): LayerEntry {
-  return {
-    path,
-    type,
-    mode: type === 'symlink' ? 0o777 : Number(stats.mode) & 0o7777,
-    uid: 0,
-    gid: 0,
-    mtimeSeconds: secondsOf(stats.mtimeNs),
-    sizeBytes,
-  };
-}
-
-const SECOND_NS = 1_000_000_000n;
-
-/** Cut downward, also before 1970. */
-function secondsOf(ns: bigint): number {
-  const seconds = Number(ns / SECOND_NS);
-  return ns < 0n && ns % SECOND_NS !== 0n ? seconds - 1 : seconds;
-}
+const BIGINT = { bigint: true } as const;
 
 function statsOf(path: string): BigIntStats | undefined {
-  return orAbsent(() => lstatSync(path, { bigint: true }));
+  try {
+    return lstatSync(path, BIGINT);
+  } catch (error) {
+    return absent(error);
+  }
 }
 
 function orAbsent<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
-    if (errnoCode(error) === 'ENOENT' || errnoCode(error) === 'ENOTDIR') return undefined;
-    throw error;
+    return absent(error);
   }
+}
+
+/** @throws what else went wrong */
+function absent(error: unknown): undefined {
+  if (errnoCode(error) === 'ENOENT' || errnoCode(error) === 'ENOTDIR') return undefined;
+  throw error;
 }

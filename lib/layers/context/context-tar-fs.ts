@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import type { FolderMember } from './context-folder-fs.js';
+import type { FolderMember } from './folder-state.js';
 import { BLOCK_BYTES, paddingOf } from '../tar/tar-format.js';
 import { AppError } from '../../errors/index.js';
 import { quoteName } from '../tree/path-name.js';
