@@ -7,6 +7,7 @@ import { readAwsConfig, readOptionalAwsConfig, STORE_SETTINGS, WORKER_SETTINGS }
 import { messageOf, settleBatch } from '../lib/host/aws/messages.js';
 import { observed } from '../lib/host/aws/observed.js';
 import { openAwsRegistry } from '../lib/host/aws/registry.js';
+import { recordSandbox } from '../lib/host/aws/probe-late.js';
 import { openAwsStore } from '../lib/host/aws/store.js';
 import { functionMetrics } from '../lib/host/aws/metrics.js';
 
@@ -19,8 +20,16 @@ const tasks = workers === undefined ? {} : { tasks: openBuildTasks({ store, regi
 const builder = new AwsBuilder({ store, registry, queue, metrics: functionMetrics(store), ...tasks }, config);
 
 type Scheduled = EventBridgeEvent<'Scheduled Event', unknown>;
+/** What the stack sends when it has deployed this function: lib/constructs/sandbox-probe.ts. */
+interface Deployed {
+  readonly probe: string;
+}
 
-async function handle(event: SQSEvent | Scheduled, context: Context): Promise<SQSBatchResponse | undefined> {
+async function handle(event: SQSEvent | Scheduled | Deployed, context: Context): Promise<SQSBatchResponse | undefined> {
+  if ('probe' in event) {
+    await recordSandbox(store, 'builder');
+    return undefined;
+  }
   if (!('Records' in event)) {
     await builder.sweep();
     return undefined;

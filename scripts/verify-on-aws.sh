@@ -47,6 +47,9 @@ WHARF_TOKEN=$(aws secretsmanager get-secret-value --query SecretString --output 
 step 'a build without RUN, of an image of another registry'
 npx --no-install tsx bin/wharf.ts build examples/cdk-dockerfile-image/app -t greeting:1
 
+step 'what the machine of the builder function allows, tried when it was deployed'
+npx --no-install tsx bin/wharf.ts doctor
+
 step 'a service, from no instance'
 npx --no-install tsx bin/wharf.ts cluster create wharf --instances 1
 npx --no-install tsx bin/wharf.ts deploy greeting --cluster wharf --image greeting:1 --count 1

@@ -29,6 +29,7 @@ export {
 } from './export/image-archive.js';
 export { RemoteImages, type RemoteImagesDeps, type RemoteImagesOptions } from './images/remote-images.js';
 export { sandboxElsewhere } from './sandbox/sandbox-elsewhere.js';
+export { canRun, SANDBOX_TRIALS, type SandboxReport, SandboxReports, type SandboxTrial } from './sandbox-report.js';
 export type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox/sandbox.js';
 export { type StepRecord } from './solve/step-cache.js';
 export * from './types.js';

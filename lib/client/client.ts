@@ -1,7 +1,7 @@
 /** The HTTP API v1, typed. Errors are AppErrors with the server's codes; streams resume by themselves. */
 import { randomUUID } from 'node:crypto';
 import type { ApiTokenInfo, CreatedApiToken, Role } from '../auth/index.js';
-import type { Build, BuildRequest, LoggedBuildEvent } from '../build/index.js';
+import type { Build, BuildRequest, LoggedBuildEvent, SandboxReport } from '../build/index.js';
 import type { Descriptor, Digest, ImageConfig } from '../oci/index.js';
 import type {
   Cluster,
@@ -244,6 +244,16 @@ export class WharfClient {
       (await this.transport.call<{ tokens: readonly ApiTokenInfo[] }>('GET', '/v1/tokens')).tokens,
     revoke: (id: string): Promise<void> => this.transport.call('DELETE', `/v1/tokens/${segment(id)}`),
   };
+
+  /** That the API answers, with its version; no token is looked at. */
+  health(): Promise<{ readonly status: string; readonly version: string }> {
+    return this.transport.call('GET', '/healthz');
+  }
+
+  /** What functions may do on their machines, tried when they were deployed; none on one machine. */
+  async sandboxes(): Promise<readonly SandboxReport[]> {
+    return (await this.transport.call<{ sandboxes: readonly SandboxReport[] }>('GET', '/v1/sandboxes')).sandboxes;
+  }
 
   private async stream(path: string, query: ArchiveQuery, settings: CallSettings): Promise<AsyncIterable<Uint8Array>> {
     return (await this.transport.send('GET', path, { query: { ...query }, ...settings })).body;

@@ -3,13 +3,12 @@
  * instances that ECS protects from scale-in, and cannot take a capacity provider off a cluster while they are registered;
  * so this goes first, before provider, group and cluster.
  */
-import { RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import type { AutoScalingGroup } from 'aws-cdk-lib/aws-autoscaling';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { AwsCustomResource, AwsCustomResourcePolicy, PhysicalResourceId } from 'aws-cdk-lib/custom-resources';
+import { AwsCustomResourcePolicy, PhysicalResourceId } from 'aws-cdk-lib/custom-resources';
 import { Construct, type IDependable } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
+import { sdkCall } from './sdk-call.js';
 
 export interface GroupRemovalProps {
   readonly autoScalingGroup: AutoScalingGroup;
@@ -17,14 +16,12 @@ export interface GroupRemovalProps {
   readonly after: readonly IDependable[];
 }
 
-const LOGS_ID = 'WharfRemovalLogs';
-
 export class GroupRemoval extends Construct {
   constructor(scope: Construct, id: string, props: GroupRemovalProps) {
     super(scope, id);
     const { autoScalingGroup: group } = props;
     const name = group.autoScalingGroupName;
-    const resource = new AwsCustomResource(this, 'Resource', {
+    const resource = sdkCall(this, 'Resource', {
       resourceType: 'Custom::WharfGroupRemoval',
       onUpdate: {
         service: 'auto-scaling',
@@ -47,8 +44,6 @@ export class GroupRemoval extends Construct {
           resources: [group.autoScalingGroupArn],
         }),
       ]),
-      installLatestAwsSdk: false,
-      logGroup: logsOf(this),
     });
     resource.node.addDependency(group, ...props.after);
     acknowledgeWildcards(resource, [
@@ -58,25 +53,5 @@ export class GroupRemoval extends Construct {
         reason: 'The id in the ARN of the one group, which only AWS knows.',
       },
     ]);
-    this.acknowledgeFunction();
   }
-
-  private acknowledgeFunction(): void {
-    const ofCdk = 'The function of CDK behind AwsCustomResource, one for the stack, which CDK sets.';
-    for (const node of Stack.of(this).node.children.filter((child) => child.node.id.startsWith('AWS679f53fac'))) {
-      Validations.of(node).acknowledge({ id: 'AwsSolutions-L1', reason: ofCdk });
-      Validations.of(node).acknowledge({
-        id: 'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]',
-        reason: ofCdk,
-      });
-    }
-  }
-}
-
-/** The function is one for the stack, and so is its log group. */
-function logsOf(scope: Construct): LogGroup {
-  const stack = Stack.of(scope);
-  const found = stack.node.tryFindChild(LOGS_ID);
-  if (found instanceof LogGroup) return found;
-  return new LogGroup(stack, LOGS_ID, { retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
 }

@@ -13,6 +13,7 @@ import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct, type IConstruct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import { type IImageStore, ImageStore } from './image-store.js';
+import { SandboxProbe } from './sandbox-probe.js';
 import { WharfFunction } from './wharf-function.js';
 
 export interface ImageBuilderProps {
@@ -152,6 +153,7 @@ export class ImageBuilder extends ImageBuilderBase {
       schedule: Schedule.rate(Duration.minutes(5)),
       targets: [new LambdaFunction(this.function.function)],
     });
+    new SandboxProbe(this, 'Probe', { function: this.function });
     Validations.of(this.deadLetters).acknowledge({ id: 'AwsSolutions-SQS3', reason: 'It is the dead-letter queue.' });
     overrideCfn(
       this,

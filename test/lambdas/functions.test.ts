@@ -7,6 +7,7 @@ import { imageResourceSuite } from './image-resource-suite.js';
 import { madeClustersSuite } from './made-clusters-suite.js';
 import { platformSuite } from './platform-suite.js';
 import { registrySuite } from './registry-suite.js';
+import { sandboxProbeSuite } from './sandbox-probe-suite.js';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -21,4 +22,5 @@ describe('bundled functions', () => {
   imageResourceSuite(() => cloud);
   madeClustersSuite(() => cloud);
   platformSuite(() => cloud);
+  sandboxProbeSuite(() => cloud);
 });

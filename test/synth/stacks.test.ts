@@ -100,7 +100,7 @@ describe('the synthesised stacks', () => {
       expect(template).not.toMatch(/resolve:(secretsmanager|ssm-secure)|"SecretString":/);
     }
     for (const fn of synthesis.ofType('WharfPlatform', 'AWS::Lambda::Function')) {
-      const { Variables } = fn.Properties['Environment'] as { Variables: Record<string, unknown> };
+      const { Variables = {} } = (fn.Properties['Environment'] ?? {}) as { Variables?: Record<string, unknown> };
       for (const name of Object.keys(Variables)) {
         expect(name).toMatch(/^(WHARF_[A-Z_]+|NODE_OPTIONS|AWS_NODEJS_CONNECTION_REUSE_ENABLED)$/);
         // A secret is named by its ARN, and read by who may.

@@ -9,7 +9,7 @@ import { addDeploy } from './deploy.js';
 import { addImages } from './images.js';
 import { addRegistry } from './registry.js';
 import { addLooking, addStopping } from './tasks.js';
-import { addEngine, addUp } from './up.js';
+import { addDoctor, addEngine, addUp } from './up.js';
 
 /** Runs one command line. @param args without `node` and the program @returns the exit code */
 export async function runCli(args: readonly string[], deps: CliDeps): Promise<number> {
@@ -42,6 +42,7 @@ export function program(deps: CliDeps): Command {
   addStopping(wharf, deps);
   addClusters(wharf, deps);
   addRegistry(wharf, deps);
+  addDoctor(wharf, deps);
   wharf.addCommand(inherited(dockerfileCommand(deps), wharf));
   return wharf;
 }

@@ -1,9 +1,11 @@
-/** `wharf up` and `wharf engine`. */
+/** `wharf up`, `wharf engine` and `wharf doctor`. */
 import { type Command, Option } from 'commander';
+import { defined } from '../../platform/values/index.js';
+import { doctor } from '../commands/doctor.js';
 import { engine, type EngineInput } from '../commands/engine.js';
 import { up } from '../commands/up.js';
 import type { CliDeps, RuntimeName } from '../deps.js';
-import type { Shared } from './shared-options.js';
+import { connected, type Shared, talking } from './shared-options.js';
 
 export function addUp(wharf: Command, deps: CliDeps): void {
   wharf
@@ -20,6 +22,12 @@ export function addUp(wharf: Command, deps: CliDeps): void {
       (options: Shared & { listen?: string; runtime?: RuntimeName; ociRuntime?: string; eventsWebhook?: string }) =>
         up(options, deps),
     );
+}
+
+export function addDoctor(wharf: Command, deps: CliDeps): void {
+  talking(wharf.command('doctor'))
+    .description('whether the platform answers, and what its functions may do on their machines')
+    .action(async (options: Shared) => doctor(defined({ json: options.json }), await connected(deps, options)));
 }
 
 export function addEngine(wharf: Command, deps: CliDeps): void {

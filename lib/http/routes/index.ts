@@ -11,6 +11,7 @@ import { registryAccessRoutes } from './registry-access.js';
 import { registryLoginRoutes } from './registry-logins.js';
 import { registryUpstreamRoutes } from './registry-upstreams.js';
 import { registryRoutes } from './registry.js';
+import { sandboxRoutes } from './sandboxes.js';
 import { serviceRoutes } from './services.js';
 import { tagHistoryRoutes } from './tag-history.js';
 import { taskRoutes } from './tasks.js';
@@ -32,5 +33,6 @@ export function apiRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] 
     ...taskRoutes(deps, options),
     ...eventRoutes(deps),
     ...tokenRoutes(deps),
+    ...sandboxRoutes(deps),
   ];
 }
