@@ -3,7 +3,7 @@
  * events. Knows no record of a build: the worker keeps those.
  */
 import { AppError } from '../errors/index.js';
-import { LayerIndexes, LayerSegmentStore } from '../layers/index.js';
+import { ImageTree, LayerIndexes, LayerSegmentStore } from '../layers/index.js';
 import type { Digest, Platform } from '../oci/index.js';
 import type { LintWarning } from '../dockerfile/index.js';
 import type { Images } from '../registry/index.js';
@@ -11,6 +11,7 @@ import type { Clock, ContentStore, Ids, RecordStore } from '../store/index.js';
 import type { BaseImageDeps } from './images/base-image.js';
 import { FetchedSources } from './attest/fetched-sources.js';
 import { provenancePredicate, SLSA_PROVENANCE } from './attest/provenance.js';
+import { sbomAttestations } from './attest/sbom.js';
 import { NO_SECRETS } from './build-secrets.js';
 import { type BuildSource, openSource } from './context/build-source.js';
 import { buildkitSettings } from './plan/buildkit-args.js';
@@ -230,7 +231,7 @@ export class ImageBuilder {
   ): Promise<Pick<ExportedPlatform, 'attestations'>> {
     const { wanted, redaction, fetched, startedMs, id } = call;
     const { provenance, ociArtifact } = wanted.attestations ?? {};
-    const attestations: Attestation[] = [];
+    const attestations: Attestation[] = solution.scan === undefined ? [] : [...(await this.scanned(solution.scan))];
     if (provenance !== undefined) {
       const predicate = provenancePredicate({
         wanted: provenance,
@@ -246,11 +247,17 @@ export class ImageBuilder {
         layers: solution.layers,
         baseLayers: solution.baseLayers,
       });
-      attestations.push({ predicateType: SLSA_PROVENANCE, predicate: redaction.value(predicate) });
+      attestations.push({ predicateType: SLSA_PROVENANCE, predicate });
     }
     if (attestations.length === 0) return {};
     const options = { tags: wanted.tags, ...(ociArtifact === undefined ? {} : { ociArtifact }) };
-    return { attestations: await exportAttestations(this.deps, image, attestations, options) };
+    const clean = redaction.value(attestations);
+    return { attestations: await exportAttestations(this.deps, image, clean, options) };
+  }
+
+  private async scanned(layer: Layer): Promise<readonly Attestation[]> {
+    const tree = ImageTree.empty(this.deps.content).withLayer(await this.indexes.get(layer));
+    return sbomAttestations(tree);
   }
 
   private times(request: LocalRequest, fetch: (remote: RemoteRef) => Promise<RemoteFiles>): SourceTimes {
@@ -330,7 +337,7 @@ function findingOf({ rule, message, line, url }: LintWarning): LintFinding {
 }
 
 function wantsIndex({ annotations, attestations, args = {} }: LocalRequest): boolean {
-  if (attestations?.provenance !== undefined) return true;
+  if (attestations?.provenance !== undefined || attestations?.sbom !== undefined) return true;
   const { index, indexDescriptor, manifestDescriptor } = annotations ?? {};
   if (buildkitSettings(args).multiPlatform) return true;
   return [index, indexDescriptor, manifestDescriptor].some((each) => each !== undefined);

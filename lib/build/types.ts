@@ -78,6 +78,7 @@ export interface BuildAnnotations {
 
 export interface BuildAttestations {
   readonly provenance?: BuildProvenance;
+  readonly sbom?: BuildSbom;
   /** Whether the attestation manifest is an OCI artifact with the image as its subject, or looks like an image. */
   readonly ociArtifact?: boolean;
 }
@@ -89,6 +90,13 @@ export interface BuildProvenance {
   readonly builderId?: string;
   /** Says of the build that it gives the same again. */
   readonly reproducible?: boolean;
+}
+
+export interface BuildSbom {
+  /** The image that scans; docker/buildkit-syft-scanner when absent. */
+  readonly generator?: string;
+  /** For the scanner, as `BUILDKIT_SCAN_<name>`. */
+  readonly parameters?: Readonly<Record<string, string>>;
 }
 
 export type BuildStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';

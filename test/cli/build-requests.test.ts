@@ -35,7 +35,7 @@ describe('a request', () => {
       ['--platform', 'linux/amd64,linux/arm64', '--platform', 'linux/386'],
       ['--no-cache-filter', 'build', '--compression', 'zstd:3', '-t', 'a:1'],
       ['--annotation', 'a=1', '--annotation', 'index:b=x=2', '--annotation', 'manifest-descriptor:c=3'],
-      ['--provenance', 'mode=max,version=v1'],
+      ['--provenance', 'mode=max,version=v1', '--sbom', 'generator=team/scanner:1'],
     ].flat();
     await reporting([...args, '--check'], { kind: 'check', warnings: [] });
     expect(cli.api.builds.submitted.at(-1)).toMatchObject({
@@ -43,7 +43,7 @@ describe('a request', () => {
       noCacheFilter: ['build'],
       compression: { type: 'zstd', level: 3 },
       annotations: { manifest: { a: '1' }, index: { b: 'x=2' }, manifestDescriptor: { c: '3' } },
-      attestations: { provenance: { mode: 'max' } },
+      attestations: { provenance: { mode: 'max' }, sbom: { generator: 'team/scanner:1' } },
       check: true,
     });
     expect(cli.api.builds.submitted.at(-1)).not.toHaveProperty('noCache');
@@ -66,6 +66,7 @@ describe('a request', () => {
     ['--annotation', 'x'],
     ['--provenance', 'mode=all'],
     ['--attest', 'type=scorecard'],
+    ['--sbom', 'colour=red'],
   ])('with %s %s is refused with 2', async (option, value) => {
     expect((await cli.run(['build', 'app', option, value])).code).toBe(2);
   });

@@ -134,6 +134,8 @@ function givenIds(plan: Plan): object {
   return { ...(secrets.length === 0 ? {} : { secrets }), ...(ssh.length === 0 ? {} : { ssh }) };
 }
 
+/** A scan comes after the image, and is no part of it. */
 function usesNetwork(plan: Plan): boolean {
-  return plan.steps.some(({ op }) => op.kind === 'run' && op.network !== 'none');
+  const steps = plan.steps.filter(({ stage }) => stage !== plan.scan?.index);
+  return steps.some(({ op }) => op.kind === 'run' && op.network !== 'none');
 }

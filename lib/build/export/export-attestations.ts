@@ -19,7 +19,7 @@ import { goJson } from './go-format.js';
 export interface Attestation {
   readonly predicateType: string;
   readonly predicate: unknown;
-  /** What it is about beside the image itself. */
+  /** What it is about, when that is not the image itself. */
   readonly subjects?: readonly Subject[];
 }
 
@@ -81,11 +81,11 @@ function subjectsOf({ digest, platform }: AttestedImage, tags: readonly string[]
   return (names.length === 0 ? ['_'] : names).map((name) => ({ name, digest: { sha256: digestHex(digest) } }));
 }
 
-function statement({ predicateType, predicate, subjects = [] }: Attestation, own: readonly Subject[]): string {
+function statement({ predicateType, predicate, subjects }: Attestation, own: readonly Subject[]): string {
   return goJson({
     _type: 'https://in-toto.io/Statement/v1',
     predicateType,
-    subject: [...own, ...subjects],
+    subject: subjects ?? own,
     predicate,
   });
 }

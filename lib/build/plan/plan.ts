@@ -22,10 +22,11 @@ import type { ImageDraft } from './image-draft.js';
 import { NamedContexts } from './named-contexts.js';
 import type { PlanLint } from './plan-lint.js';
 import { planMount } from './run-mounts.js';
+import { planScan, SCAN_CONTEXT_ARG, SCAN_STAGE_ARG, type Scanner, scansStage } from './sbom-scan.js';
 import { EPOCH_ARG, epochSeconds, type EpochWord, type SourceTimes } from './source-epoch.js';
 import { StagePlanner } from './stage-planner.js';
 import { type DraftStage, StageSources } from './stage-sources.js';
-import type { BaseImage, StageBase, Step } from './steps.js';
+import type { BaseImage, SourceRef, StageBase, Step } from './steps.js';
 import type { LayoutContext, LocalContext } from '../types.js';
 
 export interface PlanInput {
@@ -48,6 +49,8 @@ export interface PlanInput {
   readonly layout: (layout: LayoutContext, platform: Platform) => Promise<BaseImage>;
   readonly warn: (warning: { readonly message: string; readonly line?: number; readonly rule?: string }) => void;
   readonly lint: PlanLint;
+  /** Scans what was built for its SBOM. */
+  readonly scanner?: Scanner;
   /** Number of the first step, when other plans come before; 1 when absent. */
   readonly firstStep?: number;
   /** Stands in front of the stage in the names of steps: the platform, when there are several. */
@@ -69,6 +72,8 @@ export interface Plan {
   /** The needed stages, by index. */
   readonly stages: ReadonlyMap<number, StagePlan>;
   readonly target: StagePlan;
+  /** Scans the target; one of the stages, behind those of the file. */
+  readonly scan?: StagePlan;
   /** All steps of all needed stages, in the file's order. */
   readonly steps: readonly Step[];
   /** Number of the first step. */
@@ -126,13 +131,37 @@ class Planner {
     const unused = unusedArgs(this.input.dockerfile, this.input.args, this.globals);
     if (unused.length > 0) this.input.warn({ message: `build arguments that no ARG declares: ${unused.join(', ')}` });
     for (const message of idleSettings(this.input.args)) this.input.warn({ message });
+    const scan = this.scan(drafts, target, number);
+    if (scan !== undefined) stages.set(scan.index, scan);
     return {
       stages,
       target,
+      ...(scan === undefined ? {} : { scan }),
       steps: [...stages.values()].flatMap((stage) => stage.steps),
       firstStep,
       ...(this.epochSeconds === undefined ? {} : { epochSeconds: this.epochSeconds }),
     };
+  }
+
+  private scan(drafts: readonly DraftStage[], { index }: StagePlan, firstStep: number): StagePlan | undefined {
+    const { scanner, dockerfile, label } = this.input;
+    const target = drafts.find((draft) => draft.index === index);
+    const from = dockerfile.stages[index]?.from;
+    if (scanner === undefined || target === undefined || from === undefined) return undefined;
+    const scans = (name: string, { name: stage, state }: DraftStage): boolean =>
+      scansStage(state.buildArgs.get(name) ?? this.globals.get(name), stage);
+    const stages = drafts.filter((draft) => draft !== target && scans(SCAN_STAGE_ARG, draft));
+    const extras = new Map<string, SourceRef>(stages.map(({ name, index: stage }) => [name, { from: 'stage', stage }]));
+    if (scans(SCAN_CONTEXT_ARG, target)) extras.set('context', { from: 'context' });
+    return planScan({
+      scanner,
+      extras,
+      target,
+      place: this.place(from),
+      index: dockerfile.stages.length,
+      firstStep,
+      ...(label === undefined ? {} : { label }),
+    });
   }
 
   /** SOURCE_DATE_EPOCH, wherever it comes from, as a number for everything that follows. */

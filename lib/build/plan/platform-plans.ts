@@ -1,4 +1,5 @@
 /** A plan for each platform of a request, all of them made before any work is done for one. */
+import { AppError, toAppError } from '../../errors/index.js';
 import { formatPlatform, parsePlatform, type Platform } from '../../oci/index.js';
 import { type BaseImageDeps, findBaseImage } from '../images/base-image.js';
 import type { EmitEvent } from '../build-log.js';
@@ -6,6 +7,7 @@ import type { BuildSource } from '../context/build-source.js';
 import type { LocalRequest } from '../context/fetched-contexts.js';
 import type { LayoutImages } from '../images/layout-images.js';
 import { type Plan, planBuild } from './plan.js';
+import type { Scanner } from './sbom-scan.js';
 import type { SourceTimes } from './source-epoch.js';
 import type { BaseImage } from './steps.js';
 
@@ -30,6 +32,7 @@ export async function planPlatforms(
 ): Promise<readonly PlatformBuild[]> {
   const base = basesOf(bases, emit);
   const platforms = platformsOf(request, own);
+  const scanner = await scannerOf(request, (name) => base(name, own));
   const builds: PlatformBuild[] = [];
   const told = new Set<string>();
   let firstStep = 1;
@@ -48,6 +51,7 @@ export async function planPlatforms(
       layout: (layout, wanted) => bases.layouts.find(layout, wanted),
       lint,
       firstStep,
+      ...(scanner === undefined ? {} : { scanner }),
       ...(platforms.length === 1 ? {} : { label: formatPlatform(platform) }),
       warn: (warning) => {
         if (!told.has(warning.message)) emit({ type: 'warning', ...warning });
@@ -58,6 +62,24 @@ export async function planPlatforms(
     firstStep += plan.steps.length;
   }
   return builds;
+}
+
+/** As BuildKit has it; from Docker Hub, unless our registry has it. */
+const DEFAULT_SCANNER = 'docker/buildkit-syft-scanner:stable-1';
+
+async function scannerOf(
+  { attestations }: LocalRequest,
+  base: (name: string) => Promise<BaseImage>,
+): Promise<Scanner | undefined> {
+  if (attestations?.sbom === undefined) return undefined;
+  const { generator = DEFAULT_SCANNER, parameters = {} } = attestations.sbom;
+  try {
+    return { name: generator, image: await base(generator), parameters };
+  } catch (error) {
+    const { code, message, kind, hint, details, retryable } = toAppError(error);
+    const options = { kind, details, retryable, cause: error, ...(hint === undefined ? {} : { hint }) };
+    throw new AppError(code, `the SBOM generator: ${message}`, options);
+  }
 }
 
 /** Looks bases up, each name once: all stages of a build stand on the same digest, whatever the tag does meanwhile. */

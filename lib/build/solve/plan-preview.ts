@@ -21,6 +21,7 @@ export interface Preview {
 export async function previewPlan(input: PreviewInput): Promise<Preview> {
   const preview = new PlanPreview(input);
   preview.needStage(input.plan.target);
+  if (input.plan.scan !== undefined) preview.needStage(input.plan.scan);
   const steps = await Promise.all(input.plan.steps.map((step) => preview.expected(step)));
   return { steps, layers: [...preview.layers] };
 }

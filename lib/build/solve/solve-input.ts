@@ -59,4 +59,6 @@ export interface Solution {
   /** Newest time in what the image is made of, in seconds. */
   readonly newestSeconds: number;
   readonly steps: readonly BuildStepSummary[];
+  /** What the scan of the target left, when there was one. */
+  readonly scan?: Layer;
 }

@@ -60,11 +60,13 @@ export class Solver {
         if (hit !== undefined) this.progress.cached(step, hit);
       }
       const { layers, newestSeconds } = await this.chain(plan.target);
+      const scan = plan.scan === undefined ? undefined : (await this.chain(plan.scan)).layers.at(-1);
       return {
         layers,
         baseLayers: this.baseLayers(plan.target),
         newestSeconds,
         steps: this.progress.summary(plan.steps),
+        ...(scan === undefined ? {} : { scan }),
       };
     } catch (error) {
       // The first failure ends the others; nothing of this build runs on when it is reported.

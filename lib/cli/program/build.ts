@@ -19,6 +19,7 @@ interface BuildOptions extends Shared {
   readonly annotation: readonly string[];
   readonly attest: readonly string[];
   readonly provenance?: string;
+  readonly sbom?: string;
   readonly buildContext: readonly string[];
   readonly secret: readonly string[];
   readonly ssh: readonly string[];
@@ -60,8 +61,14 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       collect,
       [],
     )
-    .option('--attest <type=…>', 'attestation beside the image: type=provenance,mode=min|max; repeatable', collect, [])
+    .option(
+      '--attest <type=…>',
+      'attestation beside the image: type=provenance,mode=min|max or type=sbom,generator=<image>; repeatable',
+      collect,
+      [],
+    )
     .option('--provenance <true|mode=…>', 'short for --attest type=provenance')
+    .option('--sbom <true|generator=…>', 'short for --attest type=sbom')
     .option(
       '--build-context <name=place>',
       'a folder, address, docker-image://, oci-layout:// or target:// by name; repeatable',
@@ -111,8 +118,12 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
 }
 
 /** The long form of every attestation: `--provenance=mode=max` is `type=provenance,mode=max`. */
-function attestTexts({ attest, provenance }: BuildOptions): readonly string[] {
-  if (provenance === undefined) return attest;
-  const parameters = provenance === 'true' ? '' : provenance === 'false' ? ',disabled=true' : `,${provenance}`;
-  return [...attest, `type=provenance${parameters}`];
+function attestTexts({ attest, provenance, sbom }: BuildOptions): readonly string[] {
+  return [...attest, ...longForm('provenance', provenance), ...longForm('sbom', sbom)];
+}
+
+function longForm(type: string, value: string | undefined): readonly string[] {
+  if (value === undefined) return [];
+  if (value === 'true') return [`type=${type}`];
+  return [value === 'false' ? `type=${type},disabled=true` : `type=${type},${value}`];
 }

@@ -54,6 +54,16 @@ export const BuildAttestations = z
       })
       .exactOptional()
       .meta({ description: 'SLSA provenance v1.' }),
+    sbom: z
+      .strictObject({
+        generator: z.string().min(1).max(512).exactOptional().meta({ description: 'The image that scans.' }),
+        parameters: z
+          .record(z.string().regex(/^[A-Z][A-Z0-9_]*$/, { error: 'is not a name like SELECT_CATALOGERS' }), z.string())
+          .exactOptional()
+          .meta({ description: 'Given to it as BUILDKIT_SCAN_<name>.' }),
+      })
+      .exactOptional()
+      .meta({ description: "What a scanner finds in the image, by BuildKit's protocol." }),
     ociArtifact: z
       .boolean()
       .exactOptional()

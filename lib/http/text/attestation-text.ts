@@ -1,5 +1,5 @@
 /** Attestations in the short form of queries and command lines: `type=provenance,mode=max`, as with docker. */
-import type { BuildAttestations, BuildProvenance } from '../../build/index.js';
+import type { BuildAttestations, BuildProvenance, BuildSbom } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 
 type Parameters = ReadonlyMap<string, string>;
@@ -13,11 +13,14 @@ export function attestationsOf(texts: readonly string[]): BuildAttestations {
     const { type = '', ...own } = Object.fromEntries(parameters);
     if (types.has(type)) throw invalid(text, `asks for ${type} once more`, 'each type once');
     types.add(type);
-    if (type !== 'provenance') throw invalid(text, `has the type ${JSON.stringify(type)}`, 'type=provenance');
+    if (type !== 'provenance' && type !== 'sbom') {
+      throw invalid(text, `has the type ${JSON.stringify(type)}`, 'type=provenance or type=sbom');
+    }
     const { disabled, 'oci-artifact': artifact, ...rest } = own;
     if (artifact !== undefined) wanted = { ...wanted, ociArtifact: flagOf(text, 'oci-artifact', artifact) };
     if (disabled !== undefined && flagOf(text, 'disabled', disabled)) continue;
-    wanted = { ...wanted, provenance: provenanceOf(text, rest) };
+    if (type === 'provenance') wanted = { ...wanted, provenance: provenanceOf(text, rest) };
+    else wanted = { ...wanted, sbom: sbomOf(text, rest) };
   }
   return wanted;
 }
@@ -34,6 +37,17 @@ function provenanceOf(text: string, parameters: Readonly<Record<string, string>>
     ...(mode === undefined ? {} : { mode }),
     ...(builderId === undefined ? {} : { builderId }),
     ...(reproducible === undefined ? {} : { reproducible: flagOf(text, 'reproducible', reproducible) }),
+  };
+}
+
+/** What is no generator is for it, as with docker. */
+function sbomOf(text: string, parameters: Readonly<Record<string, string>>): BuildSbom {
+  const { generator, ...others } = parameters;
+  const odd = Object.keys(others).find((name) => !/^[A-Z][A-Z0-9_]*$/.test(name));
+  if (odd !== undefined) throw invalid(text, `has ${odd}`, 'generator=<image>, and parameters of it in capitals');
+  return {
+    ...(generator === undefined ? {} : { generator }),
+    ...(Object.keys(others).length === 0 ? {} : { parameters: others }),
   };
 }
 
