@@ -29,6 +29,7 @@ import {
 import { parseTag } from './export/export.js';
 import { contextAddress } from './context/fetched-contexts.js';
 import { sentContext } from './plan/named-contexts.js';
+import { checkRunSettings } from './run-settings.js';
 import type {
   Build,
   BuildOutcome,
@@ -140,6 +141,7 @@ export class BuildService implements Builds {
     for (const tag of request.tags) parseTag(tag);
     if (request.platform !== undefined) parsePlatform(request.platform);
     for (const platform of request.platforms ?? []) parsePlatform(platform);
+    if (request.run !== undefined) checkRunSettings(request.run);
     for (const remote of remotesOf(request)) contextAddress(remote);
     for (const context of contextsOf(request)) {
       if ((await this.deps.content.hold(context, contextHolder(id), { forMs: OPEN_MS })) !== undefined) continue;

@@ -16,6 +16,7 @@ export { eachOpenBuild, resendIfLost } from './lost-messages.js';
 export { type ExportedImage, parseTag, type Tag } from './export/export.js';
 export { ImageBuilder, type ImageBuilderDeps, type ImageBuilderOptions } from './image-builder.js';
 export type * from './report.js';
+export { ENTITLEMENTS, type Entitlement, type RunLimits, type RunSettings } from './run-settings.js';
 export { sentContext } from './plan/named-contexts.js';
 export { type StepKey } from './keys/keys.js';
 export { EgressGuard, type EgressOptions, type Resolve } from './fetch/egress-guard.js';

@@ -4,6 +4,7 @@
  */
 import type { Descriptor, Digest } from '../oci/index.js';
 import type { BuildReport } from './report.js';
+import type { Entitlement, RunSettings } from './run-settings.js';
 
 export interface BuildRequest {
   /** Digest of the context: a tar (plain or gzip) in the content store, or a list of files that was sent. */
@@ -31,6 +32,10 @@ export interface BuildRequest {
   readonly annotations?: BuildAnnotations;
   /** What is stored beside the image about how it came to be; the result is an index then. */
   readonly attestations?: BuildAttestations;
+  /** What every RUN gets. */
+  readonly run?: RunSettings;
+  /** Rights beyond the sandbox that RUN may use, where the host gives them; none when absent. */
+  readonly allow?: readonly Entitlement[];
   /** Instead of building: parse, plan and lint. */
   readonly check?: boolean;
   /** Instead of building: what is expected of the cache. */

@@ -11,6 +11,18 @@ export interface EmbeddedOptions {
   readonly runtime?: RuntimeName;
   readonly ociRuntime?: OciRuntimeName;
   readonly webhook?: Webhook;
+  readonly building?: BuildingRules;
+}
+
+/** What builds get and may do on the platform's machine. */
+export interface BuildingRules {
+  readonly allow?: readonly ('network.host' | 'security.insecure')[];
+  /** Ranges of addresses that are not public, for ADD and contexts. */
+  readonly fetchFrom?: readonly string[];
+  /** Of each RUN. */
+  readonly memoryBytes?: number;
+  readonly cpus?: number;
+  readonly timeoutMs?: number;
 }
 
 /** Where events of the engine are sent, and what they are signed with. */

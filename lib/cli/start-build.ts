@@ -1,5 +1,5 @@
 /** How a build is asked for: by a query, or as JSON when there is something that has no form in a query. */
-import type { Build } from '../build/index.js';
+import type { Build, Entitlement, RunSettings } from '../build/index.js';
 import type { GivenSecrets, TarBuild, WharfClient } from '../client/index.js';
 import { AppError } from '../errors/index.js';
 import { annotationsOf, attestationsOf, compressionOf } from '../http/text/index.js';
@@ -18,10 +18,13 @@ export async function readGiven(
 export async function startBuild(
   client: WharfClient,
   { context, contexts, dockerfile, dockerfileText }: GivenContexts,
-  wanted: TarBuild,
+  wanted: TarBuild & { readonly run?: RunSettings; readonly allow?: readonly Entitlement[] },
   given: Required<GivenSecrets>,
 ): Promise<Build> {
-  const isPlain = given.secrets.size + given.ssh.size === 0 && contexts === undefined && dockerfileText === undefined;
+  const { run, allow } = wanted;
+  const isPlain =
+    given.secrets.size + given.ssh.size === 0 &&
+    [contexts, dockerfileText, run, allow].every((each) => each === undefined);
   if (isPlain && typeof context === 'string') return client.builds.fromSent(context, { ...wanted, dockerfile });
   const { tags, args, labels, target, noCache, noCacheFilter, compression, annotations, attest, instead } = wanted;
   const [platform, ...others] = wanted.platforms ?? [];
@@ -36,6 +39,8 @@ export async function startBuild(
     target,
     noCache,
     noCacheFilter,
+    run,
+    allow,
     platform: others.length === 0 ? platform : undefined,
     platforms: others.length === 0 ? undefined : wanted.platforms,
     compression: compression === undefined ? undefined : compressionOf(compression),

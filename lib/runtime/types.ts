@@ -58,6 +58,14 @@ export interface ContainerLimits {
   readonly memoryReservationBytes?: number;
   /** ECS CPU units: 1,024 are one core; relative share. */
   readonly cpuUnits?: number;
+  /** Memory and swap together, -1 for all the swap there is; no swap when absent. */
+  readonly memorySwapBytes?: number;
+  /** So much processor time in every period (100 ms when absent), in microseconds. */
+  readonly cpuQuotaUs?: number;
+  readonly cpuPeriodUs?: number;
+  /** Processors, and nodes of memory, by number: `0-2,4`. */
+  readonly cpusetCpus?: string;
+  readonly cpusetMems?: string;
   readonly pids?: number;
 }
 

@@ -43,7 +43,7 @@ test.each(rows())('$feature: $example', async ({ example, verdict }) => {
   const [, code] = /^refused `([A-Z_]+)`$/.exec(verdict) ?? [];
   const planned = f.report(files, { check: true });
   if (code === undefined) {
-    expect(verdict).toMatch(/^supported( where the host allows it)?$/);
+    expect(verdict).toMatch(/^supported( where the request and the host allow it)?$/);
     await planned;
     return;
   }

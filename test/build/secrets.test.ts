@@ -160,45 +160,6 @@ requireTools('root', 'runc', 'flock').describe('RUN with secrets', () => {
     expect((await run(line('two'), { two: 'x-value' })).result.stepsCached).toBe(0);
   });
 
-  test('refuses what the host does not allow, at the line, and says who can', async () => {
-    for (const flag of ['--security=insecure', '--network=host']) {
-      const error = await failure(run(`RUN ${flag} true`));
-      expect([error.code, error.details?.['line'], error.details?.['column']]).toEqual([
-        flag.startsWith('--s') ? 'BUILD_UNSUPPORTED_RUN_SECURITY' : 'BUILD_UNSUPPORTED_RUN_NETWORK',
-        2,
-        5,
-      ]);
-      expect(error.hint).toContain('whoever runs this builder can allow');
-    }
-  });
-
-  test('runs insecure with all rights, and host on the host network, where they are allowed', async () => {
-    const runc = await Runc.open({ scope, clock: systemClock });
-    const other = await buildFixture({
-      runTimeoutMs: 1500,
-      sandbox: async (store) => {
-        const layers = await UnpackedLayers.open({ content: store.content }, join(directory, 'allowed-layers'));
-        return OverlaySandbox.open({ scope, runc, layers }, { allowInsecure: true, allowHostNetwork: true });
-      },
-    });
-    await other.push('busybox', await busyboxFiles());
-    const said = async (flags: string): Promise<string> =>
-      output(
-        await other.build({
-          Dockerfile: `FROM busybox\nRUN ${flags} sed -n 's/^CapEff:.//p' /proc/self/status; ls /sys/class/net | wc -l`,
-        }),
-      );
-    const [plain = ''] = (await said('--network=none')).split('\n');
-    const [insecure = '', lone] = (await said('--network=none --security=insecure')).split('\n');
-    const [, host] = (await said('--network=host')).split('\n');
-    expect(parseInt(insecure, 16)).toBeGreaterThan(parseInt(plain, 16));
-    expect(Number(host)).toBeGreaterThan(0);
-    expect(Number(lone)).toBe(1);
-    const slow = await failure(other.build({ Dockerfile: 'FROM busybox\nRUN --network=none sleep 1000' }));
-    expect([slow.code, slow.details?.['line']]).toEqual(['BUILD_RUN_TIMEOUT', 2]);
-    await other.close();
-  });
-
   test('starts a cache from a stage, once, and lets one after the other into a locked one', async () => {
     const file = (n: number): string => `FROM busybox AS seed
 RUN --network=none mkdir -m 700 /seed && echo seeded > /seed/n

@@ -60,7 +60,40 @@ describe('a request', () => {
     );
   });
 
+  test('has what RUN gets, as docker’s options say it', async () => {
+    const args = [
+      ['--allow', 'network.host,security.insecure', '--network', 'none', '--shm-size', '64m'],
+      ['--add-host', 'db:10.0.0.1', '--add-host', 'six=[fd00::1]', '--ulimit', 'nofile=10:20', '--ulimit', 'core=0'],
+      ['--memory', '1g', '--memory-swap', '-1', '-c', '512', '--cpu-quota', '50000', '--cpuset-cpus', '0-1'],
+    ].flat();
+    await reporting([...args, '--check'], { kind: 'check', warnings: [] });
+    expect(cli.api.builds.submitted.at(-1)).toMatchObject({
+      allow: ['network.host', 'security.insecure'],
+      run: {
+        network: 'none',
+        hosts: { db: '10.0.0.1', six: 'fd00::1' },
+        shmBytes: 64 * 1024 * 1024,
+        ulimits: [
+          { name: 'nofile', soft: 10, hard: 20 },
+          { name: 'core', soft: 0, hard: 0 },
+        ],
+        limits: {
+          memoryBytes: 1024 ** 3,
+          memorySwapBytes: -1,
+          cpuShares: 512,
+          cpuQuotaUs: 50_000,
+          cpusetCpus: '0-1',
+        },
+      },
+    });
+  });
+
   test.each([
+    ['--allow', 'device'],
+    ['--network', 'bridge'],
+    ['--add-host', 'db'],
+    ['--ulimit', 'nofile'],
+    ['--memory', 'much'],
     ['--platform', 'toaster'],
     ['--compression', 'rar'],
     ['--annotation', 'x'],

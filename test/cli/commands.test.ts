@@ -344,6 +344,33 @@ describe('wharf up', () => {
     });
   });
 
+  test('gives builds what the operator says', async () => {
+    const asked: unknown[] = [];
+    const interruption = new AbortController();
+    interruption.abort();
+    const deps = {
+      interrupted: interruption.signal,
+      startEmbedded: async (options: EmbeddedOptions) => {
+        asked.push(options.building);
+        return platform([]);
+      },
+    };
+    const rights = ['--allow', 'network.host,security.insecure', '--fetch-from', '10.1.0.0/16'];
+    await cli.run(['up'], deps);
+    await cli.run(['up', ...rights, '--run-memory', '2g', '--run-cpus', '1.5', '--run-timeout', '30m'], deps);
+    expect(asked).toEqual([
+      undefined,
+      {
+        allow: ['network.host', 'security.insecure'],
+        fetchFrom: ['10.1.0.0/16'],
+        memoryBytes: 2 * 1024 ** 3,
+        cpus: 1.5,
+        timeoutMs: 1_800_000,
+      },
+    ]);
+    expect((await cli.run(['up', '--allow', 'everything'], deps)).code).toBe(2);
+  });
+
   test('refuses an address that is none', async () => {
     expect(await cli.run(['up', '--listen', 'nonsense'])).toMatchObject({
       code: 2,

@@ -108,8 +108,20 @@ async function runParts(op: RunOp, inputs: KeyInputs): Promise<KeyPart[]> {
     { name: '--network', value: op.network },
     { name: '--security', value: op.security },
     ...optional('hostname', op.hostname),
+    ...settingParts(op.settings),
     ...mounts.flat(),
     ...(op.script === undefined ? [] : [{ name: `heredoc ${op.script.name}`, value: op.script.content }]),
+  ];
+}
+
+/** Names of hosts and not their addresses, as with BuildKit; limits decide over nothing that a command makes. */
+function settingParts({ hosts = {}, shmBytes, ulimits = [] }: RunOp['settings'] = {}): KeyPart[] {
+  return [
+    ...Object.keys(hosts)
+      .sort()
+      .map((value) => ({ name: 'host', value })),
+    ...optional('size of /dev/shm', shmBytes),
+    ...ulimits.map(({ name, soft, hard }) => ({ name: `ulimit ${name}`, value: `${soft}:${hard}` })),
   ];
 }
 

@@ -28,6 +28,7 @@ import { StagePlanner } from './stage-planner.js';
 import { type DraftStage, StageSources } from './stage-sources.js';
 import type { BaseImage, SourceRef, StageBase, Step } from './steps.js';
 import type { LayoutContext, LocalContext } from '../types.js';
+import type { Entitlement, RunSettings } from '../run-settings.js';
 
 export interface PlanInput {
   readonly dockerfile: Dockerfile;
@@ -37,6 +38,9 @@ export interface PlanInput {
   readonly contexts?: Readonly<Record<string, LocalContext>>;
   /** When sources are from, for SOURCE_DATE_EPOCH. */
   readonly times: SourceTimes;
+  /** What every RUN gets, and which rights it may have. */
+  readonly run?: RunSettings;
+  readonly allow?: readonly Entitlement[];
   readonly target?: string;
   /** Plan the stages that the target does not need as well, as a check does that names no target. */
   readonly allStages?: boolean;
@@ -243,6 +247,8 @@ class Planner {
       hiddenEnv: proxyEnv(this.input.args),
       platform,
       settings: this.settings,
+      run: this.input.run ?? {},
+      allowed: new Set(this.input.allow),
       source: (name, allowed) => this.sources.source(name, stage, platform, allowed),
       mount: planMount,
       lint,

@@ -6,6 +6,7 @@ import type { EmitEvent } from '../build-log.js';
 import type { BuildSource } from '../context/build-source.js';
 import type { LocalRequest } from '../context/fetched-contexts.js';
 import type { LayoutImages } from '../images/layout-images.js';
+import { ENTITLEMENTS } from '../run-settings.js';
 import { type Plan, planBuild } from './plan.js';
 import type { Scanner } from './sbom-scan.js';
 import type { SourceTimes } from './source-epoch.js';
@@ -43,6 +44,9 @@ export async function planPlatforms(
       labels: request.labels ?? {},
       contexts: request.contexts ?? {},
       times: bases.times,
+      ...(request.run === undefined ? {} : { run: request.run }),
+      // A check runs nothing.
+      allow: request.check === true ? ENTITLEMENTS : (request.allow ?? []),
       ...(request.target === undefined ? {} : { target: request.target }),
       allStages: request.check === true && request.target === undefined,
       platform,

@@ -1,6 +1,7 @@
 /** RUN as a step: the command with its shell, heredocs put back, and flags turned into mounts and a network. */
 import { type CommandForm, type RunInstruction, runScript } from '../../dockerfile/index.js';
-import { unsupported } from '../build-errors.js';
+import { refusal, unsupported } from '../build-errors.js';
+import type { Entitlement, RunSettings } from '../run-settings.js';
 import type { RunMount, RunNetwork, RunOp, RunSecurity } from './steps.js';
 
 export interface RunPlanning {
@@ -10,11 +11,13 @@ export interface RunPlanning {
   readonly user: string;
   readonly workdir: string;
   readonly hostname?: string;
+  readonly settings: RunSettings;
+  readonly allowed: ReadonlySet<Entitlement>;
   /** Plans a `--mount`. @param sshMounts how many ssh mounts came before it */
   readonly mount: (value: string, sshMounts: number) => Promise<RunMount>;
 }
 
-/** @throws AppError BUILD_UNSUPPORTED_… */
+/** @throws AppError BUILD_UNSUPPORTED_…, BUILD_NOT_ENTITLED */
 export async function planRun(instruction: RunInstruction, planning: RunPlanning): Promise<RunOp> {
   const { args, script } = runCommand(instruction, planning.shell);
   const mounts: RunMount[] = [];
@@ -33,6 +36,9 @@ export async function planRun(instruction: RunInstruction, planning: RunPlanning
       throw unsupported(`RUN_${what}`, `RUN ${written} is not offered`, accepted, `--${flag.name}`);
     }
   }
+  const { network: preset = 'default', ...settings } = planning.settings;
+  if (network === 'default') network = preset;
+  checkRights(network, security, planning.allowed);
   return {
     kind: 'run',
     args,
@@ -44,8 +50,23 @@ export async function planRun(instruction: RunInstruction, planning: RunPlanning
     security,
     ...(planning.hostname === undefined ? {} : { hostname: planning.hostname }),
     mounts,
+    ...(Object.keys(settings).length === 0 ? {} : { settings }),
     ...(script === undefined ? {} : { script }),
   };
+}
+
+/** A Dockerfile may be a stranger's: whoever builds it says that it may have more than the sandbox gives. */
+function checkRights(network: RunNetwork, security: RunSecurity, allowed: ReadonlySet<Entitlement>): void {
+  const refuse = (right: Entitlement, flag: string, value: string): Error =>
+    refusal('BUILD_NOT_ENTITLED', `RUN ${flag}=${value} needs the right ${right}, which this build was not given`, {
+      kind: 'forbidden',
+      hint: `wharf build --allow ${right}; the host has to allow it too (wharf up --allow ${right})`,
+      word: flag,
+    });
+  if (network === 'host' && !allowed.has('network.host')) throw refuse('network.host', '--network', network);
+  if (security === 'insecure' && !allowed.has('security.insecure')) {
+    throw refuse('security.insecure', '--security', security);
+  }
 }
 
 function runNetwork(value: string): RunNetwork {

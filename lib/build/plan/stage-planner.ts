@@ -130,6 +130,8 @@ export class StagePlanner {
       user: this.image.config.User ?? '',
       workdir: this.workdirPath,
       ...(hostname === undefined ? {} : { hostname }),
+      settings: this.planning.run,
+      allowed: this.planning.allowed,
       mount: (value, sshMounts) => this.planning.mount(value, { ...mounting, sshMounts }),
     });
     this.push(op, instruction.code, place, options);

@@ -2,6 +2,7 @@
 import type { ImageDraft } from './image-draft.js';
 import type { Place } from '../build-errors.js';
 import type { Platform } from '../../oci/index.js';
+import type { Entitlement, RunSettings } from '../run-settings.js';
 import type { BuildkitSettings } from './buildkit-args.js';
 import type { StageLint } from './plan-lint.js';
 import type { RunMount, SourceRef, StepOp } from './steps.js';
@@ -31,6 +32,9 @@ export interface StagePlanning {
   readonly hiddenEnv: readonly string[];
   readonly platform: Platform;
   readonly settings: Pick<BuildkitSettings, 'cacheNamespace' | 'hostname'>;
+  /** Of the request, for every RUN. */
+  readonly run: RunSettings;
+  readonly allowed: ReadonlySet<Entitlement>;
   /** @param trusted false for a trigger that came with an image: it may not name stages of this file */
   readonly source: (from: string, trusted: boolean) => Promise<SourceRef>;
   readonly mount: (value: string, context: MountContext) => Promise<RunMount>;

@@ -5,6 +5,7 @@
  */
 import type { Descriptor, Digest, Platform } from '../../oci/index.js';
 import type { Place } from '../build-errors.js';
+import type { RunSettings } from '../run-settings.js';
 
 /**
  * Where files come from: the build context, an earlier stage, an image that no stage starts from, or a place on the
@@ -177,6 +178,8 @@ export interface RunOp {
   /** The sandbox's own when absent. */
   readonly hostname?: string;
   readonly mounts: readonly RunMount[];
+  /** Of the request; limits are no part of a key. */
+  readonly settings?: Omit<RunSettings, 'network'>;
   /** A heredoc that starts with `#!`, mounted at `/dev/pipes/<name>`. */
   readonly script?: { readonly name: string; readonly content: string };
 }

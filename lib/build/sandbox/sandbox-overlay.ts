@@ -12,6 +12,7 @@ import type { Platform } from '../../oci/index.js';
 import {
   type BridgeNetwork,
   type ContainerLimits,
+  type ContainerSpec,
   type HostScope,
   mountPoints,
   type NetworkMode,
@@ -20,6 +21,7 @@ import {
   unmountOverlay,
 } from '../../runtime/index.js';
 import { emulates } from '../plan/emulation-linux.js';
+import { type Entitlement, withinHost } from '../run-settings.js';
 import { CacheFolders } from './sandbox-cache.js';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.js';
 import { mountLayers, RunMounts } from './sandbox-mounts.js';
@@ -35,10 +37,8 @@ export interface OverlaySandboxDeps {
 export interface OverlaySandboxOptions {
   /** No process limit other than 16,384 and no memory limit when absent. */
   readonly limits?: ContainerLimits;
-  /** Whether `RUN --network=host` is allowed; false when absent. */
-  readonly allowHostNetwork?: boolean;
-  /** Whether `RUN --security=insecure`, which is root on this host, is allowed; false when absent. */
-  readonly allowInsecure?: boolean;
+  /** Rights beyond the sandbox that builds may be given (`security.insecure` is root on this host); none when absent. */
+  readonly allow?: readonly Entitlement[];
 }
 
 const DEFAULT_LIMITS: ContainerLimits = { pids: 16_384 };
@@ -94,7 +94,7 @@ export class OverlaySandbox implements Sandbox {
           hostname: request.hostname ?? HOSTNAME,
           mounts,
           network: network.mode,
-          limits: { ...DEFAULT_LIMITS, ...this.options.limits },
+          ...this.settings(request),
           ...(privileged ? { privileged } : {}),
         },
         {
@@ -129,9 +129,29 @@ export class OverlaySandbox implements Sandbox {
     }
   }
 
+  /** What the request asks for, never above what the operator gives. */
+  private settings({
+    settings = {},
+  }: SandboxRequest): Pick<ContainerSpec, 'limits' | 'names' | 'shmBytes' | 'ulimits'> {
+    const { hosts = {}, shmBytes, ulimits, limits = {} } = settings;
+    const { cpuShares, ...others } = withinHost(limits, this.options.limits ?? {});
+    const names = Object.entries(hosts).map(([name, address]) => ({ name, address }));
+    return {
+      limits: {
+        ...DEFAULT_LIMITS,
+        ...this.options.limits,
+        ...others,
+        ...(cpuShares === undefined ? {} : { cpuUnits: cpuShares }),
+      },
+      ...(names.length === 0 ? {} : { names: { hosts: names } }),
+      ...(shmBytes === undefined ? {} : { shmBytes }),
+      ...(ulimits === undefined ? {} : { ulimits }),
+    };
+  }
+
   private isPrivileged(request: SandboxRequest): boolean {
     if (request.security !== 'insecure') return false;
-    if (this.options.allowInsecure === true) return true;
+    if (this.options.allow?.includes('security.insecure') === true) return true;
     const message = "RUN --security=insecure: a command with all of root's rights is not allowed here";
     throw new AppError('BUILD_UNSUPPORTED_RUN_SECURITY', message, {
       kind: 'unsupported',
@@ -166,7 +186,7 @@ export class OverlaySandbox implements Sandbox {
   ): Promise<{ readonly mode: NetworkMode; readonly address?: string }> {
     if (network === 'none') return { mode: { mode: 'none' } };
     if (network === 'host') {
-      if (this.options.allowHostNetwork === true) return { mode: { mode: 'host' } };
+      if (this.options.allow?.includes('network.host') === true) return { mode: { mode: 'host' } };
       throw new AppError(
         'BUILD_UNSUPPORTED_RUN_NETWORK',
         "RUN --network=host: the host's network is not allowed here",

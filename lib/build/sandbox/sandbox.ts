@@ -4,7 +4,7 @@
  */
 import type { ImageTree, TarMember } from '../../layers/index.js';
 import type { Platform } from '../../oci/index.js';
-import type { CacheMount, Layer, RunNetwork, RunSecurity } from '../plan/steps.js';
+import type { CacheMount, Layer, RunNetwork, RunOp, RunSecurity } from '../plan/steps.js';
 
 export type SandboxMount =
   | { readonly type: 'tmpfs'; readonly target: string; readonly sizeBytes?: number }
@@ -66,6 +66,8 @@ export interface SandboxRequest {
   readonly security?: RunSecurity;
   /** What the command sees as the machine's name. */
   readonly hostname?: string;
+  /** Limits and names, within what the host gives. */
+  readonly settings?: RunOp['settings'];
   readonly mounts: readonly SandboxMount[];
   /**
    * What the command writes while it runs gets this time, in seconds: the clock of the machine must not decide over

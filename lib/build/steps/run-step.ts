@@ -50,6 +50,7 @@ export async function runStep<T>(
         network: op.network,
         security: op.security,
         ...(op.hostname === undefined ? {} : { hostname: op.hostname }),
+        ...(op.settings === undefined ? {} : { settings: op.settings }),
         mounts: [...input.mounts, ...script],
         timeSeconds: input.timeSeconds,
         ...(step.epochSeconds === undefined ? {} : { clampSeconds: step.epochSeconds }),

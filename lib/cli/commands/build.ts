@@ -1,7 +1,7 @@
 /** `wharf build`: sends what changed in a folder, shows the steps, prints the image. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { BuildReport } from '../../build/index.js';
+import type { BuildReport, Entitlement, RunSettings } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 import { formatBuildReport } from '../../http/text/index.js';
 import { buildProgress, explainBuildError, type ProgressMode } from '../build-progress.js';
@@ -36,6 +36,8 @@ export interface BuildInput {
   readonly ssh?: readonly string[];
   /** Instead of building. */
   readonly instead?: 'check' | 'plan' | 'outline' | 'targets';
+  readonly run?: RunSettings;
+  readonly allow?: readonly Entitlement[];
   /** `type=oci,dest=app.tar`, or a folder */
   readonly outputs?: readonly string[];
   readonly progress: ProgressMode;

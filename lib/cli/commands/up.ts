@@ -1,7 +1,14 @@
 /** `wharf up`: the platform on this machine, in the foreground, until Ctrl-C. */
 import { AppError } from '../../errors/index.js';
 import { dataFolder } from '../connection.js';
-import { type CliDeps, OCI_RUNTIMES, type OciRuntimeName, type RuntimeName, type Webhook } from '../deps.js';
+import {
+  type BuildingRules,
+  type CliDeps,
+  OCI_RUNTIMES,
+  type OciRuntimeName,
+  type RuntimeName,
+  type Webhook,
+} from '../deps.js';
 import { printJson } from '../output.js';
 
 export interface UpInput {
@@ -12,6 +19,7 @@ export interface UpInput {
   readonly runtime?: RuntimeName;
   readonly ociRuntime?: string;
   readonly eventsWebhook?: string;
+  readonly building?: BuildingRules;
   readonly json?: boolean;
 }
 
@@ -24,6 +32,7 @@ export async function up(input: UpInput, deps: CliDeps): Promise<void> {
     listen: parseListen(input.listen ?? DEFAULT_LISTEN),
     ...(input.token === undefined ? {} : { token: input.token }),
     ...(input.runtime === undefined ? {} : { runtime: input.runtime }),
+    ...(input.building === undefined ? {} : { building: input.building }),
     ...ociRuntimeOf(input, deps),
     ...webhookOf(input, deps),
   });

@@ -4,9 +4,10 @@ import { defined } from '../../platform/values/index.js';
 import type { ProgressMode } from '../build-progress.js';
 import type { CliDeps } from '../deps.js';
 import { collect, filled, pairs } from './option-values.js';
+import { addRunOptions, allowed, type RunOptions, runSettings } from './run-options.js';
 import { connected, type Shared, talking } from './shared-options.js';
 
-interface BuildOptions extends Shared {
+interface BuildOptions extends Shared, RunOptions {
   readonly tag: readonly string[];
   readonly file?: string;
   readonly target?: string;
@@ -32,7 +33,8 @@ interface BuildOptions extends Shared {
 }
 
 export function addBuild(wharf: Command, deps: CliDeps): void {
-  talking(wharf.command('build'))
+  const command = wharf.command('build');
+  talking(command)
     .description('build an image from a Dockerfile and the files beside it')
     .argument('[context]', 'a folder, https://….git#ref:folder, the address of a tar, or - for standard input', '.')
     .option('-t, --tag <name>', 'name of the image, repository[:tag]; repeatable', collect, [])
@@ -110,11 +112,14 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
         ssh,
         outputs,
         instead,
+        run: runSettings(options),
+        allow: allowed(options),
       });
       // Loaded only here: tar and Dockerfile code would slow every other command down.
       const { build } = await import('../commands/build.js');
       await build(input, await connected(deps, options));
     });
+  addRunOptions(command);
 }
 
 /** The long form of every attestation: `--provenance=mode=max` is `type=provenance,mode=max`. */

@@ -5,7 +5,7 @@ export function collect(value: string, before: readonly string[]): readonly stri
   return [...before, value];
 }
 
-export function filled(values: readonly string[]): readonly string[] | undefined {
+export function filled<T>(values: readonly T[]): readonly T[] | undefined {
   return values.length === 0 ? undefined : values;
 }
 
@@ -56,4 +56,11 @@ export function pairs(
       return value === undefined ? [] : [[text, value]];
     }),
   );
+}
+
+/** Bytes as docker's command line has them: `512m`, `1g`, `65536`. */
+export function size(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,15})([bkmgt]?)b?$/i.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('512m, 2g or a number of bytes is wanted');
+  return Number(digits) * 1024 ** Math.max(0, 'bkmgt'.indexOf(unit.toLowerCase()));
 }

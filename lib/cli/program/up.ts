@@ -1,12 +1,12 @@
 /** `wharf up`, `wharf engine` and `wharf doctor`. */
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { defined } from '../../platform/values/index.js';
 import { doctor } from '../commands/doctor.js';
 import { engine, type EngineInput } from '../commands/engine.js';
 import { up } from '../commands/up.js';
-import type { CliDeps, RuntimeName } from '../deps.js';
+import type { BuildingRules, CliDeps, RuntimeName } from '../deps.js';
+import { collect, duration, filled, size } from './option-values.js';
 import { connected, type Shared, talking } from './shared-options.js';
-
 export function addUp(wharf: Command, deps: CliDeps): void {
   wharf
     .command('up')
@@ -18,10 +18,51 @@ export function addUp(wharf: Command, deps: CliDeps): void {
     .option('--oci-runtime <name>', OCI_RUNTIME)
     .option('--events-webhook <url>', 'gets every event of the engine, signed with WHARF_EVENTS_SECRET')
     .option('--json', 'one JSON line with url, registry, ecs and token when it is ready')
-    .action(
-      (options: Shared & { listen?: string; runtime?: RuntimeName; ociRuntime?: string; eventsWebhook?: string }) =>
-        up(options, deps),
-    );
+    .option('--allow <right>', 'builds may be given network.host or security.insecure; repeatable', collect, [])
+    .option(
+      '--fetch-from <range>',
+      'builds may fetch from these addresses too, as 10.1.0.0/16; repeatable',
+      collect,
+      [],
+    )
+    .option('--run-memory <bytes>', 'of each RUN of a build at most, as 2g', size)
+    .option('--run-cpus <n>', 'processors of each RUN of a build at most, as 1.5', processors)
+    .option('--run-timeout <duration>', 'how long a RUN of a build may take, as 30m', duration)
+    .action((options: UpOptions) => up({ ...options, ...buildingRules(options) }, deps));
+}
+
+interface UpOptions extends Shared {
+  readonly listen?: string;
+  readonly runtime?: RuntimeName;
+  readonly ociRuntime?: string;
+  readonly eventsWebhook?: string;
+  readonly allow: readonly string[];
+  readonly fetchFrom: readonly string[];
+  readonly runMemory?: number;
+  readonly runCpus?: number;
+  readonly runTimeout?: number;
+}
+
+function buildingRules(options: UpOptions): { readonly building?: BuildingRules } {
+  const { fetchFrom, runMemory, runCpus, runTimeout } = options;
+  const building: BuildingRules = defined({
+    allow: filled(options.allow.flatMap((each) => each.split(',')).map(entitlement)),
+    fetchFrom: filled(fetchFrom),
+    memoryBytes: runMemory,
+    cpus: runCpus,
+    timeoutMs: runTimeout,
+  });
+  return Object.keys(building).length === 0 ? {} : { building };
+}
+
+function entitlement(text: string): 'network.host' | 'security.insecure' {
+  if (text === 'network.host' || text === 'security.insecure') return text;
+  throw new InvalidArgumentError(`--allow ${text}: network.host or security.insecure is wanted`);
+}
+
+function processors(text: string): number {
+  if (/^\d{1,3}(\.\d{1,2})?$/.test(text) && Number(text) > 0) return Number(text);
+  throw new InvalidArgumentError('a number of processors is wanted, as 1.5');
 }
 
 export function addDoctor(wharf: Command, deps: CliDeps): void {

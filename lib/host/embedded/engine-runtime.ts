@@ -3,7 +3,7 @@
  * chosen by name only.
  */
 import { RemoteImages, type Sandbox } from '../../build/index.js';
-import { OverlaySandbox } from '../../build/sandbox/sandbox-overlay.js';
+import { OverlaySandbox, type OverlaySandboxOptions } from '../../build/sandbox/sandbox-overlay.js';
 import { type Agent, createAgent, folderObjects, type OtherRegistries } from '../../engine/agent/index.js';
 import { storedSecrets } from '../../engine/agent/secret-source-stored.js';
 import { createSimulatedAgent } from '../../engine/simulated/index.js';
@@ -57,6 +57,8 @@ export interface EngineRuntimeOptions {
   readonly ociRuntime?: OciRuntime;
   /** Whether a host in an image's name is this platform's own registry. */
   readonly isOwnRegistry: (host: string) => boolean;
+  /** What RUN of builds gets and may have. */
+  readonly runs?: OverlaySandboxOptions;
   /** Tasks may use images of other registries, with these credentials; refused when absent. */
   readonly otherRegistries?: { readonly credentials?: RegistryCredentialLookup };
 }
@@ -116,7 +118,7 @@ async function containers(deps: EngineRuntimeDeps, options: EngineRuntimeOptions
     agent,
     scopeId: scope.id,
     layers,
-    sandbox: await OverlaySandbox.open({ scope, runc, network, layers }),
+    sandbox: await OverlaySandbox.open({ scope, runc, network, layers }, options.runs),
     held: async () => (await supervised.list()).length,
     tidy: async () => {
       if ((await supervised.list()).length === 0) await sweepHost({ scope, clock }, new Set());

@@ -18,6 +18,7 @@ import { Registry } from '../../registry/index.js';
 import type { OciRuntime } from '../../runtime/index.js';
 import type { Logger } from '../../store/index.js';
 import { silentLogger } from '../../store/logger-silent.js';
+import { builderRules, type BuildingRules, sandboxRules } from './building-rules.js';
 import { type Connection, DataFolder } from './data-folder.js';
 import { ecsDoor, openAwsKeys } from './ecs-door.js';
 import { embeddedEngine } from './engine.js';
@@ -49,6 +50,8 @@ export interface EmbeddedOptions {
   readonly accountId?: string;
   /** Builds at once. @default 2 */
   readonly buildSlots?: number;
+  /** What builds get and may do on this machine. */
+  readonly building?: BuildingRules;
 }
 
 export interface EmbeddedPlatform extends Connection {
@@ -123,6 +126,7 @@ async function compose(
       runtime: runtimeName,
       ...(options.ociRuntime === undefined ? {} : { ociRuntime: options.ociRuntime }),
       isOwnRegistry,
+      ...sandboxRules(options.building),
     },
   );
   undo.unshift(runtime.tidy);
@@ -144,7 +148,7 @@ async function compose(
       clock,
       ids,
     },
-    { platform: machine, registryHosts },
+    { platform: machine, registryHosts, ...builderRules(options.building) },
   );
   const worker = new BuildWorker(
     { builds, records, queue, clock, ids, logger: logger.child({ part: 'builder' }), build: builder.build },

@@ -71,6 +71,30 @@ export const BuildAttestations = z
   })
   .meta({ id: 'BuildAttestations' });
 
+const RunSettings = z
+  .strictObject({
+    network: z.enum(['default', 'none', 'host']).exactOptional(),
+    hosts: words.exactOptional().meta({ description: 'Further lines of /etc/hosts: addresses by name.' }),
+    shmBytes: z.number().int().exactOptional(),
+    ulimits: z
+      .array(z.strictObject({ name: z.string(), soft: z.number().int(), hard: z.number().int() }))
+      .max(20)
+      .exactOptional(),
+    limits: z
+      .strictObject({
+        memoryBytes: z.number().int().exactOptional(),
+        memorySwapBytes: z.number().int().exactOptional(),
+        cpuShares: z.number().int().exactOptional(),
+        cpuPeriodUs: z.number().int().exactOptional(),
+        cpuQuotaUs: z.number().int().exactOptional(),
+        cpusetCpus: z.string().max(200).exactOptional(),
+        cpusetMems: z.string().max(200).exactOptional(),
+      })
+      .exactOptional()
+      .meta({ description: 'Of each RUN; the host has its own above them.' }),
+  })
+  .meta({ id: 'BuildRunSettings' });
+
 export const BuildRequest = z
   .strictObject({
     context: z.union([uploaded, remote]),
@@ -104,6 +128,12 @@ export const BuildRequest = z
       })
       .exactOptional(),
     attestations: BuildAttestations.exactOptional().meta({ description: 'The result is an image index then.' }),
+    run: RunSettings.exactOptional().meta({ description: 'What every RUN gets.' }),
+    allow: z
+      .array(z.enum(['network.host', 'security.insecure']))
+      .max(10)
+      .exactOptional()
+      .meta({ description: 'Rights beyond the sandbox that RUN may use, where the host gives them.' }),
     check: z.boolean().exactOptional().meta({ description: 'Build nothing: parse, plan and lint.' }),
     plan: z.boolean().exactOptional().meta({ description: 'Build nothing: expected hits, misses, steps and bytes.' }),
     outline: z.boolean().exactOptional().meta({ description: 'Build nothing: what the target takes.' }),

@@ -181,19 +181,31 @@ function sysctls(spec: ContainerSpec): { sysctl?: Readonly<Record<string, string
 }
 
 function resources(limits: ContainerLimits, privileged: boolean, host: HostFacts): Record<string, unknown> {
-  const { memoryBytes, memoryReservationBytes, cpuUnits, pids } = limits;
+  const { memoryBytes, memorySwapBytes = memoryBytes, memoryReservationBytes, pids } = limits;
+  const cpu = cpuResources(limits);
   const memory = {
     ...(memoryBytes === undefined ? {} : { limit: memoryBytes }),
     // Memory and swap together: no swap beyond the limit.
-    ...(memoryBytes === undefined || !host.swapLimit ? {} : { swap: memoryBytes }),
+    ...(memoryBytes === undefined || !host.swapLimit ? {} : { swap: memorySwapBytes }),
     ...(memoryReservationBytes === undefined ? {} : { reservation: memoryReservationBytes }),
   };
   return {
     // The runtime adds the devices every container has (null, zero, random, tty, pts).
     devices: [{ allow: privileged, access: 'rwm' }],
     ...(Object.keys(memory).length === 0 ? {} : { memory }),
-    // The kernel's least is 2, which is also what ECS gives for 0 and 1.
-    ...(cpuUnits === undefined ? {} : { cpu: { shares: Math.max(2, cpuUnits) } }),
+    ...(Object.keys(cpu).length === 0 ? {} : { cpu }),
     ...(pids === undefined ? {} : { pids: { limit: pids } }),
+  };
+}
+
+function cpuResources(limits: ContainerLimits): Record<string, number | string> {
+  const { cpuUnits, cpuQuotaUs, cpuPeriodUs, cpusetCpus, cpusetMems } = limits;
+  return {
+    // The kernel's least is 2, which is also what ECS gives for 0 and 1.
+    ...(cpuUnits === undefined ? {} : { shares: Math.max(2, cpuUnits) }),
+    ...(cpuQuotaUs === undefined ? {} : { quota: cpuQuotaUs }),
+    ...(cpuPeriodUs === undefined ? {} : { period: cpuPeriodUs }),
+    ...(cpusetCpus === undefined ? {} : { cpus: cpusetCpus }),
+    ...(cpusetMems === undefined ? {} : { mems: cpusetMems }),
   };
 }
