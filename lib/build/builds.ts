@@ -27,6 +27,7 @@ import {
   openKey,
 } from './build-records.js';
 import { parseTag } from './export/export.js';
+import { checkCaches, sentCaches } from './remote-cache/cache-request.js';
 import { contextAddress } from './context/fetched-contexts.js';
 import { sentContext } from './plan/named-contexts.js';
 import { checkRunSettings } from './run-settings.js';
@@ -76,7 +77,7 @@ export class BuildService implements Builds {
     this.log = new BuildLog(deps.records, deps.clock);
   }
 
-  /** @throws AppError CONTEXT_UNKNOWN, BUILD_TAG_INVALID, PLATFORM_INVALID, IDEMPOTENCY_KEY_REUSED, BUILD_SECRET_…, BUILD_SSH_KEY_INVALID */
+  /** @throws AppError CONTEXT_UNKNOWN, BUILD_TAG_INVALID, PLATFORM_INVALID, CACHE_OPTION_INVALID, IDEMPOTENCY_KEY_REUSED, BUILD_SECRET_…, BUILD_SSH_KEY_INVALID */
   async submit(request: BuildRequest, options: SubmitOptions = {}): Promise<Build> {
     const { records, clock, ids } = this.deps;
     const id = ids.ulid();
@@ -143,6 +144,7 @@ export class BuildService implements Builds {
     for (const platform of request.platforms ?? []) parsePlatform(platform);
     if (request.run !== undefined) checkRunSettings(request.run);
     for (const remote of remotesOf(request)) contextAddress(remote);
+    checkCaches(request);
     for (const context of contextsOf(request)) {
       if ((await this.deps.content.hold(context, contextHolder(id), { forMs: OPEN_MS })) !== undefined) continue;
       throw new AppError('CONTEXT_UNKNOWN', `the store has no context ${context}`, {
@@ -276,7 +278,7 @@ function remotesOf({ context, contexts = {} }: BuildRequest): readonly RemoteCon
 }
 
 /** Digests of all contexts of a build that are in the store, each once. */
-function contextsOf({ context, contexts = {} }: BuildRequest): readonly Digest[] {
-  const others = Object.values(contexts).flatMap(sentContext);
+function contextsOf({ context, contexts = {}, cacheFrom = [] }: BuildRequest): readonly Digest[] {
+  const others = [...Object.values(contexts).flatMap(sentContext), ...sentCaches({ cacheFrom })];
   return [...new Set([...(typeof context === 'string' ? [context] : []), ...others])];
 }

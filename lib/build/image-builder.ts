@@ -17,10 +17,14 @@ import { type BuildSource, openSource } from './context/build-source.js';
 import { buildkitSettings } from './plan/buildkit-args.js';
 import { scopeOf, slotOf, uncachedBy } from './keys/cache-scope.js';
 import { SingleFlight } from './solve/concurrency.js';
-import { exportImage } from './export/export.js';
+import { type ExportedImage, exportImage } from './export/export.js';
 import { fetchContexts, type LocalRequest } from './context/fetched-contexts.js';
 import { type Attestation, exportAttestations } from './export/export-attestations.js';
 import { type ExportedPlatform, exportIndex } from './export/export-index.js';
+import { cacheTargets } from './remote-cache/cache-request.js';
+import { exportCaches } from './remote-cache/export-caches.js';
+import { ImportedCaches } from './remote-cache/imported-caches.js';
+import { INLINE_FIELD, inlineCache } from './remote-cache/inline-cache.js';
 import { LastSteps } from './solve/last-steps.js';
 import { LayoutImages } from './images/layout-images.js';
 import { outlineOf, targetsOf } from './plan/outline.js';
@@ -40,7 +44,7 @@ import { Solver } from './solve/solver.js';
 import { type CachedStep, StepCache } from './solve/step-cache.js';
 import { StepExecutor } from './steps/step-executor.js';
 import type { Layer, RemoteRef } from './plan/steps.js';
-import type { BuildRequest, BuildResult, BuildStepSummary } from './types.js';
+import type { BuildRequest, BuildResult, ExportedCache } from './types.js';
 import type { BuildFunction } from './worker.js';
 
 export interface ImageBuilderDeps {
@@ -77,6 +81,16 @@ export interface ImageBuilderOptions {
 }
 
 type BuildCall = Parameters<BuildFunction>[1];
+
+interface SolvableBuild {
+  readonly plan: Plan;
+  readonly solver: Solver;
+}
+
+interface SolvedBuild {
+  readonly plan: Plan;
+  readonly solution: Solution;
+}
 
 /** A build under way: what was asked for, and what is known of it by now. */
 interface Running extends BuildCall {
@@ -147,8 +161,21 @@ export class ImageBuilder {
     const failure = source.lint.failure();
     if (failure !== undefined) throw failure;
     if (request.check === true) return { kind: 'check', warnings: source.lint.warnings.map(findingOf) };
-    if (request.plan === true) return this.preview(request, source, builds, call);
-    return this.make(request, source, builds, call);
+    const imported = await this.imports(request, layouts, call);
+    const made = new Map<string, CachedStep>();
+    const solvers = builds.map((each) => ({
+      plan: each.plan,
+      solver: this.solver(request, source, each, made, imported, call),
+    }));
+    return request.plan === true ? this.preview(solvers) : this.make(request, source, solvers, call);
+  }
+
+  private async imports(
+    { cacheFrom = [] }: LocalRequest,
+    layouts: LayoutImages,
+    { emit }: BuildCall,
+  ): Promise<ImportedCaches | undefined> {
+    return cacheFrom.length === 0 ? undefined : ImportedCaches.open({ ...this.bases(), layouts, emit }, cacheFrom);
   }
 
   private fetch(
@@ -167,15 +194,9 @@ export class ImageBuilder {
     return outlineOf({ dockerfile, args, platform, buildPlatform, ...(target === undefined ? {} : { target }) });
   }
 
-  private async preview(
-    request: LocalRequest,
-    source: BuildSource,
-    builds: readonly PlatformBuild[],
-    call: Running,
-  ): Promise<PlanReport> {
-    const made = new Map<string, CachedStep>();
+  private async preview(builds: readonly SolvableBuild[]): Promise<PlanReport> {
     const previews = [];
-    for (const each of builds) previews.push(await this.solver(request, source, each, made, call).preview());
+    for (const { solver } of builds) previews.push(await solver.preview());
     return planReport(previews, await this.bytesToFetch(previews.flatMap((preview) => preview.layers)));
   }
 
@@ -191,37 +212,61 @@ export class ImageBuilder {
   private async make(
     request: LocalRequest,
     source: BuildSource,
-    builds: readonly PlatformBuild[],
+    builds: readonly SolvableBuild[],
     call: Running,
   ): Promise<BuildResult> {
-    const isIndex = builds.length > 1 || wantsIndex(request);
-    const made = new Map<string, CachedStep>();
+    const solved: SolvedBuild[] = [];
+    for (const { plan, solver } of builds) solved.push({ plan, solution: await solver.solve() });
+    const caches = await this.exportCaches(request, solved, call);
+    const exported = await this.export(request, source, solved, call);
+    const { digest, imageId, tags, layers, platforms } = exported;
+    const steps = solved.flatMap(({ solution }) => solution.steps);
+    const stepsCached = steps.filter(({ cached }) => cached).length;
+    const result = { digest, imageId, tags, layers, steps, stepsCached, ...(caches.length === 0 ? {} : { caches }) };
+    return platforms === undefined ? result : { ...result, platforms };
+  }
+
+  private exportCaches(
+    request: LocalRequest,
+    solved: readonly SolvedBuild[],
+    call: Running,
+  ): Promise<readonly ExportedCache[]> {
+    const { emit, signal } = call;
+    const deps = { ...this.bases(), fetchLayers: this.fetchLayers(call), emit, signal };
+    const known = solved.flatMap(({ solution }) => solution.known);
+    return exportCaches(deps, cacheTargets(request), known);
+  }
+
+  private async export(
+    request: LocalRequest,
+    source: BuildSource,
+    solved: readonly SolvedBuild[],
+    call: Running,
+  ): Promise<ExportedImage & Pick<BuildResult, 'platforms'>> {
+    const isIndex = solved.length > 1 || wantsIndex(request);
+    const isInline = cacheTargets(request).some(({ type }) => type === 'inline');
     const images: ExportedPlatform[] = [];
-    const summaries: BuildStepSummary[] = [];
-    for (const each of builds) {
-      const { plan } = each;
-      const solution = await this.solver(request, source, each, made, call).solve();
-      await this.fetchLayers(call)(solution.layers, call.signal);
+    for (const { plan, solution } of solved) {
+      const { layers, known, scan } = solution;
+      await this.fetchLayers(call)(scan === undefined ? layers : [...layers, scan], call.signal);
       const { manifest: annotations = {} } = request.annotations ?? {};
+      const inline = isInline ? inlineCache(known, layers) : undefined;
       const exported = await exportImage(this.deps, {
         image: plan.target.image,
-        layers: solution.layers,
+        layers,
         baseLayers: solution.baseLayers,
         createdSeconds: plan.epochSeconds ?? solution.newestSeconds,
         tags: request.tags,
         annotations,
         isIndexEntry: isIndex,
+        ...(inline === undefined ? {} : { extraConfig: { [INLINE_FIELD]: inline } }),
       });
       const image = { ...exported, platform: plan.target.image.platform };
       images.push({ ...image, ...(await this.attest(image, { source, plan, solution, call })) });
-      summaries.push(...solution.steps);
     }
     const exported = isIndex ? await exportIndex(this.deps, images, request) : images[0];
     if (exported === undefined) throw new AppError('INTERNAL', 'no platform was built', { kind: 'internal' });
-    const { digest, imageId, tags, layers, platforms } = exported;
-    const stepsCached = summaries.filter(({ cached }) => cached).length;
-    const result = { digest, imageId, tags, layers, steps: summaries, stepsCached };
-    return platforms === undefined ? result : { ...result, platforms };
+    return exported;
   }
 
   /** What is attested of an image, when anything is asked for. */
@@ -294,6 +339,7 @@ export class ImageBuilder {
     { context, dockerfile }: BuildSource,
     { plan, platform }: PlatformBuild,
     made: Map<string, CachedStep>,
+    imported: ImportedCaches | undefined,
     call: Running,
   ): Solver {
     const { content, clock } = this.deps;
@@ -320,6 +366,8 @@ export class ImageBuilder {
         uncached: uncachedBy(request, dockerfile),
         made,
         buildId: call.id,
+        owner: call.owner ?? '',
+        ...(imported === undefined ? {} : { imported }),
         ...(compression === undefined ? {} : { compression }),
         parallelism,
         emit: call.emit,

@@ -29,6 +29,8 @@ export {
   type ImageArchiveOptions,
 } from './export/image-archive.js';
 export { RemoteImages, type RemoteImagesDeps, type RemoteImagesOptions } from './images/remote-images.js';
+export { builtCache } from './remote-cache/cache-archive.js';
+export { checkCaches, sentCaches } from './remote-cache/cache-request.js';
 export { sandboxElsewhere } from './sandbox/sandbox-elsewhere.js';
 export { canRun, SANDBOX_TRIALS, type SandboxReport, SandboxReports, type SandboxTrial } from './sandbox-report.js';
 export type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox/sandbox.js';

@@ -36,6 +36,10 @@ export interface BuildRequest {
   readonly run?: RunSettings;
   /** Rights beyond the sandbox that RUN may use, where the host gives them; none when absent. */
   readonly allow?: readonly Entitlement[];
+  /** Where steps are looked for that are not in our own cache, in this order. */
+  readonly cacheFrom?: readonly CacheSource[];
+  /** Where the steps of the build are put down for other builders. */
+  readonly cacheTo?: readonly CacheTarget[];
   /** Instead of building: parse, plan and lint. */
   readonly check?: boolean;
   /** Instead of building: what is expected of the cache. */
@@ -68,6 +72,38 @@ export interface BuildCompression {
   readonly type: 'gzip' | 'zstd' | 'none';
   /** 0 (stored) to 9 for gzip, 1 to 22 for zstd. */
   readonly level?: number;
+}
+
+/** A cache that some builder wrote: beside an image or in it, at a registry; or in a folder that was sent. */
+export type CacheSource =
+  { readonly type: 'registry'; readonly ref: string } | ({ readonly type: 'local' } & LayoutContext);
+
+export interface CacheForm {
+  /** `max`: every step the build knows; otherwise those whose layers are in the image. */
+  readonly mode?: 'min' | 'max';
+  /** A manifest; an index when false. True when absent, unless the media types are docker's. */
+  readonly imageManifest?: boolean;
+  /** True when absent. */
+  readonly ociMediaTypes?: boolean;
+  /** Not written is a warning and no failure. */
+  readonly ignoreError?: boolean;
+}
+
+export type CacheTarget =
+  | ({ readonly type: 'registry'; readonly ref: string } & CacheForm)
+  /** Kept for whoever asks `GET /v1/builds/{id}/cache`. */
+  | ({ readonly type: 'local' } & CacheForm)
+  /** In the image's own config; what is not in the image is not in it. */
+  | { readonly type: 'inline' };
+
+/** What became of a target. */
+export interface ExportedCache {
+  readonly type: CacheTarget['type'];
+  readonly ref?: string;
+  /** Of its manifest or index; absent when nothing was written, or it is in the image. */
+  readonly digest?: Digest;
+  /** Steps in it. */
+  readonly steps: number;
 }
 
 export interface BuildAnnotations {
@@ -128,6 +164,8 @@ export interface BuildStepSummary {
   /** Compressed bytes of the layer it made; absent when it made none. */
   readonly layerBytes?: number;
   readonly layerDigest?: Digest;
+  /** The cache of the request that had it; absent when our own did. */
+  readonly importedFrom?: string;
 }
 
 export interface BuildResult {
@@ -140,6 +178,8 @@ export interface BuildResult {
   readonly platforms?: readonly PlatformResult[];
   readonly steps: readonly BuildStepSummary[];
   readonly stepsCached: number;
+  /** One for each `cacheTo`, in its order. */
+  readonly caches?: readonly ExportedCache[];
 }
 
 export interface PlatformResult {
@@ -185,6 +225,7 @@ export type BuildEvent =
       readonly milliseconds: number;
       readonly layerBytes?: number;
       readonly layerDigest?: Digest;
+      readonly importedFrom?: string;
       readonly failed?: boolean;
     }
   | { readonly type: 'warning'; readonly message: string; readonly line?: number; readonly rule?: string }

@@ -75,7 +75,8 @@ class TerminalProgress implements BuildProgress {
     }
     const size = event.layerBytes === undefined ? '' : `, ${formatBytes(event.layerBytes)}`;
     const why = step.reason === undefined ? '' : `, ${step.reason}`;
-    const verdict = event.cached ? cyan('CACHED') : dim(`${seconds(event.milliseconds)}${size}${why}`);
+    const from = event.importedFrom === undefined ? '' : dim(` from ${event.importedFrom}`);
+    const verdict = event.cached ? cyan('CACHED') + from : dim(`${seconds(event.milliseconds)}${size}${why}`);
     this.keep(`${green('✓')} ${title} ${verdict}`);
   }
 

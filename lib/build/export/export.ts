@@ -50,6 +50,8 @@ export interface ExportInput {
   readonly annotations?: Readonly<Record<string, string>>;
   /** The tags are for the index that this image will be in: it is stored in their repositories without them. */
   readonly isIndexEntry?: boolean;
+  /** Further members of the config. */
+  readonly extraConfig?: Readonly<Record<string, string>>;
 }
 
 export interface ExportedImage {
@@ -143,6 +145,7 @@ export function imageConfigJson(input: ExportInput): string {
       ...image.osFields,
       rootfs: { type: 'layers', diff_ids: layers.map((layer) => layer.diffId) },
       ...(image.platform.variant === undefined ? {} : { variant: image.platform.variant }),
+      ...input.extraConfig,
     }),
   );
 }

@@ -7,6 +7,8 @@ import { completeChangeset, ImageTree, type LayerIndexes, type TarMember, writeT
 import {
   type Descriptor,
   type Digest,
+  isIndexType,
+  isManifestType,
   type Manifest,
   MediaType,
   offeredPlatforms,
@@ -100,7 +102,7 @@ export async function builtArchive(
 }
 
 /** Where an archive's image is from. */
-interface ArchiveSource {
+export interface ArchiveSource {
   readonly root: StoredManifest;
   /** For messages. */
   readonly name: string;
@@ -111,7 +113,7 @@ interface ArchiveSource {
   readonly manifest: (digest: Digest) => Promise<StoredManifest | undefined>;
 }
 
-async function archiveOf(
+export async function archiveOf(
   deps: Omit<ImageArchiveDeps, 'images'>,
   options: ImageArchiveOptions,
   source: ArchiveSource,
@@ -220,9 +222,14 @@ class ImageArchive {
       }
       return;
     }
-    for (const { digest } of document.index.manifests) {
-      const child = await this.source.manifest(digest);
-      if (child === undefined) throw this.incomplete(digest);
+    for (const entry of document.index.manifests) {
+      // Entries of a build cache are blobs.
+      if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) {
+        blobs.set(entry.digest, await this.blob(blobPath(entry.digest), entry));
+        continue;
+      }
+      const child = await this.source.manifest(entry.digest);
+      if (child === undefined) throw this.incomplete(entry.digest);
       await this.collect(child, blobs);
     }
   }

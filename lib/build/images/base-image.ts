@@ -23,12 +23,12 @@ export interface BaseImageDeps {
 }
 
 /** A registry an image may be in. */
-interface Source extends ImageSource<RegistryOrigin> {
+export interface RegistrySource extends ImageSource<RegistryOrigin> {
   readonly repository: string;
 }
 
 interface Found {
-  readonly source: Source;
+  readonly source: RegistrySource;
   readonly stored: StoredManifest;
 }
 
@@ -66,7 +66,7 @@ async function lookUp(deps: BaseImageDeps, name: string, reference: Reference): 
 }
 
 /** Where the name may lead, in the order of asking. */
-async function sourcesOf(deps: BaseImageDeps, name: string, reference: Reference): Promise<readonly Source[]> {
+async function sourcesOf(deps: BaseImageDeps, name: string, reference: Reference): Promise<readonly RegistrySource[]> {
   const { registry, repository } = reference;
   const { remote } = deps;
   if (registry !== undefined && !deps.registryHosts.includes(registry)) {
@@ -81,16 +81,24 @@ async function sourcesOf(deps: BaseImageDeps, name: string, reference: Reference
   return [...sources, await remoteSource(remote, 'docker.io', short ? `library/${repository}` : repository)];
 }
 
-function ownSource({ images, content }: BaseImageDeps, repository: string): Source {
+export function ownSource(
+  { images, content }: Pick<BaseImageDeps, 'images' | 'content'>,
+  repository: string,
+): RegistrySource {
   return {
     where: 'this registry',
     repository,
     manifest: (by) => images.manifest(repository, by),
     config: ({ digest }) => content.read(digest),
+    has: async ({ digest }) => (await content.stat(digest)) !== undefined,
   };
 }
 
-async function remoteSource(remote: RemoteImages, registry: string, repository: string): Promise<Source> {
+export async function remoteSource(
+  remote: RemoteImages,
+  registry: string,
+  repository: string,
+): Promise<RegistrySource> {
   const image = await remote.open(registry);
   return {
     where: registry,
@@ -98,15 +106,16 @@ async function remoteSource(remote: RemoteImages, registry: string, repository: 
     repository,
     manifest: (by) => image.manifest(repository, by),
     config: (descriptor) => image.config(repository, descriptor),
+    has: ({ digest }) => image.has(repository, digest),
   };
 }
 
-function shown({ repository, where }: Source, by: WantedImage): string {
+function shown({ repository, where }: RegistrySource, by: WantedImage): string {
   return `${repository}${'tag' in by ? `:${by.tag}` : `@${by.digest}`} in ${where}`;
 }
 
 /** What another registry said, with the image it was about and what to do. */
-function explained(error: unknown, name: string, { where }: Source): unknown {
+function explained(error: unknown, name: string, { where }: RegistrySource): unknown {
   if (!(error instanceof AppError)) return error;
   const { code, kind, retryable, details } = error;
   const denied = kind === 'unauthenticated' || kind === 'forbidden';

@@ -26,6 +26,8 @@ export interface ImageSource<Origin extends LayerOrigin = LayerOrigin> {
   readonly origin?: Origin;
   manifest(by: WantedImage): Promise<StoredManifest | undefined>;
   config(descriptor: Descriptor): Promise<Buffer | undefined>;
+  /** Whether a layer is there. */
+  has(layer: Descriptor): Promise<boolean>;
 }
 
 export type WantedImage = { readonly tag: string } | { readonly digest: Digest };

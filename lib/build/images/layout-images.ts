@@ -14,6 +14,11 @@ import type { LayoutContext } from '../types.js';
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
+export interface FoundInLayout {
+  readonly source: ImageSource;
+  readonly stored: StoredManifest;
+}
+
 export class LayoutImages {
   private readonly contexts = new Map<Digest, Promise<BuildContext>>();
 
@@ -23,7 +28,14 @@ export class LayoutImages {
   ) {}
 
   /** @throws AppError BUILD_LAYOUT_INVALID, BUILD_BASE_UNKNOWN, BUILD_BASE_PLATFORM, BUILD_BASE_BROKEN */
-  async find({ layout, reference }: LayoutContext, platform: Platform): Promise<BaseImage> {
+  async find(wanted: LayoutContext, platform: Platform): Promise<BaseImage> {
+    const { source, stored } = await this.look(wanted);
+    const name = `oci-layout ${wanted.reference ?? stored.digest}`;
+    return { ...(await imageIn(source, name, stored, platform)), name: `oci-layout@${stored.digest}` };
+  }
+
+  /** What the layout has under a tag or digest, and where to read on. @throws AppError BUILD_LAYOUT_INVALID, BUILD_BASE_UNKNOWN */
+  async look({ layout, reference }: LayoutContext): Promise<FoundInLayout> {
     const context = await this.open(layout);
     const root = await rootOf(context, reference);
     const source: ImageSource = {
@@ -31,11 +43,11 @@ export class LayoutImages {
       origin: { layout },
       manifest: (by) => ('digest' in by ? manifestIn(context, by.digest) : Promise.resolve(undefined)),
       config: async ({ digest }) => checked(digest, await context.text(blobPath(digest))),
+      has: ({ digest }) => Promise.resolve(context.tree.exact(blobPath(digest))?.type === 'file'),
     };
-    const name = `oci-layout ${reference ?? root.digest}`;
     const stored = await source.manifest({ digest: root.digest });
     if (stored === undefined) throw invalid(`its index.json names ${root.digest}, which is not there`);
-    return { ...(await imageIn(source, name, stored, platform)), name: `oci-layout@${root.digest}` };
+    return { source, stored };
   }
 
   /** Makes sure that the layers that come from layouts are in the content store. @throws AppError BUILD_LAYER_UNAVAILABLE */

@@ -45,6 +45,11 @@ export class RemoteImages {
     return new RemoteImage(await this.connections.open(registry), this.deps.content);
   }
 
+  /** For whoever writes there: with the login kept for it. @throws AppError REGISTRY_NAME_INVALID */
+  connect(registry: string): Promise<RegistryClient> {
+    return this.connections.open(registry);
+  }
+
   /**
    * Makes sure that the layers that come from registries are in the content store.
    * @throws AppError BUILD_LAYER_UNAVAILABLE, REGISTRY_…
@@ -95,6 +100,10 @@ export class RemoteImage {
     if (manifest === undefined) return undefined;
     await this.content.putBytes(manifest.bytes, { expected: manifest.digest });
     return manifest;
+  }
+
+  async has(repository: string, blob: Digest): Promise<boolean> {
+    return (await this.client.headBlob(repository, blob)) !== undefined;
   }
 
   /** A config document; undefined when absent. @throws AppError BUILD_LAYER_UNAVAILABLE when it is far too large */

@@ -10,6 +10,8 @@ export interface BuildkitSettings {
   readonly multiPlatform: boolean;
   /** A context that is a git repository keeps `.git`. */
   readonly keepGitFolder: boolean;
+  /** The image has its cache records in its config. */
+  readonly inlineCache: boolean;
 }
 
 const CACHE_NAMESPACE = 'BUILDKIT_CACHE_MOUNT_NS';
@@ -45,13 +47,8 @@ export function buildkitSettings(args: Args): BuildkitSettings {
     ...(hostname === '' ? {} : { hostname }),
     multiPlatform: isSet(args, MULTI_PLATFORM),
     keepGitFolder: isSet(args, KEEP_GIT),
+    inlineCache: isSet(args, INLINE_CACHE),
   };
-}
-
-/** What of the settings does nothing here. */
-export function idleSettings(args: Args): readonly string[] {
-  if (!isSet(args, INLINE_CACHE)) return [];
-  return [`${INLINE_CACHE}: no cache is written into images; the step cache is in the store, for all builders of it`];
 }
 
 /** As Go's strconv.ParseBool. */

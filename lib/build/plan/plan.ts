@@ -16,7 +16,7 @@ import {
 import { AppError } from '../../errors/index.js';
 import type { Platform } from '../../oci/index.js';
 import { type Place, withPlace } from '../build-errors.js';
-import { type BuildkitSettings, buildkitSettings, idleSettings } from './buildkit-args.js';
+import { type BuildkitSettings, buildkitSettings } from './buildkit-args.js';
 import { proxyEnv, unusedArgs } from './global-args.js';
 import type { ImageDraft } from './image-draft.js';
 import { NamedContexts } from './named-contexts.js';
@@ -134,7 +134,6 @@ class Planner {
     for (const [name, value] of Object.entries(this.input.labels)) target.image.setLabel(name, value);
     const unused = unusedArgs(this.input.dockerfile, this.input.args, this.globals);
     if (unused.length > 0) this.input.warn({ message: `build arguments that no ARG declares: ${unused.join(', ')}` });
-    for (const message of idleSettings(this.input.args)) this.input.warn({ message });
     const scan = this.scan(drafts, target, number);
     if (scan !== undefined) stages.set(scan.index, scan);
     return {

@@ -60,7 +60,9 @@ class PlanPreview {
     let isOpen = this.needBase(stage);
     for (const step of stage.steps) {
       this.needed.add(step.number);
-      if (this.input.hit(step) !== undefined) continue;
+      const hit = this.input.hit(step);
+      if (hit?.origin !== undefined) this.layers.add(hit);
+      if (hit !== undefined) continue;
       const sources = this.input.sources(step).map((source) => this.needSource(source));
       if (isOpen || sources.includes(true)) this.open.add(step);
       isOpen = true;

@@ -9,6 +9,7 @@ import type { BuildContext } from '../context/context.js';
 import type { LastSteps } from './last-steps.js';
 import type { Plan } from '../plan/plan.js';
 import type { RemoteFiles } from '../fetch/remote-files.js';
+import type { SharedStep } from '../remote-cache/cache-config.js';
 import type { CachedStep, StepCache } from './step-cache.js';
 import type { StepExecutor } from '../steps/step-executor.js';
 import type { Layer, RemoteRef, Step } from '../plan/steps.js';
@@ -48,6 +49,10 @@ export interface SolveInput {
   readonly remote: (remote: RemoteRef, signal: AbortSignal) => Promise<RemoteFiles>;
   /** Opens another context of the request. */
   readonly openContext: (context: Digest, signal: AbortSignal) => Promise<BuildContext>;
+  /** Caches of the request, asked for steps that our cache does not have. */
+  readonly imported?: { find(key: string): Promise<CachedStep | undefined> };
+  /** Who builds: what stands on imported layers is remembered for nobody else. */
+  readonly owner: string;
   /** Values of secret mounts. */
   readonly secrets: BuildSecretValues;
 }
@@ -61,4 +66,11 @@ export interface Solution {
   readonly steps: readonly BuildStepSummary[];
   /** What the scan of the target left, when there was one. */
   readonly scan?: Layer;
+  /** Every step whose layer is known, also of stages that were not needed. */
+  readonly known: readonly KnownStep[];
+}
+
+export interface KnownStep extends SharedStep {
+  /** Its layer is one of the image. */
+  readonly inImage: boolean;
 }

@@ -6,7 +6,9 @@ import type { Digest } from '../../oci/index.js';
 import { withPlace } from '../build-errors.js';
 import { type Chain, extend, imageChain, NO_LAYERS, type StepResult } from './chain.js';
 import { Slots } from './concurrency.js';
+import { hashParts } from '../keys/framing.js';
 import { isLinked } from '../keys/keys.js';
+import { knownSteps } from './known-steps.js';
 import { LayerTrees } from './layer-trees.js';
 import type { StagePlan } from '../plan/plan.js';
 import { type Preview, previewPlan } from './plan-preview.js';
@@ -19,6 +21,15 @@ import type { Execution } from '../steps/step-executor.js';
 import { sourcesOf, stageOf, StepKeys } from '../keys/step-keys.js';
 import { StepProgress } from './step-progress.js';
 import type { SourceRef, StageBase, Step } from '../plan/steps.js';
+
+/** What a step that must be made stands on and reads. */
+interface Inputs {
+  readonly below: Chain;
+  /** All of it came from our cache by its keys. */
+  readonly unchanged: boolean;
+  /** Some of it came from a cache of the request. */
+  readonly imported: boolean;
+}
 
 export class Solver {
   private readonly keys: StepKeys;
@@ -67,6 +78,10 @@ export class Solver {
         newestSeconds,
         steps: this.progress.summary(plan.steps),
         ...(scan === undefined ? {} : { scan }),
+        known: await knownSteps(plan, {
+          key: (step) => this.keys.of(step).key,
+          find: async ({ number }) => this.hits.get(number) ?? (await this.results.get(number))?.step,
+        }),
       };
     } catch (error) {
       // The first failure ends the others; nothing of this build runs on when it is reported.
@@ -97,11 +112,15 @@ export class Solver {
   private async lookUpAll(): Promise<void> {
     await this.keys.compute(this.signal);
     const steps = this.cacheable();
-    const found = await Promise.all(steps.map((step) => this.deps.cache.find(this.keys.of(step).key)));
+    const found = await Promise.all(steps.map((step) => this.lookUp(this.keys.of(step).key)));
     for (const [i, step] of steps.entries()) {
       const hit = found[i];
       if (hit !== undefined) this.hits.set(step.number, hit);
     }
+  }
+
+  private async lookUp(key: string): Promise<CachedStep | undefined> {
+    return (await this.deps.cache.find(key)) ?? this.input.imported?.find(key);
   }
 
   /** Steps that stand on none that must be made anew: what those give is not known before. */
@@ -149,7 +168,7 @@ export class Solver {
     const known = this.results.get(step.number);
     if (known !== undefined) return known;
     const hit = this.hits.get(step.number);
-    const result = hit === undefined ? this.make(step) : Promise.resolve({ step: hit, known: true });
+    const result = hit === undefined ? this.make(step) : this.take(step, hit);
     this.results.set(step.number, result);
     // Whoever awaits the chain sees the error; nobody else has to.
     result.catch(() => undefined);
@@ -165,6 +184,13 @@ export class Solver {
     return extend(base, await Promise.all(earlier.map((each) => this.result(each))));
   }
 
+  /** Of an imported step the key is remembered, so that a miss after it can say what changed. */
+  private async take(step: Step, hit: CachedStep): Promise<StepResult> {
+    const imported = hit.importedFrom !== undefined;
+    if (imported) await this.remember(step, hit);
+    return { step: hit, known: !imported, imported };
+  }
+
   private async make(step: Step): Promise<StepResult> {
     try {
       const [below, ...sources] = await Promise.all([
@@ -172,27 +198,32 @@ export class Solver {
         ...sourcesOf(step).map((source) => this.sourceChain(source)),
       ]);
       this.signal.throwIfAborted();
-      const unchanged = [below, ...sources].every(({ known }) => known);
+      const inputs: Inputs = {
+        below,
+        unchanged: [below, ...sources].every(({ known }) => known),
+        imported: [below, ...sources].some(({ imported }) => imported),
+      };
       const { value, shared } = await this.deps.flights.run(
         this.flightKey(step),
-        () => this.slots.run(() => this.findOrExecute(step, below, unchanged)),
+        () => this.slots.run(() => this.findOrExecute(step, inputs)),
         this.signal,
       );
       if (shared) this.progress.cached(step, value);
-      return { step: value, known: shared };
+      return { step: value, known: shared, imported: inputs.imported || value.importedFrom !== undefined };
     } catch (error) {
       if (this.signal.aborted && error === this.signal.reason) throw error;
       throw withPlace(error, step.place);
     }
   }
 
-  /** What is built without the cache is shared with no other build. */
+  /** What is built without the cache, or with caches of the request, is shared with no other build. */
   private flightKey(step: Step): string {
     const { key } = this.keys.of(step);
-    return this.input.uncached(step) ? `${this.input.buildId}/${key}` : key;
+    const isOwn = this.input.imported !== undefined || this.input.uncached(step);
+    return isOwn ? `${this.input.buildId}/${key}` : key;
   }
 
-  private async findOrExecute(step: Step, below: Chain, unchanged: boolean): Promise<CachedStep> {
+  private async findOrExecute(step: Step, inputs: Inputs): Promise<CachedStep> {
     this.signal.throwIfAborted();
     const { key } = this.keys.of(step);
     const before = this.input.made.get(key);
@@ -201,32 +232,38 @@ export class Solver {
       return before;
     }
     // When inputs were made anew, perhaps they came out as before.
-    const known = this.input.uncached(step) || unchanged ? undefined : await this.findByContent(step, below);
-    return known ?? this.executeAndKeep(step, below);
+    const known = this.input.uncached(step) || inputs.unchanged ? undefined : await this.findByContent(step, inputs);
+    return known ?? this.executeAndKeep(step, inputs);
   }
 
-  private async findByContent(step: Step, below: Chain): Promise<CachedStep | undefined> {
+  private async findByContent(step: Step, { below, imported }: Inputs): Promise<CachedStep | undefined> {
     const { cache } = this.deps;
     const content = await this.sources.contentKey(step, below);
-    const found = content === undefined ? undefined : await cache.find(content);
+    if (content === undefined) return undefined;
+    const found = (imported ? await cache.find(this.ownKey(content)) : undefined) ?? (await this.lookUp(content));
     if (found === undefined) return undefined;
-    const kept = await cache.keep([this.keys.of(step).key], found, false);
+    const isOurs = !imported && found.importedFrom === undefined;
+    const known = { ...found, contentKey: content };
+    const kept = isOurs ? await cache.keep([this.keys.of(step).key], known, false) : known;
     this.progress.cached(step, kept);
     return kept;
   }
 
-  private async executeAndKeep(step: Step, below: Chain): Promise<CachedStep> {
+  private async executeAndKeep(step: Step, inputs: Inputs): Promise<CachedStep> {
     const { cache, lastSteps } = this.deps;
+    const { below, imported } = inputs;
     const definition = this.keys.of(step);
     const progress = this.progress.started(step, await this.reason(step));
     try {
       const like = await lastSteps.layer(this.place(step));
-      const { step: made, hashes } = await this.execute(step, below, like);
+      const { step: layer, hashes } = await this.execute(step, below, like);
       const content = await this.sources.contentKey(step, below, hashes);
-      const keys = [definition.key, ...(content === undefined ? [] : [content])];
+      const made = content === undefined ? layer : { ...layer, contentKey: content };
+      const byContent = content === undefined ? [] : [imported ? this.ownKey(content) : content];
+      const keys = imported ? byContent : [definition.key, ...byContent];
       const kept = await cache.keep(keys, made, this.input.uncached(step));
       this.input.made.set(definition.key, kept);
-      await lastSteps.remember(this.place(step), definition, this.keys.filesOf(step), kept.diffId);
+      await this.remember(step, kept);
       progress.finished(kept);
       return kept;
     } catch (error) {
@@ -234,6 +271,18 @@ export class Solver {
       if (!needsWorker(error)) progress.failed();
       throw error;
     }
+  }
+
+  /** Of what stands on imported layers: a key that names them by content, and that nobody else asks for. */
+  private ownKey(content: string): string {
+    return hashParts('wharf.imported.v1', [
+      { name: 'owner', value: this.input.owner },
+      { name: 'content', value: content },
+    ]);
+  }
+
+  private remember(step: Step, { diffId }: CachedStep): Promise<void> {
+    return this.deps.lastSteps.remember(this.place(step), this.keys.of(step), this.keys.filesOf(step), diffId);
   }
 
   private async execute(step: Step, below: Chain, like: Digest | undefined): Promise<Execution> {

@@ -10,6 +10,10 @@ import type { Layer } from '../plan/steps.js';
 export interface CachedStep extends Layer {
   /** Newest time of an entry of the layer, in seconds: later steps date their own files by it. */
   readonly newestSeconds: number;
+  /** Its key by content, where that was found out. */
+  readonly contentKey?: string;
+  /** The cache of the request that had it; absent when it is our own. */
+  readonly importedFrom?: string;
 }
 
 /** The record. It holds the layer's blob as long as it lives. */
@@ -17,6 +21,7 @@ export interface StepRecord {
   readonly diffId: Digest;
   readonly descriptor: { readonly mediaType: string; readonly digest: Digest; readonly size: number };
   readonly newestSeconds: number;
+  readonly contentKey?: string;
   readonly createdMs: number;
   readonly hitMs: number;
 }
@@ -63,6 +68,7 @@ export class StepCache {
       diffId: step.diffId,
       descriptor: { mediaType, digest, size },
       newestSeconds: step.newestSeconds,
+      ...(step.contentKey === undefined ? {} : { contentKey: step.contentKey }),
       createdMs: now,
       hitMs: now,
     };
@@ -84,6 +90,7 @@ const recordKey = (key: string): RecordKey => ({ partition: `STEP#${key}`, sort:
 const holderOf = (key: string): string => `STEP#${key}`;
 
 function cached(record: StepRecord): CachedStep {
+  const { diffId, newestSeconds, contentKey } = record;
   const descriptor: Descriptor = record.descriptor;
-  return { diffId: record.diffId, descriptor, newestSeconds: record.newestSeconds };
+  return { diffId, descriptor, newestSeconds, ...(contentKey === undefined ? {} : { contentKey }) };
 }

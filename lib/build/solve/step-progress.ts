@@ -39,11 +39,12 @@ export class StepProgress {
 
   private tell(
     { number, name, instruction }: Pick<Step, 'number' | 'name' | 'instruction'>,
-    { descriptor }: CachedStep,
+    { descriptor, importedFrom }: CachedStep,
     how: { readonly cached: boolean; readonly milliseconds: number; readonly reason?: string },
   ): void {
     const { cached, milliseconds } = how;
-    const layer = { layerBytes: descriptor.size, layerDigest: descriptor.digest };
+    const from = importedFrom === undefined ? {} : { importedFrom };
+    const layer = { layerBytes: descriptor.size, layerDigest: descriptor.digest, ...from };
     this.summaries.set(number, { name, instruction, ...how, ...layer });
     this.emit({ type: 'step-finished', step: number, cached, milliseconds, ...layer });
   }

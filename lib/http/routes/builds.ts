@@ -4,7 +4,10 @@ import {
   type Build,
   type BuildRequest as WantedBuild,
   builtArchive,
+  builtCache,
+  checkCaches,
   type NamedContext,
+  sentCaches,
   sentContext,
   SentContexts,
 } from '../../build/index.js';
@@ -14,9 +17,17 @@ import { defined } from '../../platform/index.js';
 import type { ApiDeps, ApiOptions } from '../api-deps.js';
 import { mediaTypeOf, parseWith, queryObject, readJson, wantsText } from '../input.js';
 import { type Call, type Reply, route, type Route } from '../route.js';
-import { Build as BuildSchema, BuildQuery, BuildStart, isSet, listOf, page } from '../schemas/index.js';
+import { Build as BuildSchema, BuildQuery, BuildStart, digest, isSet, listOf, page } from '../schemas/index.js';
 import { sseResponse, type StreamOptions, textResponse } from '../sse.js';
-import { annotationsOf, attestationsOf, BuildText, compressionOf, pairsOf } from '../text/index.js';
+import {
+  annotationsOf,
+  attestationsOf,
+  BuildText,
+  cacheSourceOf,
+  cacheTargetOf,
+  compressionOf,
+  pairsOf,
+} from '../text/index.js';
 import { archiveDeps, archiveOptions, ArchiveQuery, tarResponse } from './archives.js';
 import { ownerOf, storeContext, TAR_BODIES } from './contexts.js';
 
@@ -95,6 +106,20 @@ export function buildRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[
         return tarResponse(deps, call, await builtArchive(archiveDeps(deps), build, archiveOptions(query)));
       },
     }),
+    route('GET', '/v1/builds/{id}/cache', {
+      id: 'exportBuildCache',
+      summary: 'The cache that a build with cacheTo of type local wrote, as the tar of an OCI layout: soon after it',
+      tag,
+      access: 'read',
+      params: id,
+      query: z.strictObject({ digest: digest.exactOptional().meta({ description: 'Which, of several.' }) }),
+      answers: [{ status: 200, description: 'The tar', streams: ['application/x-tar'] }],
+      handler: async ({ params, query, call }) => {
+        const build = await requireBuild(deps, params.id);
+        const cache = await builtCache(archiveDeps(deps), build, query.digest as Digest | undefined);
+        return tarResponse(deps, call, cache);
+      },
+    }),
     route('POST', '/v1/builds/{id}/cancel', {
       id: 'cancelBuild',
       summary: 'Asks a build to stop; a finished one stays as it is',
@@ -150,7 +175,8 @@ async function contextRequest(
   checkNames(body.tags, [...(body.platforms ?? []), ...(body.platform === undefined ? [] : [body.platform])]);
   const { context, contexts = {} } = body;
   const named = Object.values(contexts).flatMap((each) => sentContext(each as NamedContext));
-  for (const each of [...(typeof context === 'string' ? [context] : []), ...named]) {
+  const caches = sentCaches(body as Pick<WantedBuild, 'cacheFrom'>);
+  for (const each of [...(typeof context === 'string' ? [context] : []), ...named, ...caches]) {
     await checkContext(deps, call, each as Digest);
   }
   // The schema has checked that they are digests.
@@ -173,6 +199,9 @@ async function tarRequest(
   query: z.output<typeof BuildQuery>,
 ): Promise<WantedBuild> {
   checkNames(query.tag ?? [], query.platform ?? []);
+  const cacheFrom = query['cache-from']?.map(cacheSourceOf);
+  const cacheTo = query['cache-to']?.map(cacheTargetOf);
+  checkCaches({ ...(cacheFrom === undefined ? {} : { cacheFrom }), ...(cacheTo === undefined ? {} : { cacheTo }) });
   const context = query.context as Digest | undefined;
   if (context !== undefined) await checkContext(deps, call, context);
   return defined({
@@ -189,6 +218,8 @@ async function tarRequest(
     compression: query.compression === undefined ? undefined : compressionOf(query.compression),
     annotations: query.annotation === undefined ? undefined : annotationsOf(query.annotation),
     attestations: query.attest === undefined ? undefined : attestationsOf(query.attest),
+    cacheFrom,
+    cacheTo,
     check: yes(query.check),
     plan: yes(query.plan),
     outline: yes(query.outline),

@@ -1,5 +1,6 @@
 /** Builds: the request in its two forms, and what became of it. */
 import * as z from 'zod';
+import { CacheSource, CacheTarget } from './caches.js';
 import { descriptor, digest, flag, timeMs } from './common.js';
 
 const tag = z.string().min(1).max(400).meta({ description: '`repository[:tag]` in this registry.' });
@@ -134,6 +135,8 @@ export const BuildRequest = z
       .max(10)
       .exactOptional()
       .meta({ description: 'Rights beyond the sandbox that RUN may use, where the host gives them.' }),
+    cacheFrom: z.array(CacheSource).max(20).exactOptional().meta({ description: 'Asked in this order.' }),
+    cacheTo: z.array(CacheTarget).max(10).exactOptional(),
     check: z.boolean().exactOptional().meta({ description: 'Build nothing: parse, plan and lint.' }),
     plan: z.boolean().exactOptional().meta({ description: 'Build nothing: expected hits, misses, steps and bytes.' }),
     outline: z.boolean().exactOptional().meta({ description: 'Build nothing: what the target takes.' }),
@@ -184,6 +187,12 @@ export const BuildQuery = z.strictObject({
     .max(10)
     .exactOptional()
     .meta({ description: '`type=provenance,mode=max`' }),
+  'cache-from': z.array(z.string().min(1)).max(20).exactOptional().meta({ description: 'type=registry,ref=…' }),
+  'cache-to': z
+    .array(z.string().min(1))
+    .max(10)
+    .exactOptional()
+    .meta({ description: 'type=registry,ref=…[,mode=max], type=local or type=inline' }),
   check: flag.exactOptional(),
   plan: flag.exactOptional(),
   outline: flag.exactOptional(),
@@ -213,9 +222,21 @@ export const Build = z
             milliseconds: z.number(),
             layerBytes: z.number().exactOptional(),
             layerDigest: digest.exactOptional(),
+            importedFrom: z.string().exactOptional().meta({ description: 'The cacheFrom that had it.' }),
           }),
         ),
         stepsCached: z.number(),
+        caches: z
+          .array(
+            z.object({
+              type: z.enum(['registry', 'local', 'inline']),
+              ref: z.string().exactOptional(),
+              digest: digest.exactOptional(),
+              steps: z.number(),
+            }),
+          )
+          .exactOptional()
+          .meta({ description: 'One for each cacheTo; without a digest nothing was written.' }),
         platforms: z
           .array(
             z.object({

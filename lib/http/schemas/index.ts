@@ -1,5 +1,6 @@
 /** The shapes of the API v1, once: validation, OpenAPI and tests read them here. Answers are open to new members. */
 export * from './builds.js';
+export * from './caches.js';
 export * from './clusters.js';
 export * from './common.js';
 export * from './containers.js';

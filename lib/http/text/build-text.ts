@@ -58,7 +58,7 @@ export class BuildText {
 
 function verdict(event: Extract<BuildEvent, { type: 'step-finished' }>): string {
   if (event.failed === true) return `ERROR after ${seconds(event.milliseconds)}`;
-  if (event.cached) return 'CACHED';
+  if (event.cached) return `CACHED${event.importedFrom === undefined ? '' : ` from ${event.importedFrom}`}`;
   const layer = event.layerBytes === undefined ? '' : `, layer ${formatBytes(event.layerBytes)}`;
   return `DONE ${seconds(event.milliseconds)}${layer}`;
 }
