@@ -60,8 +60,8 @@ export class KnownContents {
     }
   }
 
-  place(content: string): Place | undefined {
-    return this.places.get(content);
+  place(entry: ManifestEntry & { readonly sha256: string }): Place | undefined {
+    return this.places.get(contentOf(entry));
   }
 }
 
@@ -70,7 +70,8 @@ const contentOf = ({ sha256, sizeBytes }: ManifestEntry & { readonly sha256: str
 
 /** Finds a place for every file: that of the same content in an earlier context, or the new pack. */
 export function arrange(entries: readonly ManifestEntry[], known: KnownContents | undefined): ArrangedPlaces {
-  const kept = known === undefined ? [] : worthKeeping(entries, known);
+  const old = known === undefined ? [] : entries.map((entry) => (hasContent(entry) ? known.place(entry) : undefined));
+  const kept = known === undefined ? [] : worthKeeping(entries, old, known.packs);
   const number = new Map(kept.map((pack, i) => [pack, i]));
   const fresh = new Map<string, Place>();
   const missing: number[] = [];
@@ -78,10 +79,14 @@ export function arrange(entries: readonly ManifestEntry[], known: KnownContents 
   const files: Place[] = [];
   for (const [i, entry] of entries.entries()) {
     if (!hasContent(entry)) continue;
+    const [before, offset = 0] = old[i] ?? [];
+    const pack = before === undefined ? undefined : number.get(before);
+    if (pack !== undefined) {
+      files.push([pack, offset]);
+      continue;
+    }
     const content = contentOf(entry);
-    const old = known?.place(content);
-    const pack = old === undefined ? undefined : number.get(old[0]);
-    let place: Place | undefined = old === undefined || pack === undefined ? fresh.get(content) : [pack, old[1]];
+    let place = fresh.get(content);
     if (place === undefined) {
       place = [kept.length, missingBytes];
       fresh.set(content, place);
@@ -94,20 +99,22 @@ export function arrange(entries: readonly ManifestEntry[], known: KnownContents 
   return { packs, files, missing, missingBytes };
 }
 
-/** Numbers of the known packs that stay in use. */
-function worthKeeping(entries: readonly ManifestEntry[], known: KnownContents): readonly number[] {
+/** Numbers of the known packs that stay in use. @param old the place that each entry's content had */
+function worthKeeping(
+  entries: readonly ManifestEntry[],
+  old: readonly (Place | undefined)[],
+  packs: readonly Pack[],
+): readonly number[] {
   const used = new Map<number, number>();
-  const seen = new Set<string>();
-  for (const entry of entries) {
-    if (!hasContent(entry)) continue;
-    const content = contentOf(entry);
-    const place = known.place(content);
-    if (place === undefined || seen.has(content)) continue;
-    seen.add(content);
+  const seen = new Set<Place>();
+  for (const [i, entry] of entries.entries()) {
+    const place = old[i];
+    if (place === undefined || seen.has(place)) continue;
+    seen.add(place);
     used.set(place[0], (used.get(place[0]) ?? 0) + entry.sizeBytes);
   }
   const worth = [...used].filter(([pack, bytes]) => {
-    const size = known.packs[pack]?.sizeBytes ?? 0;
+    const size = packs[pack]?.sizeBytes ?? 0;
     return size - bytes <= WASTE_BYTES || bytes >= size * MIN_USED;
   });
   if (worth.length <= MAX_PACKS) return worth.map(([pack]) => pack);

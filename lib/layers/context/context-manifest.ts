@@ -5,7 +5,7 @@
  */
 import { AppError } from '../../errors/index.js';
 import type { ByteSource } from '../../store/index.js';
-import { ContextRules } from './context-rules.js';
+import { ContextRules, isLonger } from './context-rules.js';
 import { copyEntry, type Unfinished } from '../tree/copy-entry.js';
 import { normalisePath, quoteName } from '../tree/path-name.js';
 import { TAR_ERROR_KIND, type TarErrorCode } from '../tar/tar-errors.js';
@@ -119,7 +119,7 @@ export async function readCheckedManifest(source: ByteSource): Promise<ManifestE
 
 function checkPath(path: string, limits: TarLimits, refuse: (code: TarErrorCode, problem: string) => AppError): void {
   checkText(path, 'name', limits, refuse);
-  if (path === '' || normalisePath(path) !== path || path.startsWith('/') || path.split('/').includes('..')) {
+  if (path === '' || normalisePath(path) !== path) {
     throw refuse('TAR_UNSAFE_PATH', 'its name is not a plain relative one, without "." and ".." and extra slashes');
   }
   const depth = path.split('/').length;
@@ -134,8 +134,8 @@ function checkText(
   limits: TarLimits,
   refuse: (code: TarErrorCode, problem: string) => AppError,
 ): void {
-  const bytes = Buffer.byteLength(text);
-  if (bytes > limits.pathBytes) {
+  if (isLonger(text, limits.pathBytes)) {
+    const bytes = Buffer.byteLength(text);
     throw refuse('TAR_TOO_LARGE', `the ${what} has ${bytes} bytes; at most ${limits.pathBytes}`);
   }
 }

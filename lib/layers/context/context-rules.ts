@@ -3,10 +3,10 @@
  * links only, nothing behind a link, nothing twice. Where a symbolic link points is data.
  */
 import type { AppError } from '../../errors/index.js';
-import { ancestors, quoteName } from '../tree/path-name.js';
+import { ancestors, parentPath, quoteName } from '../tree/path-name.js';
 import type { TarErrorCode } from '../tar/tar-errors.js';
 import type { LayerEntry } from '../types.js';
-import { isWhiteout } from '../tree/whiteout.js';
+import { isAtWhiteout } from '../tree/whiteout.js';
 
 /** Makes the error, with the entry's place. */
 export type Refuse = (code: TarErrorCode, problem: string, hint?: string) => AppError;
@@ -43,7 +43,9 @@ export class ContextRules {
     if (entry.type !== 'directory' && this.folders.has(entry.path)) {
       throw refuse('TAR_UNSAFE_ENTRY', `it is a ${entry.type}, but entries before it lie in it`);
     }
-    for (const above of ancestors(entry.path)) {
+    // Where another entry lies, everything above is known to be folders, and stays so.
+    const isKnownPlace = this.folders.has(parentPath(entry.path));
+    for (const above of isKnownPlace ? [] : ancestors(entry.path)) {
       const type = this.types.get(above);
       if (type !== undefined && type !== 'directory') {
         throw refuse('TAR_UNSAFE_PATH', `it lies in ${quoteName(above)}, which is a ${type}`);
@@ -56,18 +58,24 @@ export class ContextRules {
 
 function checkName(entry: LayerEntry, refuse: Refuse): void {
   if (CONTROL.test(entry.path)) throw refuse('TAR_UNSAFE_PATH', 'its name has a control character');
-  const parts = entry.path.split('/');
-  const long = parts.find((part) => Buffer.byteLength(part) > MAX_NAME_BYTES);
-  if (long !== undefined) {
-    throw refuse('TAR_UNSAFE_PATH', `the component ${quoteName(long)} is longer than ${MAX_NAME_BYTES} bytes`);
+  if (isLonger(entry.path, MAX_NAME_BYTES)) {
+    const long = entry.path.split('/').find((part) => isLonger(part, MAX_NAME_BYTES));
+    if (long !== undefined) {
+      throw refuse('TAR_UNSAFE_PATH', `the component ${quoteName(long)} is longer than ${MAX_NAME_BYTES} bytes`);
+    }
   }
-  if (parts.some((part) => isWhiteout(part))) {
+  if (isAtWhiteout(entry.path)) {
     throw refuse('TAR_UNSAFE_ENTRY', 'names beginning with ".wh." are the marks of layers, not of files');
   }
   if (entry.type === 'char' || entry.type === 'block' || entry.type === 'fifo') {
     const what = entry.type === 'fifo' ? 'fifo' : 'device';
     throw refuse('TAR_UNSAFE_ENTRY', `a ${what} in a build context`, ALLOWED);
   }
+}
+
+/** Whether the text has more bytes. A character has three at most. */
+export function isLonger(text: string, bytes: number): boolean {
+  return text.length * 3 > bytes && Buffer.byteLength(text) > bytes;
 }
 
 const CONTROL = /\p{Cc}/u;

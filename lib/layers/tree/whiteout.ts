@@ -10,6 +10,11 @@ export function isWhiteout(path: string): boolean {
   return baseName(path).startsWith(PREFIX);
 }
 
+/** Whether an entry of this path is a mark, or lies in a folder that is called like one. */
+export function isAtWhiteout(path: string): boolean {
+  return path.includes(PREFIX) && path.split('/').some((part) => part.startsWith(PREFIX));
+}
+
 export function isOpaqueMarker(path: string): boolean {
   return baseName(path) === OPAQUE_MARKER;
 }
