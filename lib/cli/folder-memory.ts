@@ -19,11 +19,6 @@ interface Head {
   readonly whole?: { readonly print: string; readonly context: Digest };
 }
 
-interface KnownFile {
-  readonly stamp: FileStamp;
-  readonly sha256: string;
-}
-
 const FORMAT = 'wharf.folder.v2';
 const MAX_HEAD_BYTES = 1024;
 const STAMP_NUMBERS = 4;
@@ -59,8 +54,10 @@ export function rememberedContext(path: string | undefined, print: string): Dige
 }
 
 export class FolderMemory {
-  private readonly known: ReadonlyMap<string, KnownFile>;
-  private readonly seen = new Map<string, KnownFile>();
+  private readonly known: KnownFiles;
+  private readonly paths: string[] = [];
+  private readonly stamps: FileStamp[] = [];
+  private readonly hashes: string[] = [];
   private isSettled = true;
 
   /**
@@ -72,56 +69,106 @@ export class FolderMemory {
     private readonly clock: Clock,
     trust = true,
   ) {
-    this.known = path === undefined || !trust ? new Map<string, KnownFile>() : read(path);
+    this.known = (path === undefined || !trust ? undefined : read(path)) ?? new KnownFiles([], new BigInt64Array(), '');
   }
 
   /** SHA-256 in hex. @param full path to read @param stamp from just before */
   hashOf(path: string, full: string, stamp: FileStamp): string {
     if (stamp.sizeBytes === 0) return EMPTY;
-    const known = this.known.get(path);
-    if (known !== undefined && isSame(known.stamp, stamp)) {
-      this.seen.set(path, known);
-      return known.sha256;
-    }
+    const known = this.known.hashOf(path, stamp);
+    if (known !== undefined) return this.keep(path, stamp, known);
     const beganNs = BigInt(this.clock.nowMs()) * 1_000_000n;
     const sha256 = hashFile(full);
     const newest = stamp.mtimeNs > stamp.ctimeNs ? stamp.mtimeNs : stamp.ctimeNs;
-    if (newest < beganNs - SETTLED_NS) this.seen.set(path, { stamp, sha256 });
-    else this.isSettled = false;
+    if (newest < beganNs - SETTLED_NS) return this.keep(path, stamp, sha256);
+    this.isSettled = false;
     return sha256;
   }
 
   /** Remembers what was asked for. A cache that cannot be written is none. */
   save(print: string, context: Digest): void {
     if (this.path === undefined) return;
-    const whole = this.isSettled ? { whole: { print, context } } : {};
+    const head: Head = {
+      format: FORMAT,
+      files: this.paths.length,
+      ...(this.isSettled ? { whole: { print, context } } : {}),
+    };
     const making = `${this.path}.${process.pid}`;
     try {
       mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
-      writeFileSync(making, encode(this.seen, { format: FORMAT, files: this.seen.size, ...whole }), { mode: 0o600 });
+      writeFileSync(making, this.encode(head), { mode: 0o600 });
       renameSync(making, this.path);
     } catch {
       // The next build reads the files once more.
     }
   }
-}
 
-function encode(files: ReadonlyMap<string, KnownFile>, head: Head): Buffer {
-  const stamps = new BigInt64Array(files.size * STAMP_NUMBERS);
-  const hashes: string[] = [];
-  for (const { stamp, sha256 } of files.values()) {
-    putStamp(stamps, hashes.length, stamp);
-    hashes.push(sha256);
+  private keep(path: string, stamp: FileStamp, sha256: string): string {
+    this.paths.push(path);
+    this.stamps.push(stamp);
+    this.hashes.push(sha256);
+    return sha256;
   }
-  return Buffer.concat([
-    Buffer.from(`${JSON.stringify(head)}\n`),
-    new Uint8Array(stamps.buffer),
-    Buffer.from(hashes.join(''), 'latin1'),
-    Buffer.from([...files.keys()].join('\0')),
-  ]);
+
+  private encode(head: Head): Buffer {
+    const stamps = new BigInt64Array(this.stamps.length * STAMP_NUMBERS);
+    for (const [at, { sizeBytes, mtimeNs, ctimeNs, inode }] of this.stamps.entries()) {
+      const first = at * STAMP_NUMBERS;
+      stamps[first] = BigInt(sizeBytes);
+      stamps[first + 1] = mtimeNs;
+      stamps[first + 2] = ctimeNs;
+      stamps[first + 3] = inode;
+    }
+    return Buffer.concat([
+      Buffer.from(`${JSON.stringify(head)}\n`),
+      new Uint8Array(stamps.buffer),
+      Buffer.from(this.hashes.join(''), 'latin1'),
+      Buffer.from(this.paths.join('\0')),
+    ]);
+  }
 }
 
-function read(path: string): ReadonlyMap<string, KnownFile> {
+/** The files of last time, mostly asked for in the order of then. */
+class KnownFiles {
+  private next = 0;
+  private numbers: ReadonlyMap<string, number> | undefined;
+
+  constructor(
+    private readonly paths: readonly string[],
+    private readonly stamps: BigInt64Array,
+    private readonly hashes: string,
+  ) {}
+
+  /** Undefined when it has to be read. */
+  hashOf(path: string, stamp: FileStamp): string | undefined {
+    const number = this.numberOf(path);
+    if (number === undefined || !this.has(number, stamp)) return undefined;
+    return this.hashes.slice(number * SHA256_HEX, (number + 1) * SHA256_HEX);
+  }
+
+  private numberOf(path: string): number | undefined {
+    let number: number | undefined = this.next;
+    if (this.paths[number] !== path) {
+      this.numbers ??= new Map(this.paths.map((each, at) => [each, at]));
+      number = this.numbers.get(path);
+    }
+    if (number !== undefined) this.next = number + 1;
+    return number;
+  }
+
+  private has(number: number, { sizeBytes, mtimeNs, ctimeNs, inode }: FileStamp): boolean {
+    const { stamps } = this;
+    const first = number * STAMP_NUMBERS;
+    return (
+      stamps[first] === BigInt(sizeBytes) &&
+      stamps[first + 1] === mtimeNs &&
+      stamps[first + 2] === ctimeNs &&
+      stamps[first + 3] === inode
+    );
+  }
+}
+
+function read(path: string): KnownFiles | undefined {
   try {
     const bytes = readFileSync(path);
     const { head, end } = headOf(bytes);
@@ -129,19 +176,14 @@ function read(path: string): ReadonlyMap<string, KnownFile> {
     const pathsAt = hashesAt + head.files * SHA256_HEX;
     // Copied: numbers of eight bytes must lie at a multiple of eight.
     const stamps = new BigInt64Array(Uint8Array.prototype.slice.call(bytes, end, hashesAt).buffer);
-    const hashes = bytes.toString('latin1', hashesAt, pathsAt);
-    const paths = bytes.toString('utf8', pathsAt).split('\0');
-    if (head.files > 0 && paths.length !== head.files) return new Map<string, KnownFile>();
-    return new Map(
-      Array.from({ length: head.files }, (_, i) => [
-        paths[i] ?? '',
-        { stamp: stampAt(stamps, i), sha256: hashes.slice(i * SHA256_HEX, (i + 1) * SHA256_HEX) },
-      ]),
-    );
+    const paths = head.files === 0 ? [] : bytes.toString('utf8', pathsAt).split('\0');
+    return paths.length === head.files
+      ? new KnownFiles(paths, stamps, bytes.toString('latin1', hashesAt, pathsAt))
+      : undefined;
   } catch {
     // Absent or damaged.
+    return undefined;
   }
-  return new Map<string, KnownFile>();
 }
 
 /** @throws Error when it is not ours */
@@ -150,23 +192,6 @@ function headOf(bytes: Buffer): { readonly head: Head; readonly end: number } {
   const head = JSON.parse(bytes.toString('utf8', 0, end)) as Head;
   if (head.format !== FORMAT) throw new Error(`it is not ${FORMAT}`);
   return { head, end };
-}
-
-function putStamp(numbers: BigInt64Array, at: number, { sizeBytes, mtimeNs, ctimeNs, inode }: FileStamp): void {
-  const first = at * STAMP_NUMBERS;
-  numbers[first] = BigInt(sizeBytes);
-  numbers[first + 1] = mtimeNs;
-  numbers[first + 2] = ctimeNs;
-  numbers[first + 3] = inode;
-}
-
-function stampAt(numbers: BigInt64Array, at: number): FileStamp {
-  const number = (field: number): bigint => numbers[at * STAMP_NUMBERS + field] ?? 0n;
-  return { sizeBytes: Number(number(0)), mtimeNs: number(1), ctimeNs: number(2), inode: number(3) };
-}
-
-function isSame(a: FileStamp, b: FileStamp): boolean {
-  return a.sizeBytes === b.sizeBytes && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.inode === b.inode;
 }
 
 const buffer = Buffer.allocUnsafe(PIECE_BYTES);
