@@ -18,7 +18,7 @@ const LOST_MS = 120_000;
 
 /** Every build that is not finished, one after the other; one that cannot be looked at does not hold up the rest. */
 export async function eachOpenBuild(
-  { builds, records, logger }: LostMessagesDeps,
+  { builds, records, logger }: Omit<LostMessagesDeps, 'clock'>,
   look: (state: StoredRecord<BuildRecord>) => Promise<void>,
 ): Promise<void> {
   let cursor: string | undefined;

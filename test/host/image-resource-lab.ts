@@ -9,12 +9,13 @@ import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { CreateQueueCommand } from '@aws-sdk/client-sqs';
-import { BuildService } from '../../lib/build/index.js';
+import { BuildService, type BuildTasks } from '../../lib/build/index.js';
 import { AwsBuilder } from '../../lib/host/aws/builder.js';
 import { ImageResource } from '../../lib/host/aws/image-resource.js';
 import type { BegunImage, ImageProgress } from '../../lib/host/aws/image-resource.js';
 import type { ImageEvent } from '../../lib/host/aws/image-request.js';
 import { EcrMirror } from '../../lib/host/aws/mirror.js';
+import type { AwsStore } from '../../lib/host/aws/store.js';
 import { openContextFolder } from '../../lib/layers/context/context-folder-fs.js';
 import { writeContextTar } from '../../lib/layers/context/context-tar-fs.js';
 import { Registry } from '../../lib/registry/index.js';
@@ -39,6 +40,8 @@ export interface ImageResourceLab {
   readonly ecr: EcrStandIn;
   /** Puts a folder of these files among the assets. @returns the key */
   asset(files: Readonly<Record<string, string>>): Promise<string>;
+  /** The builder function's code; `build` hands it messages. */
+  readonly builder: AwsBuilder;
   /** Hands every message that waits to the builder function's code. @returns how many there were */
   build(): Promise<number>;
   /** One life of the resource in CloudFormation, from event to answer, with the builder at work. */
@@ -46,17 +49,38 @@ export interface ImageResourceLab {
   close(): Promise<void>;
 }
 
+/** What a lab with workers gives to whoever starts them. */
+export interface LabParts {
+  readonly store: AwsStore;
+  readonly registry: Registry;
+  readonly mirror: (prefix: string) => EcrMirror;
+  readonly endpoints: { readonly s3: string; readonly dynamoDb: string };
+}
+
+export interface ImageResourceLabOptions {
+  /** Of images that ask for none. @default linux/arm64 */
+  readonly platform?: string;
+  /** The ECR of an account that is there already; it stays the caller's. @default - a new one */
+  readonly ecr?: EcrStandIn;
+  /** Where a RUN goes on. @default - nowhere */
+  readonly tasks?: (parts: LabParts) => Promise<BuildTasks>;
+}
+
+/** Names of the lab's own table and bucket. */
+export const LAB_TABLE = 'records';
+export const LAB_BUCKET = 'blobs';
+
 const common = { region: 'eu-central-1', credentials: fakeCredentials };
 
-export async function openImageResourceLab(): Promise<ImageResourceLab> {
+export async function openImageResourceLab(options: ImageResourceLabOptions = {}): Promise<ImageResourceLab> {
   const [s3Fake, dynamoDb, sqs, ecr] = await Promise.all([
     startS3Fake(),
     startDynamoDbFake(),
     startSqsFake(),
-    startEcrStandIn(),
+    options.ecr ?? startEcrStandIn(),
   ]);
   const s3 = s3Client({ ...common, endpoint: s3Fake.endpoint, forcePathStyle: true });
-  for (const Bucket of ['blobs', 'assets']) await s3.send(new CreateBucketCommand({ Bucket }));
+  for (const Bucket of [LAB_BUCKET, 'assets']) await s3.send(new CreateBucketCommand({ Bucket }));
   const tables = dynamoDbClient({ ...common, endpoint: dynamoDb.endpoint });
   await makeTable(tables);
   const queues = sqsClient({ ...common, endpoint: sqs.endpoint });
@@ -64,9 +88,9 @@ export async function openImageResourceLab(): Promise<ImageResourceLab> {
   const ecrClient = new ECRClient({ ...common, endpoint: ecr.endpoint });
 
   const parts = { clock: systemClock, ids: systemIds, logger: silentLogger };
-  const records = new DynamoDbRecordStore({ client: tables, ...parts }, { table: 'records' });
+  const records = new DynamoDbRecordStore({ client: tables, ...parts }, { table: LAB_TABLE });
   const content = new ContentStore(
-    new S3BlobStore({ client: s3, records, ...parts }, { bucket: 'blobs' }),
+    new S3BlobStore({ client: s3, records, ...parts }, { bucket: LAB_BUCKET }),
     records,
     systemClock,
   );
@@ -75,11 +99,14 @@ export async function openImageResourceLab(): Promise<ImageResourceLab> {
   const registry = new Registry(store);
   const queue = new SqsQueue({ ...store, client: queues }, { queueUrl });
   const builds = new BuildService({ ...store, queue });
-  const mirror = new EcrMirror({ ...store, ecr: ecrClient, images: registry }, { prefix: '', budgetMs: 60_000 });
-  const resource = new ImageResource({ ...store, registry, builds, mirror, ecr: ecrClient, s3 });
+  const mirrorTo = (prefix: string): EcrMirror =>
+    new EcrMirror({ ...store, ecr: ecrClient, images: registry }, { prefix, budgetMs: 60_000 });
+  const resource = new ImageResource({ ...store, registry, builds, mirror: mirrorTo(''), ecr: ecrClient, s3 });
+  const endpoints = { s3: s3Fake.endpoint, dynamoDb: dynamoDb.endpoint };
+  const tasks = await options.tasks?.({ store, registry, mirror: mirrorTo, endpoints });
   const builder = new AwsBuilder(
-    { store, registry, queue, metrics: noMetrics },
-    { platform: 'linux/arm64', dockerHub: 'no' },
+    { store, registry, queue, metrics: noMetrics, ...(tasks === undefined ? {} : { tasks }) },
+    { platform: options.platform ?? 'linux/arm64', dockerHub: 'no' },
   );
   const work = await mkdtemp(join(tmpdir(), 'wharf-image-resource-'));
   let made = 0;
@@ -97,6 +124,7 @@ export async function openImageResourceLab(): Promise<ImageResourceLab> {
     content,
     builds,
     ecr,
+    builder,
     build,
     async asset(files) {
       const folder = join(work, String(made++));
@@ -116,7 +144,8 @@ export async function openImageResourceLab(): Promise<ImageResourceLab> {
     },
     async close() {
       for (const client of [s3, tables, queues, ecrClient]) client.destroy();
-      await Promise.all([s3Fake, dynamoDb, sqs, ecr].map((part) => part.close()));
+      await Promise.all([s3Fake, dynamoDb, sqs].map((part) => part.close()));
+      if (options.ecr === undefined) await ecr.close();
       await rm(work, { recursive: true, force: true });
     },
   };
@@ -125,7 +154,7 @@ export async function openImageResourceLab(): Promise<ImageResourceLab> {
 async function makeTable(client: ReturnType<typeof dynamoDbClient>): Promise<void> {
   await client.send(
     new CreateTableCommand({
-      TableName: 'records',
+      TableName: LAB_TABLE,
       BillingMode: 'PAY_PER_REQUEST',
       AttributeDefinitions: ['pk', 'sk'].map((AttributeName) => ({ AttributeName, AttributeType: 'S' })),
       KeySchema: [

@@ -6,18 +6,19 @@
  */
 import { BatchDeleteImageCommand, type ECRClient, RepositoryNotFoundException } from '@aws-sdk/client-ecr';
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import type { BuildService } from '../../build/index.js';
+import { type BuildService, eachOpenBuild } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { Registry } from '../../registry/index.js';
 import { awsFailure } from '../../store/aws/aws-failure.js';
-import type { ByteSource, ContentStore, Logger } from '../../store/index.js';
+import type { ByteSource, ContentStore, Logger, RecordStore } from '../../store/index.js';
 import { failureText } from './build-failure.js';
 import { type ImageEvent, imageOfPhysicalId, type WantedImage, wantedImage } from './image-request.js';
 import type { EcrMirror } from './mirror.js';
 
 export interface ImageResourceDeps {
   readonly content: ContentStore;
+  readonly records: RecordStore;
   readonly registry: Registry;
   readonly builds: BuildService;
   readonly mirror: EcrMirror;
@@ -105,13 +106,25 @@ export class ImageResource {
   /** The image is not wanted any more. It goes from ECR only when asked for, and no other inputs gave the same one. */
   private async remove(physicalId: string, fromEcr: boolean): Promise<void> {
     const image = imageOfPhysicalId(physicalId);
-    const digest = image === undefined ? undefined : await this.built(image);
-    if (image === undefined || digest === undefined) return;
+    if (image === undefined) return;
     const { repository, tag } = image.source;
+    // Of a deployment that was given up while it waited.
+    await this.cancel(`${repository}:${tag}`);
+    const digest = await this.built(image);
+    if (digest === undefined) return;
     const tags = (await this.deps.registry.tags(repository)) ?? [];
     const isShared = tags.some((other) => other.digest === digest && other.tag !== tag);
     if (fromEcr && !isShared) await this.deleteFromEcr(image.repository, digest);
     await this.deps.registry.deleteTag(repository, tag);
+  }
+
+  private async cancel(tag: string): Promise<void> {
+    const { builds, logger } = this.deps;
+    await eachOpenBuild(this.deps, async ({ value: { build } }) => {
+      if (!build.request.tags.includes(tag)) return;
+      await builds.cancel(build.id);
+      logger.info('the build of an image that no template wants any more is cancelled', { build: build.id });
+    });
   }
 
   private async deleteFromEcr(repositoryName: string, imageDigest: Digest): Promise<void> {

@@ -1,0 +1,87 @@
+/**
+ * The worker of a RUN on AWS as it is deployed: the entry of the worker image (bin/build-worker.ts) in the image that
+ * Wharf's own builder makes of a Dockerfile of COPY alone, run as a container, over fakes of S3, DynamoDB, SQS and ECR.
+ * What asks for it is an image of a template, from CloudFormation's event to the digest that it gets back.
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { ImageEvent } from '../../lib/host/aws/image-request.js';
+import type { ImageProgress } from '../../lib/host/aws/image-resource.js';
+import { requireTools } from '../host-tools.js';
+import { Wire } from '../protocol/registry/wire.js';
+import { type BuildWorkerLab, openBuildWorkerLab } from './build-worker-lab.js';
+
+const LONGEST_MS = 90_000;
+
+const host = requireTools('root', 'runc', 'conmon', 'bridge', 'iptables', 'busybox');
+
+host.describe('an image of a template with a RUN', () => {
+  let lab: BuildWorkerLab;
+  beforeAll(async () => {
+    lab = await openBuildWorkerLab();
+  }, 240_000);
+  afterAll(async () => {
+    await lab.close();
+    expect(await lab.residue()).toEqual([]);
+  }, 60_000);
+
+  const workers = (): number => lab.ecs.calls.filter(({ operation }) => operation === 'RunTask').length;
+
+  async function wanted(repository: string, dockerfile: string): Promise<ImageEvent> {
+    lab.ecr.repositories.add(repository);
+    return {
+      RequestType: 'Create',
+      RequestId: `create-${repository}`,
+      ResourceProperties: {
+        ContextBucket: 'assets',
+        ContextKey: await lab.asset({ Dockerfile: dockerfile, greeting: 'hello\n' }),
+        Repository: repository,
+        Dockerfile: 'Dockerfile',
+        Platform: lab.platform,
+      },
+    };
+  }
+
+  /** As the provider framework does: begins, and asks until it is done. */
+  async function deploy(event: ImageEvent): Promise<ImageProgress> {
+    const begun = await lab.resource.onEvent(event);
+    await lab.build();
+    const end = performance.now() + LONGEST_MS;
+    while (performance.now() < end) {
+      const progress = await lab.resource.isComplete({ ...event, ...begun });
+      if (progress.IsComplete) return progress;
+      await lab.builder.sweep();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`not done: ${JSON.stringify(await lab.builds.get(begun.BuildId))}`);
+  }
+
+  test('goes on in a worker, and CloudFormation gets the digest that lies in ECR', async () => {
+    const dockerfile = 'FROM busybox:1\nCOPY greeting /greeting\nRUN tr a-z A-Z < /greeting > /loud\n';
+    const { Data } = await deploy(await wanted('with-run', dockerfile));
+    expect(workers()).toBe(1);
+    const wire = new Wire(lab.ecr.registry);
+    const { bytes } = await wire.send('GET', `/v2/with-run/manifests/${Data?.Digest}`);
+    const { layers } = JSON.parse(bytes.toString()) as { layers: readonly object[] };
+    expect(layers).toHaveLength(3);
+    // The same Dockerfile elsewhere: the RUN is in the cache, and needs no worker.
+    const again = await deploy(await wanted('with-run-too', `${dockerfile}LABEL again=yes\n`));
+    expect([workers(), again.Data?.ImageUri]).toEqual([1, expect.stringContaining('/with-run-too@sha256:')]);
+  }, 120_000);
+
+  test('that fails fails the stack with its line, what it is, and the last that it wrote', async () => {
+    const dockerfile = 'FROM busybox:1\nCOPY greeting /greeting\n\nRUN echo about to fail && exit 7\n';
+    const failed = deploy(await wanted('failing-run', dockerfile));
+    await expect(failed).rejects.toThrow(/^Dockerfile:4: .*7.* \(BUILD_RUN_FAILED\)[\s\S]*\| about to fail$/);
+    expect(workers()).toBe(2);
+  }, 120_000);
+
+  test('that is taken away while its build waits has no build any more, and starts no worker', async () => {
+    const event = await wanted('gone', 'FROM busybox:1\nRUN echo never > /wanted\n');
+    const begun = await lab.resource.onEvent(event);
+    const gone: ImageEvent = { ...event, ...begun, RequestType: 'Delete', BuildId: '' };
+    const removed = await lab.resource.onEvent({ ...gone, RequestId: 'delete-gone' });
+    expect(await lab.resource.isComplete({ ...gone, ...removed })).toEqual({ IsComplete: true });
+    await lab.build();
+    expect([(await lab.builds.get(begun.BuildId))?.status, workers()]).toEqual(['cancelled', 2]);
+  });
+});
