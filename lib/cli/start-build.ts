@@ -1,5 +1,5 @@
 /** How a build is asked for: by a query, or as JSON when there is something that has no form in a query. */
-import type { Build, Entitlement, RunSettings } from '../build/index.js';
+import type { Build, BuildRequest, Entitlement, RunSettings } from '../build/index.js';
 import type { GivenSecrets, TarBuild, WharfClient } from '../client/index.js';
 import { AppError } from '../errors/index.js';
 import { annotationsOf, attestationsOf, compressionOf } from '../http/text/index.js';
@@ -20,11 +20,12 @@ export async function startBuild(
   { context, contexts, dockerfile, dockerfileText }: GivenContexts,
   wanted: TarBuild & { readonly run?: RunSettings; readonly allow?: readonly Entitlement[] },
   given: Required<GivenSecrets>,
+  { cacheFrom, cacheTo }: Pick<BuildRequest, 'cacheFrom' | 'cacheTo'> = {},
 ): Promise<Build> {
   const { run, allow } = wanted;
   const isPlain =
     given.secrets.size + given.ssh.size === 0 &&
-    [contexts, dockerfileText, run, allow].every((each) => each === undefined);
+    [contexts, dockerfileText, run, allow, cacheFrom, cacheTo].every((each) => each === undefined);
   if (isPlain && typeof context === 'string') return client.builds.fromSent(context, { ...wanted, dockerfile });
   const { tags, args, labels, target, noCache, noCacheFilter, compression, annotations, attest, instead } = wanted;
   const [platform, ...others] = wanted.platforms ?? [];
@@ -41,6 +42,8 @@ export async function startBuild(
     noCacheFilter,
     run,
     allow,
+    cacheFrom,
+    cacheTo,
     platform: others.length === 0 ? platform : undefined,
     platforms: others.length === 0 ? undefined : wanted.platforms,
     compression: compression === undefined ? undefined : compressionOf(compression),

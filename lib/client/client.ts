@@ -130,6 +130,9 @@ export class WharfClient {
     /** What a build made as a tar, while it streams. */
     image: (id: string, query: ArchiveQuery, settings: CallSettings = {}): Promise<AsyncIterable<Uint8Array>> =>
       this.stream(`/v1/builds/${segment(id)}/image`, query, settings),
+    /** A cache that a build wrote for a folder, as the tar of an OCI layout. */
+    cache: (id: string, digest: Digest, settings: CallSettings = {}): Promise<AsyncIterable<Uint8Array>> =>
+      this.stream(`/v1/builds/${segment(id)}/cache`, { digest }, settings),
     /** All events from the first to the last, over broken connections too. */
     follow: (id: string, settings: CallSettings = {}): AsyncIterable<LoggedBuildEvent> =>
       this.followBuild(id, settings),
@@ -255,7 +258,11 @@ export class WharfClient {
     return (await this.transport.call<{ sandboxes: readonly SandboxReport[] }>('GET', '/v1/sandboxes')).sandboxes;
   }
 
-  private async stream(path: string, query: ArchiveQuery, settings: CallSettings): Promise<AsyncIterable<Uint8Array>> {
+  private async stream(
+    path: string,
+    query: ArchiveQuery | { readonly digest: Digest },
+    settings: CallSettings,
+  ): Promise<AsyncIterable<Uint8Array>> {
     return (await this.transport.send('GET', path, { query: { ...query }, ...settings })).body;
   }
 

@@ -7,6 +7,7 @@ import { formatBuildReport } from '../../http/text/index.js';
 import { buildProgress, explainBuildError, type ProgressMode } from '../build-progress.js';
 import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
+import { parseCaches, withCaches, writeCaches } from '../build-caches.js';
 import { withContexts } from '../build-contexts.js';
 import { parseOutput, writeOutputs } from '../build-output.js';
 import { readGiven, startBuild } from '../start-build.js';
@@ -30,6 +31,10 @@ export interface BuildInput {
   readonly annotations?: readonly string[];
   /** `type=provenance,mode=max` */
   readonly attest?: readonly string[];
+  /** `type=registry,ref=app:cache` */
+  readonly cacheFrom?: readonly string[];
+  /** `type=local,dest=cache,mode=max` */
+  readonly cacheTo?: readonly string[];
   /** `id=npm,src=.npmrc` */
   readonly secrets?: readonly string[];
   /** `default=~/.ssh/id_ed25519` */
@@ -48,6 +53,7 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
   const { client, output } = deps;
   const { context, file, progress: mode, json } = input;
   const outputs = (input.outputs ?? []).map(parseOutput);
+  const caches = parseCaches(input);
   // Before anything is sent: a missing file is not worth an upload.
   const given = await readGiven(input, deps);
   const [tag] = input.tags;
@@ -58,10 +64,15 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
     // The next build of the same image is compared with this one, whatever its tag.
     ...(tag === undefined ? {} : { name: tag.replace(/:[^/:]*$/, '').slice(0, 200) }),
   };
-  const { started, contexts } = await withContexts(deps, wanted, async (contexts) => ({
-    started: await startBuild(client, contexts, input, given),
-    contexts,
-  }));
+  const { started, contexts } = await withCaches(deps, caches.from, (sources) =>
+    withContexts(deps, wanted, async (contexts) => ({
+      started: await startBuild(client, contexts, input, given, {
+        ...(sources.length === 0 ? {} : { cacheFrom: sources }),
+        ...(caches.to === undefined ? {} : { cacheTo: caches.to }),
+      }),
+      contexts,
+    })),
+  );
   const cancel = () => void client.builds.cancel(started.id).catch(() => {});
   deps.interrupted.addEventListener('abort', cancel, { once: true });
   try {
@@ -82,6 +93,7 @@ export async function build(input: BuildInput, deps: CommandDeps): Promise<void>
     }
     throw new AppError(error?.code ?? 'BUILD_CANCELLED', `build ${finished.id} ${finished.status}`, { kind: 'failed' });
   }
+  await writeCaches(finished.id, finished.result, caches, deps);
   await writeOutputs(finished.id, finished.result, outputs, deps);
   const { steps, stepsCached, tags, digest } = finished.result;
   output.say(output.colors.dim(`${steps.length} steps, ${stepsCached} cached\n`));

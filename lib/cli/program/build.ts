@@ -21,6 +21,8 @@ interface BuildOptions extends Shared, RunOptions {
   readonly attest: readonly string[];
   readonly provenance?: string;
   readonly sbom?: string;
+  readonly cacheFrom: readonly string[];
+  readonly cacheTo: readonly string[];
   readonly buildContext: readonly string[];
   readonly secret: readonly string[];
   readonly ssh: readonly string[];
@@ -56,6 +58,18 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
     )
     .option('--no-cache', 'run every step')
     .option('--no-cache-filter <stage>', 'run every step of this stage; repeatable', collect, [])
+    .option(
+      '--cache-from <cache>',
+      'look also there for steps: a reference, type=registry,ref=<name> or type=local,src=<folder>; repeatable',
+      collect,
+      [],
+    )
+    .option(
+      '--cache-to <cache>',
+      'for other builders: type=registry,ref=<name>[,mode=max], type=local,dest=<folder> or type=inline; repeatable',
+      collect,
+      [],
+    )
     .option('--compression <type[:level]>', 'of new layers: gzip, zstd or none')
     .option(
       '--annotation <[where:]name=value>',
@@ -107,6 +121,8 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
         compression,
         annotations,
         attest,
+        cacheFrom: filled(options.cacheFrom),
+        cacheTo: filled(options.cacheTo),
         contexts,
         secrets,
         ssh,

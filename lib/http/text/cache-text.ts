@@ -12,7 +12,11 @@ const FORM = ['mode', 'image-manifest', 'oci-mediatypes', 'ignore-error'];
 /** What each type takes beside its name, as docker's client has it. */
 const ATTRIBUTES: Readonly<Record<CacheOption, Readonly<Record<string, readonly string[]>>>> = {
   'cache-from': { registry: ['ref'], local: ['src', 'tag', 'digest'] },
-  'cache-to': { registry: ['ref', ...FORM], local: ['dest', 'tag', ...FORM], inline: ['mode', 'ignore-error'] },
+  'cache-to': {
+    registry: ['ref', ...FORM],
+    local: ['dest', 'tag', 'reset', ...FORM],
+    inline: ['mode', 'ignore-error'],
+  },
 };
 const ACCEPTED: Readonly<Record<CacheOption, string>> = {
   'cache-from': 'a reference, type=registry,ref=<name> or type=local,src=<folder>[,tag=<tag>]',
