@@ -28,8 +28,12 @@ let ref: string;
 beforeAll(async () => {
   requireTools('docker-registry');
   cncf = await startCncfRegistry();
+  here = await remote();
 });
-afterAll(() => cncf.close());
+afterAll(async () => {
+  await here.close();
+  await cncf.close();
+});
 
 const remote = () => {
   const counting: typeof fetch = (input, init) => {
@@ -43,15 +47,11 @@ const remote = () => {
 let number = 0;
 beforeEach(async () => {
   requests = [];
-  here = await remote();
   there = await remote();
   number += 1;
   ref = `${cncf.host}/team/app${number}:cache`;
 });
-afterEach(async () => {
-  await here.close();
-  await there.close();
-});
+afterEach(() => there.close());
 
 const warnings = (events: readonly BuildEvent[]): string[] =>
   events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
@@ -167,6 +167,17 @@ describe('a cache at a registry', () => {
     expect((await client().getManifest(repository(), 'cache'))?.mediaType).toBe(mediaType);
     const { result } = await there.build(FILES, { cacheFrom: [{ type: 'registry', ref }] });
     expect(result.stepsCached).toBe(2);
+  });
+
+  test('is in a plan beforehand, and in the reason of a miss afterwards', async () => {
+    await here.build(FILES, { cacheTo: [{ type: 'registry', ref, mode: 'max' }] });
+    const cacheFrom = [{ type: 'registry', ref } as const];
+    const { report } = await there.report(FILES, { plan: true, cacheFrom });
+    expect(report).toMatchObject({ kind: 'plan', hits: 4, misses: 0 });
+    expect(report.kind === 'plan' ? report.bytes.fetch : 0).toBeGreaterThan(0);
+    await there.build(FILES, { cacheFrom });
+    const { result } = await there.build({ ...FILES, own: 'newer' }, { cacheFrom });
+    expect(result.steps.flatMap(({ reason }) => reason ?? [])).toEqual(['own changed']);
   });
 
   test('of several platforms is one', async () => {

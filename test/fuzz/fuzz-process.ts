@@ -3,12 +3,13 @@
  *   tsx fuzz-process.ts <target> <seed> <first> <count> <state file>
  */
 import { openSync, writeSync } from 'node:fs';
+import { CACHE_TARGETS } from './cache-targets.js';
 import { LAYER_TARGETS } from './layer-targets.js';
 import { Random } from './random.js';
 import { TEXT_TARGETS } from './text-targets.js';
 
 const [, , name = '', seed = '0', first = '0', count = '0', path = ''] = process.argv;
-const target = [...TEXT_TARGETS, ...LAYER_TARGETS].find((each) => each.name === name);
+const target = [...TEXT_TARGETS, ...LAYER_TARGETS, ...CACHE_TARGETS].find((each) => each.name === name);
 if (target === undefined) throw new Error(`no target ${name}`);
 const state = openSync(path, 'w');
 for (let input = Number(first); input < Number(first) + Number(count); input += 1) {

@@ -1,5 +1,6 @@
 /** A small part of `npm run fuzz`, the same at every run. */
 import { expect, test } from '@jest/globals';
+import { CACHE_TARGETS } from './cache-targets.js';
 import { LAYER_TARGETS } from './layer-targets.js';
 import { Random } from './random.js';
 import { expectThat, settle } from './target.js';
@@ -8,7 +9,7 @@ import { TEXT_TARGETS } from './text-targets.js';
 const INPUTS = 6000;
 const SEED = 20_261_127;
 
-test.each([...TEXT_TARGETS, ...LAYER_TARGETS].map((target) => [target.name, target] as const))(
+test.each([...TEXT_TARGETS, ...LAYER_TARGETS, ...CACHE_TARGETS].map((target) => [target.name, target] as const))(
   '%s: whatever comes is taken or refused by name',
   async (_, target) => {
     const inputs = Math.round(INPUTS * target.share);

@@ -10,6 +10,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { CACHE_TARGETS } from './cache-targets.js';
 import { LAYER_TARGETS } from './layer-targets.js';
 import type { Target } from './target.js';
 import { TEXT_TARGETS } from './text-targets.js';
@@ -20,7 +21,9 @@ const TICKS_PER_SECOND = 100;
 
 const [only, seed = '20261127', first = '0', count] = process.argv.slice(2);
 const total = Number(process.env['WHARF_FUZZ_INPUTS'] ?? 1_000_000);
-const targets = [...TEXT_TARGETS, ...LAYER_TARGETS].filter(({ name }) => only === undefined || name === only);
+const targets = [...TEXT_TARGETS, ...LAYER_TARGETS, ...CACHE_TARGETS].filter(
+  ({ name }) => only === undefined || name === only,
+);
 if (targets.length === 0) throw new Error(`no target ${only}`);
 const folder = mkdtempSync(join(tmpdir(), 'wharf-fuzz-'));
 let done = 0;

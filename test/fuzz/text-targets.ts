@@ -116,5 +116,5 @@ function ignore(random: Random): void {
 export const TEXT_TARGETS: readonly Target[] = [
   { name: 'parser', share: 0.25, run: parser },
   { name: 'expansion', share: 0.25, run: expansion },
-  { name: 'ignore', share: 0.2, run: ignore },
+  { name: 'ignore', share: 0.15, run: ignore },
 ];

@@ -124,7 +124,7 @@ const OCI_LAYER: Readonly<Record<string, string>> = {
 };
 
 /** One image, one family of media types: a docker layer is relabelled, its bytes stay. */
-function ociDescriptor({ mediaType, digest, size }: Descriptor): Descriptor {
+export function ociDescriptor({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType: OCI_LAYER[mediaType] ?? mediaType, digest, size };
 }
 

@@ -5,6 +5,7 @@
 import { type Descriptor, type Digest, isDigest, isIndexType, isManifestType } from '../../oci/index.js';
 import { layerCompression, parseImageConfig, parseManifestDocument, type Manifest } from '../../oci/index.js';
 import type { StoredManifest } from '../../registry/index.js';
+import { ociDescriptor } from '../export/export.js';
 import type { ImageSource } from '../images/image-source.js';
 import type { CachedStep } from '../solve/step-cache.js';
 import {
@@ -81,9 +82,9 @@ async function readInline(
   return stepsOf(source, jsonOf(Buffer.from(inline, 'base64')), layers);
 }
 
-function layerOf({ mediaType, digest, size }: Descriptor, diffId: string | undefined): CacheLayer | undefined {
-  if (diffId === undefined || !isDigest(diffId) || layerCompression(mediaType) === undefined) return undefined;
-  return { descriptor: { mediaType, digest, size }, diffId };
+function layerOf(blob: Descriptor, diffId: string | undefined): CacheLayer | undefined {
+  if (diffId === undefined || !isDigest(diffId) || layerCompression(blob.mediaType) === undefined) return undefined;
+  return { descriptor: ociDescriptor(blob), diffId };
 }
 
 function stepsOf(
