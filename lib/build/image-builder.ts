@@ -32,6 +32,7 @@ import { planReport } from './solve/plan-preview.js';
 import type { Plan } from './plan/plan.js';
 import { type PlatformBuild, planPlatforms, platformsOf } from './plan/platform-plans.js';
 import type { SourceTimes } from './plan/source-epoch.js';
+import { PolicedSources } from './policy/policed-sources.js';
 import type { RemoteImages } from './images/remote-images.js';
 import { Redaction } from './redaction.js';
 import { type RemoteFiles, RemoteSources, type RemoteSourcesOptions } from './fetch/remote-files.js';
@@ -98,6 +99,7 @@ interface Running extends BuildCall {
   readonly startedMs: number;
   readonly fetched: FetchedSources;
   readonly redaction: Redaction;
+  readonly policy: PolicedSources;
 }
 
 export class ImageBuilder {
@@ -141,14 +143,16 @@ export class ImageBuilder {
     const { startedMs = this.deps.clock.nowMs() } = call;
     const fetched = new FetchedSources();
     try {
-      return await this.run(request, { ...call, emit, wanted: request, startedMs, fetched, redaction });
+      const policy = new PolicedSources(request.sourcePolicy);
+      const wanted = policy.contexts(request);
+      return await this.run({ ...call, emit, wanted, startedMs, fetched, redaction, policy });
     } catch (error) {
       throw redaction.error(error);
     }
   };
 
-  private async run(wanted: BuildRequest, call: Running): Promise<BuildResult | BuildReport> {
-    const { signal } = call;
+  private async run(call: Running): Promise<BuildResult | BuildReport> {
+    const { signal, wanted, policy } = call;
     const fetch = (remote: RemoteRef): Promise<RemoteFiles> => this.fetch(remote, call, signal);
     const request = await fetchContexts(this.deps.content, wanted, fetch);
     const source = await openSource(this.contexts, request, call);
@@ -156,7 +160,7 @@ export class ImageBuilder {
     if (request.outline === true) return this.outline(request, source);
     const layouts = this.layouts(call);
     const times = this.times(request, fetch);
-    const sources = { ...this.bases(), layouts, times };
+    const sources = { ...this.bases(), layouts, times, policy };
     const builds = await planPlatforms(sources, this.options.platform, request, source, call.emit);
     const failure = source.lint.failure();
     if (failure !== undefined) throw failure;

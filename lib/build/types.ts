@@ -40,6 +40,8 @@ export interface BuildRequest {
   readonly cacheFrom?: readonly CacheSource[];
   /** Where the steps of the build are put down for other builders. */
   readonly cacheTo?: readonly CacheTarget[];
+  /** What sources are allowed, denied, or taken from elsewhere. */
+  readonly sourcePolicy?: SourcePolicy;
   /** Instead of building: parse, plan and lint. */
   readonly check?: boolean;
   /** Instead of building: what is expected of the cache. */
@@ -138,6 +140,35 @@ export interface BuildSbom {
   readonly generator?: string;
   /** For the scanner, as `BUILDKIT_SCAN_<name>`. */
   readonly parameters?: Readonly<Record<string, string>>;
+}
+
+/** In BuildKit's JSON form (sourcepolicy/pb/policy.proto there). */
+export interface SourcePolicy {
+  readonly version?: 1;
+  readonly rules: readonly PolicyRule[];
+}
+
+export interface PolicyRule {
+  /** ALLOW when absent. */
+  readonly action?: 'ALLOW' | 'DENY' | 'CONVERT';
+  readonly selector: PolicySelector;
+  /** Of CONVERT. */
+  readonly updates?: { readonly identifier?: string; readonly attrs?: Readonly<Record<string, string>> };
+}
+
+export interface PolicySelector {
+  /** `docker-image://docker.io/library/alpine:*`, `https://…`, `git://…`, `local://context`. */
+  readonly identifier: string;
+  /** WILDCARD when absent. */
+  readonly match_type?: 'WILDCARD' | 'EXACT' | 'REGEX';
+  readonly constraints?: readonly AttrConstraint[];
+}
+
+export interface AttrConstraint {
+  readonly key: string;
+  readonly value?: string;
+  /** EQUAL when absent. */
+  readonly condition?: 'EQUAL' | 'NOTEQUAL' | 'MATCHES';
 }
 
 export type BuildStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';

@@ -1,31 +1,46 @@
 /** How a build is asked for: by a query, or as JSON when there is something that has no form in a query. */
-import type { Build, BuildRequest, Entitlement, RunSettings } from '../build/index.js';
+import type { Build, BuildRequest, Entitlement, RunSettings, SourcePolicy } from '../build/index.js';
 import type { GivenSecrets, TarBuild, WharfClient } from '../client/index.js';
 import { AppError } from '../errors/index.js';
 import { annotationsOf, attestationsOf, compressionOf } from '../http/text/index.js';
 import { defined } from '../platform/values/index.js';
 import type { GivenContexts } from './build-contexts.js';
 import { readSecrets, readSshKeys, type SecretPlaces } from './build-secrets.js';
+import { readSourcePolicy } from './source-policy-file.js';
 
-/** What is read on this machine. @throws AppError SECRET_INVALID, SECRET_NOT_FOUND */
-export async function readGiven(
-  { secrets = [], ssh = [] }: { readonly secrets?: readonly string[]; readonly ssh?: readonly string[] },
-  places: SecretPlaces,
-): Promise<Required<GivenSecrets>> {
-  return { secrets: await readSecrets(secrets, places), ssh: await readSshKeys(ssh, places) };
+interface GivenFiles {
+  readonly secrets?: readonly string[];
+  readonly ssh?: readonly string[];
+  readonly sourcePolicyFile?: string;
+}
+
+export interface Given extends Required<GivenSecrets> {
+  readonly sourcePolicy?: SourcePolicy;
+}
+
+/** What is read on this machine. @throws AppError SECRET_INVALID, SECRET_NOT_FOUND, SOURCE_POLICY_INVALID */
+export async function readGiven(files: GivenFiles, places: SecretPlaces): Promise<Given> {
+  const { secrets = [], ssh = [], sourcePolicyFile } = files;
+  const policy = sourcePolicyFile === undefined ? undefined : await readSourcePolicy(sourcePolicyFile, places.cwd);
+  return {
+    secrets: await readSecrets(secrets, places),
+    ssh: await readSshKeys(ssh, places),
+    ...(policy === undefined ? {} : { sourcePolicy: policy }),
+  };
 }
 
 export async function startBuild(
   client: WharfClient,
   { context, contexts, dockerfile, dockerfileText }: GivenContexts,
   wanted: TarBuild & { readonly run?: RunSettings; readonly allow?: readonly Entitlement[] },
-  given: Required<GivenSecrets>,
+  given: Given,
   { cacheFrom, cacheTo }: Pick<BuildRequest, 'cacheFrom' | 'cacheTo'> = {},
 ): Promise<Build> {
   const { run, allow } = wanted;
+  const { sourcePolicy } = given;
   const isPlain =
     given.secrets.size + given.ssh.size === 0 &&
-    [contexts, dockerfileText, run, allow, cacheFrom, cacheTo].every((each) => each === undefined);
+    [contexts, dockerfileText, run, allow, cacheFrom, cacheTo, sourcePolicy].every((each) => each === undefined);
   if (isPlain && typeof context === 'string') return client.builds.fromSent(context, { ...wanted, dockerfile });
   const { tags, args, labels, target, noCache, noCacheFilter, compression, annotations, attest, instead } = wanted;
   const [platform, ...others] = wanted.platforms ?? [];
@@ -48,6 +63,7 @@ export async function startBuild(
     platforms: others.length === 0 ? undefined : wanted.platforms,
     compression: compression === undefined ? undefined : compressionOf(compression),
     annotations: annotations === undefined ? undefined : annotationsOf(annotations.map(checked)),
+    sourcePolicy,
     attestations: attest === undefined ? undefined : attestationsOf(attest),
     ...(instead === undefined ? {} : { [instead]: true }),
   });

@@ -1,5 +1,5 @@
 /** What `wharf build` asks for, and what it prints when nothing is built. */
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { BuildReport } from '../../lib/build/index.js';
@@ -86,6 +86,16 @@ describe('a request', () => {
         },
       },
     });
+  });
+
+  test('takes a source policy as BuildKit has it, from a file or from where buildx looks', async () => {
+    const policy = { rules: [{ action: 'DENY', selector: { identifier: 'docker-image://*', match_type: 'EXACT' } }] };
+    await writeFile(join(cli.folder, 'policy.json'), JSON.stringify(policy));
+    await reporting(['--source-policy-file', 'policy.json', '--check'], { kind: 'check', warnings: [] });
+    expect(cli.api.builds.submitted.at(-1)).toMatchObject({ sourcePolicy: policy, check: true });
+    await rm(join(cli.folder, 'policy.json'));
+    const lost = await cli.run(['build', 'app', '--source-policy-file', 'policy.json']);
+    expect(lost).toMatchObject({ code: 2, stderr: expect.stringContaining('policy.json') });
   });
 
   test.each([

@@ -10,7 +10,7 @@ import {
 import { refusal } from '../build-errors.js';
 import { destinationPath, sourcePath } from './path-names.js';
 import { contentChecksum, isRemote, parseRemote } from '../fetch/remote-source.js';
-import type { CopyOp, CopySource, SourceRef } from './steps.js';
+import type { CopyOp, CopySource, RemoteRef, SourceRef } from './steps.js';
 
 export interface CopyPlanning {
   readonly workdir: string;
@@ -18,6 +18,8 @@ export interface CopyPlanning {
   readonly env: ReadonlyMap<string, string>;
   /** Finds what `--from` names. */
   readonly source: (from: string) => Promise<SourceRef>;
+  /** What is fetched in the place of what ADD names. */
+  readonly remote: (remote: RemoteRef) => RemoteRef;
 }
 
 export interface PlannedCopy {
@@ -58,7 +60,7 @@ export async function planCopy(instruction: CopyInstruction, planning: CopyPlann
   const { owner, mode } = given;
   const op: CopyOp = {
     kind: 'copy',
-    sources: words.map((word) => planSource(word, given)),
+    sources: words.map((word) => planSource(word, given, planning)),
     inline,
     destination: destinationPath(planning.workdir, written),
     exclude: flagValues(flags, 'exclude').map(expand),
@@ -104,8 +106,8 @@ async function readFlags(instruction: CopyInstruction, planning: CopyPlanning): 
   };
 }
 
-function planSource(word: string, flags: CopyFlags): CopySource {
-  if (isRemote(word)) return remoteSource(word, flags);
+function planSource(word: string, flags: CopyFlags, planning: CopyPlanning): CopySource {
+  if (isRemote(word)) return remoteSource(word, flags, planning);
   if (flags.keepGitFolder === true) {
     throw refusal('BUILD_REMOTE_INVALID', `ADD ${word} is no git repository, which --keep-git-dir needs`, {
       hint: 'an address that ends in .git',
@@ -122,14 +124,14 @@ function planSource(word: string, flags: CopyFlags): CopySource {
   return { source: flags.from, path, below, unpack };
 }
 
-function remoteSource(word: string, flags: CopyFlags): CopySource {
+function remoteSource(word: string, flags: CopyFlags, planning: CopyPlanning): CopySource {
   if (flags.name === 'COPY') {
     throw refusal('BUILD_REMOTE_INVALID', `COPY ${word}: only ADD takes files from the network`, {
       hint: `ADD ${word}`,
       word,
     });
   }
-  const remote = parseRemote(word, flags);
+  const remote = planning.remote(parseRemote(word, flags));
   const source: SourceRef = { from: 'remote', remote };
   if (remote.kind === 'git') return { source, path: '/', unpack: false };
   return { source, path: `/${remote.name}`, literal: true, unpack: flags.unpack ?? false };

@@ -26,7 +26,7 @@ import { planScan, SCAN_CONTEXT_ARG, SCAN_STAGE_ARG, type Scanner, scansStage } 
 import { EPOCH_ARG, epochSeconds, type EpochWord, type SourceTimes } from './source-epoch.js';
 import { StagePlanner } from './stage-planner.js';
 import { type DraftStage, StageSources } from './stage-sources.js';
-import type { BaseImage, SourceRef, StageBase, Step } from './steps.js';
+import type { BaseImage, RemoteRef, SourceRef, StageBase, Step } from './steps.js';
 import type { LayoutContext, LocalContext } from '../types.js';
 import type { Entitlement, RunSettings } from '../run-settings.js';
 
@@ -51,6 +51,8 @@ export interface PlanInput {
   readonly base: (reference: string, platform: Platform) => Promise<BaseImage>;
   /** Looks an image of an OCI layout up. @throws AppError, without a place */
   readonly layout: (layout: LayoutContext, platform: Platform) => Promise<BaseImage>;
+  /** What is fetched in the place of what ADD names; that itself when absent. @throws AppError, without a place */
+  readonly remote?: (remote: RemoteRef) => RemoteRef;
   readonly warn: (warning: { readonly message: string; readonly line?: number; readonly rule?: string }) => void;
   readonly lint: PlanLint;
   /** Scans what was built for its SBOM. */
@@ -249,6 +251,7 @@ class Planner {
       run: this.input.run ?? {},
       allowed: new Set(this.input.allow),
       source: (name, allowed) => this.sources.source(name, stage, platform, allowed),
+      remote: this.input.remote ?? ((remote) => remote),
       mount: planMount,
       lint,
     });

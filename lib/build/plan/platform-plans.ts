@@ -9,6 +9,7 @@ import type { LayoutImages } from '../images/layout-images.js';
 import { ENTITLEMENTS } from '../run-settings.js';
 import { type Plan, planBuild } from './plan.js';
 import type { Scanner } from './sbom-scan.js';
+import type { PolicedSources } from '../policy/policed-sources.js';
 import type { SourceTimes } from './source-epoch.js';
 import type { BaseImage } from './steps.js';
 
@@ -25,13 +26,19 @@ export function platformsOf(request: LocalRequest, own: Platform): readonly Plat
 }
 
 export async function planPlatforms(
-  bases: BaseImageDeps & { readonly layouts: Pick<LayoutImages, 'find'>; readonly times: SourceTimes },
+  bases: BaseImageDeps & {
+    readonly layouts: Pick<LayoutImages, 'find'>;
+    readonly times: SourceTimes;
+    readonly policy: PolicedSources;
+  },
   own: Platform,
   request: LocalRequest,
   { dockerfile, lint }: Pick<BuildSource, 'dockerfile' | 'lint'>,
   emit: EmitEvent,
 ): Promise<readonly PlatformBuild[]> {
-  const base = basesOf(bases, emit);
+  const { policy } = bases;
+  const found = basesOf(bases, emit);
+  const base = async (name: string, platform: Platform): Promise<BaseImage> => found(policy.image(name), platform);
   const platforms = platformsOf(request, own);
   const scanner = await scannerOf(request, (name) => base(name, own));
   const builds: PlatformBuild[] = [];
@@ -52,7 +59,11 @@ export async function planPlatforms(
       platform,
       buildPlatform: own,
       base,
-      layout: (layout, wanted) => bases.layouts.find(layout, wanted),
+      layout: async (layout, wanted) => {
+        policy.layout(layout.layout);
+        return bases.layouts.find(layout, wanted);
+      },
+      remote: (remote) => policy.remote(remote),
       lint,
       firstStep,
       ...(scanner === undefined ? {} : { scanner }),

@@ -109,7 +109,8 @@ export class StagePlanner {
   private async copy(instruction: CopyInstruction, place: Place, options: DispatchOptions): Promise<void> {
     const { expand, env } = this.variables;
     const source = this.sources(options);
-    const planned = await planCopy(instruction, { workdir: this.workdirPath, expand, env, source });
+    const { remote } = this.planning;
+    const planned = await planCopy(instruction, { workdir: this.workdirPath, expand, env, source, remote });
     this.push(planned.op, instruction.code, place, options);
     this.image.record(planned.history, { layer: true, marked: true });
   }

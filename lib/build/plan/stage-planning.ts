@@ -5,7 +5,7 @@ import type { Platform } from '../../oci/index.js';
 import type { Entitlement, RunSettings } from '../run-settings.js';
 import type { BuildkitSettings } from './buildkit-args.js';
 import type { StageLint } from './plan-lint.js';
-import type { RunMount, SourceRef, StepOp } from './steps.js';
+import type { RemoteRef, RunMount, SourceRef, StepOp } from './steps.js';
 
 /** What a stage hands to one that is built `FROM` it. */
 export interface StageState {
@@ -37,6 +37,7 @@ export interface StagePlanning {
   readonly allowed: ReadonlySet<Entitlement>;
   /** @param trusted false for a trigger that came with an image: it may not name stages of this file */
   readonly source: (from: string, trusted: boolean) => Promise<SourceRef>;
+  readonly remote: (remote: RemoteRef) => RemoteRef;
   readonly mount: (value: string, context: MountContext) => Promise<RunMount>;
   readonly lint: StageLint;
 }

@@ -39,6 +39,8 @@ export interface BuildInput {
   readonly secrets?: readonly string[];
   /** `default=~/.ssh/id_ed25519` */
   readonly ssh?: readonly string[];
+  /** Of a source policy in BuildKit's JSON. */
+  readonly sourcePolicyFile?: string;
   /** Instead of building. */
   readonly instead?: 'check' | 'plan' | 'outline' | 'targets';
   readonly run?: RunSettings;

@@ -23,6 +23,7 @@ interface BuildOptions extends Shared, RunOptions {
   readonly sbom?: string;
   readonly cacheFrom: readonly string[];
   readonly cacheTo: readonly string[];
+  readonly sourcePolicyFile?: string;
   readonly buildContext: readonly string[];
   readonly secret: readonly string[];
   readonly ssh: readonly string[];
@@ -93,6 +94,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
     )
     .option('--secret <id=name[,src=file|,env=name]>', 'for RUN --mount=type=secret; repeatable', collect, [])
     .option('--ssh <id=key[,key]>', 'private key files for RUN --mount=type=ssh; repeatable', collect, [])
+    .option('--source-policy-file <path>', "rules in BuildKit's JSON: what sources are allowed, denied or converted")
     .option('--check', 'build nothing: say what the lint rules find')
     .option('--plan', 'build nothing: say which steps are cached, which are not, and why')
     .option('--outline', 'build nothing: say what the target takes')
@@ -113,6 +115,9 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       const ssh = filled(options.ssh);
       const contexts = filled(options.buildContext);
       const outputs = filled(options.output);
+      // Where buildx looks for it.
+      const { EXPERIMENTAL_BUILDKIT_SOURCE_POLICY: known = '' } = deps.env;
+      const sourcePolicyFile = options.sourcePolicyFile ?? (known === '' ? undefined : known);
       const instead = (['check', 'plan', 'outline', 'targets'] as const).find((each) => options[each] === true);
       const wanted = { context, tags: tag, args, labels, progress, file, target, platforms, json, noCache };
       const input = defined({
@@ -127,6 +132,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
         secrets,
         ssh,
         outputs,
+        sourcePolicyFile,
         instead,
         run: runSettings(options),
         allow: allowed(options),

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { CacheSource, CacheTarget } from './caches.js';
 import { descriptor, digest, flag, timeMs } from './common.js';
+import { SourcePolicy } from './source-policy.js';
 
 const tag = z.string().min(1).max(400).meta({ description: '`repository[:tag]` in this registry.' });
 
@@ -137,6 +138,8 @@ export const BuildRequest = z
       .meta({ description: 'Rights beyond the sandbox that RUN may use, where the host gives them.' }),
     cacheFrom: z.array(CacheSource).max(20).exactOptional().meta({ description: 'Asked in this order.' }),
     cacheTo: z.array(CacheTarget).max(10).exactOptional(),
+
+    sourcePolicy: SourcePolicy.exactOptional().meta({ description: 'What sources are allowed, denied or converted.' }),
     check: z.boolean().exactOptional().meta({ description: 'Build nothing: parse, plan and lint.' }),
     plan: z.boolean().exactOptional().meta({ description: 'Build nothing: expected hits, misses, steps and bytes.' }),
     outline: z.boolean().exactOptional().meta({ description: 'Build nothing: what the target takes.' }),
