@@ -39,6 +39,7 @@ docker|/usr/bin/docker|docker.io|the registry is not tried with docker
 dockerd|/usr/sbin/dockerd|docker.io|the registry is not tried with docker
 debootstrap|/usr/sbin/debootstrap|debootstrap|no build is compared with docker's on a Debian base
 ssh-agent||openssh-client|RUN --mount=type=ssh is not tried
+dropbear|/usr/sbin/dropbear|dropbear-bin|git over ssh is not tried
 aws||awscli|the ECS API is not tried with the AWS CLI"
 
 tools=$platform_tools

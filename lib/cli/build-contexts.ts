@@ -30,7 +30,16 @@ export interface GivenContexts {
   readonly dockerfileText?: string;
 }
 
-const ADDRESS = /^https?:\/\//i;
+/** Of a web server, or of a repository over ssh. */
+function isAddress(place: string): boolean {
+  return /^(https?|ssh):\/\/|^[\w.-]+@[^/:\s@]+:(?!\/\/)/i.test(place);
+}
+
+/** As docker's command line has it, where no folder is called so. */
+function isGithub(deps: CommandDeps, place: string): boolean {
+  return place.startsWith('github.com/') && !existsSync(resolve(deps.cwd, place.replace(/#.*$/s, '')));
+}
+
 const MAX_DOCKERFILE_BYTES = 128 * 1024;
 
 /** Runs `use` with the contexts; what the platform does not have is sent. @throws AppError CONTEXT_…, DOCKERFILE_… */
@@ -44,7 +53,6 @@ export async function withContexts<T>(
       hint: 'a Dockerfile alone: wharf build - < Dockerfile',
     });
   }
-  if (/^ssh:\/\/|^[\w.-]+@[\w.-]+:/.test(wanted.context)) throw overSsh(wanted.context);
   return withNamed(deps, wanted.named, {}, (contexts) => {
     const named = Object.keys(contexts).length === 0 ? {} : { contexts };
     return withMain(deps, wanted, (main) => use({ ...main, ...named }));
@@ -63,21 +71,20 @@ async function withNamed<T>(
   const [name, place] = [first.slice(0, equals), first.slice(equals + 1)];
   if (equals < 1 || place === '') throw badPlace(first);
   const go = (context: NamedContext): Promise<T> => withNamed(deps, rest, { ...known, [name]: context }, use);
-  if (ADDRESS.test(place)) return go({ url: place });
+  if (isAddress(place)) return go({ url: place });
   const [, scheme, path = ''] = /^([a-z][a-z-]*):\/\/(.+)$/.exec(place) ?? [];
   if (scheme === 'docker-image') return go({ image: path });
   if (scheme === 'target') return go({ stage: path });
   if (scheme === 'oci-layout') {
     const [, layout = '', tag, digest] = /^(.*?)(?::([\w][\w.-]*))?(?:@(sha\d+:[0-9a-f]+))?$/.exec(path) ?? [];
     const reference = digest ?? tag;
-    const folder = { folder: layout, name: `${name}-layout`, withoutDockerfile: true } as const;
+    const folder = { folder: layout, name: `${name}-layout`, isNamed: true } as const;
     return withContext(deps, folder, (context) =>
       go({ layout: context, ...(reference === undefined ? {} : { reference }) }),
     );
   }
-  if (scheme === 'ssh' || /^[\w.-]+@[\w.-]+:/.test(place)) throw overSsh(first);
   if (scheme !== undefined) throw badPlace(first);
-  const folder = { folder: place, name: `${name}-context`, withoutDockerfile: true } as const;
+  const folder = { folder: place, name: `${name}-context`, isNamed: true } as const;
   return withContext(deps, folder, (context) => go({ context }));
 }
 
@@ -87,7 +94,7 @@ async function withMain<T>(
   use: (given: GivenContexts) => Promise<T>,
 ): Promise<T> {
   const text = await dockerfileElsewhere(deps, context, file);
-  if (ADDRESS.test(context)) {
+  if (isAddress(context) || isGithub(deps, context)) {
     return use({
       context: { url: context },
       dockerfile: text === undefined ? (file ?? 'Dockerfile') : 'Dockerfile',
@@ -111,7 +118,7 @@ function given(text: string | undefined): { readonly dockerfileText?: string } {
 async function dockerfileElsewhere(deps: CommandDeps, context: string, file?: string): Promise<string | undefined> {
   if (file === undefined || context === '-') return undefined;
   if (file === '-') return checkedText(await wholeStdin(deps));
-  if (ADDRESS.test(context)) return undefined;
+  if (isAddress(context) || isGithub(deps, context)) return undefined;
   const path = resolve(deps.cwd, file);
   const inside = relative(resolve(deps.cwd, context), path);
   const isOutside = inside.startsWith('../') || isAbsolute(inside);
@@ -158,14 +165,8 @@ function checkedText(bytes: Buffer): string {
   });
 }
 
-function overSsh(text: string): AppError {
-  return new AppError('CONTEXT_UNSUPPORTED_SSH', `${JSON.stringify(text)}: contexts are not fetched over ssh`, {
-    hint: 'https://….git#ref:folder, with --secret id=GIT_AUTH_TOKEN,… for a private repository; or clone it here and name the folder',
-  });
-}
-
 function badPlace(text: string): AppError {
   return new AppError('CONTEXT_INVALID', `--build-context ${JSON.stringify(text)} is not name=place`, {
-    hint: 'a folder, https://…, docker-image://<name>, oci-layout://<folder>[:tag|@digest] or target://<stage>',
+    hint: 'a folder, https://…, git@host:path, docker-image://<name>, oci-layout://<folder>[:tag|@digest] or target://<stage>',
   });
 }

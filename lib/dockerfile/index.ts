@@ -1,6 +1,7 @@
 export * from './types.js';
 export { dumpDockerfile } from './syntax/dump.js';
 export { findDirective } from './syntax/directives.js';
+export { dockerfileNames } from './file-name.js';
 export { DockerfileError, type SourcePlace } from './errors.js';
 export { errorAt } from './instruction-error.js';
 export { parseDockerfile, parseInstruction, type ParseOptions } from './parse.js';

@@ -118,6 +118,18 @@ describe('a build context', () => {
     });
   });
 
+  test('may have its Dockerfile in lower case, with an ignore file of that name', async () => {
+    const Dockerfile = 'FROM scratch\nCOPY . /';
+    const built = await f.build(
+      { 'x/dockerfile': Dockerfile, 'x/dockerfile.dockerignore': 'x', a: 'a' },
+      { dockerfile: 'x/Dockerfile' },
+    );
+    expect([...(await f.tree(built.result.digest)).walk()].map(({ path }) => path)).toEqual(['a']);
+    expect((await failure(f.build({ 'other.dockerfile': Dockerfile }, { dockerfile: 'Other.dockerfile' }))).code).toBe(
+      'BUILD_DOCKERFILE_MISSING',
+    );
+  });
+
   test('must be there, be a tar, and have the Dockerfile', async () => {
     expect((await failure(BuildContext.open(f.store.content, `sha256:${'1'.repeat(64)}` as never))).code).toBe(
       'CONTEXT_UNKNOWN',

@@ -99,7 +99,7 @@ requireTools('git', 'prlimit').describe('ADD of a repository with submodules', (
   });
 
   test.each<[string, string | undefined, string]>([
-    ['over-ssh', 'git@example.com:a/b.git', 'BUILD_UNSUPPORTED_ADD_REMOTE'],
+    ['over-ssh', 'git@example.com:a/b.git', 'BUILD_SSH_MISSING'],
     ['file', 'file:///etc', 'BUILD_UNSUPPORTED_ADD_REMOTE'],
     ['guarded', 'http://10.0.0.1/x.git', 'BUILD_EGRESS_REFUSED'],
     ['with-password', 'https://u:p@127.0.0.1/x.git', 'BUILD_REMOTE_INVALID'],

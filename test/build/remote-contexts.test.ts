@@ -117,7 +117,7 @@ test('what may not be reached is refused, and an address is refused before a bui
   const error = await failure(strict.build({}, { context: { url: `${web.url}/x.tar` } }));
   expect(error.code).toBe('BUILD_EGRESS_REFUSED');
   await strict.close();
-  for (const url of ['ftp://example.com/x.tar', 'https://u:p@example.com/x.tar', 'git@example.com:a/b.git']) {
+  for (const url of ['ftp://example.com/x.tar', 'https://u:p@example.com/x.tar', 'git://example.com/a/b.git']) {
     const submitted = await failure(f.builds.submit({ context: { url }, tags: [] }));
     expect(submitted.code).toMatch(/^BUILD_(UNSUPPORTED_ADD_REMOTE|REMOTE_INVALID)$/);
     expect(submitted.message).toMatch(/^the context /);

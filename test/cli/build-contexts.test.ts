@@ -68,6 +68,16 @@ test('more contexts have names', async () => {
   });
 });
 
+test.each(['git@example.com:a/b.git', 'ssh://git@example.com/a/b.git#main', 'github.com/a/b#main:c'])(
+  'the repository %s is fetched by the builder',
+  async (url) => {
+    expect(await asked([url])).toMatchObject({ context: { url } });
+    if (!url.startsWith('github')) {
+      expect((await asked(['app', '--build-context', `x=${url}`])).contexts).toEqual({ x: { url } });
+    }
+  },
+);
+
 test('an OCI layout is a folder that is sent, and which image of it is meant', async () => {
   const digest = `sha256:${'0'.repeat(64)}`;
   const places = ['a=oci-layout://other', 'b=oci-layout://./other:v1.2', `c=oci-layout://other@${digest}`];
@@ -81,9 +91,7 @@ describe('is refused', () => {
     [['app', '--build-context', 'x'], /not name=place/],
     [['app', '--build-context', 'x=oci-layout://nowhere:1'], /nowhere is not a folder/],
     [['app', '--build-context', 'x=oci://other'], /not name=place/],
-    [['app', '--build-context', 'x=git@example.com:a/b.git'], /not fetched over ssh/],
-    [['app', '--build-context', 'x=ssh://git@example.com/a/b.git#main'], /not fetched over ssh/],
-    [['git@example.com:a/b.git'], /not fetched over ssh/],
+    [['app', '--build-context', 'x=git://example.com/a/b.git'], /not name=place/],
     [['app', '--build-context', 'x=nowhere'], /nowhere is not a folder/],
     [['-', '-f', '-'], /both come from standard input/],
     [['other'], /no Dockerfile in other/],

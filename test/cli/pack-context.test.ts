@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { packContext } from '../../lib/cli/index.js';
+import { openContextFolder } from '../../lib/layers/context/context-folder-fs.js';
 import { readContext } from '../../lib/layers/index.js';
 
 let folder: string;
@@ -92,6 +93,28 @@ describe('a packed context', () => {
       'ci/app.Dockerfile',
       'ci/app.Dockerfile.dockerignore',
     ]);
+  });
+
+  test('has its Dockerfile in lower case, where there is no other', async () => {
+    await rm(join(folder, 'Dockerfile'));
+    await file('dockerfile', 'FROM scratch\n');
+    await file('.dockerignore', '*');
+    expect((await packContext(folder, '.')).dockerfile).toBe('dockerfile');
+    expect(Object.keys(await packed()).sort()).toEqual(['.dockerignore', 'dockerfile']);
+    await file('Dockerfile', 'FROM scratch\n');
+    expect((await packContext(folder, '.')).dockerfile).toBe('Dockerfile');
+  });
+
+  test('by name has neither Dockerfile nor ignore file where that ignores them', async () => {
+    for (const [name, text] of [
+      ['.dockerignore', 'Dockerfile\n.dockerignore\nb\n'],
+      ['Dockerfile.dockerignore', 'a'],
+    ] as const) {
+      await file(name, text);
+    }
+    for (const name of ['a', 'b']) await file(name);
+    const context = openContextFolder(folder, '.', { isNamed: true });
+    expect([...context.look()].map(({ entry }) => entry.path).sort()).toEqual(['Dockerfile.dockerignore', 'a']);
   });
 
   test('has the same bytes for the same folder', async () => {

@@ -12,15 +12,7 @@ import {
 } from '../../lib/runtime/index.js';
 import { requireTools } from '../host-tools.js';
 import { type RuntimeFixture, runtimeFixture } from './runtime-fixture.js';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
+import { freePort } from '../free-port.js';
 
 requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'flock').describe('the bridge network', () => {
   let fixture: RuntimeFixture;

@@ -2,6 +2,7 @@
 import {
   type Dockerfile,
   DockerfileError,
+  dockerfileNames,
   type IgnoreFile,
   type LintWarning,
   parseDockerfile,
@@ -37,9 +38,8 @@ export async function openSource(
   call: { readonly emit: EmitEvent; readonly signal: AbortSignal; readonly owner?: string },
 ): Promise<BuildSource> {
   const whole = await contexts.open(request.context, call.owner ?? '', call.signal);
-  const path = cleanPath(request.dockerfile ?? 'Dockerfile').slice(1);
-  const text = request.dockerfileText ?? (await whole.text(path));
-  if (text === undefined) throw dockerfileMissing(path, whole);
+  const wanted = cleanPath(request.dockerfile ?? 'Dockerfile').slice(1);
+  const { path, text } = await dockerfileIn(whole, wanted, request.dockerfileText);
   const { args = {} } = request;
   checkFrontend(text, path, args);
   const { [CHECK_ARG]: check } = args;
@@ -50,6 +50,19 @@ export async function openSource(
   const dockerfile = parsed(text, options, tell);
   const { context, ignore } = await withoutIgnored(whole, path);
   return { context, dockerfile, text, lint: new PlanLint(dockerfile, ignore, tell) };
+}
+
+async function dockerfileIn(
+  whole: BuildContext,
+  wanted: string,
+  given: string | undefined,
+): Promise<{ readonly path: string; readonly text: string }> {
+  if (given !== undefined) return { path: wanted, text: given };
+  for (const path of dockerfileNames(wanted)) {
+    const text = await whole.text(path);
+    if (text !== undefined) return { path, text };
+  }
+  throw dockerfileMissing(wanted, whole);
 }
 
 /** What was found before a line that is refused is told as well. */

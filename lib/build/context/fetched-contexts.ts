@@ -27,7 +27,11 @@ const MAX_DOCKERFILE_BYTES = 128 * 1024;
 
 /** @throws AppError BUILD_REMOTE_INVALID, BUILD_UNSUPPORTED_ADD_REMOTE: before anything is fetched */
 export function contextAddress({ url }: RemoteContext): RemoteRef {
-  return parseRemote(url, {}, 'the context');
+  const bare = /^github\.com\/([^?#]+)(.*)$/s.exec(url);
+  if (bare === null) return parseRemote(url, {}, 'the context');
+  // As docker's command line has always taken it, with or without .git at its end.
+  const [, path = '', rest = ''] = bare;
+  return parseRemote(`https://github.com/${path.replace(/(\.git)?\/*$/, '.git')}${rest}`, {}, 'the context');
 }
 
 export async function fetchContexts(

@@ -1,12 +1,12 @@
 /**
  * The host's git, as far as a stranger's address may use it: no configuration of the machine or a user, no hooks, no
- * credentials but those handed over, no protocol but http and https, no redirects, and connections only to the
- * address that was checked. Nothing is ever checked out, so no filter and no link of a repository comes to life.
+ * credentials but those handed over, no protocol but http, https and ssh, no redirects, and connections only to the
+ * address that was checked (`git-transport.ts`). Nothing is ever checked out, so no filter and no link of a repository comes to life.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { AppError, errnoCode } from '../../errors/index.js';
-import type { CheckedAddress } from './egress-guard.js';
+import type { GitTransport } from './git-transport.js';
 
 /** Not the containers' room's: this file also goes where there are no containers. */
 const HOST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -23,10 +23,9 @@ interface GitResult {
 export interface GitCommandOptions {
   /** Repository, and HOME. */
   readonly directory: string;
-  readonly remote: URL;
-  readonly address: CheckedAddress;
-  /** Value of the Authorization header. */
-  readonly authorization?: string;
+  /** As messages name it. */
+  readonly name: string;
+  readonly transport: GitTransport;
   /** No file that git writes is larger. */
   readonly maxBytes: number;
   readonly timeoutMs: number;
@@ -118,24 +117,17 @@ export class GitCommand {
   }
 
   private environment(): Readonly<Record<string, string>> {
-    const { directory, remote, address, authorization } = this.options;
-    const port = remote.port === '' ? (remote.protocol === 'https:' ? '443' : '80') : remote.port;
-    const host = remote.hostname.replace(/^\[|\]$/g, '');
-    const at = address.family === 6 ? `[${address.address}]` : address.address;
+    const { directory, transport } = this.options;
     const config: readonly (readonly [string, string])[] = [
       ['protocol.file.allow', 'never'],
       ['protocol.ext.allow', 'never'],
       ['core.hooksPath', '/dev/null'],
       ['core.fsmonitor', 'false'],
       ['credential.helper', ''],
-      ['http.followRedirects', 'false'],
-      ['http.curloptResolve', `${host}:${port}:${at}`],
-      ['http.lowSpeedLimit', '1'],
-      ['http.lowSpeedTime', '60'],
       ['gc.auto', '0'],
       ['init.defaultBranch', 'main'],
       ['fetch.unpackLimit', '1'],
-      ...(authorization === undefined ? [] : [['http.extraHeader', `Authorization: ${authorization}`] as const]),
+      ...transport.config,
     ];
     const entries = config.flatMap(([key, value], i) => [
       [`GIT_CONFIG_KEY_${i}`, key],
@@ -147,20 +139,23 @@ export class GitCommand {
       GIT_CONFIG_NOSYSTEM: '1',
       GIT_CONFIG_GLOBAL: '/dev/null',
       GIT_CONFIG_COUNT: String(config.length),
-      GIT_ALLOW_PROTOCOL: 'http:https',
+      GIT_ALLOW_PROTOCOL: transport.protocols,
       GIT_TERMINAL_PROMPT: '0',
       GIT_ASKPASS: '/bin/false',
       GIT_DIR: directory,
       GIT_NO_REPLACE_OBJECTS: '1',
+      ...transport.environment,
       ...Object.fromEntries(entries),
     };
   }
 
   private failed(what: string, stderr: string): AppError {
     const lines = stderr.split('\n').filter((line) => line.trim() !== '');
-    const said = lines.findLast((line) => /^(fatal|error|remote):/.test(line)) ?? lines.at(-1) ?? 'no reason given';
-    const { origin, pathname } = this.options.remote;
-    return new AppError('BUILD_GIT_FAILED', `git ${what} of ${origin}${pathname} failed: ${said}`, { kind: 'failed' });
+    // Of ssh git only says that there was no answer.
+    const ssh = lines.find((line) => /permission denied|host key|connection|no matching/i.test(line));
+    const said = ssh ?? lines.findLast((line) => /^(fatal|error|remote):/.test(line)) ?? lines.at(-1);
+    const message = `git ${what} of ${this.options.name} failed: ${said ?? 'no reason given'}`;
+    return new AppError('BUILD_GIT_FAILED', message, { kind: 'failed' });
   }
 }
 

@@ -3,6 +3,7 @@
  * find it. What `.gitmodules` says comes from whoever wrote the repository, so it is checked like a word of ADD.
  */
 import { AppError } from '../../errors/index.js';
+import { besideRepository } from './git-address.js';
 import type { GitCommand } from './git-command.js';
 import type { GitFile } from './git-files.js';
 import { parseRemote } from './remote-source.js';
@@ -40,7 +41,7 @@ export async function submodulesOf(
     const full = remote.subfolder === '' ? path : `${remote.subfolder}/${path}`;
     const url = urls.get(full);
     if (url === undefined) throw refuse(remote, `has a submodule at ${full} that .gitmodules does not name`);
-    return { path, remote: pinned(absolute(url, remote.url), id, remote) };
+    return { path, remote: pinned(besideRepository(url, remote.url), id, remote) };
   });
 }
 
@@ -55,19 +56,6 @@ async function urlsByPath(git: GitCommand, commit: string): Promise<ReadonlyMap<
     if (key === 'url') urls.set(name, value);
   }
   return new Map([...paths].map(([name, path]) => [path, urls.get(name) ?? '']));
-}
-
-/** `../lib.git` beside `https://host/team/app.git` is `https://host/team/lib.git`. */
-function absolute(url: string, parent: string): string {
-  if (!/^\.\.?\//.test(url)) return url;
-  const base = new URL(parent);
-  let path = base.pathname.replace(/\/+$/, '');
-  let rest = url;
-  for (let step = /^\.\.?\//.exec(rest); step !== null; step = /^\.\.?\//.exec(rest)) {
-    if (step[0] === '../') path = path.slice(0, Math.max(0, path.lastIndexOf('/')));
-    rest = rest.slice(step[0].length);
-  }
-  return `${base.origin}${path}/${rest}`;
 }
 
 function pinned(url: string, ref: string, parent: GitRef): GitRef {

@@ -62,7 +62,7 @@ export class RemoteSources {
     const guard = deps.guard ?? new EgressGuard(options.egress);
     const fetch = new GuardedFetch({ guard, clock: deps.clock }, limits);
     this.http = new HttpSource({ ...deps, fetch });
-    this.git = new GitSource({ ...deps, fetch }, limits);
+    this.git = new GitSource({ ...deps, fetch, guard }, limits);
   }
 
   /** @throws AppError BUILD_EGRESS_REFUSED, BUILD_REMOTE_…, BUILD_CHECKSUM_MISMATCH, BUILD_GIT_… */

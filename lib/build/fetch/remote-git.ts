@@ -1,7 +1,7 @@
 /**
- * `ADD https://….git#ref:subfolder`: the files of a commit, with the time of the commit. The reference is resolved to
- * a commit first; a commit that was fetched before is not fetched again. Files are read out of the object store
- * (`git cat-file`), never checked out.
+ * `ADD https://….git#ref:subfolder` and `ADD git@host:path#ref:subfolder`: the files of a commit, with the time of the
+ * commit. The reference is resolved to a commit first; a commit that was fetched before is not fetched again. Files are
+ * read out of the object store (`git cat-file`), never checked out.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,20 +12,21 @@ import type { Descriptor, Digest } from '../../oci/index.js';
 import type { Clock, ContentStore, RecordKey, RecordStore } from '../../store/index.js';
 import { hashFiles } from '../steps/file-hashes.js';
 import { hashParts } from '../keys/framing.js';
+import type { EgressGuard } from './egress-guard.js';
+import { sshAddress } from './git-address.js';
 import { GitCommand } from './git-command.js';
 import { fileMembers, listFiles, repositoryMembers, tidyRepository } from './git-files.js';
 import { submodulesOf } from './git-submodules.js';
-import { type FetchLimits, type GuardedFetch, shown } from './guarded-fetch.js';
-import { authorization, type RemoteCall, type RemoteFiles } from './remote-files.js';
+import { reachRepository, type RepositoryCall } from './git-reach.js';
+import type { FetchLimits, GuardedFetch } from './guarded-fetch.js';
+import type { RemoteCall, RemoteFiles } from './remote-files.js';
 import type { RemoteRef } from '../plan/steps.js';
 
 type GitRef = RemoteRef & { readonly kind: 'git' };
 
 /** A fetch, of the repository that was named or of one in it. */
-interface GitCall extends RemoteCall {
+interface GitCall extends RepositoryCall {
   readonly depth: number;
-  /** Of the repository that was named. */
-  readonly host: string;
 }
 
 export interface GitSourceDeps {
@@ -34,6 +35,7 @@ export interface GitSourceDeps {
   readonly indexes: LayerIndexes;
   readonly clock: Clock;
   readonly fetch: GuardedFetch;
+  readonly guard: EgressGuard;
 }
 
 /** A commit's files, kept as a layer. */
@@ -56,7 +58,8 @@ export class GitSource {
   ) {}
 
   async fetch(remote: GitRef, call: RemoteCall): Promise<RemoteFiles> {
-    return this.fetchAt(remote, { ...call, depth: 0, host: new URL(remote.url).host });
+    const host = sshAddress(remote.url)?.host ?? new URL(remote.url).host;
+    return this.fetchAt(remote, { ...call, depth: 0, host });
   }
 
   private async fetchAt(remote: GitRef, call: GitCall): Promise<RemoteFiles> {
@@ -89,8 +92,15 @@ export class GitSource {
 
   private async download(remote: GitRef, pinned: string | undefined, call: GitCall): Promise<FetchedCommit> {
     const directory = await mkdtemp(join(tmpdir(), 'wharf-git-'));
+    let close = async (): Promise<void> => undefined;
     try {
-      const { git, url } = await this.open(remote, directory, call);
+      const reached = await reachRepository(this.deps, remote.url, call);
+      const { transport, url } = reached;
+      close = reached.close;
+      const { signal } = call;
+      const git = new GitCommand({ directory, name: remote.url, transport, ...this.limits, signal });
+      const format = COMMIT.test(remote.ref) && remote.ref.length === 64 ? ['--object-format=sha256'] : [];
+      await git.run('init', '--quiet', '--bare', '--template=', ...format);
       const { commit, fetchName } =
         pinned === undefined ? await resolveRef(git, remote, url) : { commit: pinned, fetchName: '' };
       const known = await this.known(remote, commit, call.scope);
@@ -102,49 +112,9 @@ export class GitSource {
       await this.deps.records.put(key, made, { expiresAtMs: this.deps.clock.nowMs() + KEEP_MS });
       return { ...made, commit };
     } finally {
+      await close();
       await rm(directory, { recursive: true, force: true });
     }
-  }
-
-  /**
-   * Asks for the list of references ourselves, following redirects under guard: git then goes to where they led, at
-   * the address that was checked.
-   */
-  private async open(remote: GitRef, directory: string, call: GitCall): Promise<{ git: GitCommand; url: string }> {
-    const service = '/info/refs?service=git-upload-pack';
-    const { host } = new URL(remote.url);
-    const secrets = { header: 'GIT_AUTH_HEADER', token: 'GIT_AUTH_TOKEN' };
-    const wrap = (token: string): string => `basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}`;
-    const own = { header: `${secrets.header}.${host}`, token: `${secrets.token}.${host}` };
-    // A secret for no host in particular is for the one that the Dockerfile names, not for those a repository names.
-    const common = host === call.host ? authorization(call.secrets, secrets, wrap) : undefined;
-    const credentials = authorization(call.secrets, own, wrap) ?? common;
-    const headers = credentials === undefined ? {} : { authorization: credentials };
-    const response = await this.deps.fetch.get(new URL(remote.url + service), headers, call.signal);
-    response.drop();
-    const said = response.header('content-type') ?? 'nothing';
-    if (response.status !== 200 || !said.startsWith('application/x-git-upload-pack-advertisement')) {
-      const what = response.status === 200 ? `answered with ${said}` : `answered with status ${response.status}`;
-      throw new AppError('BUILD_REMOTE_REFUSED', `${shown(new URL(remote.url))} is no git repository: it ${what}`, {
-        kind: 'failed',
-        hint: 'the https address of a repository; for a private one a secret GIT_AUTH_TOKEN',
-      });
-    }
-    const url = new URL(response.url);
-    url.search = '';
-    url.pathname = url.pathname.replace(/\/info\/refs$/, '');
-    const git = new GitCommand({
-      directory,
-      remote: url,
-      address: response.address,
-      maxBytes: this.limits.maxBytes,
-      timeoutMs: this.limits.timeoutMs,
-      signal: call.signal,
-      ...(credentials === undefined || url.host !== host ? {} : { authorization: credentials }),
-    });
-    const format = COMMIT.test(remote.ref) && remote.ref.length === 64 ? ['--object-format=sha256'] : [];
-    await git.run('init', '--quiet', '--bare', '--template=', ...format);
-    return { git, url: url.href };
   }
 
   private async keep(

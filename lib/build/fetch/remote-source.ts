@@ -6,6 +6,7 @@ import { posix } from 'node:path';
 import { type Digest, parseDigest } from '../../oci/index.js';
 import { refusal, unsupported } from '../build-errors.js';
 import type { RemoteRef } from '../plan/steps.js';
+import { isShortSsh, sshAddress } from './git-address.js';
 
 export interface RemoteFlags {
   readonly checksum?: string;
@@ -14,7 +15,7 @@ export interface RemoteFlags {
 
 /** Whether the word names something outside of the context. `git@host:path` is ssh's short form. */
 export function isRemote(word: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:\/\//i.test(word) || /^[a-z0-9._-]+@[^/:\s]+:(?!\/\/)/i.test(word);
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(word) || isShortSsh(word);
 }
 
 /**
@@ -23,11 +24,12 @@ export function isRemote(word: string): boolean {
  */
 export function parseRemote(word: string, flags: RemoteFlags, what = 'ADD'): RemoteRef {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(word)?.[1]?.toLowerCase() ?? 'ssh';
+  if (scheme === 'ssh') return sshRef(word, flags);
   if (scheme !== 'http' && scheme !== 'https') {
     throw unsupported(
       'ADD_REMOTE',
       `${what} ${withoutUser(word)}: sources over ${scheme} are not offered`,
-      'http or https; a git repository by its https address that ends in .git',
+      'http or https; a git repository by its https address that ends in .git, or over ssh',
       word,
     );
   }
@@ -84,7 +86,26 @@ interface GitDraft {
 }
 
 function gitRef(url: URL, word: string, flags: RemoteFlags): RemoteRef {
-  const fragment = decodeURIComponent(url.hash.slice(1));
+  const { hash, searchParams } = url;
+  const bare = new URL(url);
+  bare.hash = '';
+  bare.search = '';
+  return repositoryAt(bare.href, { fragment: decodeURIComponent(hash.slice(1)), query: searchParams }, word, flags);
+}
+
+/** Any path may be a repository here: nothing else is fetched over ssh. */
+function sshRef(word: string, flags: RemoteFlags): RemoteRef {
+  const [, url = '', query = '', fragment = ''] = /^([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/s.exec(word) ?? [];
+  sshAddress(url);
+  return repositoryAt(url, { fragment, query: new URLSearchParams(query) }, word, flags);
+}
+
+function repositoryAt(
+  url: string,
+  { fragment, query }: { readonly fragment: string; readonly query: URLSearchParams },
+  word: string,
+  flags: RemoteFlags,
+): RemoteRef {
   const colon = fragment.indexOf(':');
   const draft: GitDraft = {
     ref: colon < 0 ? fragment : fragment.slice(0, colon),
@@ -94,9 +115,7 @@ function gitRef(url: URL, word: string, flags: RemoteFlags): RemoteRef {
     skipSubmodules: false,
     byCommit: false,
   };
-  for (const [name, value] of url.searchParams) readQuery(draft, name, value, word);
-  url.hash = '';
-  url.search = '';
+  for (const [name, value] of query) readQuery(draft, name, value, word);
   // A ref is an argument of git: what begins with a dash would be an option.
   if (!/^[^-\s~^:?*[\\][^\s~^:?*[\\]*$|^$/.test(draft.ref) || draft.ref.includes('..')) {
     throw invalid(word, `has no usable git reference: ${JSON.stringify(draft.ref)}`, 'a branch, a tag or a commit');
@@ -107,7 +126,7 @@ function gitRef(url: URL, word: string, flags: RemoteFlags): RemoteRef {
   }
   return {
     kind: 'git',
-    url: url.href,
+    url,
     ref: draft.byCommit && /^[0-9a-f]{40}$/i.test(checksum ?? '') ? (checksum ?? '').toLowerCase() : draft.ref,
     subfolder: posix.join('/', draft.subfolder).replace(/^\/+|\/+$/g, ''),
     keepGitFolder: draft.keep,

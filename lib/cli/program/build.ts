@@ -39,7 +39,11 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
   const command = wharf.command('build');
   talking(command)
     .description('build an image from a Dockerfile and the files beside it')
-    .argument('[context]', 'a folder, https://….git#ref:folder, the address of a tar, or - for standard input', '.')
+    .argument(
+      '[context]',
+      'a folder, https://….git#ref:folder, git@host:path, the address of a tar, or - for standard input',
+      '.',
+    )
     .option('-t, --tag <name>', 'name of the image, repository[:tag]; repeatable', collect, [])
     .option('-f, --file <path>', 'the Dockerfile; - is standard input')
     .option(

@@ -20,7 +20,7 @@ const remote = z.strictObject({
     .string()
     .min(1)
     .max(4096)
-    .meta({ description: 'A git repository (https://….git#ref:folder), a tar, or a Dockerfile.' }),
+    .meta({ description: 'A git repository (https://….git#ref:folder, git@host:path), a tar, or a Dockerfile.' }),
 });
 const uploaded = digest.meta({ description: 'Of a context that was uploaded to /v1/contexts.' });
 

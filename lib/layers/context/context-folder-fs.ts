@@ -5,7 +5,7 @@
  */
 import { type BigIntStats, constants, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve } from 'node:path';
-import { IgnoreFile, parseIgnore } from '../../dockerfile/index.js';
+import { dockerfileNames, IgnoreFile, parseIgnore } from '../../dockerfile/index.js';
 import { AppError, errnoCode } from '../../errors/index.js';
 import { comparePaths } from '../tree/path-name.js';
 import { FolderState } from './folder-state.js';
@@ -22,6 +22,8 @@ export interface ContextFolderOptions {
   readonly dockerfile?: string;
   /** There need be none: it comes from elsewhere, or the folder is not the main context. */
   readonly withoutDockerfile?: boolean;
+  /** A context beside the main one: a Dockerfile and an ignore file in it are files like others. */
+  readonly isNamed?: boolean;
   /** Patterns as in .dockerignore, applied after it. */
   readonly exclude?: readonly string[];
 }
@@ -33,21 +35,24 @@ export function openContextFolder(cwd: string, folder: string, options: ContextF
     throw new AppError('CONTEXT_NOT_FOUND', `the context ${folder} is not a folder`, { hint: 'wharf build <folder>' });
   }
   const { dockerfile } = options;
-  const path = dockerfile === undefined ? 'Dockerfile' : relative(root, resolve(cwd, dockerfile));
+  const wanted = dockerfile === undefined ? 'Dockerfile' : relative(root, resolve(cwd, dockerfile));
+  const path = dockerfileNames(wanted).find((name) => statsOf(join(root, name)) !== undefined) ?? wanted;
   const isOutside = path === '' || path === '..' || path.startsWith('../') || isAbsolute(path);
-  if (options.withoutDockerfile !== true && (isOutside || statsOf(join(root, path)) === undefined)) {
+  const needed = options.withoutDockerfile !== true && options.isNamed !== true;
+  if (needed && (isOutside || statsOf(join(root, path)) === undefined)) {
     throw new AppError('DOCKERFILE_NOT_FOUND', `there is no ${dockerfile ?? 'Dockerfile'} in ${folder}`, {
       hint: 'a Dockerfile inside the context; --file names another',
     });
   }
-  const ignore = readIgnore(root, path, options.exclude ?? []);
-  const always = [path, '.dockerignore', `${path}.dockerignore`];
+  const ignores = options.isNamed === true ? ['.dockerignore'] : [`${path}.dockerignore`, '.dockerignore'];
+  const ignore = readIgnore(root, ignores, options.exclude ?? []);
+  const always = options.isNamed === true ? [] : [path, ...ignores];
   return { dockerfile: path, look: () => new Walk(root, ignore, always).look() };
 }
 
 /** `<Dockerfile>.dockerignore` goes before `.dockerignore`, as with BuildKit. */
-function readIgnore(root: string, dockerfile: string, exclude: readonly string[]): IgnoreFile {
-  for (const name of [`${dockerfile}.dockerignore`, '.dockerignore']) {
+function readIgnore(root: string, names: readonly string[], exclude: readonly string[]): IgnoreFile {
+  for (const name of names) {
     const text = orAbsent(() => readFileSync(join(root, name), 'utf8'));
     if (text !== undefined) return new IgnoreFile([...parseIgnore(text).patterns, ...exclude]);
   }

@@ -5,10 +5,10 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CncfTokens, startCncfTokens } from './cncf-tokens.js';
+import { freePort } from '../../free-port.js';
 
 export interface CncfRegistry {
   readonly host: string;
@@ -77,14 +77,6 @@ async function startIn(folder: string, auth: string): Promise<CncfRegistry> {
   };
   await registry.start();
   return registry;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function answering(host: string): Promise<void> {
