@@ -78,7 +78,7 @@ export class Server {
     return (Number(fields[11]) + Number(fields[12])) / 100;
   }
 
-  /** Bytes it has read from files and sockets since it started. */
+  /** Bytes read from files and sockets by it and, as Linux counts, by all processes that it waited for: tar, RUN. */
   readBytes(): number {
     return Number(/^rchar: (\d+)$/m.exec(readFileSync(`/proc/${this.pid}/io`, 'utf8'))?.[1] ?? 0);
   }

@@ -133,6 +133,26 @@ host.describe('the changeset of an overlayfs upper folder', () => {
     expect(paths).toEqual(['d', 'd/r', 'd/r/q', 'd/r!', 'd/.wh.sub', 'd/sub.x', 'd/t']);
   });
 
+  test('files below are compared where they are mounted, once one of them has to be', async () => {
+    const { root, upper } = await lab.mount([lower]);
+    const below = await lab.mount([lower]);
+    let mounts = 0;
+    const mountLower = (): Promise<string> => {
+      mounts += 1;
+      return Promise.resolve(below.root);
+    };
+    lab.run(root, 'echo 1 > tmp/new; rm etc/passwd; touch d/sub/deep');
+    await lab.changes(upper, lab.tree([lower]), { mountLower });
+    expect(mounts).toBe(0);
+    lab.run(root, 'for file in d/a d/b; do chmod 600 $file; chmod 644 $file; done');
+    // Other bytes than in the layer show that these were read.
+    lab.run(below.root, "printf 'content of B' > d/b");
+    const layer = await lab.changes(upper, lab.tree([lower]), { mountLower });
+    expect(mounts).toBe(1);
+    const files = layer.index.entries.filter(({ type, path }) => type === 'file' && path.startsWith('d/'));
+    expect(files.map(({ path }) => path)).toEqual(['d/b', 'd/sub/deep']);
+  });
+
   test('a new name of an unchanged file is written whole, since its other name is not in the layer', async () => {
     const { root, upper } = await lab.mount([lower]);
     lab.run(root, 'ln d/a d/zz');

@@ -108,7 +108,12 @@ export class OverlaySandbox implements Sandbox {
       // Nothing may hold files open while the folder is read.
       await unmountOverlay(rootfs);
       const clamp = request.clampSeconds === undefined ? {} : { mtimeClamp: request.clampSeconds };
-      const changes = changesetOfUpper(upper, { lower: request.lower, ...clamp });
+      const mountLower = async (): Promise<string> => {
+        const below = join(folder, 'below');
+        await mountLayers(this.deps.layers, request.layers, below);
+        return below;
+      };
+      const changes = changesetOfUpper(upper, { lower: request.lower, mountLower, ...clamp });
       return { exitCode: 0, value: await collect(settled(changes, window, request.timeSeconds)) };
     } finally {
       await this.end(id, runMounts);

@@ -21,6 +21,11 @@ import { scanUpper, type UpperNode, upperPath } from './upper-scan.js';
 export interface UpperChangesetOptions extends ChangesetRules {
   /** What the upper folder was mounted over. */
   readonly lower: ImageTree;
+  /**
+   * Mounts that alone and says where, once a file of it is wanted: what comes out of a compressed layer costs all that is
+   * before it. Read from the layers when absent.
+   */
+  readonly mountLower?: () => Promise<string>;
 }
 
 /**
@@ -70,7 +75,8 @@ class UpperWalk {
     private readonly options: UpperChangesetOptions,
   ) {
     this.writer = new ChangeWriter((path) => this.folders.get(path) ?? impliedDirectory(path), options);
-    this.contents = options.lower.contents();
+    const { lower, mountLower } = options;
+    this.contents = mountLower === undefined ? lower.contents() : mountedContents(mountLower);
   }
 
   /** @param anew whether the folder hides the one below, so that what is missing in it is gone */
@@ -146,6 +152,18 @@ class UpperWalk {
     const file: ByteSource = createReadStream(upperPath(this.directory, node.path));
     return sameBytes(file, this.contents.read(below.path));
   }
+}
+
+/** Of paths that the tree has exactly so: no link leads out of the mount. */
+function mountedContents(mount: () => Promise<string>): TreeContents {
+  let root: Promise<string> | undefined;
+  return {
+    async *read(path) {
+      root ??= mount();
+      yield* createReadStream(upperPath(await root, path)) as ByteSource;
+    },
+    close: () => Promise.resolve(),
+  };
 }
 
 function sameCapability(a: LayerEntry, b: LayerEntry): boolean {
