@@ -75,7 +75,7 @@ describe('the OpenAPI document', () => {
       getTagHistory: '/v1/repositories/team/app/tags/v1/history',
       getService: '/v1/clusters/main/services/web',
     };
-    const streams = ['followBuild', 'getTaskLogs', 'getBuild', 'exportBuild', 'exportImage'];
+    const streams = ['followBuild', 'getTaskLogs', 'getBuild', 'exportBuild', 'exportBuildCache', 'exportImage'];
     for (const route of api.app.routes.filter(({ method }) => method === 'GET')) {
       if (streams.includes(route.id)) continue;
       const path = gets[route.id] ?? route.path.replace('{cluster}', 'main').replace('{service}', 'web');
