@@ -27,6 +27,7 @@ import {
   openKey,
 } from './build-records.js';
 import { parseTag } from './export/export.js';
+import { checkForm } from './export/image-form.js';
 import { checkCaches, sentCaches } from './remote-cache/cache-request.js';
 import { contextAddress } from './context/fetched-contexts.js';
 import { sentContext } from './plan/named-contexts.js';
@@ -142,6 +143,7 @@ export class BuildService implements Builds {
     for (const tag of request.tags) parseTag(tag);
     if (request.platform !== undefined) parsePlatform(request.platform);
     for (const platform of request.platforms ?? []) parsePlatform(platform);
+    checkForm(request);
     if (request.run !== undefined) checkRunSettings(request.run);
     for (const remote of remotesOf(request)) contextAddress(remote);
     checkCaches(request);

@@ -17,6 +17,8 @@ import { type BuildSource, openSource } from './context/build-source.js';
 import { buildkitSettings } from './plan/buildkit-args.js';
 import { scopeOf, slotOf, uncachedBy } from './keys/cache-scope.js';
 import { SingleFlight } from './solve/concurrency.js';
+import { forceCompression } from './export/force-compression.js';
+import { imageForm } from './export/image-form.js';
 import { type ExportedImage, exportImage } from './export/export.js';
 import { fetchContexts, type LocalRequest } from './context/fetched-contexts.js';
 import { type Attestation, exportAttestations } from './export/export-attestations.js';
@@ -184,11 +186,13 @@ export class ImageBuilder {
 
   private fetch(
     remote: RemoteRef,
-    { fetched, secrets = NO_SECRETS }: Running,
+    { fetched, wanted, secrets = NO_SECRETS }: Running,
     signal: AbortSignal,
   ): Promise<RemoteFiles> {
     const { scope = 'default' } = this.options;
-    return fetched.watch((each) => this.sources.fetch(each, { scope, secrets, signal }))(remote);
+    const isOld = wanted.compatibilityVersion === 10 && remote.kind === 'git';
+    const watched = fetched.watch((each) => this.sources.fetch(each, { scope, secrets, signal }));
+    return watched(isOld ? { ...remote, fileMode: 0o666 } : remote);
   }
 
   private outline(request: LocalRequest, { dockerfile }: BuildSource): OutlineReport {
@@ -250,9 +254,14 @@ export class ImageBuilder {
     const isIndex = solved.length > 1 || wantsIndex(request);
     const isInline = cacheTargets(request).some(({ type }) => type === 'inline');
     const images: ExportedPlatform[] = [];
-    for (const { plan, solution } of solved) {
-      const { layers, known, scan } = solution;
-      await this.fetchLayers(call)(scan === undefined ? layers : [...layers, scan], call.signal);
+    const layered = [];
+    for (const each of solved) layered.push({ ...each, layers: await this.layersOf(each.solution, request, call) });
+    const form = imageForm(
+      request,
+      layered.flatMap(({ layers }) => layers),
+    );
+    for (const { plan, solution, layers } of layered) {
+      const { known } = solution;
       const { manifest: annotations = {} } = request.annotations ?? {};
       const inline = isInline ? inlineCache(known, layers) : undefined;
       const exported = await exportImage(this.deps, {
@@ -262,15 +271,27 @@ export class ImageBuilder {
         createdSeconds: plan.epochSeconds ?? solution.newestSeconds,
         tags: request.tags,
         annotations,
+        form,
         isIndexEntry: isIndex,
         ...(inline === undefined ? {} : { extraConfig: { [INLINE_FIELD]: inline } }),
       });
       const image = { ...exported, platform: plan.target.image.platform };
       images.push({ ...image, ...(await this.attest(image, { source, plan, solution, call })) });
     }
-    const exported = isIndex ? await exportIndex(this.deps, images, request) : images[0];
+    const exported = isIndex ? await exportIndex(this.deps, images, request, form) : images[0];
     if (exported === undefined) throw new AppError('INTERNAL', 'no platform was built', { kind: 'internal' });
     return exported;
+  }
+
+  /** The image's layers, in the store, those of the base compressed anew where that is asked for. */
+  private async layersOf(
+    { layers, scan }: Solution,
+    { compression }: LocalRequest,
+    call: Running,
+  ): Promise<readonly Layer[]> {
+    await this.fetchLayers(call)(scan === undefined ? layers : [...layers, scan], call.signal);
+    if (compression?.force !== true) return layers;
+    return forceCompression(this.deps, layers, compression, call.signal);
   }
 
   /** What is attested of an image, when anything is asked for. */

@@ -29,6 +29,10 @@ export interface BuildRequest {
   readonly noCacheFilter?: readonly string[];
   /** Of layers this build makes; gzip with level 6 when absent. */
   readonly compression?: BuildCompression;
+  /** Of manifests, configs and layers. OCI's when absent, unless the version below says otherwise. */
+  readonly mediaTypes?: 'oci' | 'docker';
+  /** The bytes that BuildKit wrote in those days: 10 (0.13), 20 (0.15 to 0.31) or 30 (from then on), which is the default. */
+  readonly compatibilityVersion?: 10 | 20 | 30;
   readonly annotations?: BuildAnnotations;
   /** What is stored beside the image about how it came to be; the result is an index then. */
   readonly attestations?: BuildAttestations;
@@ -74,6 +78,8 @@ export interface BuildCompression {
   readonly type: 'gzip' | 'zstd' | 'none';
   /** 0 (stored) to 9 for gzip, 1 to 22 for zstd. */
   readonly level?: number;
+  /** Layers of the base image too. */
+  readonly force?: boolean;
 }
 
 /** A cache that some builder wrote: beside an image or in it, at a registry; or in a folder that was sent. */

@@ -1,5 +1,5 @@
 /** How a build is asked for: by a query, or as JSON when there is something that has no form in a query. */
-import type { Build, BuildRequest, Entitlement, RunSettings, SourcePolicy } from '../build/index.js';
+import type { Build, BuildRequest, SourcePolicy } from '../build/index.js';
 import type { GivenSecrets, TarBuild, WharfClient } from '../client/index.js';
 import { AppError } from '../errors/index.js';
 import { annotationsOf, attestationsOf, compressionOf } from '../http/text/index.js';
@@ -29,18 +29,32 @@ export async function readGiven(files: GivenFiles, places: SecretPlaces): Promis
   };
 }
 
+/** What the options say, in the forms of a query where there is one. */
+export interface WantedBuild
+  extends TarBuild, Pick<BuildRequest, 'run' | 'allow' | 'mediaTypes' | 'compatibilityVersion'> {
+  readonly forceCompression?: boolean;
+}
+
+function compressionWanted(text: string | undefined, force: boolean | undefined): BuildRequest['compression'] {
+  if (force !== true) return text === undefined ? undefined : compressionOf(text);
+  return { ...compressionOf(text ?? 'gzip'), force };
+}
+
 export async function startBuild(
   client: WharfClient,
   { context, contexts, dockerfile, dockerfileText }: GivenContexts,
-  wanted: TarBuild & { readonly run?: RunSettings; readonly allow?: readonly Entitlement[] },
+  wanted: WantedBuild,
   given: Given,
   { cacheFrom, cacheTo }: Pick<BuildRequest, 'cacheFrom' | 'cacheTo'> = {},
 ): Promise<Build> {
-  const { run, allow } = wanted;
+  const { run, allow, mediaTypes, compatibilityVersion, forceCompression } = wanted;
   const { sourcePolicy } = given;
   const isPlain =
     given.secrets.size + given.ssh.size === 0 &&
-    [contexts, dockerfileText, run, allow, cacheFrom, cacheTo, sourcePolicy].every((each) => each === undefined);
+    [
+      ...[contexts, dockerfileText, run, allow, cacheFrom, cacheTo, sourcePolicy],
+      ...[mediaTypes, compatibilityVersion, forceCompression],
+    ].every((each) => each === undefined);
   if (isPlain && typeof context === 'string') return client.builds.fromSent(context, { ...wanted, dockerfile });
   const { tags, args, labels, target, noCache, noCacheFilter, compression, annotations, attest, instead } = wanted;
   const [platform, ...others] = wanted.platforms ?? [];
@@ -61,7 +75,9 @@ export async function startBuild(
     cacheTo,
     platform: others.length === 0 ? platform : undefined,
     platforms: others.length === 0 ? undefined : wanted.platforms,
-    compression: compression === undefined ? undefined : compressionOf(compression),
+    compression: compressionWanted(compression, forceCompression),
+    mediaTypes,
+    compatibilityVersion,
     annotations: annotations === undefined ? undefined : annotationsOf(annotations.map(checked)),
     sourcePolicy,
     attestations: attest === undefined ? undefined : attestationsOf(attest),

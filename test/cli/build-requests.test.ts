@@ -7,6 +7,8 @@ import { writeLayer } from '../../lib/layers/index.js';
 import { digestOf, MediaType } from '../../lib/oci/index.js';
 import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
 
+type Env = Readonly<Record<string, string>>;
+
 let cli: CliFixture;
 
 beforeAll(async () => {
@@ -17,10 +19,10 @@ beforeAll(async () => {
 
 afterAll(() => cli.close());
 
-async function reporting(args: readonly string[], report: BuildReport): Promise<Ran> {
+async function reporting(args: readonly string[], report: BuildReport, env: Env = {}): Promise<Ran> {
   const { builds } = cli.api;
   const before = builds.submitted.length;
-  const running = cli.run(['build', 'app', ...args]);
+  const running = cli.run(['build', 'app', ...args], { env });
   await cli.api.base.until('it was submitted', () => builds.submitted.length > before);
   const id = (await builds.list({ limit: 1 })).builds[0]?.id ?? '';
   builds.tell(id, { type: 'step-started', step: 1, name: '[1/1]', instruction: 'COPY a /a', reason: 'a changed' });
@@ -98,7 +100,25 @@ describe('a request', () => {
     expect(lost).toMatchObject({ code: 2, stderr: expect.stringContaining('policy.json') });
   });
 
+  test('has the form of the image, and the time of the environment', async () => {
+    const { builds } = cli.api;
+    const args = ['--force-compression', '--media-types', 'docker', '--compatibility-version', '20', '--check'];
+    await reporting(args, { kind: 'check', warnings: [] });
+    expect(builds.submitted.at(-1)).toMatchObject({
+      compression: { type: 'gzip', force: true },
+      mediaTypes: 'docker',
+      compatibilityVersion: 20,
+    });
+    const running = (more: readonly string[]): Promise<Ran> =>
+      reporting(['--check', ...more], { kind: 'check', warnings: [] }, { SOURCE_DATE_EPOCH: '1700000000' });
+    await running([]);
+    expect(builds.submitted.at(-1)).toMatchObject({ args: { SOURCE_DATE_EPOCH: '1700000000' } });
+    await running(['--build-arg', 'SOURCE_DATE_EPOCH=5']);
+    expect(builds.submitted.at(-1)).toMatchObject({ args: { SOURCE_DATE_EPOCH: '5' } });
+  });
+
   test.each([
+    ['--compatibility-version', '31'],
     ['--allow', 'device'],
     ['--network', 'bridge'],
     ['--add-host', 'db'],

@@ -3,9 +3,10 @@
  * what is attested of each.
  */
 import { AppError } from '../../errors/index.js';
-import { type Descriptor, digestOf, formatPlatform, MediaType, type Platform } from '../../oci/index.js';
+import { type Descriptor, digestOf, formatPlatform, type Platform } from '../../oci/index.js';
 import { byRepository, type ExportDeps, type ExportedImage, filledMap, parseTag } from './export.js';
 import { goJson } from './go-format.js';
+import { type ImageForm, OCI_FORM } from './image-form.js';
 import type { BuildRequest, PlatformResult } from '../types.js';
 
 export interface ExportedPlatform extends ExportedImage {
@@ -20,16 +21,17 @@ export async function exportIndex(
   deps: ExportDeps,
   images: readonly ExportedPlatform[],
   request: Pick<BuildRequest, 'tags' | 'annotations'>,
+  form: ImageForm = OCI_FORM,
 ): Promise<ExportedPlatform> {
   const [first] = images;
   if (first === undefined) throw new AppError('INTERNAL', 'an index of no image', { kind: 'internal' });
   const { index, manifestDescriptor } = request.annotations ?? {};
   const document = {
     schemaVersion: 2,
-    mediaType: MediaType.ociIndex,
+    mediaType: form.index,
     manifests: [
       ...images.map(({ digest, sizeBytes, platform }) => ({
-        mediaType: MediaType.ociManifest,
+        mediaType: form.manifest,
         digest,
         size: sizeBytes,
         ...filledMap('annotations', manifestDescriptor),
@@ -42,7 +44,7 @@ export async function exportIndex(
   const bytes = Buffer.from(goJson(document, 2));
   if (request.tags.length === 0) await deps.content.putBytes(bytes);
   for (const [repository, names] of byRepository(request.tags.map(parseTag))) {
-    await deps.images.putManifest(repository, bytes, MediaType.ociIndex, names);
+    await deps.images.putManifest(repository, bytes, form.index, names);
   }
   return {
     ...first,

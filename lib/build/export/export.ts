@@ -13,12 +13,12 @@ import {
   type Digest,
   digestOf,
   type HistoryEntry,
-  MediaType,
   parseReference,
 } from '../../oci/index.js';
 import type { Images } from '../../registry/index.js';
 import type { ContentStore } from '../../store/index.js';
 import { goJson, sortedObject } from './go-format.js';
+import { type ImageForm, OCI_FORM } from './image-form.js';
 import type { ImageDraft } from '../plan/image-draft.js';
 import type { Layer } from '../plan/steps.js';
 
@@ -48,6 +48,8 @@ export interface ExportInput {
   readonly tags: readonly string[];
   /** Of the manifest. */
   readonly annotations?: Readonly<Record<string, string>>;
+  /** OCI's when absent. */
+  readonly form?: ImageForm;
   /** The tags are for the index that this image will be in: it is stored in their repositories without them. */
   readonly isIndexEntry?: boolean;
   /** Further members of the config. */
@@ -72,13 +74,14 @@ export interface ExportDeps {
 export async function exportImage(deps: ExportDeps, input: ExportInput): Promise<ExportedImage> {
   const config = Buffer.from(imageConfigJson(input));
   const imageId = digestOf(config);
-  const layers = input.layers.map((layer) => ociDescriptor(layer.descriptor));
+  const { form = OCI_FORM } = input;
+  const layers = input.layers.map((layer) => form.layer(layer.descriptor));
   const manifest = Buffer.from(
     goJson(
       {
         schemaVersion: 2,
-        mediaType: MediaType.ociManifest,
-        config: { mediaType: MediaType.ociConfig, digest: imageId, size: config.length },
+        mediaType: form.manifest,
+        config: { mediaType: form.config, digest: imageId, size: config.length },
         layers,
         ...filledMap('annotations', input.annotations),
       },
@@ -93,12 +96,7 @@ export async function exportImage(deps: ExportDeps, input: ExportInput): Promise
     for (const digest of new Set([imageId, ...layers.map((layer) => layer.digest)])) {
       await deps.images.linkBlob(repository, digest);
     }
-    await deps.images.putManifest(
-      repository,
-      manifest,
-      MediaType.ociManifest,
-      input.isIndexEntry === true ? [] : names,
-    );
+    await deps.images.putManifest(repository, manifest, form.manifest, input.isIndexEntry === true ? [] : names);
   }
   return {
     digest: digestOf(manifest),
@@ -116,16 +114,6 @@ export function byRepository(tags: readonly Tag[]): ReadonlyMap<string, readonly
     repositories.set(repository, (repositories.get(repository) ?? new Set<string>()).add(tag));
   }
   return new Map([...repositories].map(([repository, names]) => [repository, [...names]]));
-}
-
-const OCI_LAYER: Readonly<Record<string, string>> = {
-  [MediaType.dockerLayer]: MediaType.ociLayer,
-  [MediaType.dockerLayerGzip]: MediaType.ociLayerGzip,
-};
-
-/** One image, one family of media types: a docker layer is relabelled, its bytes stay. */
-export function ociDescriptor({ mediaType, digest, size }: Descriptor): Descriptor {
-  return { mediaType: OCI_LAYER[mediaType] ?? mediaType, digest, size };
 }
 
 /** The config document; its digest is the image id. */

@@ -10,7 +10,6 @@ import {
   isIndexType,
   isManifestType,
   type Manifest,
-  MediaType,
   offeredPlatforms,
   parseImageConfig,
   parseManifestDocument,
@@ -81,15 +80,18 @@ export async function builtArchive(
     });
   }
   const repositories = new Set(result.tags.map((each) => parseTag(each).repository));
-  const stored = async (digest: Digest, mediaType: string): Promise<StoredManifest | undefined> => {
+  const stored = async (digest: Digest): Promise<StoredManifest | undefined> => {
     for (const repository of repositories) {
       const manifest = await deps.images.manifest(repository, { digest });
       if (manifest !== undefined) return manifest;
     }
     const bytes = await deps.content.read(digest);
-    return bytes === undefined ? undefined : { digest, mediaType, bytes };
+    if (bytes === undefined) return undefined;
+    // What a build makes says what it is.
+    const { mediaType } = JSON.parse(bytes.toString('utf8')) as { readonly mediaType: string };
+    return { digest, mediaType, bytes };
   };
-  const root = await stored(result.digest, result.platforms === undefined ? MediaType.ociManifest : MediaType.ociIndex);
+  const root = await stored(result.digest);
   if (root === undefined) throw incomplete(result.digest, `build ${id}`);
   const { indexDescriptor } = request.annotations ?? {};
   return archiveOf(deps, options, {
@@ -97,7 +99,7 @@ export async function builtArchive(
     name: `build ${id}`,
     tags: result.tags,
     ...(indexDescriptor === undefined ? {} : { annotations: indexDescriptor }),
-    manifest: (child) => stored(child, MediaType.ociManifest),
+    manifest: (child) => stored(child),
   });
 }
 

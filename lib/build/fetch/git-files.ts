@@ -48,7 +48,7 @@ export async function* fileMembers(
   git: GitCommand,
   files: readonly GitFile[],
   submodules: ReadonlyMap<string, ImageTree>,
-  mtimeSeconds: number,
+  { mtimeSeconds, fileMode }: { readonly mtimeSeconds: number; readonly fileMode: number },
 ): AsyncGenerator<TarMember, void, undefined> {
   const objects = git.objects(files.filter(({ mode }) => mode !== '040000' && mode !== '160000').map(({ id }) => id));
   try {
@@ -68,7 +68,7 @@ export async function* fileMembers(
         yield { entry: { ...entry, type: 'symlink', mode: 0o777, linkTarget }, body: nothing() };
         continue;
       }
-      const file: LayerEntry = { ...entry, type: 'file', mode: mode === '100755' ? 0o755 : 0o644, sizeBytes };
+      const file: LayerEntry = { ...entry, type: 'file', mode: mode === '100755' ? 0o755 : fileMode, sizeBytes };
       yield { entry: file, body: next.value };
     }
   } finally {

@@ -63,7 +63,8 @@ function pinned(url: string, ref: string, parent: GitRef): GitRef {
   const word = /^https?:\/\/[^?#]*$/.test(url) && !/\.git\/?$/.test(url) ? `${url.replace(/\/+$/, '')}.git` : url;
   const parsed = parseRemote(word, {}, `a submodule of ${parent.url} at`);
   if (parsed.kind !== 'git') throw refuse(parent, `has a submodule at ${JSON.stringify(url)}, which is no repository`);
-  return { ...parsed, url: word === url ? parsed.url : parsed.url.replace(/\.git$/, ''), ref, subfolder: '' };
+  const mode = parent.fileMode === undefined ? {} : { fileMode: parent.fileMode };
+  return { ...parsed, url: word === url ? parsed.url : parsed.url.replace(/\.git$/, ''), ref, subfolder: '', ...mode };
 }
 
 function refuse(remote: GitRef, what: string, hint?: string): AppError {

@@ -134,7 +134,7 @@ export class GitSource {
     if (own) await tidyRepository(git, directory, commit, remote);
     const members = async function* (): AsyncGenerator<TarMember, void, undefined> {
       if (own) yield* repositoryMembers(directory, mtimeSeconds);
-      yield* fileMembers(git, files, submodules, mtimeSeconds);
+      yield* fileMembers(git, files, submodules, { mtimeSeconds, fileMode: remote.fileMode ?? 0o644 });
     };
     const { content, indexes } = this.deps;
     const written = await writeLayer(members(), { content, compression: 'none', signal: call.signal });
@@ -144,8 +144,9 @@ export class GitSource {
 }
 
 function keyOf(remote: GitRef, commit: string, scope: string): RecordKey {
-  const { url, subfolder, keepGitFolder, skipSubmodules } = remote;
-  const value = JSON.stringify([url, commit, subfolder, keepGitFolder, skipSubmodules]);
+  const { url, subfolder, keepGitFolder, skipSubmodules, fileMode } = remote;
+  const mode = fileMode === undefined ? [] : [fileMode];
+  const value = JSON.stringify([url, commit, subfolder, keepGitFolder, skipSubmodules, ...mode]);
   const parts = [
     { name: 'scope', value: scope },
     { name: 'files', value },

@@ -41,6 +41,8 @@ export type RemoteRef =
       readonly checksum?: string;
       /** Whether a repository with submodules may be taken without them. */
       readonly skipSubmodules: boolean;
+      /** Of files that are no programs; 0644 when absent. */
+      readonly fileMode?: 0o666;
     };
 
 /** An image that was looked up: enough to build on it without reading a layer. */

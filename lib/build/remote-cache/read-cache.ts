@@ -5,7 +5,7 @@
 import { type Descriptor, type Digest, isDigest, isIndexType, isManifestType } from '../../oci/index.js';
 import { layerCompression, parseImageConfig, parseManifestDocument, type Manifest } from '../../oci/index.js';
 import type { StoredManifest } from '../../registry/index.js';
-import { ociDescriptor } from '../export/export.js';
+import { OCI_FORM } from '../export/image-form.js';
 import type { ImageSource } from '../images/image-source.js';
 import type { CachedStep } from '../solve/step-cache.js';
 import {
@@ -84,7 +84,7 @@ async function readInline(
 
 function layerOf(blob: Descriptor, diffId: string | undefined): CacheLayer | undefined {
   if (diffId === undefined || !isDigest(diffId) || layerCompression(blob.mediaType) === undefined) return undefined;
-  return { descriptor: ociDescriptor(blob), diffId };
+  return { descriptor: OCI_FORM.layer(blob), diffId };
 }
 
 function stepsOf(

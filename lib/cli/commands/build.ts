@@ -27,6 +27,9 @@ export interface BuildInput {
   readonly noCacheFilter?: readonly string[];
   /** `zstd:3` */
   readonly compression?: string;
+  readonly forceCompression?: boolean;
+  readonly mediaTypes?: 'oci' | 'docker';
+  readonly compatibilityVersion?: 10 | 20 | 30;
   /** `[manifest|index|manifest-descriptor|index-descriptor:]name=value` */
   readonly annotations?: readonly string[];
   /** `type=provenance,mode=max` */

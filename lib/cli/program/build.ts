@@ -1,5 +1,5 @@
 /** `wharf build`. */
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { defined } from '../../platform/values/index.js';
 import type { ProgressMode } from '../build-progress.js';
 import type { CliDeps } from '../deps.js';
@@ -17,6 +17,9 @@ interface BuildOptions extends Shared, RunOptions {
   readonly cache: boolean;
   readonly cacheFilter: readonly string[];
   readonly compression?: string;
+  readonly forceCompression?: boolean;
+  readonly mediaTypes?: 'oci' | 'docker';
+  readonly compatibilityVersion?: 10 | 20 | 30;
   readonly annotation: readonly string[];
   readonly attest: readonly string[];
   readonly provenance?: string;
@@ -76,6 +79,13 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       [],
     )
     .option('--compression <type[:level]>', 'of new layers: gzip, zstd or none')
+    .option('--force-compression', 'of the base image’s layers too')
+    .addOption(new Option('--media-types <family>', 'of the image: oci or docker').choices(['oci', 'docker']))
+    .addOption(
+      new Option('--compatibility-version <n>', 'bytes as BuildKit wrote them: 10, 20 or 30 (the default)').argParser(
+        compatibility,
+      ),
+    )
     .option(
       '--annotation <[where:]name=value>',
       'of the manifest, or index:, manifest-descriptor:, index-descriptor:; repeatable',
@@ -107,8 +117,9 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       new Option('--progress <mode>', 'how to show it').choices(['auto', 'plain', 'tty', 'quiet']).default('auto'),
     )
     .action(async (context: string, options: BuildOptions) => {
-      const { tag, file, target, cache, progress, json, compression } = options;
-      const args = pairs(options.buildArg, deps.env);
+      const { tag, file, target, cache, progress, json, compression, forceCompression } = options;
+      const { mediaTypes, compatibilityVersion } = options;
+      const args = { ...pairs(epochOf(deps.env), {}), ...pairs(options.buildArg, deps.env) };
       const labels = pairs(options.label, {});
       const noCache = cache ? undefined : true;
       const platforms = filled(options.platform.flatMap((each) => each.split(',')));
@@ -128,6 +139,9 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
         ...wanted,
         noCacheFilter,
         compression,
+        forceCompression,
+        mediaTypes,
+        compatibilityVersion,
         annotations,
         attest,
         cacheFrom: filled(options.cacheFrom),
@@ -157,4 +171,16 @@ function longForm(type: string, value: string | undefined): readonly string[] {
   if (value === undefined) return [];
   if (value === 'true') return [`type=${type}`];
   return [value === 'false' ? `type=${type},disabled=true` : `type=${type},${value}`];
+}
+
+function compatibility(text: string): 10 | 20 | 30 {
+  if (text === '10') return 10;
+  if (text === '20') return 20;
+  if (text === '30') return 30;
+  throw new InvalidArgumentError('10, 20 or 30 is wanted');
+}
+
+/** As buildx hands it on from the environment, where no --build-arg says another. */
+function epochOf({ SOURCE_DATE_EPOCH: epoch }: CliDeps['env']): readonly string[] {
+  return epoch === undefined || epoch === '' ? [] : [`SOURCE_DATE_EPOCH=${epoch}`];
 }

@@ -12,6 +12,7 @@ export const BuildCompression = z
   .strictObject({
     type: z.enum(['gzip', 'zstd', 'none']),
     level: z.number().int().min(0).max(22).exactOptional().meta({ description: '0 to 9 for gzip, 1 to 22 for zstd.' }),
+    force: z.boolean().exactOptional().meta({ description: 'Layers of the base image too.' }),
   })
   .meta({ id: 'BuildCompression' });
 
@@ -121,6 +122,11 @@ export const BuildRequest = z
     noCache: z.boolean().exactOptional(),
     noCacheFilter: z.array(z.string().min(1)).max(100).exactOptional().meta({ description: 'Stages to make anew.' }),
     compression: BuildCompression.exactOptional(),
+    mediaTypes: z.enum(['oci', 'docker']).exactOptional().meta({ description: 'Of manifests, configs and layers.' }),
+    compatibilityVersion: z
+      .union([z.literal(10), z.literal(20), z.literal(30)])
+      .exactOptional()
+      .meta({ description: "BuildKit's: 10 for 0.13, 20 for 0.15 to 0.31, 30 from then on." }),
     annotations: z
       .strictObject({
         manifest: words.exactOptional(),
