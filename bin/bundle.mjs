@@ -58,7 +58,7 @@ function modules(all) {
 function script(all) {
   return {
     ...all,
-    external: [...all.external, '*/host/embedded/platform.js', '*/host/embedded/engine-alone.js'],
+    external: [...all.external, '../lib/host/embedded/*'],
     format: 'cjs',
     outExtension: { '.js': '.cjs' },
     define: { 'import.meta.url': 'address' },

@@ -4,7 +4,6 @@ import type { EmbeddedOptions, EngineStart, Terminal } from '../lib/cli/index.js
 import { ExitCode } from '../lib/cli/exit-code.js';
 import { streamOutput } from '../lib/cli/output.js';
 import { runCli } from '../lib/cli/program/index.js';
-import { giveBackIdleMemory, keepHeapSmall } from '../lib/host/embedded/idle-memory.js';
 import { VERSION } from '../lib/host/version.js';
 import type { Logger } from '../lib/store/index.js';
 import { systemClock } from '../lib/store/system/clock-system.js';
@@ -31,11 +30,11 @@ void runCli(process.argv.slice(2), {
   version: VERSION,
   startEmbedded: async (options: EmbeddedOptions) => {
     const { startEmbedded } = await import('../lib/host/embedded/platform.js');
-    return startEmbedded({ ...options, logger: serverLogger() });
+    return startEmbedded({ ...options, logger: await serverLogger() });
   },
   startEngine: async (options: EngineStart) => {
     const { startEngine } = await import('../lib/host/embedded/engine-alone.js');
-    return startEngine({ ...options, logger: serverLogger() });
+    return startEngine({ ...options, logger: await serverLogger() });
   },
 }).then((exitCode) => {
   process.exitCode = exitCode;
@@ -50,7 +49,8 @@ function standardInput(): typeof process.stdin {
 }
 
 /** For a process that stays: what it needs besides the server itself. */
-function serverLogger(): Logger {
+async function serverLogger(): Promise<Logger> {
+  const { giveBackIdleMemory, keepHeapSmall } = await import('../lib/host/embedded/idle-memory.js');
   keepHeapSmall();
   giveBackIdleMemory();
   return jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
