@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { FileReadable, pour } from '../../lib/store/folder/file-readable-fs.js';
+import { FileReadable, pour, type Sharing } from '../../lib/store/folder/file-readable-fs.js';
+import { SharedPieces } from '../../lib/store/folder/shared-pieces.js';
 
-const bytes = randomBytes(1_000_003);
+const bytes = randomBytes(5_000_003);
 let folder: string;
 let path: string;
 
@@ -19,8 +20,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-const part = async (start: number, end: number): Promise<FileReadable> =>
-  new FileReadable(await open(path), start, end);
+const part = async (start: number, end: number, sharing?: Sharing): Promise<FileReadable> =>
+  new FileReadable(await open(path), start, end, sharing);
 
 test.each([
   [0, bytes.length - 1],
@@ -28,6 +29,7 @@ test.each([
   [17, 17 + 256 * 1024 - 1],
   [1, 256 * 1024 + 1],
   [bytes.length - 1, bytes.length - 1],
+  [1_000_000, 3_200_000],
 ])('bytes %i to %i are poured, and streamed', async (start, end) => {
   const pieces: Buffer[] = [];
   await pour(await part(start, end), async (piece) => {
@@ -38,6 +40,37 @@ test.each([
   const wanted = bytes.subarray(start, end + 1);
   expect(Buffer.concat(pieces).equals(wanted)).toBe(true);
   expect((await buffer(await part(start, end))).equals(wanted)).toBe(true);
+});
+
+test('many at once, each with its part and its pace, get their bytes from little shared memory', async () => {
+  const sharing = { pieces: new SharedPieces(5), name: 'file' };
+  const parts = Array.from(
+    { length: 24 },
+    (_, i) => [i % 3 === 0 ? 0 : i * 131_072, bytes.length - 1 - i * 7777] as const,
+  );
+  const poured = await Promise.all(
+    parts.map(async ([start, end], i) => {
+      const pieces: Buffer[] = [];
+      await pour(await part(start, end, sharing), async (piece) => {
+        for (let turns = 0; turns <= i % 4; turns++) await setImmediate();
+        pieces.push(Buffer.from(piece));
+      });
+      return Buffer.concat(pieces);
+    }),
+  );
+  for (const [i, [start, end]] of parts.entries()) {
+    expect(poured[i]?.equals(bytes.subarray(start, end + 1))).toBe(true);
+  }
+});
+
+test('those who give up midway leave the memory to others', async () => {
+  const sharing = { pieces: new SharedPieces(2), name: 'file' };
+  for (let i = 0; i < 5; i++) {
+    const stream = await part(0, bytes.length - 1, sharing);
+    await expect(pour(stream, () => Promise.reject(new Error('gone')))).rejects.toThrow('gone');
+  }
+  const taken = sharing.pieces.take('another', () => Promise.resolve(Buffer.from('x')));
+  expect(taken).toBeDefined();
 });
 
 test('a file that became shorter is an error, poured and streamed', async () => {

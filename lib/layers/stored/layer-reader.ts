@@ -7,9 +7,6 @@ import { decompress } from '../compression/compression.js';
 import { indexedEntry, type IndexedEntry, type LayerDescriptor, type LayerIndex } from './layer-index.js';
 import { type PlacedMember, readTar, type TarReadOptions } from '../tar/tar-reader.js';
 
-/** Waking a thread for each piece costs more than the bytes themselves. */
-const PIECE_BYTES = 1024 * 1024;
-
 /** Where layer blobs are read from. */
 export type LayerContent = Pick<ContentStore, 'open'>;
 
@@ -34,7 +31,7 @@ export async function* openLayer(
   if (blob === undefined) {
     throw new AppError('LAYER_ABSENT', `the layer ${descriptor.digest} is not in the store`, { kind: 'not-found' });
   }
-  const bytes = reuse ? piecesOf(blob, PIECE_BYTES) : (blob as ByteSource);
+  const bytes = reuse ? piecesOf(blob) : (blob as ByteSource);
   yield* compression === 'none' ? bytes : decompress(bytes, compression);
 }
 

@@ -23,6 +23,7 @@ import {
 import { readStream } from './file-stream-fs.js';
 import { type Files, type OpenFile, remove, systemFiles } from './files-fs.js';
 import { appendHashed, forgetHash, type RunningHash } from './hashed-append.js';
+import { SharedPieces } from './shared-pieces.js';
 import type {
   BlobKey,
   BlobStore,
@@ -40,6 +41,7 @@ const KEY = /^blobs\/[0-9a-f]{2}\/([0-9a-f]{64}|[0-9a-f]{128})\.[0-9A-Z]{26}$/;
 export class FsBlobStore implements BlobStore {
   readonly uploads: FsBlobUploads;
   private readonly syncs: DirectorySyncs;
+  private readonly pieces = new SharedPieces();
   private readonly mark = processMark(process.pid) ?? String(process.pid);
   /** Shards that are known to survive a power failure. */
   private readonly shards = new Map<string, Promise<void>>();
@@ -70,7 +72,7 @@ export class FsBlobStore implements BlobStore {
     try {
       const { size } = await file.stat();
       if (range !== undefined) checkRange(range, size);
-      if (size > 0) return await readStream(file, size, range);
+      if (size > 0) return await readStream(file, size, { pieces: this.pieces, name: key }, range);
     } catch (error) {
       await file.close();
       throw error;

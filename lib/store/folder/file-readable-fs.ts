@@ -1,52 +1,67 @@
 /**
- * A part of a file to be read. As a stream it is like any other; poured, it takes two pieces of memory however long it
- * is, where a stream takes new memory for each piece, which is most of what sending a large file costs.
+ * A part of a file to be read. As a stream it is like any other; poured, it goes through memory that is used again, and
+ * shared with others that read the same file, where a stream takes new memory for each piece.
  */
 import { Readable } from 'node:stream';
 import type { OpenFile } from './files-fs.js';
+import { PIECE_BYTES, type SharedPieces, type TakenPiece } from './shared-pieces.js';
 import type { ByteSource } from '../ports.js';
 
-const PIECE_BYTES = 256 * 1024;
-/** As a stream: waking a thread for each piece costs more than the bytes themselves. */
-const STREAM_PIECE_BYTES = 1024 * 1024;
+/** Of a reader that has two pieces for itself. */
+const OWN_PIECE_BYTES = 256 * 1024;
+
+/** For files whose bytes never change. */
+export interface Sharing {
+  readonly pieces: SharedPieces;
+  /** Of the file, and of no other. */
+  readonly name: string;
+}
 
 export class FileReadable extends Readable {
   private at: number;
+  private own: [Buffer, Buffer] | undefined;
 
   /** @param end inclusive. The file is closed when the stream ends. */
   constructor(
     private readonly file: OpenFile,
     start: number,
     private readonly end: number,
+    private readonly sharing?: Sharing,
   ) {
-    super({ highWaterMark: STREAM_PIECE_BYTES });
+    super({ highWaterMark: PIECE_BYTES });
     this.at = start;
   }
 
   /** Instead of reading the stream. A piece is good until the next one is asked for; that is read meanwhile. */
-  async *pieces(pieceBytes = PIECE_BYTES): ByteSource {
-    const size = Math.min(pieceBytes, this.end - this.at + 1);
-    let [piece, other] = [Buffer.allocUnsafe(size), Buffer.allocUnsafe(size)];
-    let reading = this.fill(piece);
+  async *pieces(): ByteSource {
+    let [piece, next] = [this.nextPiece(), undefined as TakenPiece | undefined];
     try {
-      for (let bytes = await reading; bytes > 0; bytes = await reading) {
-        reading = this.fill(other);
-        // Met where it is awaited.
-        reading.catch(() => {});
-        yield piece.subarray(0, bytes);
-        [piece, other] = [other, piece];
+      while (piece !== undefined) {
+        const bytes = await piece.bytes;
+        next = this.nextPiece();
+        yield bytes;
+        piece.done();
+        [piece, next] = [next, undefined];
       }
     } finally {
-      // It ends before the file is closed.
-      await reading.catch(() => {});
+      // What is being read ends before the file is closed.
+      await Promise.allSettled([piece?.bytes, next?.bytes]);
+      piece?.done();
+      next?.done();
       this.destroy();
     }
   }
 
   override _read(): void {
-    const piece = Buffer.allocUnsafe(Math.min(STREAM_PIECE_BYTES, Math.max(1, this.end - this.at + 1)));
-    this.fill(piece).then(
-      (bytes) => this.push(bytes === 0 ? null : piece.subarray(0, bytes)),
+    const size = Math.min(PIECE_BYTES, this.end - this.at + 1);
+    if (size === 0) {
+      this.push(null);
+      return;
+    }
+    const at = this.at;
+    this.at += size;
+    this.fill(Buffer.allocUnsafe(size), at).then(
+      (bytes) => this.push(bytes),
       (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
     );
   }
@@ -58,13 +73,51 @@ export class FileReadable extends Readable {
     );
   }
 
-  private async fill(piece: Buffer): Promise<number> {
-    const wanted = Math.min(piece.length, this.end - this.at + 1);
-    if (wanted <= 0) return 0;
-    const { bytesRead } = await this.file.read(piece, 0, wanted, this.at);
-    if (bytesRead === 0) throw new Error(`the file ends at ${this.at}, ${this.end - this.at + 1} bytes early`);
-    this.at += bytesRead;
-    return bytesRead;
+  private nextPiece(): TakenPiece | undefined {
+    const left = this.end - this.at + 1;
+    if (left <= 0) return undefined;
+    const piece = this.sharedPiece(left) ?? this.ownPiece(left);
+    // Met where it is awaited.
+    piece.bytes.catch(() => {});
+    return piece;
+  }
+
+  /** Those begin at whole pieces of the file, so that they are the same for all. */
+  private sharedPiece(left: number): TakenPiece | undefined {
+    const { at, sharing } = this;
+    if (sharing === undefined || at % PIECE_BYTES !== 0) return undefined;
+    const size = Math.min(PIECE_BYTES, left);
+    const place = `${sharing.name}@${at}+${size}`;
+    const piece = sharing.pieces.take(place, (memory) => this.fill(memory.subarray(0, size), at));
+    if (piece !== undefined) this.at += size;
+    return piece;
+  }
+
+  private ownPiece(left: number): TakenPiece {
+    // Up to where shared ones begin.
+    const size = Math.min(OWN_PIECE_BYTES, left, PIECE_BYTES - (this.at % PIECE_BYTES));
+    this.own ??= [
+      Buffer.allocUnsafe(Math.min(OWN_PIECE_BYTES, left)),
+      Buffer.allocUnsafe(Math.min(OWN_PIECE_BYTES, left)),
+    ];
+    const [memory, other] = this.own;
+    this.own = [other, memory];
+    const bytes = this.fill(memory.subarray(0, size), this.at);
+    this.at += size;
+    return { bytes, done: () => {} };
+  }
+
+  /** All of it. */
+  private async fill(memory: Buffer, position: number): Promise<Buffer> {
+    for (let done = 0; done < memory.length;) {
+      const { bytesRead } = await this.file.read(memory, done, memory.length - done, position + done);
+      if (bytesRead === 0) {
+        const missing = this.end - position - done + 1;
+        throw new Error(`the file ends at ${position + done}, ${missing} bytes early`);
+      }
+      done += bytesRead;
+    }
+    return memory;
   }
 }
 
@@ -74,6 +127,6 @@ export async function pour(stream: Readable, write: (bytes: Uint8Array) => Promi
 }
 
 /** The bytes of a stream; each piece is good until the next one is asked for. */
-export function piecesOf(stream: Readable, pieceBytes?: number): ByteSource {
-  return stream instanceof FileReadable ? stream.pieces(pieceBytes) : (stream as ByteSource);
+export function piecesOf(stream: Readable): ByteSource {
+  return stream instanceof FileReadable ? stream.pieces() : (stream as ByteSource);
 }

@@ -4,7 +4,7 @@
  */
 import { Readable } from 'node:stream';
 import { writeAll } from './durable-file-fs.js';
-import { FileReadable } from './file-readable-fs.js';
+import { FileReadable, type Sharing } from './file-readable-fs.js';
 import type { OpenFile } from './files-fs.js';
 import type { ByteRange, ByteSource } from '../ports.js';
 import type { ThreadHash } from '../write-threads.js';
@@ -157,12 +157,20 @@ class BackgroundSync {
   }
 }
 
-/** The bytes of an open file, which is closed at their end. @param sizeBytes of the file, not 0 */
-export async function readStream(file: OpenFile, sizeBytes: number, range?: ByteRange): Promise<Readable> {
+/**
+ * The bytes of an open file, which is closed at their end.
+ * @param sizeBytes of the file, not 0
+ */
+export async function readStream(
+  file: OpenFile,
+  sizeBytes: number,
+  sharing: Sharing,
+  range?: ByteRange,
+): Promise<Readable> {
   const start = range?.start ?? 0;
   const end = Math.min(range?.end ?? Infinity, sizeBytes - 1);
   const length = end - start + 1;
-  if (length > SMALL_BYTES) return new FileReadable(file, start, end);
+  if (length > SMALL_BYTES) return new FileReadable(file, start, end, sharing);
   const bytes = Buffer.allocUnsafe(length);
   let done = 0;
   while (done < length) {

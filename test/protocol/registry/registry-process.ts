@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 export interface RegistryProcess {
   readonly host: string;
   readonly url: string;
+  readonly pid: number;
   /** The most memory it has been given so far. Bytes. */
   peakBytes(): Promise<number>;
   /** As an out-of-memory killer does it: SIGKILL, and the process is gone when this resolves. */
@@ -30,6 +31,7 @@ export async function startRegistryProcess(folder: string, prefix: readonly stri
   return {
     host,
     url: `http://${host}`,
+    pid: child.pid ?? 0,
     async peakBytes() {
       const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
       return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
