@@ -1,6 +1,7 @@
 /** The load's HTTP client: kept-alive connections, bodies sent and dropped as fast as they go, statuses checked. */
 import { Agent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { once } from 'node:events';
+import { Downloads } from './downloads.js';
 
 export interface Answer {
   readonly status: number;
@@ -20,6 +21,7 @@ const PIECE_BYTES = 256 * 1024;
 
 export class LoadClient {
   private readonly agent: Agent;
+  private readonly downloads: Downloads;
 
   constructor(
     private readonly base: string,
@@ -27,6 +29,7 @@ export class LoadClient {
     clients: number,
   ) {
     this.agent = new Agent({ keepAlive: true, maxSockets: clients, scheduling: 'lifo' });
+    this.downloads = new Downloads(new URL(base), authorization);
   }
 
   /** @throws Error unless it answers with `expected` */
@@ -61,7 +64,13 @@ export class LoadClient {
     return { status: response.statusCode ?? 0, location: response.headers.location, bytes };
   }
 
+  /** Of large bodies, whose bytes are counted only. @throws Error unless it answers with 200 */
+  download(path: string): Promise<number> {
+    return this.downloads.bytesOf(path);
+  }
+
   close(): void {
     this.agent.destroy();
+    this.downloads.close();
   }
 }

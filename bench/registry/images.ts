@@ -87,8 +87,8 @@ export async function pull(client: LoadClient, image: LoadImage): Promise<number
   const path = `/v2/${image.repository}`;
   const manifest = await client.send(200, 'GET', `${path}/manifests/1`, { accept: MANIFEST_TYPE });
   const config = await client.send(200, 'GET', `${path}/blobs/${image.configDigest}`);
-  const layer = await client.send(200, 'GET', `${path}/blobs/${image.layerDigest}`);
-  const bytes = manifest.bytes + config.bytes + layer.bytes;
+  const layerBytes = await client.download(`${path}/blobs/${image.layerDigest}`);
+  const bytes = manifest.bytes + config.bytes + layerBytes;
   if (bytes !== image.bytes) throw new Error(`pulled ${bytes} bytes of ${image.bytes}`);
   return bytes;
 }
