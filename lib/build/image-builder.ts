@@ -167,21 +167,16 @@ export class ImageBuilder {
     const failure = source.lint.failure();
     if (failure !== undefined) throw failure;
     if (request.check === true) return { kind: 'check', warnings: source.lint.warnings.map(findingOf) };
-    const imported = await this.imports(request, layouts, call);
+    const { cacheFrom = [] } = request;
+    const imported = await ImportedCaches.open({ ...this.bases(), layouts, emit: call.emit }, cacheFrom);
     const made = new Map<string, CachedStep>();
     const solvers = builds.map((each) => ({
       plan: each.plan,
       solver: this.solver(request, source, each, made, imported, call),
     }));
-    return request.plan === true ? this.preview(solvers) : this.make(request, source, solvers, call);
-  }
-
-  private async imports(
-    { cacheFrom = [] }: LocalRequest,
-    layouts: LayoutImages,
-    { emit }: BuildCall,
-  ): Promise<ImportedCaches | undefined> {
-    return cacheFrom.length === 0 ? undefined : ImportedCaches.open({ ...this.bases(), layouts, emit }, cacheFrom);
+    const done = await (request.plan === true ? this.preview(solvers) : this.make(request, source, solvers, call));
+    imported?.tellIdle();
+    return done;
   }
 
   private fetch(

@@ -29,6 +29,8 @@ export interface ExpectedStep {
   readonly reason?: string;
   /** Compressed bytes of the layer that is in the cache. */
   readonly layerBytes?: number;
+  /** The cache of the request that has it; absent when our own does. */
+  readonly importedFrom?: string;
   /** Bytes of the build context that go into it. */
   readonly contextBytes?: number;
 }
@@ -41,7 +43,7 @@ export interface PlanReport {
   readonly bytes: {
     /** Of the build context, that steps to be made will copy. */
     readonly context: number;
-    /** Of base image layers that must be fetched from other registries. */
+    /** Of layers of base images and imported steps that must be fetched from other registries. */
     readonly fetch: number;
     /** Of layers that are in the cache. */
     readonly cached: number;

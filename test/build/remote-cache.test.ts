@@ -69,6 +69,19 @@ async function manifestOf(tag: string): Promise<Manifest> {
   return document.manifest;
 }
 
+/** Puts another cache under the tag: its config changed, and its layers perhaps. */
+async function rewrite(change: (config: string) => string, layers?: readonly Descriptor[]): Promise<void> {
+  const before = await manifestOf('cache');
+  const bytes = Buffer.from(change((await blobOf(before.config.digest)).toString()));
+  const config = { mediaType: CONFIG_TYPE, digest: digestOf(bytes), size: bytes.length };
+  const open = async function* () {
+    yield bytes;
+  };
+  await client().uploadBlob(repository(), { digest: config.digest, sizeBytes: config.size, open });
+  const manifest = Buffer.from(JSON.stringify({ ...before, config, layers: layers ?? before.layers }));
+  await client().putManifest(repository(), 'cache', manifest, before.mediaType);
+}
+
 interface Config {
   layers: { blob: Digest; parent: number }[];
   records: { digest: string; layers: { layer: number; createdAt: string }[]; inputs?: { link: number }[][] }[];
@@ -173,7 +186,7 @@ describe('a cache at a registry', () => {
     await here.build(FILES, { cacheTo: [{ type: 'registry', ref, mode: 'max' }] });
     const cacheFrom = [{ type: 'registry', ref } as const];
     const { report } = await there.report(FILES, { plan: true, cacheFrom });
-    expect(report).toMatchObject({ kind: 'plan', hits: 4, misses: 0 });
+    expect(report).toMatchObject({ kind: 'plan', hits: 4, misses: 0, steps: [{ importedFrom: ref }, {}, {}, {}] });
     expect(report.kind === 'plan' ? report.bytes.fetch : 0).toBeGreaterThan(0);
     await there.build(FILES, { cacheFrom });
     const { result } = await there.build({ ...FILES, own: 'newer' }, { cacheFrom });
@@ -213,6 +226,28 @@ describe('several caches', () => {
     expect(cachedSteps(result)).toEqual(['COPY --from=made /in/src /src']);
     expect(result.digest).toBe(made.result.digest);
   });
+});
+
+test('a cache that another builder wrote is read, and told to have nothing of this build', async () => {
+  await here.build(FILES, { cacheTo: [{ type: 'registry', ref, mode: 'max' }] });
+  // As BuildKit has them: records that stand on others, by selectors, with digests of its own graph.
+  await rewrite((text) => {
+    const config = JSON.parse(text) as Config;
+    const records = config.records.map((record, i) => ({
+      ...record,
+      digest: digestOf(`vertex ${i}`),
+      ...(i === 0 ? {} : { inputs: [[{ selector: '/src', link: i - 1 }]] }),
+    }));
+    return JSON.stringify({ ...config, records });
+  });
+  const { result, events } = await there.build(FILES, { cacheFrom: [{ type: 'registry', ref }] });
+  expect(result.stepsCached).toBe(0);
+  expect(warnings(events)).toEqual([]);
+  const told = events.flatMap((event) => (event.type === 'message' ? [event.text] : []));
+  expect(told.filter((text) => text.startsWith(`cache ${ref}: `))).toEqual([
+    expect.stringMatching(/: it has \d+ keys of steps$/),
+    expect.stringContaining('what BuildKit wrote has other keys'),
+  ]);
 });
 
 describe('a cache in the image itself', () => {
@@ -265,15 +300,8 @@ describe('what was imported', () => {
       layers.find(({ digest }) => known.has(digest) && !other.layers.some((each) => each.digest === digest));
     const [right, wrong] = [only(good, evil), only(evil, good)];
     if (right === undefined || wrong === undefined) throw new Error('the two caches are the same');
-    const text = (await blobOf(good.config.digest)).toString().replaceAll(right.digest, wrong.digest);
-    const config = { mediaType: CONFIG_TYPE, digest: digestOf(text), size: Buffer.byteLength(text) };
-    const open = async function* () {
-      yield Buffer.from(text);
-    };
-    await client().uploadBlob(repository(), { digest: config.digest, sizeBytes: config.size, open });
     const layers = good.layers.map((layer) => (layer === right ? wrong : layer));
-    const manifest = Buffer.from(JSON.stringify({ ...good, config, layers }));
-    await client().putManifest(repository(), 'cache', manifest, good.mediaType);
+    await rewrite((text) => text.replaceAll(right.digest, wrong.digest), layers);
   }
 
   const LONGER = {

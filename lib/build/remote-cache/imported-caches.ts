@@ -4,7 +4,7 @@
  */
 import { AppError } from '../../errors/index.js';
 import { parseReference } from '../../oci/index.js';
-import { type ContentStore, isOutage } from '../../store/index.js';
+import { isOutage } from '../../store/index.js';
 import type { StoredManifest } from '../../registry/index.js';
 import type { EmitEvent } from '../build-log.js';
 import { type BaseImageDeps, ownSource, remoteSource } from '../images/base-image.js';
@@ -28,30 +28,50 @@ interface ReadCache {
 }
 
 export class ImportedCaches {
+  /** Caches that were asked for a step, and whether they had one. */
+  private readonly helped = new Map<ReadCache, boolean>();
+
   private constructor(
     private readonly caches: readonly ReadCache[],
-    private readonly content: Pick<ContentStore, 'stat'>,
+    private readonly deps: Pick<ImportDeps, 'content' | 'emit'>,
   ) {}
 
-  /** Reads what the caches list. */
-  static async open(deps: ImportDeps, sources: readonly CacheSource[]): Promise<ImportedCaches> {
+  /** Reads what the caches list; undefined when none is named. */
+  static async open(deps: ImportDeps, sources: readonly CacheSource[]): Promise<ImportedCaches | undefined> {
+    if (sources.length === 0) return undefined;
     const caches: ReadCache[] = [];
     for (const source of sources) {
       const cache = await openCache(deps, source);
       if (cache !== undefined) caches.push(cache);
     }
-    return new ImportedCaches(caches, deps.content);
+    return new ImportedCaches(caches, deps);
   }
 
   /** The step from the first cache that knows the key and still has the layer. */
   async find(key: string): Promise<CachedStep | undefined> {
-    for (const { name, source, steps } of this.caches) {
-      const step = steps.get(key);
-      if (step === undefined) continue;
-      const isHere = (await this.content.stat(step.descriptor.digest)) !== undefined;
-      if (isHere || (await source.has(step.descriptor).catch(() => false))) return { ...step, importedFrom: name };
+    for (const cache of this.caches) {
+      const step = await this.stepOf(cache, key);
+      this.helped.set(cache, step !== undefined || this.helped.get(cache) === true);
+      if (step !== undefined) return step;
     }
     return undefined;
+  }
+
+  /** Says which caches have steps, and none that was asked for: nobody should wonder. */
+  tellIdle(): void {
+    for (const [{ name, steps }, helped] of this.helped) {
+      if (helped || steps.size === 0) continue;
+      const text = `cache ${name}: none of its steps is one that this build was missing`;
+      this.deps.emit({ type: 'message', text: `${text}; what BuildKit wrote has other keys` });
+    }
+  }
+
+  private async stepOf({ name, source, steps }: ReadCache, key: string): Promise<CachedStep | undefined> {
+    const step = steps.get(key);
+    if (step === undefined) return undefined;
+    const isHere = (await this.deps.content.stat(step.descriptor.digest)) !== undefined;
+    const isThere = isHere || (await source.has(step.descriptor).catch(() => false));
+    return isThere ? { ...step, importedFrom: name } : undefined;
   }
 }
 

@@ -75,7 +75,10 @@ class PlanPreview {
     const { number, name, instruction, place } = step;
     const common = { step: number, name, instruction, line: place.line };
     const hit = this.input.hit(step);
-    if (hit !== undefined) return { ...common, expected: 'hit', layerBytes: hit.descriptor.size };
+    if (hit !== undefined) {
+      const from = hit.importedFrom === undefined ? {} : { importedFrom: hit.importedFrom };
+      return { ...common, expected: 'hit', layerBytes: hit.descriptor.size, ...from };
+    }
     if (!this.needed.has(number)) return { ...common, expected: 'not-needed' };
     const contextBytes = this.input.contextBytes(step);
     return {

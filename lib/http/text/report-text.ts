@@ -25,9 +25,10 @@ function checkText({ warnings }: CheckReport): string {
 }
 
 function planText({ steps, hits, misses, bytes }: PlanReport): string {
-  const lines = steps.map(({ name, instruction, expected, reason }) => {
+  const lines = steps.map(({ name, instruction, expected, reason, importedFrom }) => {
     const [first = ''] = instruction.split('\n');
-    return `${expected.padEnd(10)} ${name} ${first}${reason === undefined ? '' : ` (${reason})`}\n`;
+    const why = importedFrom === undefined ? reason : `from ${importedFrom}`;
+    return `${expected.padEnd(10)} ${name} ${first}${why === undefined ? '' : ` (${why})`}\n`;
   });
   const moved = `${formatBytes(bytes.context)} of the context to copy, ${formatBytes(bytes.fetch)} to fetch`;
   return `${lines.join('')}${hits} cached, ${misses} to make; ${moved}\n`;
