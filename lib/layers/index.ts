@@ -17,7 +17,10 @@ export {
   parentPath,
   quoteName,
 } from './tree/path-name.js';
+export { put, withRoom } from './tree/column.js';
 export { copyEntry } from './tree/copy-entry.js';
+export { EntryList, type ListedEntry } from './tree/entry-list.js';
+export { PathTable } from './tree/path-table.js';
 export { CONTEXT_LIMITS, LAYER_LIMITS, type TarLimits } from './tar/tar-limits.js';
 export { type PlacedMember, readTar, type TarReadOptions } from './tar/tar-reader.js';
 export { writeTar, type TarWriteOptions } from './tar/tar-writer.js';
@@ -31,7 +34,8 @@ export {
   type TreeEntry,
   type TreeMember,
 } from './tree/image-tree.js';
-export { indexedEntry, type IndexedEntry, type LayerDescriptor, type LayerIndex } from './stored/layer-index.js';
+export type { BodyPlace } from './stored/layer-bodies.js';
+export type { LayerDescriptor, LayerIndex } from './stored/layer-index.js';
 export { LayerIndexes, layerIndexKey, type LayerIndexDeps, type LayerIndexRecord } from './stored/layer-indexes.js';
 export { indexLayer, type LayerContent, openLayer, readLayer } from './stored/layer-reader.js';
 export { type IndexedLayer, segmentsCoder, writeLayer, type WriteLayerOptions } from './stored/layer-writer.js';

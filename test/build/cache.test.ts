@@ -207,12 +207,12 @@ describe('the memory of last steps', () => {
       (await records.get<{ fileList?: Digest }>({ partition: 'STEP-LAST#here', sort: '-' }))?.value.fileList;
     const holders = async (blob: Digest | undefined): Promise<number> =>
       (await records.query(`BLOB#${blob ?? ''}`, { prefix: 'BY#' })).records.length;
-    await steps.remember('here', key, new Map([['a', '1']]), layer);
+    await steps.remember('here', key, new Map([['a', 1]]), layer);
     const first = await list();
     expect(await holders(first)).toBe(1);
-    await steps.remember('here', key, new Map([['a', '1']]), layer);
+    await steps.remember('here', key, new Map([['a', 1]]), layer);
     expect([await list(), await holders(first)]).toEqual([first, 1]);
-    await steps.remember('here', key, new Map([['a', '2']]), layer);
+    await steps.remember('here', key, new Map([['a', 2]]), layer);
     expect([await holders(first), await holders(await list())]).toEqual([0, 1]);
     await steps.remember('here', key, new Map(), layer);
     expect(await list()).toBeUndefined();

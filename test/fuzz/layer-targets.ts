@@ -5,7 +5,7 @@ import {
   completeChangeset,
   decompress,
   ImageTree,
-  type IndexedEntry,
+  EntryList,
   type LayerEntry,
   type LayerIndex,
   readContext,
@@ -123,12 +123,11 @@ function randomEntry(random: Random, earlier: readonly LayerEntry[]): LayerEntry
 
 function indexOf(entries: readonly LayerEntry[], number: number): LayerIndex {
   const digest: Digest = digestOf(Buffer.from(`layer ${number}`));
-  const placed = entries.map((each, i): IndexedEntry => ({ ...each, bodyOffset: 512 * (i + 1) }));
   return {
     descriptor: { mediaType: MediaType.ociLayer, digest, size: 0 },
     diffId: digest,
     uncompressedBytes: 0,
-    entries: placed,
+    entries: EntryList.of(entries.map((each, i) => ({ ...each, bodyOffset: 512 * (i + 1) }))),
   };
 }
 

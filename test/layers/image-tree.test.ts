@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { ImageTree, LayerIndexes, type LayerIndex, type TarMember, writeLayer } from '../../lib/layers/index.js';
+import {
+  EntryList,
+  ImageTree,
+  LayerIndexes,
+  type LayerIndex,
+  type TarMember,
+  writeLayer,
+} from '../../lib/layers/index.js';
 import type { Compression } from '../../lib/oci/index.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 import { collect, device, directory, file, hardlink, readAll, symlink } from './members.js';
@@ -97,6 +104,27 @@ describe('merging layers', () => {
     const lower = await tree([file('x', 'shared'), hardlink('y', 'x'), file('z', 'shared')]);
     expect(lower.exact('x')?.inode).toBe(lower.exact('y')?.inode);
     expect(lower.exact('x')?.inode).not.toBe(lower.exact('z')?.inode);
+  });
+
+  test('a hard link leads to what its target is: a link, a file below, never what a marker hides', async () => {
+    const lower = (): TarMember[] => [directory('d'), file('d/x', '1'), symlink('l', 'd')];
+    const built = await tree(lower(), [hardlink('m', 'l'), hardlink('y', 'd/x')]);
+    expect(built.lookup('m/x')?.path).toBe('d/x');
+    const [x, y] = [built.exact('d/x'), built.exact('y')];
+    expect(x?.inode).toBe(y?.inode);
+    expect(x && built.isLinked(x)).toBe(true);
+    await expect(tree(lower(), [file('.wh..wh..opq'), hardlink('y', 'd/x')])).rejects.toMatchObject({
+      code: 'LAYER_LINK_BROKEN',
+    });
+  });
+
+  test('what one layer has twice is what came last', async () => {
+    const built = await tree(
+      [directory('a'), file('a/low', '1')],
+      [file('a/x', '1'), file('a', 'now a file'), file('a/y', '2'), directory('b'), file('b/z', '3'), file('b')],
+    );
+    expect(paths(built)).toEqual(['a', 'a/y', 'b']);
+    expect(built.exact('a')).toMatchObject({ type: 'directory', mode: 0o755 });
   });
 
   test('a hard link to nothing is refused, with its name', async () => {
@@ -210,9 +238,9 @@ describe('kept indexes', () => {
   test('a stored index whose blob is gone is made again', async () => {
     const written = await writeLayer([file('q', '1')], { content: store.content });
     const indexes = new LayerIndexes({ content: store.content, records: store.records });
-    await indexes.put({ ...written.index, entries: [] });
+    await indexes.put({ ...written.index, entries: new EntryList() });
     const key = { partition: `LAYER#${written.diffId}`, sort: 'INDEX' };
-    expect((await indexes.get(written)).entries).toEqual([]);
+    expect((await indexes.get(written)).entries).toHaveLength(0);
     const record = await store.records.get<{ blob: string }>(key);
     await store.records.delete({ partition: `BLOB#${record?.value.blob}`, sort: '-' });
     expect(await indexes.get(written)).toEqual(written.index);

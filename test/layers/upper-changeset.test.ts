@@ -59,7 +59,7 @@ host.describe('the changeset of an overlayfs upper folder', () => {
         .filter((path) => path !== '/links')
         .sort((a, b) => (a.replaceAll('/', '\0') < b.replaceAll('/', '\0') ? -1 : 1)),
     );
-    return { layer, paths: layer.index.entries.map((entry) => entry.path) };
+    return { layer, paths: [...layer.index.entries].map((entry) => entry.path) };
   }
 
   test.each<[string, string, string[]]>([
@@ -149,7 +149,7 @@ host.describe('the changeset of an overlayfs upper folder', () => {
     lab.run(below.root, "printf 'content of B' > d/b");
     const layer = await lab.changes(upper, lab.tree([lower]), { mountLower });
     expect(mounts).toBe(1);
-    const files = layer.index.entries.filter(({ type, path }) => type === 'file' && path.startsWith('d/'));
+    const files = [...layer.index.entries].filter(({ type, path }) => type === 'file' && path.startsWith('d/'));
     expect(files.map(({ path }) => path)).toEqual(['d/b', 'd/sub/deep']);
   });
 
@@ -169,32 +169,34 @@ host.describe('the changeset of an overlayfs upper folder', () => {
       'cp -a links keep; rm -r links; cp -a keep links; rm -r keep; ln links/one zz; touch -d @1700000000 links',
     );
     expect(paths).toEqual(['zz', 'links', 'links/one', 'links/two']);
-    expect(layer.index.entries.map((entry) => entry.type)).toEqual(['file', 'directory', 'hardlink', 'hardlink']);
+    expect([...layer.index.entries].map((entry) => entry.type)).toEqual(['file', 'directory', 'hardlink', 'hardlink']);
   });
 
   test('a socket is left out', async () => {
     const { root, upper } = await lab.mount([lower]);
     lab.run(root, `python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('tmp/s')"; echo > tmp/f`);
     const layer = await lab.changes(upper, lab.tree([lower]));
-    expect(layer.index.entries.map((entry) => entry.path)).toEqual(['tmp', 'tmp/f']);
+    expect([...layer.index.entries].map((entry) => entry.path)).toEqual(['tmp', 'tmp/f']);
   });
 
   test('of attributes only capabilities are kept, and none of overlayfs', async () => {
     const { root, upper } = await lab.mount([lower]);
     lab.run(root, `python3 -c "import os; os.setxattr('bin/ping', 'user.note', b'x')"; rm -r d; mkdir d; echo 1 > d/n`);
     const layer = await lab.changes(upper, lab.tree([lower]));
-    const attributes = layer.index.entries.map((entry) => [entry.path, [...(entry.xattrs?.keys() ?? [])]] as const);
+    const attributes = [...layer.index.entries].map(
+      (entry) => [entry.path, [...(entry.xattrs?.keys() ?? [])]] as const,
+    );
     expect(attributes.filter(([, names]) => names.length > 0)).toEqual([]);
     const second = await lab.mount([lower]);
     lab.run(second.root, `python3 -c "import os; os.setxattr('bin/ping', 'user.note', b'x')"; touch bin/ping`);
     const kept = await lab.changes(second.upper, lab.tree([lower]), { keepXattr: () => true });
-    const ping = kept.index.entries.find((entry) => entry.path === 'bin/ping');
+    const ping = [...kept.index.entries].find((entry) => entry.path === 'bin/ping');
     expect([...(ping?.xattrs?.keys() ?? [])].sort()).toEqual(['security.capability', 'user.note']);
   });
 
   test('the first changed path of a linked file is the file, the others are links to it', async () => {
     const { layer } = await changed('echo 1 > links/z; ln links/z links/a; ln links/z d/m');
-    const links = layer.index.entries.filter((entry) => entry.type !== 'directory');
+    const links = [...layer.index.entries].filter((entry) => entry.type !== 'directory');
     expect(links.map(({ path, type, linkTarget }) => [path, type, linkTarget])).toEqual([
       ['d/m', 'file', undefined],
       ['links/a', 'hardlink', 'd/m'],
@@ -206,7 +208,7 @@ host.describe('the changeset of an overlayfs upper folder', () => {
     const { root, upper } = await lab.mount([lower]);
     lab.run(root, 'touch -d 2023-01-01T00:00:00.999999999Z tmp/old; touch -d @1999999999 tmp/late; rm etc/passwd');
     const layer = await lab.changes(upper, lab.tree([lower]), { mtimeClamp: 1_800_000_000 });
-    const byPath = new Map(layer.index.entries.map((entry) => [entry.path, entry]));
+    const byPath = new Map([...layer.index.entries].map((entry) => [entry.path, entry]));
     expect(byPath.get('tmp/old')?.mtimeSeconds).toBe(1_672_531_200);
     expect(byPath.get('tmp/late')?.mtimeSeconds).toBe(1_800_000_000);
     expect(byPath.get('etc/.wh.passwd')).toMatchObject({ mode: 0, mtimeSeconds: 0, sizeBytes: 0, type: 'file' });
@@ -235,7 +237,7 @@ host.describe('the changeset of an overlayfs upper folder', () => {
     expect(Object.keys(snapshot(root)).filter((path) => path.startsWith('d/'))).toEqual(['d/b', 'd/sub', 'd/sub/only']);
     lab.run(root, 'rm d/sub/only; echo > d/a; chmod 700 d/b; chmod 644 d/b');
     const layer = await lab.changes(upper, lab.tree([lower, second]));
-    expect(layer.index.entries.map((entry) => entry.path)).toEqual(['d', 'd/a', 'd/sub', 'd/sub/.wh.only']);
+    expect([...layer.index.entries].map((entry) => entry.path)).toEqual(['d', 'd/a', 'd/sub', 'd/sub/.wh.only']);
     const applied = await lab.mount([lower, second, layer]);
     expect(snapshot(applied.root)).toEqual(snapshot(root));
   });

@@ -96,8 +96,10 @@ async function withoutIgnored(
 }
 
 function dockerfileMissing(path: string, context: BuildContext): AppError {
-  const others = context.paths.filter((each) => /(^|\/)(Dockerfile|Containerfile)[^/]*$|\.dockerfile$/i.test(each));
-  const close = others.length > 0 ? others.slice(0, 3) : closeNames(path, context.paths);
+  const others = [...context.paths()].filter((each) =>
+    /(^|\/)(Dockerfile|Containerfile)[^/]*$|\.dockerfile$/i.test(each),
+  );
+  const close = others.length > 0 ? others.slice(0, 3) : closeNames(path, context.paths());
   return new AppError('BUILD_DOCKERFILE_MISSING', `${path} is not in the build context`, {
     kind: 'not-found',
     hint: close.length > 0 ? `did you mean ${close.join(' or ')}?` : 'put one at the root of the context',

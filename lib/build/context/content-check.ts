@@ -11,13 +11,22 @@ export interface AnnouncedFile {
   readonly sha256: string;
 }
 
+export interface AnnouncedFiles {
+  readonly length: number;
+  at(number: number): AnnouncedFile | undefined;
+}
+
 export class ContentCheck {
   private at = 0;
   private seen = 0;
   private hash: Hash = createHash('sha256');
 
-  /** @param files none of them empty */
-  constructor(private readonly files: readonly AnnouncedFile[]) {}
+  private file: AnnouncedFile | undefined;
+
+  /** @param files none of them empty; made when their turn comes */
+  constructor(private readonly files: AnnouncedFiles) {
+    this.file = files.at(0);
+  }
 
   /** Whether every file has passed. */
   get isComplete(): boolean {
@@ -34,7 +43,7 @@ export class ContentCheck {
 
   private update(chunk: Uint8Array): void {
     for (let from = 0; from < chunk.length;) {
-      const file = this.files[this.at];
+      const { file } = this;
       if (file === undefined) return;
       const to = Math.min(chunk.length, from + file.sizeBytes - this.seen);
       this.hash.update(chunk.subarray(from, to));
@@ -53,6 +62,7 @@ export class ContentCheck {
       });
     }
     this.at += 1;
+    this.file = this.files.at(this.at);
     this.seen = 0;
     this.hash = createHash('sha256');
   }

@@ -4,8 +4,9 @@
  * packs it was in.
  */
 import { AppError } from '../../errors/index.js';
-import type { ManifestEntry } from '../../layers/index.js';
+import { type EntryList, put } from '../../layers/index.js';
 import type { Digest } from '../../oci/index.js';
+import { ContentIndex } from './content-index.js';
 
 export interface Pack {
   readonly digest: Digest;
@@ -15,16 +16,45 @@ export interface Pack {
 /** Number of the pack, and the offset of the first byte in it. */
 export type Place = readonly [pack: number, offset: number];
 
+/** Places of many files, in columns. */
+export class Places {
+  private count = 0;
+  private packs = new Uint32Array(0);
+  private offsets = new Float64Array(0);
+
+  static of(places: Iterable<Place>): Places {
+    const all = new Places();
+    for (const place of places) all.push(place);
+    return all;
+  }
+
+  get length(): number {
+    return this.count;
+  }
+
+  push([pack, offset]: Place): void {
+    this.packs = put(this.packs, this.count, pack);
+    this.offsets = put(this.offsets, this.count, offset);
+    this.count += 1;
+  }
+
+  at(file: number): Place {
+    return [this.packs[file] ?? 0, this.offsets[file] ?? 0];
+  }
+
+  toJSON(): readonly Place[] {
+    return Array.from({ length: this.count }, (_, file) => this.at(file));
+  }
+}
+
 export interface ContextPlaces {
   readonly packs: readonly Pack[];
   /** Of each file with content, in the order of the list. */
-  readonly files: readonly Place[];
+  readonly files: Places;
 }
 
 /** Of a context of which contents are missing: the last pack is yet to come. */
-export interface ArrangedPlaces {
-  readonly packs: readonly Pack[];
-  readonly files: readonly Place[];
+export interface ArrangedPlaces extends ContextPlaces {
   /** Numbers of the entries (from 0) whose contents make up the new pack, in its order. */
   readonly missing: readonly number[];
   readonly missingBytes: number;
@@ -38,83 +68,81 @@ const WASTE_BYTES = 1024 * 1024;
 const MAX_PACKS = 32;
 const KEPT_PACKS = 16;
 
-export function hasContent(entry: ManifestEntry): entry is ManifestEntry & { readonly sha256: string } {
-  return entry.type === 'file' && entry.sizeBytes > 0 && entry.sha256 !== undefined;
+/** Whether an entry has bytes that lie in a pack. */
+export function hasContent(list: EntryList, row: number): boolean {
+  return list.type(row) === 'file' && list.sizeBytesOf(row) > 0;
 }
 
-/** Places by content (SHA-256 in hex and size). */
+/** The contents of a context that is there. */
 export class KnownContents {
-  private readonly places = new Map<string, Place>();
+  private readonly index: ContentIndex;
+  /** Number of each entry among the files with content. */
+  private numbers = new Uint32Array(0);
 
   constructor(
     readonly packs: readonly Pack[],
-    entries: Iterable<ManifestEntry>,
-    files: readonly Place[],
+    list: EntryList,
+    private readonly files: Places,
   ) {
-    let at = 0;
-    for (const entry of entries) {
-      if (!hasContent(entry)) continue;
-      const place = files[at];
-      if (place !== undefined) this.places.set(contentOf(entry), place);
-      at += 1;
+    this.index = new ContentIndex(list);
+    let number = 0;
+    for (let row = 0; row < list.length && number < files.length; row += 1) {
+      if (!hasContent(list, row)) continue;
+      this.index.add(row);
+      this.numbers = put(this.numbers, row, number);
+      number += 1;
     }
   }
 
-  place(entry: ManifestEntry & { readonly sha256: string }): Place | undefined {
-    return this.places.get(contentOf(entry));
+  /** Where the content of an entry of another list lies. */
+  place(list: EntryList, row: number): Place | undefined {
+    const known = this.index.find(list, row);
+    return known === undefined ? undefined : this.files.at(this.numbers[known] ?? 0);
   }
 }
 
-const contentOf = ({ sha256, sizeBytes }: ManifestEntry & { readonly sha256: string }): string =>
-  `${sha256}/${sizeBytes}`;
-
 /** Finds a place for every file: that of the same content in an earlier context, or the new pack. */
-export function arrange(entries: readonly ManifestEntry[], known: KnownContents | undefined): ArrangedPlaces {
-  const old = known === undefined ? [] : entries.map((entry) => (hasContent(entry) ? known.place(entry) : undefined));
-  const kept = known === undefined ? [] : worthKeeping(entries, old, known.packs);
+export function arrange(list: EntryList, known: KnownContents | undefined): ArrangedPlaces {
+  const kept = known === undefined ? [] : worthKeeping(list, known);
   const number = new Map(kept.map((pack, i) => [pack, i]));
-  const fresh = new Map<string, Place>();
+  const fresh = new ContentIndex(list);
+  /** In the new pack, of each entry whose content is there. */
+  let offsets = new Float64Array(0);
   const missing: number[] = [];
   let missingBytes = 0;
-  const files: Place[] = [];
-  for (const [i, entry] of entries.entries()) {
-    if (!hasContent(entry)) continue;
-    const [before, offset = 0] = old[i] ?? [];
-    const pack = before === undefined ? undefined : number.get(before);
-    if (pack !== undefined) {
-      files.push([pack, offset]);
+  const files = new Places();
+  for (let row = 0; row < list.length; row += 1) {
+    if (!hasContent(list, row)) continue;
+    const old = known?.place(list, row);
+    const pack = old === undefined ? undefined : number.get(old[0]);
+    if (old !== undefined && pack !== undefined) {
+      files.push([pack, old[1]]);
       continue;
     }
-    const content = contentOf(entry);
-    let place = fresh.get(content);
-    if (place === undefined) {
-      place = [kept.length, missingBytes];
-      fresh.set(content, place);
-      missing.push(i);
-      missingBytes += entry.sizeBytes;
+    const first = fresh.add(row);
+    if (first === row) {
+      offsets = put(offsets, row, missingBytes);
+      missing.push(row);
+      missingBytes += list.sizeBytesOf(row);
     }
-    files.push(place);
+    files.push([kept.length, offsets[first] ?? 0]);
   }
   const packs = kept.flatMap((pack) => known?.packs[pack] ?? []);
   return { packs, files, missing, missingBytes };
 }
 
-/** Numbers of the known packs that stay in use. @param old the place that each entry's content had */
-function worthKeeping(
-  entries: readonly ManifestEntry[],
-  old: readonly (Place | undefined)[],
-  packs: readonly Pack[],
-): readonly number[] {
+/** Numbers of the known packs that stay in use. */
+function worthKeeping(list: EntryList, known: KnownContents): readonly number[] {
   const used = new Map<number, number>();
-  const seen = new Set<Place>();
-  for (const [i, entry] of entries.entries()) {
-    const place = old[i];
-    if (place === undefined || seen.has(place)) continue;
-    seen.add(place);
-    used.set(place[0], (used.get(place[0]) ?? 0) + entry.sizeBytes);
+  const seen = new ContentIndex(list);
+  for (let row = 0; row < list.length; row += 1) {
+    if (!hasContent(list, row)) continue;
+    const place = known.place(list, row);
+    if (place === undefined || seen.add(row) !== row) continue;
+    used.set(place[0], (used.get(place[0]) ?? 0) + list.sizeBytesOf(row));
   }
   const worth = [...used].filter(([pack, bytes]) => {
-    const size = packs[pack]?.sizeBytes ?? 0;
+    const size = known.packs[pack]?.sizeBytes ?? 0;
     return size - bytes <= WASTE_BYTES || bytes >= size * MIN_USED;
   });
   if (worth.length <= MAX_PACKS) return worth.map(([pack]) => pack);
@@ -140,5 +168,6 @@ export function decodePlaces(bytes: Uint8Array): ContextPlaces {
     readonly files: readonly Place[];
   };
   if (value.format !== FORMAT) throw new AppError('CONTEXT_BROKEN', `it is not ${FORMAT}`, { kind: 'internal' });
-  return { packs: value.packs.map(([digest, sizeBytes]) => ({ digest, sizeBytes })), files: value.files };
+  const packs = value.packs.map(([digest, sizeBytes]) => ({ digest, sizeBytes }));
+  return { packs, files: Places.of(value.files) };
 }

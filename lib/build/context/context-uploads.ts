@@ -3,12 +3,12 @@
  * missing, `send` takes those. The context appears when all of it is there and checked, never before.
  */
 import { AppError } from '../../errors/index.js';
-import type { ManifestEntry } from '../../layers/index.js';
+import type { EntryList } from '../../layers/index.js';
 import { type Digest, digestOf } from '../../oci/index.js';
 import type { ByteSource } from '../../store/index.js';
-import { type AnnouncedFile, ContentCheck } from './content-check.js';
+import { type AnnouncedFiles, ContentCheck } from './content-check.js';
 import { unknownContext } from './context.js';
-import { type ArrangedPlaces, arrange, type ContextPlaces, hasContent } from './context-places.js';
+import { arrange, type ContextPlaces, type Pack, type Place, Places } from './context-places.js';
 import { CONTEXT_UPLOAD_MS, contextUploadKey, type ContextUploadRecord } from './context-records.js';
 import { type KnownContext, SentContexts, type SentContextsDeps } from './sent-contexts.js';
 
@@ -39,9 +39,10 @@ export class ContextUploads {
       await this.contexts.remember(owner, name, context);
       return { context: known };
     }
+    const before = await this.contexts.contentsOf(owner, name);
     const entries = await this.contexts.checked(context);
-    const arranged = arrange(entries, await this.contexts.contentsOf(owner, name));
-    const sizeBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0);
+    const arranged = arrange(entries, before);
+    const sizeBytes = sizeOf(entries);
     const held = await this.contexts.hold(
       context,
       owner,
@@ -52,9 +53,10 @@ export class ContextUploads {
     if (places.missing.length === 0) {
       return { context: await this.contexts.complete({ owner, name, context, sizeBytes }, places) };
     }
+    const { packs, files, missing } = places;
     const id = ids.hex(20);
     const upload = await content.blobs.uploads.start();
-    const draft = await content.putBytes(Buffer.from(JSON.stringify(draftOf(entries, places))));
+    const draft = await content.putBytes(Buffer.from(JSON.stringify({ packs, files, missing })));
     const record: ContextUploadRecord = {
       owner,
       name,
@@ -76,7 +78,7 @@ export class ContextUploads {
   async send(owner: string, id: string, offset: number, body: ByteSource, signal?: AbortSignal): Promise<ContextSent> {
     const record = (await this.deps.records.get<ContextUploadRecord>(contextUploadKey(id)))?.value;
     if (record === undefined || record.owner !== owner) throw unknownUpload(id);
-    const draft = JSON.parse((await this.contexts.bytes(record.arranged)).toString('utf8')) as Draft;
+    const draft = await this.draft(record);
     const check = new ContentCheck(draft.announced);
     const bounded = atMost(body, record.missingBytes - offset);
     // Only what comes in one piece can be checked as it passes; the rest is read back.
@@ -92,6 +94,14 @@ export class ContextUploads {
       if (error instanceof AppError && error.code === 'CONTEXT_CONTENT_MISMATCH') await this.drop(id, record);
       throw error;
     }
+  }
+
+  private async draft({ arranged, context }: ContextUploadRecord): Promise<Draft> {
+    const stored = JSON.parse((await this.contexts.bytes(arranged)).toString('utf8')) as StoredDraft;
+    const { packs } = stored;
+    const files = Places.of(stored.files);
+    if ('announced' in stored) return { packs, files, announced: stored.announced };
+    return { packs, files, announced: announcedOf(await this.contexts.entries(context), stored.missing) };
   }
 
   private async finish(
@@ -131,17 +141,29 @@ export class ContextUploads {
 /** What an upload is to become. */
 interface Draft extends ContextPlaces {
   /** What is to come, in its order. */
-  readonly announced: readonly AnnouncedFile[];
+  readonly announced: AnnouncedFiles;
 }
 
-function draftOf(entries: readonly ManifestEntry[], { packs, files, missing }: ArrangedPlaces): Draft {
-  const announced = missing.flatMap((number): AnnouncedFile[] => {
-    const entry = entries[number];
-    if (entry === undefined || !hasContent(entry)) return [];
-    const { path, sizeBytes, sha256 } = entry;
-    return [{ path, sizeBytes, sha256 }];
-  });
-  return { packs, files, announced };
+/** As it is stored. Earlier versions wrote the missing files themselves. */
+type StoredDraft = { readonly packs: readonly Pack[]; readonly files: readonly Place[] } & (
+  { readonly missing: readonly number[] } | { readonly announced: AnnouncedFiles }
+);
+
+function sizeOf(entries: EntryList): number {
+  let bytes = 0;
+  for (let row = 0; row < entries.length; row += 1) bytes += entries.sizeBytesOf(row);
+  return bytes;
+}
+
+function announcedOf(entries: EntryList, missing: readonly number[]): AnnouncedFiles {
+  return {
+    length: missing.length,
+    at(number) {
+      const row = missing[number];
+      if (row === undefined) return undefined;
+      return { path: entries.path(row), sizeBytes: entries.sizeBytesOf(row), sha256: entries.sha256(row) ?? '' };
+    },
+  };
 }
 
 /** Of nothing that is ever sent. */

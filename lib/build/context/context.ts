@@ -7,24 +7,23 @@ import { createHash } from 'node:crypto';
 import type { IgnoreFile } from '../../dockerfile/index.js';
 import { AppError } from '../../errors/index.js';
 import {
+  type BodyPlace,
   CONTEXT_LIMITS,
   copyEntry,
   decompress,
+  EntryList,
   ImageTree,
-  indexedEntry,
-  type IndexedEntry,
   type LayerDescriptor,
   type LayerIndex,
-  type ManifestEntry,
+  put,
   quoteName,
   readContext,
   sniffCompression,
-  type TreeEntry,
 } from '../../layers/index.js';
-import { type Digest, digestHex, MediaType } from '../../oci/index.js';
+import { type Digest, MediaType } from '../../oci/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
-import type { ContextPlaces } from './context-places.js';
-import { identify, type SelectionIdentity } from '../keys/selection.js';
+import { type ContextPlaces, hasContent } from './context-places.js';
+import { type FileHashes, identify, type SelectionIdentity } from '../keys/selection.js';
 import type { CopySource } from '../plan/steps.js';
 import { ROOT } from '../steps/owners.js';
 
@@ -33,22 +32,23 @@ const MAX_TEXT_BYTES = 2 * 1024 * 1024;
 const MAX_RATIO = 100;
 /** As many as a large Dockerfile has COPY of the context; of a context that is kept, for the next build. */
 const KEPT_IDENTITIES = 16;
+/** What stands in the tree, and in what identities there are. */
+const BESIDE_BYTES = 24;
 
 export class BuildContext {
   private readonly identities = new Map<string, Promise<SelectionIdentity>>();
   private last: { readonly ignore: string; readonly context: BuildContext } | undefined;
 
   private constructor(
-    private readonly content: ContentStore,
     private readonly index: LayerIndex,
-    /** SHA-256 (hex) of each file's content, by inode. */
-    private readonly hashes: ReadonlyMap<string, string>,
     /** All entries that are not ignored. */
     readonly tree: ImageTree,
-    /** Paths that .dockerignore took away. */
-    readonly ignored: ReadonlySet<string>,
+    /** Whether .dockerignore took the entry of this row away. */
+    private readonly ignored: (row: number) => boolean = () => false,
     /** All entries. */
     private readonly whole: ImageTree = tree,
+    /** Of nothing at all. */
+    private readonly empty: ImageTree = tree,
   ) {}
 
   /**
@@ -57,27 +57,33 @@ export class BuildContext {
    */
   static async open(content: ContentStore, digest: Digest, signal?: AbortSignal): Promise<BuildContext> {
     const descriptor = await plainTar(content, digest, signal);
-    const entries: IndexedEntry[] = [];
-    const hashes = new Map<string, string>();
+    const entries = new EntryList();
     const source = await opened(content, descriptor.digest);
     for await (const { entry, body, bodyOffset } of readContext(source)) {
       signal?.throwIfAborted();
       // Docker gives everything of a context to root, whoever owns it where it came from.
-      entries.push(indexedEntry(copyEntry(entry, ROOT), bodyOffset));
-      if (entry.type !== 'file') continue;
+      const own = copyEntry(entry, ROOT);
+      if (entry.type !== 'file') {
+        entries.push(own, { bodyOffset });
+        continue;
+      }
       const hash = createHash('sha256');
       for await (const chunk of body) hash.update(chunk);
-      hashes.set(inodeOf(descriptor, bodyOffset), hash.digest('hex'));
+      entries.push(own, { bodyOffset, sha256: hash.digest('hex') });
     }
-    const index = { descriptor, diffId: descriptor.digest, uncompressedBytes: descriptor.size, entries };
-    return new BuildContext(content, index, hashes, ImageTree.empty(content).withLayer(index), new Set());
+    return BuildContext.of(content, {
+      descriptor,
+      diffId: descriptor.digest,
+      uncompressedBytes: descriptor.size,
+      entries,
+    });
   }
 
   /** A context that was sent as a list of files. */
   static ofList(
     content: ContentStore,
     digest: Digest,
-    list: readonly ManifestEntry[],
+    entries: EntryList,
     { packs, files }: ContextPlaces,
   ): BuildContext {
     const blobs = packs.map((pack): LayerDescriptor => ({
@@ -86,18 +92,22 @@ export class BuildContext {
       size: pack.sizeBytes,
     }));
     const descriptor = { mediaType: MediaType.ociLayer, digest, size: 0 };
-    const hashes = new Map<string, string>();
-    const short = digestHex(digest).slice(0, 16);
-    let at = 0;
-    const entries = list.map((entry, number): IndexedEntry => {
-      // Not by place: files with one content are still two files.
-      const inode = `${short}#${number}`;
-      if (entry.sha256 !== undefined) hashes.set(inode, entry.sha256);
-      const [pack, bodyOffset] = (entry.sizeBytes > 0 ? files[at++] : undefined) ?? [0, 0];
-      return indexedEntry(entry, bodyOffset, { inode, elsewhere: blobs[pack] });
-    });
-    const index = { descriptor, diffId: digest, uncompressedBytes: 0, entries };
-    return new BuildContext(content, index, hashes, ImageTree.empty(content).withLayer(index), new Set());
+    /** Number of each entry among those with content. */
+    let numbers = new Uint32Array(0);
+    for (let row = 0, file = 0; row < entries.length; row += 1) {
+      if (hasContent(entries, row)) numbers = put(numbers, row, file++);
+    }
+    const bodyOf = (row: number): BodyPlace => {
+      const [pack, offset] = files.at(numbers[row] ?? 0);
+      return { layer: blobs[pack] ?? descriptor, offset };
+    };
+    return BuildContext.of(content, { descriptor, diffId: digest, uncompressedBytes: 0, entries, bodyOf });
+  }
+
+  private static of(content: ContentStore, index: LayerIndex): BuildContext {
+    const empty = ImageTree.empty(content);
+    const whole = empty.withLayer(index);
+    return new BuildContext(index, whole, undefined, whole, empty);
   }
 
   /** The context without what an ignore file names. A folder stays when something in it does. */
@@ -108,20 +118,26 @@ export class BuildContext {
   }
 
   private makeWithout(ignore: IgnoreFile): BuildContext {
-    const ignored = new Set(this.index.entries.filter(({ path }) => ignore.ignores(path)).map(({ path }) => path));
-    const needed = new Set<string>();
-    for (const { path } of this.index.entries) {
-      if (ignored.has(path)) continue;
-      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) needed.add(path.slice(0, at));
+    const { entries } = this.index;
+    const { paths } = entries;
+    const ignored = new Uint8Array(entries.length);
+    /** Folders that something which stays lies in, by the rows of paths. */
+    const needed = new Uint8Array(paths.size);
+    for (let row = 0; row < entries.length; row += 1) {
+      if (ignore.ignores(entries.path(row))) {
+        ignored[row] = 1;
+        continue;
+      }
+      for (let at = paths.parent(entries.pathRow(row)); needed[at] !== 1; at = paths.parent(at)) needed[at] = 1;
     }
-    const entries = this.index.entries.filter(({ path }) => !ignored.has(path) || needed.has(path));
-    const tree = ImageTree.empty(this.content).withLayer({ ...this.index, entries: detached(entries, this.index) });
-    return new BuildContext(this.content, this.index, this.hashes, tree, ignored, this.whole);
+    const omitted = (row: number): boolean => ignored[row] === 1 && needed[entries.pathRow(row)] !== 1;
+    const tree = this.empty.withLayer(this.index, omitted);
+    return new BuildContext(this.index, tree, (row) => ignored[row] === 1, this.whole, this.empty);
   }
 
-  /** How many entries it has, ignored ones too. */
-  get size(): number {
-    return this.index.entries.length;
+  /** What its list takes of memory, and what is known beside it. */
+  get sizeBytes(): number {
+    return this.index.entries.sizeBytes + this.index.entries.length * BESIDE_BYTES;
   }
 
   /** What a source of COPY selects, looked at once however many builds ask. @throws SourceMissing */
@@ -144,15 +160,8 @@ export class BuildContext {
     return identity;
   }
 
-  /** Contents' hashes by inode; every file of the context is known. */
-  readonly fileHashes = async (files: readonly TreeEntry[]): Promise<ReadonlyMap<string, string>> => {
-    for (const file of files) {
-      if (!this.hashes.has(file.inode)) {
-        throw new AppError('INTERNAL', `${quoteName(file.path)} is not of this context`, { kind: 'internal' });
-      }
-    }
-    return this.hashes;
-  };
+  /** Every file of the context is known. */
+  readonly fileHashes: FileHashes = async () => (file) => this.tree.sha256(file);
 
   /**
    * A text file of the context, ignored or not; undefined when there is none.
@@ -172,38 +181,28 @@ export class BuildContext {
     return Buffer.concat(chunks).toString('utf8');
   }
 
-  /** All files, ignored or not: for suggestions. */
-  get paths(): readonly string[] {
-    return this.index.entries.map(({ path }) => path);
+  /** All entries, ignored or not: for suggestions. */
+  *paths(): Generator<string, void, undefined> {
+    const { entries } = this.index;
+    for (let row = 0; row < entries.length; row += 1) yield entries.path(row);
   }
-}
 
-/**
- * A hard link whose first name is ignored takes its place: the content lies at the first name's offset.
- * Links to a name that stays are left alone.
- */
-function detached(entries: readonly IndexedEntry[], whole: LayerIndex): IndexedEntry[] {
-  const kept = new Set(entries.map(({ path }) => path));
-  const all = new Map(whole.entries.map((entry) => [entry.path, entry]));
-  const heirs = new Map<string, string>();
-  return entries.map((entry) => {
-    if (entry.type !== 'hardlink' || entry.linkTarget === undefined) return entry;
-    let first = all.get(entry.linkTarget);
-    while (first?.type === 'hardlink') first = all.get(first.linkTarget ?? '');
-    if (first === undefined || kept.has(first.path)) return first === undefined ? entry : linkTo(entry, first.path);
-    const heir = heirs.get(first.path);
-    if (heir !== undefined) return linkTo(entry, heir);
-    heirs.set(first.path, entry.path);
-    return indexedEntry(copyEntry(first, { path: entry.path }), first.bodyOffset, first);
-  });
-}
+  /** All entries that are not ignored. */
+  *keptPaths(): Generator<string, void, undefined> {
+    const { entries } = this.index;
+    for (let row = 0; row < entries.length; row += 1) if (!this.ignored(row)) yield entries.path(row);
+  }
 
-function linkTo(entry: IndexedEntry, linkTarget: string): IndexedEntry {
-  return indexedEntry(copyEntry(entry, { linkTarget }), entry.bodyOffset, entry);
-}
-
-function inodeOf(descriptor: LayerDescriptor, bodyOffset: number): string {
-  return `${descriptor.digest}@${bodyOffset}`;
+  /** Whether .dockerignore took this path away, or something that lies in it. */
+  ignores(path: string): boolean {
+    const { entries } = this.index;
+    for (let row = 0; row < entries.length; row += 1) {
+      if (!this.ignored(row)) continue;
+      const each = entries.path(row);
+      if (each === path || each.startsWith(`${path}/`)) return true;
+    }
+    return false;
+  }
 }
 
 /** The context as a plain tar in the store. */

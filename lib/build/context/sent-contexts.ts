@@ -3,7 +3,7 @@
  * sent themselves.
  */
 import { AppError } from '../../errors/index.js';
-import { isContextManifest, type ManifestEntry, readCheckedManifest, readContextManifest } from '../../layers/index.js';
+import { EntryList, isContextManifest, readCheckedManifest, readContextManifest } from '../../layers/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { ByteSource, Clock, ContentStore, Ids, RecordStore } from '../../store/index.js';
 import { BuildContext, unknownContext } from './context.js';
@@ -31,16 +31,17 @@ export interface KnownContext {
   readonly sizeBytes: number;
 }
 
-/** A list and its places are small beside what they describe, and are read whole. */
+/** The places of a context are few bytes for each file, and are read whole. */
 const MAX_PLACES_BYTES = 64 * 1024 * 1024;
 const HEAD_BYTES = 64;
 /** The next build most often begins where the last one ended; its list is compared with the one before. */
-const KEPT_LISTS = 2;
 const KEPT_OPEN = 1;
-const MAX_KEPT_ENTRIES = 50_000;
+/** Of lists together, and of what is open: that of some 150,000 files. */
+const MAX_KEPT_BYTES = 24 * 1024 * 1024;
+const KEPT_LISTS = 8;
 
 export class SentContexts {
-  private readonly lists = new Map<Digest, readonly ManifestEntry[]>();
+  private readonly lists = new Map<Digest, EntryList>();
   /** By the digests of the list and of the places: who knows the places may see the context. */
   private readonly opened = new Map<string, BuildContext>();
 
@@ -66,12 +67,12 @@ export class SentContexts {
     const { places } = record.value;
     const key = `${context} ${places}`;
     const known = this.opened.get(key) ?? (await this.read(context, places));
-    keep(this.opened, KEPT_OPEN, [key, known], known.size);
+    keep(this.opened, KEPT_OPEN, key, known);
     return known;
   }
 
   private async read(context: Digest, places: Digest): Promise<BuildContext> {
-    const entries = this.lists.get(context) ?? (await readCheckedManifest(await this.list(context)));
+    const entries = await this.entries(context);
     return BuildContext.ofList(this.deps.content, context, entries, decodePlaces(await this.bytes(places)));
   }
 
@@ -130,19 +131,19 @@ export class SentContexts {
   }
 
   /** The entries of a complete context's list. */
-  async entries(context: Digest): Promise<readonly ManifestEntry[]> {
+  async entries(context: Digest): Promise<EntryList> {
     const known = this.lists.get(context);
     if (known !== undefined) return known;
     const entries = await readCheckedManifest(await this.list(context));
-    keep(this.lists, KEPT_LISTS, [context, entries], entries.length);
+    keep(this.lists, KEPT_LISTS, context, entries);
     return entries;
   }
 
   /** The entries of a list that just came, held to the rules. @throws AppError CONTEXT_LIST_INVALID, TAR_… */
-  async checked(context: Digest): Promise<readonly ManifestEntry[]> {
-    const entries: ManifestEntry[] = [];
+  async checked(context: Digest): Promise<EntryList> {
+    const entries = new EntryList();
     for await (const entry of readContextManifest(await this.list(context))) entries.push(entry);
-    keep(this.lists, KEPT_LISTS, [context, entries], entries.length);
+    keep(this.lists, KEPT_LISTS, context, entries);
     return entries;
   }
 
@@ -166,9 +167,10 @@ export class SentContexts {
   }
 }
 
-/** As the newest of so many; nothing that is large. */
-function keep<K, V>(all: Map<K, V>, count: number, [key, value]: readonly [K, V], entries: number): void {
+/** As the newest of so many, as far as they are not too large together. */
+function keep<K, V extends { readonly sizeBytes: number }>(all: Map<K, V>, count: number, key: K, value: V): void {
   all.delete(key);
-  if (entries <= MAX_KEPT_ENTRIES) all.set(key, value);
-  for (const oldest of all.keys()) if (all.size > count) all.delete(oldest);
+  all.set(key, value);
+  const bytes = (): number => [...all.values()].reduce((sum, each) => sum + each.sizeBytes, 0);
+  for (const oldest of all.keys()) if (all.size > count || bytes() > MAX_KEPT_BYTES) all.delete(oldest);
 }

@@ -6,7 +6,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../errors/index.js';
-import { comparePaths, type ImageTree, type LayerEntry, type TarMember } from '../../layers/index.js';
+import { comparePaths, copyEntry, type ImageTree, type LayerEntry, type TarMember } from '../../layers/index.js';
 import type { GitCommand } from './git-command.js';
 import type { RemoteRef } from '../plan/steps.js';
 
@@ -84,8 +84,8 @@ async function* submoduleMembers(
   if (tree === undefined) return;
   const contents = tree.contents();
   try {
-    for (const { inode: _, ...entry } of tree.walk()) {
-      yield { entry: { ...entry, path: `${folder}/${entry.path}` }, body: contents.read(entry.path) };
+    for (const entry of tree.walk()) {
+      yield { entry: copyEntry(entry, { path: `${folder}/${entry.path}` }), body: contents.read(entry) };
     }
   } finally {
     await contents.close();

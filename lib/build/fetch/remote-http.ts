@@ -3,7 +3,7 @@
  * where they lie; beside them stands by which URL and ETag they came, so that the next build may ask "changed?".
  */
 import { AppError } from '../../errors/index.js';
-import { ImageTree } from '../../layers/index.js';
+import { EntryList, ImageTree } from '../../layers/index.js';
 import { type Digest, digestHex, MediaType } from '../../oci/index.js';
 import type { Clock, ContentStore, RecordKey, RecordStore } from '../../store/index.js';
 import { hashParts } from '../keys/framing.js';
@@ -114,14 +114,14 @@ export class HttpSource {
   private files({ name }: HttpRef, { digest, sizeBytes, mtimeSeconds }: FetchedFile): RemoteFiles {
     const descriptor = { mediaType: MediaType.ociLayer, digest, size: sizeBytes };
     const file = { type: 'file', mode: 0o600, uid: 0, gid: 0, mtimeSeconds, sizeBytes } as const;
-    const entries = [{ ...file, path: name, bodyOffset: 0 }];
+    const entries = EntryList.of([{ ...file, path: name }]);
     const index = { descriptor, diffId: digest, uncompressedBytes: sizeBytes, entries };
     return {
       blob: digest,
       identity: { sha256: digestHex(digest) },
       ...(mtimeSeconds === 0 ? {} : { timeSeconds: mtimeSeconds }),
       tree: ImageTree.empty(this.deps.content).withLayer(index),
-      fileHashes: async (files) => new Map(files.map(({ inode }) => [inode, digestHex(digest)])),
+      fileHashes: async () => () => digestHex(digest),
     };
   }
 }

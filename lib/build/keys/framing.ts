@@ -12,8 +12,14 @@ export interface KeyPart {
 
 const FRAMED_AT_ONCE = 64 * 1024;
 
-/** Lower-case hex SHA-256 over the parts, in order. */
-export function hashParts(kind: string, parts: readonly KeyPart[]): string {
+/** Lower-case hex SHA-256 over the parts, in order. @param count of the parts */
+export function hashParts(kind: string, parts: readonly KeyPart[]): string;
+export function hashParts(kind: string, parts: Iterable<KeyPart>, count: number): string;
+export function hashParts(
+  kind: string,
+  parts: Iterable<KeyPart>,
+  count = (parts as readonly KeyPart[]).length,
+): string {
   const hash = createHash('sha256');
   let framed = '';
   // Many parts at once: a context has tens of thousands.
@@ -24,7 +30,7 @@ export function hashParts(kind: string, parts: readonly KeyPart[]): string {
     framed = '';
   };
   frame(kind);
-  framed += `${parts.length};`;
+  framed += `${count};`;
   for (const part of parts) {
     frame(part.name);
     frame(part.value);

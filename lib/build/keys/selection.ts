@@ -3,6 +3,7 @@
  * way and at the end are followed, a pattern is matched against whole paths below its first wildcard, a matched folder
  * is not searched any further.
  */
+import { crc32 } from 'node:zlib';
 import { Glob, hasWildcards, IgnoreFile } from '../../dockerfile/index.js';
 import { AppError } from '../../errors/index.js';
 import { baseName, type ImageTree, isBelow, joinPath, type TreeEntry } from '../../layers/index.js';
@@ -93,13 +94,18 @@ export function* selectedEntries(tree: ImageTree, source: Selected, exclude?: Ex
     return;
   }
   if (entry !== undefined) yield { entry, relative: '' };
+  const relativeOf = (each: TreeEntry): string => (path === '' ? each.path : each.path.slice(path.length + 1));
+  if (exclude === undefined) {
+    for (const each of tree.walk(path)) if (each.path !== path) yield { entry: each, relative: relativeOf(each) };
+    return;
+  }
   // A folder that is excluded comes back when something in it does not stay out (`!` patterns).
   let held: SelectedEntry[] = [];
   for (const each of tree.walk(path)) {
     if (each.path === path) continue;
-    const relative = path === '' ? each.path : each.path.slice(path.length + 1);
+    const relative = relativeOf(each);
     held = held.filter((folder) => isBelow(each.path, folder.entry.path));
-    if (exclude?.(relative) === true) {
+    if (exclude(relative)) {
       if (each.type === 'directory') held.push({ entry: each, relative });
       continue;
     }
@@ -109,14 +115,20 @@ export function* selectedEntries(tree: ImageTree, source: Selected, exclude?: Ex
   }
 }
 
-/** Content hash (hex) of each file, by inode. */
-export type FileHashes = (files: readonly TreeEntry[]) => Promise<ReadonlyMap<string, string>>;
+/** Content hash (hex) of a file. */
+export type HashOf = (file: TreeEntry) => string | undefined;
+
+/** Finds the hashes of files, which may be asked for more than once. */
+export type FileHashes = (files: Iterable<TreeEntry>) => Promise<HashOf>;
+
+/** What tells later which file changed: the path of each, and a sum of what it was. */
+export type StepFiles = Iterable<readonly [path: string, sum: number]>;
 
 export interface SelectionIdentity {
   /** Over names, types, modes, owners, links, attributes and contents; never over times. */
   readonly digest: string;
-  /** Short identity of every entry, by path: tells later which file changed. */
-  readonly entries: ReadonlyMap<string, string>;
+  /** Looked at anew whenever they are asked for. */
+  readonly files: StepFiles;
 }
 
 /** Identity of what a source selects. @throws SourceMissing */
@@ -128,26 +140,73 @@ export async function identify(
 ): Promise<SelectionIdentity> {
   checkBelow(tree, wanted);
   const out = outside(exclude, wanted.below);
-  const all = selectSources(tree, wanted.path, wanted.literal).flatMap((source, i) =>
-    [...selectedEntries(tree, source, out)].map((selected) => ({ source, selected, prefix: String(i) })),
-  );
-  const files = all.map(({ selected }) => selected.entry).filter((entry) => entry.type === 'file');
-  const contents = await hashes(files);
-  const first = new Map<string, string>();
-  const parts: KeyPart[] = [];
-  const entries = new Map<string, string>();
+  const sources = selectSources(tree, wanted.path, wanted.literal);
+  const all = again(function* () {
+    for (const [i, source] of sources.entries()) {
+      for (const selected of selectedEntries(tree, source, out)) yield { source, selected, prefix: String(i) };
+    }
+  });
+  const files = again(function* () {
+    for (const { selected } of all) if (selected.entry.type === 'file') yield selected.entry;
+  });
+  const hashOf = await hashes(files);
+  let count = 0;
+  for (const _ of all) count += 1;
+  const sums = new Uint32Array(count);
+  return {
+    digest: hashParts(
+      'wharf.selection.v1',
+      summed(
+        partsOf(all, hashOf, (file) => sources.length > 1 || tree.isLinked(file)),
+        sums,
+      ),
+      count,
+    ),
+    files: again(function* () {
+      let at = 0;
+      for (const { selected } of all) yield [selected.entry.path, sums[at++] ?? 0] as const;
+    }),
+  };
+}
+
+interface SelectedOf {
+  readonly source: Selected;
+  readonly selected: SelectedEntry;
+  readonly prefix: string;
+}
+
+/** @param mayComeAgain whether a file can be selected under another name too */
+function* partsOf(
+  all: Iterable<SelectedOf>,
+  hashOf: HashOf,
+  mayComeAgain: (file: TreeEntry) => boolean,
+): Generator<KeyPart, void, undefined> {
+  const first = new Map<number, string>();
   for (const { source, selected, prefix } of all) {
     const { entry, relative } = selected;
     // Of a selected folder only what is in it is copied.
     const own = relative === '' && entry.type === 'directory';
     const name = joinPath(prefix, relative === '' ? (own ? '' : source.name) : `/${relative}`);
-    const known = entry.type === 'file' ? first.get(entry.inode) : undefined;
-    if (known === undefined) first.set(entry.inode, name);
-    const value = own ? 'folder' : header(entry, contents.get(entry.inode), known);
-    parts.push({ name, value });
-    entries.set(entry.path, value);
+    const comesAgain = entry.type === 'file' && mayComeAgain(entry);
+    const known = comesAgain ? first.get(entry.inode) : undefined;
+    if (comesAgain && known === undefined) first.set(entry.inode, name);
+    const content = entry.type === 'file' ? hashOf(entry) : undefined;
+    yield { name, value: own ? 'folder' : header(entry, content, known) };
   }
-  return { digest: hashParts('wharf.selection.v1', parts), entries };
+}
+
+/** The same parts; the sum of each is put down as it passes. */
+function* summed(parts: Iterable<KeyPart>, sums: Uint32Array): Generator<KeyPart, void, undefined> {
+  let at = 0;
+  for (const part of parts) {
+    sums[at++] = crc32(part.value);
+    yield part;
+  }
+}
+
+/** What a generator gives, as often as it is asked for. */
+function again<T>(generate: () => Generator<T, void, undefined>): Iterable<T> {
+  return { [Symbol.iterator]: generate };
 }
 
 function header(entry: TreeEntry, content: string | undefined, sameAs: string | undefined): string {

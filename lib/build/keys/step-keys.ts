@@ -6,6 +6,7 @@ import { AppError } from '../../errors/index.js';
 import { hashParts, type KeyPart } from './framing.js';
 import { chainKey, isLinked, type KeyInputs, type StepKey, stepKey } from './keys.js';
 import type { Plan, StagePlan } from '../plan/plan.js';
+import type { StepFiles } from './selection.js';
 import type { SourcesAtHand } from '../solve/sources-at-hand.js';
 import type { SourceRef, StageBase, Step } from '../plan/steps.js';
 
@@ -13,7 +14,7 @@ export class StepKeys {
   private readonly keys = new Map<number, StepKey>();
   /** Key of a stage as it stands after a step. */
   private readonly standing = new Map<number, string>();
-  private readonly files = new Map<number, ReadonlyMap<string, string>>();
+  private readonly files = new Map<number, readonly StepFiles[]>();
 
   constructor(
     private readonly plan: Plan,
@@ -42,23 +43,27 @@ export class StepKeys {
     return key;
   }
 
-  /** Identity of every file the step takes out of a context or what ADD fetched, by path. */
-  filesOf(step: Step): ReadonlyMap<string, string> {
-    return this.files.get(step.number) ?? new Map<string, string>();
+  /** Every file the step takes out of a context or what ADD fetched, each once. */
+  filesOf(step: Step): StepFiles {
+    const [only = [], ...others] = this.files.get(step.number) ?? [];
+    if (others.length === 0) return only;
+    const all = new Map<string, number>();
+    for (const files of [only, ...others]) for (const [path, sum] of files) all.set(path, sum);
+    return all;
   }
 
   private async definitionKey(step: Step, parent: string): Promise<StepKey> {
-    const files = new Map<string, string>();
+    const found: StepFiles[] = [];
     const select: KeyInputs['select'] = async (selection, exclude) => {
       const { source } = selection;
       if (source.from === 'stage' || source.from === 'image') return this.sourceKey(source);
-      const { digest, entries } = await this.atHand.identify(step, selection, exclude);
-      for (const [path, identity] of entries) files.set(path, identity);
+      const { digest, files } = await this.atHand.identify(step, selection, exclude);
+      found.push(files);
       return digest;
     };
     const key = await stepKey(step, { scope: this.scope, parent, select });
     this.keys.set(step.number, key);
-    this.files.set(step.number, files);
+    this.files.set(step.number, found);
     return key;
   }
 

@@ -4,15 +4,12 @@
  * the key, so that two of them are compared as they pass, whatever their length.
  */
 import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import { AppError } from '../../errors/index.js';
 import { splitLines } from '../../layers/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { ByteSource, Clock, ContentStore, RecordKey, RecordStore } from '../../store/index.js';
 import type { StepKey } from '../keys/keys.js';
-
-/** Identity of files by path, in the order in which the step takes them. */
-export type StepFiles = ReadonlyMap<string, string>;
+import type { StepFiles } from '../keys/selection.js';
 
 /** `STEP-LAST#<slot>` / `-` */
 interface LastStep {
@@ -58,7 +55,7 @@ export class LastSteps {
   async remember(slot: string, key: StepKey, files: StepFiles, layer: Digest): Promise<void> {
     const { content, records, clock } = this.deps;
     const before = (await this.last(slot))?.fileList;
-    const list = files.size === 0 ? undefined : await content.put(linesOf(files));
+    const list = isEmpty(files) ? undefined : await content.put(linesOf(files));
     if (list !== undefined) await content.hold(list.digest, holderOf(slot), { forMs: KEEP_MS });
     const value: LastStep = {
       parts: partsOf(key),
@@ -77,19 +74,29 @@ export class LastSteps {
   private async changedFile({ fileList }: LastStep, files: StepFiles): Promise<string | undefined> {
     const source = fileList === undefined ? undefined : await this.deps.content.open(fileList);
     if (source === undefined) return undefined;
-    const fresh = files.entries();
+    const fresh = files[Symbol.iterator]();
     for await (const line of splitLines(source as ByteSource, cutShort)) {
       const [path, sum] = JSON.parse(line) as readonly [string, number];
       const next = fresh.next();
       if (next.done !== true && next.value[0] === path) {
-        if (crc32(next.value[1]) !== sum) return `${path} changed`;
+        if (next.value[1] !== sum) return `${path} changed`;
         continue;
       }
-      return files.has(path) && next.done !== true ? `${next.value[0]} is new` : `${path} is gone`;
+      return next.done !== true && has(files, path) ? `${next.value[0]} is new` : `${path} is gone`;
     }
     const next = fresh.next();
     return next.done === true ? undefined : `${next.value[0]} is new`;
   }
+}
+
+function isEmpty(files: StepFiles): boolean {
+  for (const _ of files) return false;
+  return true;
+}
+
+function has(files: StepFiles, wanted: string): boolean {
+  for (const [path] of files) if (path === wanted) return true;
+  return false;
 }
 
 const cutShort = (): AppError => new AppError('INTERNAL', 'a list of files is cut short', { kind: 'internal' });
@@ -99,9 +106,9 @@ const holderOf = (slot: string): string => `STEP-LAST#${slot}`;
 async function* linesOf(files: StepFiles): ByteSource {
   let lines = '';
   let count = 0;
-  for (const [path, identity] of files) {
-    // Only to tell what changed: the key itself has the whole identity.
-    lines += `${JSON.stringify([path, crc32(identity)])}\n`;
+  // Only to tell what changed: the key itself has the whole identity.
+  for (const file of files) {
+    lines += `${JSON.stringify(file)}\n`;
     count += 1;
     if (count % LINES_AT_ONCE !== 0) continue;
     yield Buffer.from(lines);

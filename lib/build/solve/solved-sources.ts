@@ -2,12 +2,12 @@
  * What steps read, once it is made or at hand: as a tree of files, as layers, and as the content key that follows from
  * it. The Solver says which layers a stage has come to.
  */
-import { completeChangeset, type ImageTree, type TreeEntry, writeLayer } from '../../layers/index.js';
+import { completeChangeset, type ImageTree, writeLayer } from '../../layers/index.js';
 import type { Chain } from './chain.js';
-import { hashFiles } from '../steps/file-hashes.js';
+import { type HashedFiles, hashFiles } from '../steps/file-hashes.js';
 import { chainKey, type KeyInputs, stepKey } from '../keys/keys.js';
 import type { LayerTrees } from './layer-trees.js';
-import { type FileHashes, identify, SourceMissing } from '../keys/selection.js';
+import { type FileHashes, type HashOf, identify, SourceMissing } from '../keys/selection.js';
 import type { SolverDeps } from './solve-input.js';
 import type { SourceAtHand, SourcesAtHand } from './sources-at-hand.js';
 import type { Layer, SourceRef, Step } from '../plan/steps.js';
@@ -45,7 +45,7 @@ export class SolvedSources {
    * @param hashes of the files, when they were just copied; otherwise they are read
    * @returns undefined when a file's hash is not at hand
    */
-  async contentKey(step: Step, below: Chain, hashes?: ReadonlyMap<string, string>): Promise<string | undefined> {
+  async contentKey(step: Step, below: Chain, hashes?: HashedFiles): Promise<string | undefined> {
     const select: KeyInputs['select'] = async (selection, exclude) => {
       const { source } = selection;
       if (source.from === 'context' || source.from === 'remote') {
@@ -54,7 +54,8 @@ export class SolvedSources {
       const chain = await this.deps.chain(source);
       if (step.op.kind === 'run') return chainKey(chain.layers.map(({ diffId }) => diffId));
       const tree = await this.deps.trees.of(chain.layers);
-      const known: FileHashes = hashes === undefined ? (files) => hashFiles(tree, files, this.signal) : given(hashes);
+      const known: FileHashes =
+        hashes === undefined ? (files) => hashFiles(tree, files, this.signal) : given(hashes.of(tree));
       return (await identify(tree, selection, exclude, known)).digest;
     };
     const parent = chainKey(below.layers.map(({ diffId }) => diffId));
@@ -80,9 +81,9 @@ export class SolvedSources {
 
 class HashMissing extends Error {}
 
-function given(hashes: ReadonlyMap<string, string>): FileHashes {
-  return async (files: readonly TreeEntry[]) => {
-    if (files.some(({ inode }) => !hashes.has(inode))) throw new HashMissing();
-    return hashes;
+function given(hashOf: HashOf): FileHashes {
+  return async (files) => {
+    for (const file of files) if (hashOf(file) === undefined) throw new HashMissing();
+    return hashOf;
   };
 }

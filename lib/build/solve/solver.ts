@@ -102,8 +102,9 @@ export class Solver {
       sources: sourcesOf,
       reason: (step) => this.reason(step),
       contextBytes: (step) => {
-        const paths = [...this.keys.filesOf(step).keys()];
-        return paths.reduce((sum, path) => sum + (context.tree.exact(path)?.sizeBytes ?? 0), 0);
+        let bytes = 0;
+        for (const [path] of this.keys.filesOf(step)) bytes += context.tree.exact(path)?.sizeBytes ?? 0;
+        return bytes;
       },
     });
   }

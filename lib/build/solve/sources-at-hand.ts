@@ -116,7 +116,7 @@ export class SourcesAtHand {
         details: { word: '--checksum' },
       });
     }
-    const actual = `sha256:${(await context.fileHashes([only.entry])).get(only.entry.inode) ?? ''}`;
+    const actual = `sha256:${context.tree.sha256(only.entry) ?? ''}`;
     if (actual !== checksum) throw mismatch(path, checksum, actual);
   }
 }

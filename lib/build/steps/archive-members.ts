@@ -4,7 +4,7 @@ import type { Digest } from '../../oci/index.js';
 
 /** All entries; names of one file become links to the first of them. */
 export async function* rootMembers(tree: ImageTree): AsyncGenerator<TarMember, void, undefined> {
-  const first = new Map<string, string>();
+  const first = new Map<number, string>();
   const entries = [...tree.walk()];
   const own = entries.filter((entry) => {
     if (entry.type !== 'file') return true;

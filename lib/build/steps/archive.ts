@@ -8,7 +8,7 @@ import type { ByteSource, ContentStore } from '../../store/index.js';
 
 export interface Archive {
   readonly tree: ImageTree;
-  /** Paths with an entry of their own: other folders are there only because something is in them. */
+  /** Folders with an entry of their own: others are there only because something is in them. */
   readonly described: ReadonlySet<string>;
 }
 
@@ -27,7 +27,7 @@ export async function openArchive(
   const descriptor = { mediaType: MediaType.ociLayer, digest: stored.digest, size: stored.sizeBytes };
   const index = await indexLayer(content, descriptor);
   const described = new Set<string>();
-  for (const { path } of index.entries) described.add(path);
+  for (const { path, type } of index.entries) if (type === 'directory') described.add(path);
   return { tree: ImageTree.empty(content).withLayer(index), described };
 }
 

@@ -5,33 +5,32 @@
 import { AppError } from '../../errors/index.js';
 import {
   baseName,
-  comparePaths,
   copyEntry,
+  EntryList,
   type ImageTree,
-  isBelow,
   joinPath,
   type LayerEntry,
   OPAQUE_MARKER,
   parentPath,
-  type TreeEntry,
+  put,
 } from '../../layers/index.js';
 
 /** Where the content of a changed file comes from. */
 export type Body =
-  | { readonly kind: 'tree'; readonly tree: ImageTree; readonly entry: TreeEntry }
+  | { readonly kind: 'tree'; readonly tree: ImageTree; readonly inode: number }
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
 
-/** A changed path. Names with the same `node` are hard links of one file. */
+/** A changed path. */
 export interface Change {
   readonly entry: LayerEntry;
-  readonly node: object;
   readonly body?: Body;
 }
 
-/** What stands at a path: a change, or what the image has. */
-export interface Standing {
-  readonly entry: LayerEntry;
-  readonly node?: object;
+/** What is known of a change beside its entry. */
+export interface ChangeOptions {
+  /** Names with the same number are hard links of one file. */
+  readonly node?: number;
+  readonly body?: Body;
 }
 
 export type Attributes = Pick<LayerEntry, 'mode' | 'uid' | 'gid' | 'mtimeSeconds'>;
@@ -40,23 +39,27 @@ export type Attributes = Pick<LayerEntry, 'mode' | 'uid' | 'gid' | 'mtimeSeconds
 const MAX_HOPS = 40;
 
 export class ChangedTree {
-  private readonly changes = new Map<string, Change>();
+  /** All changes so far, in columns: a COPY may have hundreds of thousands. The last one of a path counts. */
+  private readonly changes = new EntryList();
+  /** Row of the change of each path, plus one. */
+  private standing = new Uint32Array(0);
+  private nodes = new Uint32Array(0);
+  private readonly bodies = new ChangeBodies();
   /** Folders of the image that were replaced: nothing of them shows any more. */
   private readonly replaced = new Set<string>();
 
   constructor(private readonly base: ImageTree) {}
 
-  /** What is at exactly this path. */
-  exact(path: string): Standing | undefined {
-    const change = this.changes.get(path);
-    if (change !== undefined) return change;
-    const entry = this.isReplaced(path) ? undefined : this.base.exact(path);
-    return entry === undefined ? undefined : { entry };
+  /** What is at exactly this path: a change, or what the image has. */
+  exact(path: string): LayerEntry | undefined {
+    const row = this.rowOf(path);
+    if (row !== undefined) return this.changes.at(row);
+    return this.isReplaced(path) ? undefined : this.base.exact(path);
   }
 
-  /** What a path leads to, links followed. */
-  lookup(path: string): Standing | undefined {
-    return this.exact(this.resolve(path));
+  private rowOf(path: string): number | undefined {
+    const row = this.standing[this.changes.paths.find(path) ?? 0] ?? 0;
+    return row === 0 ? undefined : row - 1;
   }
 
   /** The real path behind a path, also where its end does not exist; `..` stops at the root. @throws SYMLINK_LOOP */
@@ -72,7 +75,7 @@ export class ChangedTree {
         continue;
       }
       const here = [...done, part].join('/');
-      const entry = this.exact(here)?.entry;
+      const entry = this.exact(here);
       const last = pending.every((rest) => rest === '' || rest === '.');
       if (entry?.type !== 'symlink' || entry.linkTarget === undefined || (last && !follow)) {
         done.push(part);
@@ -89,17 +92,21 @@ export class ChangedTree {
   }
 
   /** Puts an entry at a real path; a folder that was there goes with everything in it. */
-  put(entry: LayerEntry, options: { readonly node?: object; readonly body?: Body } = {}): void {
-    const before = this.exact(entry.path);
-    if (before?.entry.type === 'directory' && entry.type !== 'directory') this.drop(entry.path);
-    const { node = {}, body } = options;
-    this.changes.set(entry.path, body === undefined ? { entry, node } : { entry, node, body });
+  put(entry: LayerEntry, { node = 0, body }: ChangeOptions = {}): void {
+    if (entry.type !== 'directory' && this.isFolder(entry.path)) this.drop(entry.path);
+    const row = this.changes.length;
+    this.changes.push(entry, NOTHING_MORE);
+    this.standing = put(this.standing, this.changes.pathRow(row), row + 1);
+    this.nodes = put(this.nodes, row, node);
+    if (body !== undefined) this.bodies.put(row, body);
   }
 
   /** Takes a path away, to put something else there. */
   drop(path: string): void {
-    for (const each of this.changes.keys()) {
-      if (each === path || isBelow(each, path)) this.changes.delete(each);
+    const { paths } = this.changes;
+    const top = paths.find(path);
+    if (top !== undefined) {
+      for (const row of [top, ...paths.walk(top)]) if (row < this.standing.length) this.standing[row] = 0;
     }
     if (this.base.exact(path)?.type === 'directory') this.replaced.add(path);
   }
@@ -118,45 +125,46 @@ export class ChangedTree {
       at = joinPath(at, part);
       const standing = this.exact(at);
       if (standing === undefined) this.put({ path: at, type: 'directory', sizeBytes: 0, ...attributes });
-      else if (standing.entry.type !== 'directory') throw notFolder(at, standing.entry);
+      else if (standing.type !== 'directory') throw notFolder(at, standing);
     }
     return real;
   }
 
   /**
-   * The changes in the order of layers. The first name of a file has its content, later ones are hard links. Missing
-   * parents are left to `completeChangeset`.
+   * The changes in the order of layers, each made when it is asked for. The first name of a file has its content, later
+   * ones are hard links. Missing parents are left to `completeChangeset`.
    */
-  changeset(): Change[] {
-    const sorted = [...this.changes.values(), ...this.opaqueMarks()];
-    sorted.sort((a, b) => comparePaths(a.entry.path, b.entry.path));
-    const first = new Map<object, string>();
-    return sorted.map((change) => {
-      const { entry, node } = change;
-      const target = first.get(node);
-      if (target === undefined) {
-        first.set(node, entry.path);
-        return change;
+  *changeset(): Generator<Change, void, undefined> {
+    this.putOpaqueMarks();
+    const first = new Map<number, string>();
+    for (const path of this.changes.paths.walk()) {
+      const row = (this.standing[path] ?? 0) - 1;
+      if (row < 0) continue;
+      const entry = this.changes.at(row);
+      const node = this.nodes[row] ?? 0;
+      const linkTarget = first.get(node);
+      if (linkTarget !== undefined) {
+        yield { entry: copyEntry(entry, { type: 'hardlink', sizeBytes: 0, linkTarget }) };
+        continue;
       }
-      return { entry: copyEntry(entry, { type: 'hardlink', sizeBytes: 0, linkTarget: target }), node };
-    });
+      if (node !== 0) first.set(node, entry.path);
+      const body = this.bodies.of(row);
+      yield body === undefined ? { entry } : { entry, body };
+    }
   }
 
   /** A folder made where another was replaced must not show what the other had. */
-  private opaqueMarks(): Change[] {
-    return [...this.replaced].flatMap((path) => {
-      if (this.changes.get(path)?.entry.type !== 'directory') return [];
-      const mark: LayerEntry = {
-        path: joinPath(path, OPAQUE_MARKER),
-        type: 'file',
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        mtimeSeconds: 0,
-        sizeBytes: 0,
-      };
-      return [{ entry: mark, node: {} }];
-    });
+  private putOpaqueMarks(): void {
+    for (const path of this.replaced) {
+      const row = this.rowOf(path);
+      if (row === undefined || this.changes.type(row) !== 'directory') continue;
+      this.put(whiteoutMark(joinPath(path, OPAQUE_MARKER)));
+    }
+  }
+
+  private isFolder(path: string): boolean {
+    const row = this.rowOf(path);
+    return row === undefined ? this.exact(path)?.type === 'directory' : this.changes.type(row) === 'directory';
   }
 
   private isReplaced(path: string): boolean {
@@ -165,6 +173,38 @@ export class ChangedTree {
     return false;
   }
 }
+
+/** Where the contents of changes come from, by their rows. */
+class ChangeBodies {
+  private readonly trees: ImageTree[] = [];
+  /** Number of the tree, plus one. */
+  private treeOf = new Uint32Array(0);
+  private inodes = new Float64Array(0);
+  private readonly bytes = new Map<number, Uint8Array>();
+
+  put(row: number, body: Body): void {
+    if (body.kind === 'bytes') {
+      this.bytes.set(row, body.bytes);
+      return;
+    }
+    if (!this.trees.includes(body.tree)) this.trees.push(body.tree);
+    this.treeOf = put(this.treeOf, row, this.trees.indexOf(body.tree) + 1);
+    this.inodes = put(this.inodes, row, body.inode);
+  }
+
+  of(row: number): Body | undefined {
+    const tree = this.trees[(this.treeOf[row] ?? 0) - 1];
+    if (tree !== undefined) return { kind: 'tree', tree, inode: this.inodes[row] ?? 0 };
+    const bytes = this.bytes.get(row);
+    return bytes === undefined ? undefined : { kind: 'bytes', bytes };
+  }
+}
+
+function whiteoutMark(path: string): LayerEntry {
+  return { path, type: 'file', mode: 0, uid: 0, gid: 0, mtimeSeconds: 0, sizeBytes: 0 };
+}
+
+const NOTHING_MORE = {};
 
 export function notFolder(path: string, entry: LayerEntry): AppError {
   return new AppError('BUILD_DESTINATION_INVALID', `/${path} in the image is a ${entry.type}, not a folder`, {

@@ -15,10 +15,12 @@ import {
   type LayerEntry,
   parentPath,
   type TarMember,
+  type TreeContents,
   type TreeEntry,
 } from '../../layers/index.js';
 import { openArchive } from './archive.js';
-import { type Attributes, type Body, type Change, ChangedTree, notFolder } from './changed-tree.js';
+import { type Attributes, type Body, type Change, ChangedTree, type ChangeOptions, notFolder } from './changed-tree.js';
+import type { HashedFiles } from './file-hashes.js';
 import { type Owner, ROOT } from './owners.js';
 import { missingInTree } from './missing-source.js';
 import {
@@ -58,7 +60,7 @@ export interface CopyInput {
  * The changes a COPY makes, in the order of layers.
  * @throws AppError BUILD_COPY_SOURCE_MISSING, BUILD_DESTINATION_INVALID, SYMLINK_LOOP
  */
-export async function copyChanges(input: CopyInput): Promise<readonly Change[]> {
+export async function copyChanges(input: CopyInput): Promise<Iterable<Change>> {
   const copy = new Copy(input);
   await copy.run();
   return copy.tree.changeset();
@@ -66,53 +68,46 @@ export async function copyChanges(input: CopyInput): Promise<readonly Change[]> 
 
 /**
  * The changes with their contents. Bodies of one tree are asked for in the order they are needed.
- * @param hashed trees whose files are not hashed yet @param hashes gets their SHA-256 (hex), by inode in the source
+ * @param hashed trees whose files are not hashed yet @param hashes gets the SHA-256 of their files
  */
 export async function* changeMembers(
-  changes: readonly Change[],
+  changes: Iterable<Change>,
   hashed: ReadonlySet<ImageTree>,
-  hashes: Map<string, string>,
+  hashes: HashedFiles,
 ): AsyncGenerator<TarMember, void, undefined> {
-  const wanted = new Map<ImageTree, TreeEntry[]>();
-  for (const { entry, body } of changes) {
-    if (body?.kind !== 'tree' || entry.type !== 'file') continue;
-    const entries = wanted.get(body.tree);
-    if (entries === undefined) wanted.set(body.tree, [body.entry]);
-    else entries.push(body.entry);
-  }
-  const readers = new Map([...wanted].map(([tree, entries]) => [tree, tree.readMembers(entries)]));
+  const contents = new Map<ImageTree, TreeContents>();
   try {
     for (const { entry, body } of changes) {
       if (entry.type !== 'file' || body === undefined) yield { entry, body: bytes(new Uint8Array()) };
       else if (body.kind === 'bytes') yield { entry, body: bytes(body.bytes) };
       else {
-        const next = await readers.get(body.tree)?.next();
-        if (next === undefined || next.done === true) throw new AppError('INTERNAL', 'a file to copy got lost');
-        const { inode } = body.entry;
-        const isHashed = hashed.has(body.tree);
+        const { tree, inode } = body;
+        const reader = contents.get(tree) ?? tree.contents(true);
+        contents.set(tree, reader);
+        const source = reader.read({ inode, sizeBytes: entry.sizeBytes });
+        const isHashed = hashed.has(tree);
         // The body of an empty file is never asked for.
-        if (isHashed && entry.sizeBytes === 0) hashes.set(inode, EMPTY_HASH);
-        yield { entry, body: isHashed ? hashing(next.value.body, inode, hashes) : next.value.body };
+        if (isHashed && entry.sizeBytes === 0) hashes.set(tree, inode, EMPTY_HASH);
+        yield { entry, body: isHashed ? hashing(source, (digest) => hashes.set(tree, inode, digest)) : source };
       }
     }
   } finally {
-    for (const reader of readers.values()) await reader.return();
+    for (const reader of contents.values()) await reader.close();
   }
 }
 
-const EMPTY_HASH = createHash('sha256').digest('hex');
+const EMPTY_HASH = createHash('sha256').digest();
 
 async function* hashing(
   source: AsyncIterable<Uint8Array>,
-  inode: string,
-  hashes: Map<string, string>,
+  done: (digest: Uint8Array) => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const hash = createHash('sha256');
   for await (const chunk of source) {
     hash.update(chunk);
     yield chunk;
   }
-  hashes.set(inode, hash.digest('hex'));
+  done(hash.digest());
 }
 
 async function* bytes(content: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
@@ -148,6 +143,7 @@ class Copy {
   private readonly implied: Attributes;
   /** The file that became the destination itself. */
   private onlyFile: string | undefined;
+  private lastNode = 0;
 
   constructor(private readonly input: CopyInput) {
     const { op, owner = ROOT, timeSeconds } = input;
@@ -183,15 +179,15 @@ class Copy {
         sizeBytes: Buffer.byteLength(file.content),
       };
       const path = this.filePlace(file.name);
-      this.place(entry, path, { kind: 'bytes', bytes: Buffer.from(file.content) }, {});
+      this.place(entry, path, { body: { kind: 'bytes', bytes: Buffer.from(file.content) } });
     }
   }
 
   private copy(tree: ImageTree, source: Selected, exclude: Exclude | undefined): void {
     if (source.entry === undefined || source.entry.type === 'directory') return this.copyFolder(tree, source, exclude);
     if (exclude?.(source.name) === true) return;
-    const body: Body = { kind: 'tree', tree, entry: source.entry };
-    this.place(source.entry, this.filePlace(source.name), body, {});
+    const { inode } = source.entry;
+    this.place(source.entry, this.filePlace(source.name), { body: { kind: 'tree', tree, inode } });
   }
 
   /**
@@ -203,7 +199,7 @@ class Copy {
     const folder = destination.endsWith('/') ? destination : parentPath(destination);
     this.tree.makeFolders(folder, this.implied);
     const real = this.tree.resolve(destination);
-    const isFolder = real === '' || this.tree.exact(real)?.entry.type === 'directory';
+    const isFolder = real === '' || this.tree.exact(real)?.type === 'directory';
     if (isFolder) return joinPath(real, name);
     if (this.onlyFile !== undefined) {
       throw new AppError(
@@ -219,30 +215,41 @@ class Copy {
   private copyFolder(tree: ImageTree, source: Selected, exclude: Exclude | undefined): void {
     const destination = this.tree.makeFolders(this.input.op.destination, this.implied);
     this.touch(destination, source.entry);
-    const nodes = new Map<string, object>();
+    const nodes = new Map<number, number>();
     for (const { entry, relative } of selectedEntries(tree, source, exclude)) {
       if (relative === '') continue;
       const path = joinPath(destination, relative);
-      const node = nodes.get(entry.inode) ?? {};
-      nodes.set(entry.inode, node);
       const standing = this.tree.exact(path);
-      if (entry.type === 'directory' && standing !== undefined && standing.entry.type !== 'directory') {
-        throw notFolder(path, standing.entry);
+      if (entry.type === 'directory' && standing !== undefined && standing.type !== 'directory') {
+        throw notFolder(path, standing);
       }
-      this.place(entry, path, { kind: 'tree', tree, entry }, node);
+      const body: Body = { kind: 'tree', tree, inode: entry.inode };
+      this.place(entry, path, { body, node: this.nodeOf(tree, entry, nodes) }, standing);
     }
+  }
+
+  /** The same number for all names of a file. @param nodes of this copy, by inode */
+  private nodeOf(tree: ImageTree, entry: TreeEntry, nodes: Map<number, number>): number {
+    if (!tree.isLinked(entry)) return 0;
+    const known = nodes.get(entry.inode) ?? ++this.lastNode;
+    nodes.set(entry.inode, known);
+    return known;
   }
 
   /** The destination takes the time of the folder that is copied into it, and nothing else. */
   private touch(destination: string, from: LayerEntry | undefined): void {
     const standing = destination === '' ? undefined : this.tree.exact(destination);
     if (standing === undefined || from === undefined) return;
-    this.tree.put(copyEntry(standing.entry, { mtimeSeconds: from.mtimeSeconds }));
+    this.tree.put(copyEntry(standing, { mtimeSeconds: from.mtimeSeconds }));
   }
 
-  private place(from: LayerEntry, path: string, body: Body, node: object): void {
-    const standing = this.tree.exact(path);
-    if (from.type !== 'directory' && standing?.entry.type === 'directory') {
+  private place(
+    from: LayerEntry,
+    path: string,
+    { body, node = 0 }: ChangeOptions,
+    standing = this.tree.exact(path),
+  ): void {
+    if (from.type !== 'directory' && standing?.type === 'directory') {
       throw new AppError('BUILD_DESTINATION_INVALID', `/${path} is a folder, and a ${from.type} cannot replace it`, {
         hint: `copy to another name, or remove it in a RUN step before`,
       });
@@ -252,7 +259,7 @@ class Copy {
     const mode = this.chmod === undefined || from.type === 'symlink' ? from.mode : this.chmod.apply(from.mode, folder);
     const { uid, gid } = owner ?? from;
     const entry = copyEntry(from, { uid, gid, path, mode });
-    this.tree.put(entry, { node, ...(from.type === 'file' ? { body } : {}) });
+    this.tree.put(entry, from.type === 'file' && body !== undefined ? { node, body } : { node });
   }
 
   /**
@@ -265,9 +272,9 @@ class Copy {
     const archive = await openArchive(this.input.content, tree, source.entry, this.input.signal);
     if (archive === undefined) return false;
     const root = this.tree.makeFolders(this.input.op.destination, { ...this.implied, mode: 0o755 });
-    const nodes = new Map<string, object>();
+    const nodes = new Map<number, number>();
     for (const entry of archive.tree.walk()) {
-      if (!archive.described.has(entry.path)) continue;
+      if (entry.type === 'directory' && !archive.described.has(entry.path)) continue;
       const parent = this.tree.makeFolders(joinPath(root, parentPath(entry.path)), {
         mode: 0o755,
         ...ROOT,
@@ -275,16 +282,13 @@ class Copy {
       });
       const path = joinPath(parent, baseName(entry.path));
       const standing = this.tree.exact(path);
-      const merges = entry.type === 'directory' && standing?.entry.type === 'directory';
+      const merges = entry.type === 'directory' && standing?.type === 'directory';
       if (standing !== undefined && !merges) this.tree.drop(path);
-      const node = nodes.get(entry.inode) ?? {};
-      nodes.set(entry.inode, node);
+      const node = this.nodeOf(archive.tree, entry, nodes);
       const { uid, gid } = this.input.owner ?? entry;
       const made = copyEntry(entry, { uid, gid, path });
-      this.tree.put(made, {
-        node,
-        ...(entry.type === 'file' ? { body: { kind: 'tree', tree: archive.tree, entry } } : {}),
-      });
+      const body: Body = { kind: 'tree', tree: archive.tree, inode: entry.inode };
+      this.tree.put(made, entry.type === 'file' ? { node, body } : { node });
     }
     return true;
   }

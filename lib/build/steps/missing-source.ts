@@ -8,15 +8,11 @@ import type { SourceMissing } from '../keys/selection.js';
 
 export function missingInContext(error: SourceMissing, context: BuildContext): AppError {
   const path = cleanPath(error.source).slice(1);
-  const isIgnored = context.ignored.has(path) || [...context.ignored].some((each) => each.startsWith(`${path}/`));
-  if (isIgnored) {
+  if (context.ignores(path)) {
     const message = `${JSON.stringify(path)} is not in the build context, because .dockerignore excludes it`;
     return missing(message, path, 'bring it back with a line !<path> at the end of the ignore file', { ignored: true });
   }
-  const close = closeNames(
-    path,
-    context.paths.filter((each) => !context.ignored.has(each)),
-  );
+  const close = closeNames(path, context.keptPaths());
   const hint = meant(close) ?? 'paths are relative to the root of the build context';
   return missing(`${JSON.stringify(path)} is not in the build context`, path, hint, { ignored: false });
 }

@@ -10,6 +10,7 @@ import type { Sandbox } from '../sandbox/sandbox.js';
 import type { CachedStep } from '../solve/step-cache.js';
 import type { Change } from './changed-tree.js';
 import { changeMembers, copyChanges, newestSource } from './copy-step.js';
+import { HashedFiles } from './file-hashes.js';
 import { agentEnv, mountContents, type MountInput, secretEnv } from './mount-contents.js';
 import { findOwner, type Owner } from './owners.js';
 import { runStep } from './run-step.js';
@@ -37,12 +38,12 @@ export interface ExecutionInput extends MountInput, LayerRules {
 
 export interface Execution {
   readonly step: CachedStep;
-  /** SHA-256 (hex) of the files that were copied, by inode of the source. */
-  readonly hashes: ReadonlyMap<string, string>;
+  /** Of the files that were copied, in their sources. */
+  readonly hashes: HashedFiles;
 }
 
 interface CopiedFiles {
-  readonly changes: readonly Change[];
+  readonly changes: Iterable<Change>;
   /** Trees whose files are to be hashed as they pass. */
   readonly hashed: ReadonlySet<ImageTree>;
 }
@@ -67,7 +68,7 @@ export class StepExecutor {
         return this.write(input, changes, hashed);
       }
       case 'run':
-        return { step: await this.run({ ...step, op }, input), hashes: new Map() };
+        return { step: await this.run({ ...step, op }, input), hashes: new HashedFiles() };
       default:
         return op satisfies never;
     }
@@ -109,10 +110,10 @@ export class StepExecutor {
 
   private async write(
     input: ExecutionInput,
-    changes: readonly Change[],
+    changes: Iterable<Change>,
     hashed: ReadonlySet<ImageTree>,
   ): Promise<Execution> {
-    const hashes = new Map<string, string>();
+    const hashes = new HashedFiles();
     const { epochSeconds } = input.step;
     const rules = epochSeconds === undefined ? {} : { mtimeClamp: epochSeconds };
     const members = completeChangeset(changeMembers(changes, hashed, hashes), input.target, rules);

@@ -11,7 +11,7 @@ export async function workdirChanges(
   target: ImageTree,
   timeSeconds: number,
   warn: (message: string) => void,
-): Promise<readonly Change[]> {
+): Promise<Iterable<Change>> {
   const tree = new ChangedTree(target);
   const owner = op.user === '' ? ROOT : await workdirOwner(op, target, warn);
   tree.makeFolders(op.path, { mode: 0o755, ...owner, mtimeSeconds: timeSeconds });

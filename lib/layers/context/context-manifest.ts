@@ -7,6 +7,7 @@ import { AppError } from '../../errors/index.js';
 import type { ByteSource } from '../../store/index.js';
 import { ContextRules, isLonger } from './context-rules.js';
 import { copyEntry, type Unfinished } from '../tree/copy-entry.js';
+import { EntryList } from '../tree/entry-list.js';
 import { normalisePath, quoteName } from '../tree/path-name.js';
 import { TAR_ERROR_KIND, type TarErrorCode } from '../tar/tar-errors.js';
 import { CONTEXT_LIMITS, type TarLimits } from '../tar/tar-limits.js';
@@ -107,8 +108,8 @@ export async function* readContextManifest(
 }
 
 /** The entries of a list that was held to the rules before. @throws AppError CONTEXT_LIST_INVALID */
-export async function readCheckedManifest(source: ByteSource): Promise<ManifestEntry[]> {
-  const entries: ManifestEntry[] = [];
+export async function readCheckedManifest(source: ByteSource): Promise<EntryList> {
+  const entries = new EntryList();
   let line = 0;
   for await (const text of linesOf(source)) {
     line += 1;

@@ -3,7 +3,9 @@
  * links only, nothing behind a link, nothing twice. Where a symbolic link points is data.
  */
 import type { AppError } from '../../errors/index.js';
-import { ancestors, parentPath, quoteName } from '../tree/path-name.js';
+import { put } from '../tree/column.js';
+import { quoteName } from '../tree/path-name.js';
+import { PathTable } from '../tree/path-table.js';
 import type { TarErrorCode } from '../tar/tar-errors.js';
 import type { LayerEntry } from '../types.js';
 import { isAtWhiteout } from '../tree/whiteout.js';
@@ -15,10 +17,10 @@ export type Refuse = (code: TarErrorCode, problem: string, hint?: string) => App
 const MAX_NAME_BYTES = 255;
 
 export class ContextRules {
-  /** The type of each entry so far. */
-  private readonly types = new Map<string, LayerEntry['type']>();
-  /** Every folder that some entry lies in. */
-  private readonly folders = new Set<string>();
+  /** The entries so far, and the folders that they lie in. */
+  private readonly paths = new PathTable();
+  /** Place in TYPES of each entry by its row; 0 of what is none, but lies on the way to one. */
+  private types = new Uint8Array(0);
 
   /** The next entry, in the order they come. @throws what `refuse` makes */
   check(entry: LayerEntry, refuse: Refuse): void {
@@ -32,29 +34,39 @@ export class ContextRules {
     if (target === undefined) return;
     if (CONTROL.test(target)) throw refuse('TAR_UNSAFE_PATH', 'its link target has a control character');
     if (entry.type !== 'hardlink') return;
-    const type = this.types.get(target);
+    const row = this.paths.find(target);
+    const type = row === undefined ? undefined : this.typeAt(row);
     if (type === 'file' || type === 'hardlink') return;
     const what = type === undefined ? 'no entry before it' : `a ${type}`;
     throw refuse('TAR_UNSAFE_ENTRY', `a hard link to ${quoteName(target)}, which is ${what}`);
   }
 
   private checkPlace(entry: LayerEntry, refuse: Refuse): void {
-    if (this.types.has(entry.path)) throw refuse('TAR_UNSAFE_ENTRY', 'it stands in the context twice');
-    if (entry.type !== 'directory' && this.folders.has(entry.path)) {
+    const row = this.paths.add(entry.path);
+    if (this.typeAt(row) !== undefined) throw refuse('TAR_UNSAFE_ENTRY', 'it stands in the context twice');
+    if (entry.type !== 'directory' && this.paths.hasChildren(row)) {
       throw refuse('TAR_UNSAFE_ENTRY', `it is a ${entry.type}, but entries before it lie in it`);
     }
-    // Where another entry lies, everything above is known to be folders, and stays so.
-    const isKnownPlace = this.folders.has(parentPath(entry.path));
-    for (const above of isKnownPlace ? [] : ancestors(entry.path)) {
-      const type = this.types.get(above);
-      if (type !== undefined && type !== 'directory') {
-        throw refuse('TAR_UNSAFE_PATH', `it lies in ${quoteName(above)}, which is a ${type}`);
-      }
-      this.folders.add(above);
+    const folder = this.paths.parent(row);
+    // Folders above it have been looked at for an entry before.
+    if (this.typeAt(folder) !== 'directory') this.checkAbove(folder, refuse);
+    this.types = put(this.types, row, TYPES.indexOf(entry.type));
+  }
+
+  private checkAbove(folder: number, refuse: Refuse): void {
+    for (let above = folder; above !== 0; above = this.paths.parent(above)) {
+      const type = this.typeAt(above);
+      if (type === undefined || type === 'directory') continue;
+      throw refuse('TAR_UNSAFE_PATH', `it lies in ${quoteName(this.paths.path(above))}, which is a ${type}`);
     }
-    this.types.set(entry.path, entry.type);
+  }
+
+  private typeAt(row: number): LayerEntry['type'] | undefined {
+    return TYPES[this.types[row] ?? 0];
   }
 }
+
+const TYPES = [undefined, 'file', 'directory', 'symlink', 'hardlink', 'char', 'block', 'fifo'] as const;
 
 function checkName(entry: LayerEntry, refuse: Refuse): void {
   if (CONTROL.test(entry.path)) throw refuse('TAR_UNSAFE_PATH', 'its name has a control character');

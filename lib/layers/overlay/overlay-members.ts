@@ -5,9 +5,11 @@
  */
 import { AppError } from '../../errors/index.js';
 import { noBytes } from '../byte-stream.js';
+import { impliedDirectory } from '../tree/changeset.js';
+import { put } from '../tree/column.js';
 import { copyEntry } from '../tree/copy-entry.js';
 import { ancestors, parentPath, quoteName } from '../tree/path-name.js';
-import { impliedDirectory } from '../tree/tree-node.js';
+import { PathTable } from '../tree/path-table.js';
 import type { PlacedMember } from '../tar/tar-reader.js';
 import type { LayerEntry, TarMember } from '../types.js';
 import { isOpaqueMarker, isWhiteout, OPAQUE_MARKER, whiteoutOf } from '../tree/whiteout.js';
@@ -28,12 +30,17 @@ export async function* overlayMembers(
   yield* folder.whiteouts();
 }
 
-/** What has been written so far, by path. A folder is known by its metadata, since an opaque marker may come later. */
-type Written =
-  { readonly type: 'directory'; readonly entry: LayerEntry; readonly opaque: boolean } | { readonly type: 'other' };
+/** What has been written so far. A folder is known by its metadata, since an opaque marker may come later. */
+interface WrittenFolder {
+  readonly entry: LayerEntry;
+  readonly opaque: boolean;
+}
 
 class OverlayFolder {
-  private readonly written = new Map<string, Written>();
+  private readonly folders = new Map<string, WrittenFolder>();
+  /** Everything else. */
+  private readonly others = new PathTable();
+  private isOther = new Uint8Array(0);
   private readonly hidden = new Set<string>();
 
   *add(member: PlacedMember): Generator<TarMember> {
@@ -53,19 +60,19 @@ class OverlayFolder {
     // A folder beside its own whiteout shows nothing of the folder below; any other entry hides it anyway.
     for (const path of this.hidden) yield* this.makeOpaque(path);
     for (const path of this.hidden) {
-      if (!this.written.has(path) && !ancestors(path).some((above) => this.isOpaque(above))) yield whiteoutDevice(path);
+      const isWritten = this.folders.has(path) || this.hasOther(path);
+      if (!isWritten && !ancestors(path).some((above) => this.isOpaque(above))) yield whiteoutDevice(path);
     }
   }
 
   private *parents(member: PlacedMember): Generator<TarMember> {
     const parent = parentPath(member.entry.path);
-    if (parent === '' || this.written.get(parent)?.type === 'directory') return;
+    if (parent === '' || this.folders.has(parent)) return;
     for (const above of ancestors(member.entry.path)) {
-      const known = this.written.get(above);
-      if (known?.type === 'other') {
+      if (this.hasOther(above)) {
         throw refuse('LAYER_UNSAFE', member, `it lies in ${quoteName(above)}, which is no folder in this layer`);
       }
-      if (known === undefined) yield* this.directory(impliedDirectory(above));
+      if (!this.folders.has(above)) yield* this.directory(impliedDirectory(above));
     }
   }
 
@@ -74,31 +81,39 @@ class OverlayFolder {
   }
 
   private *makeOpaque(path: string): Generator<TarMember> {
-    const known = this.written.get(path);
-    if (known?.type === 'directory' && !known.opaque) yield* this.writeDirectory(known.entry, true);
+    const known = this.folders.get(path);
+    if (known?.opaque === false) yield* this.writeDirectory(known.entry, true);
   }
 
   private *writeDirectory(entry: LayerEntry, opaque: boolean): Generator<TarMember> {
-    this.written.set(entry.path, { type: 'directory', entry, opaque });
+    this.folders.set(entry.path, { entry, opaque });
+    this.markOther(entry.path, 0);
     const xattrs = new Map([...(entry.xattrs ?? []), [OPAQUE_XATTR, Buffer.from('y')] as const]);
     yield { entry: opaque ? copyEntry(entry, { xattrs }) : entry, body: noBytes() };
   }
 
   private isOpaque(path: string): boolean {
-    const known = this.written.get(path);
-    return known?.type === 'directory' && known.opaque;
+    return this.folders.get(path)?.opaque === true;
+  }
+
+  private hasOther(path: string): boolean {
+    return (this.isOther[this.others.find(path) ?? 0] ?? 0) === 1;
+  }
+
+  private markOther(path: string, value: 0 | 1): void {
+    this.isOther = put(this.isOther, this.others.add(path), value);
   }
 
   private *other(member: PlacedMember): Generator<TarMember> {
     const { entry } = member;
-    if (this.written.get(entry.path)?.type === 'directory') {
+    if (this.folders.has(entry.path)) {
       throw refuse('LAYER_UNSUPPORTED', member, `the folder becomes a ${entry.type} within one layer`);
     }
     const target = entry.linkTarget ?? '';
-    if (entry.type === 'hardlink' && (this.written.get(target)?.type !== 'other' || target === entry.path)) {
+    if (entry.type === 'hardlink' && (!this.hasOther(target) || target === entry.path)) {
       throw refuse('LAYER_LINK_BROKEN', member, `a hard link to ${quoteName(target)}, which is no file before it`);
     }
-    this.written.set(entry.path, { type: 'other' });
+    this.markOther(entry.path, 1);
     yield { entry: withoutTrusted(entry), body: member.body };
   }
 }

@@ -8,13 +8,12 @@ import { AppError } from '../../errors/index.js';
 import type { ByteSource } from '../../store/index.js';
 import { sameBytes } from '../byte-stream.js';
 import { ChangeWriter } from '../tree/change-writer.js';
-import type { ChangesetRules } from '../tree/changeset.js';
+import { type ChangesetRules, impliedDirectory } from '../tree/changeset.js';
 import { createTar } from './gnu-tar.js';
 import type { ImageTree, TreeContents, TreeEntry } from '../tree/image-tree.js';
 import { OPAQUE_XATTR } from './overlay-members.js';
 import { comparePaths, encodeName, joinPath, quoteName } from '../tree/path-name.js';
 import { type PlacedMember, readTar } from '../tar/tar-reader.js';
-import { impliedDirectory } from '../tree/tree-node.js';
 import type { LayerEntry, TarMember } from '../types.js';
 import { scanUpper, type UpperNode, upperPath } from './upper-scan.js';
 
@@ -64,10 +63,14 @@ function* present(folder: UpperNode): Generator<UpperNode> {
   }
 }
 
+interface LowerContents extends Pick<TreeContents, 'close'> {
+  read(entry: TreeEntry): ByteSource;
+}
+
 class UpperWalk {
   private readonly writer: ChangeWriter;
   private readonly folders = new Map<string, LayerEntry>();
-  private readonly contents: TreeContents;
+  private readonly contents: LowerContents;
 
   constructor(
     private readonly directory: string,
@@ -150,15 +153,15 @@ class UpperWalk {
     if (entry.mtimeSeconds !== below.mtimeSeconds || node.hasFraction) return false;
     if (entry.type !== 'file' || entry.sizeBytes === 0) return true;
     const file: ByteSource = createReadStream(upperPath(this.directory, node.path));
-    return sameBytes(file, this.contents.read(below.path));
+    return sameBytes(file, this.contents.read(below));
   }
 }
 
 /** Of paths that the tree has exactly so: no link leads out of the mount. */
-function mountedContents(mount: () => Promise<string>): TreeContents {
+function mountedContents(mount: () => Promise<string>): LowerContents {
   let root: Promise<string> | undefined;
   return {
-    async *read(path) {
+    async *read({ path }) {
       root ??= mount();
       yield* createReadStream(upperPath(await root, path)) as ByteSource;
     },

@@ -7,9 +7,10 @@ import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { ByteSource } from '../../store/index.js';
 import { compress, decompress } from '../compression/compression.js';
-import { copyRare, type Unfinished } from '../tree/copy-entry.js';
 import { splitLines } from '../lines.js';
+import { EntryList, type ListedEntry } from '../tree/entry-list.js';
 import type { EntryType, LayerEntry } from '../types.js';
+import type { BodyPlace } from './layer-bodies.js';
 
 /** The stored blob of a layer. */
 export interface LayerDescriptor {
@@ -19,43 +20,20 @@ export interface LayerDescriptor {
   readonly size: number;
 }
 
-export interface IndexedEntry extends LayerEntry {
-  /** Of the first byte of content in the uncompressed tar. */
-  readonly bodyOffset: number;
-  /** Where the content is when it is not in the layer's own blob: an uncompressed one. Not in a stored index. */
-  readonly elsewhere?: LayerDescriptor;
-  /** What makes the file one, when its place does not: several files may have one content. Not in a stored index. */
-  readonly inode?: string;
-}
-
-/** @param known of the file, where its place in the tar does not say it */
-export function indexedEntry(
-  entry: LayerEntry,
-  bodyOffset: number,
-  known: { readonly inode?: string | undefined; readonly elsewhere?: LayerDescriptor | undefined } = NOTHING,
-): IndexedEntry {
-  const { path, type, mode, uid, gid, mtimeSeconds, sizeBytes } = entry;
-  const copy: Unfinished<IndexedEntry> = { path, type, mode, uid, gid, mtimeSeconds, sizeBytes, bodyOffset };
-  if (known.inode !== undefined) copy.inode = known.inode;
-  if (known.elsewhere !== undefined) copy.elsewhere = known.elsewhere;
-  copyRare(copy, entry);
-  return copy;
-}
-
-const NOTHING = {};
-
 export interface LayerIndex {
   readonly descriptor: LayerDescriptor;
   readonly diffId: Digest;
   readonly uncompressedBytes: number;
   /** In the order of the tar; marks (whiteouts) included. */
-  readonly entries: readonly IndexedEntry[];
+  readonly entries: EntryList;
+  /** Where the content of an entry is when it is not in the layer's own blob: in an uncompressed one. Not stored. */
+  readonly bodyOf?: (row: number) => BodyPlace;
 }
 
 const FORMAT = 'wharf.layer-index.v1';
 const LINES_AT_ONCE = 500;
 
-interface IndexHead extends Omit<LayerIndex, 'entries'> {
+interface IndexHead extends Omit<LayerIndex, 'entries' | 'bodyOf'> {
   readonly format: string;
   readonly entries: number;
 }
@@ -70,15 +48,18 @@ async function* lines(index: LayerIndex): ByteSource {
     `${JSON.stringify({ format: FORMAT, descriptor, diffId, uncompressedBytes, entries: entries.length })}\n`,
   );
   for (let at = 0; at < entries.length; at += LINES_AT_ONCE) {
-    const some = entries.slice(at, at + LINES_AT_ONCE);
-    yield Buffer.from(some.map((entry) => `${JSON.stringify(toJson(entry))}\n`).join(''));
+    let some = '';
+    const end = Math.min(at + LINES_AT_ONCE, entries.length);
+    for (let row = at; row < end; row += 1)
+      some += `${JSON.stringify(toJson(entries.at(row), entries.bodyOffset(row)))}\n`;
+    yield Buffer.from(some);
   }
 }
 
 /** @throws AppError LAYER_INDEX_INVALID when it is damaged or of another version */
 export async function decodeIndex(source: ByteSource): Promise<LayerIndex> {
   let head: IndexHead | undefined;
-  const entries: IndexedEntry[] = [];
+  const entries = new EntryList();
   for await (const line of splitLines(decompress(source, 'gzip'), () => invalid('it is cut short'))) {
     if (head !== undefined) {
       entries.push(fromJson(parseLine(line) as IndexLine));
@@ -120,7 +101,7 @@ interface IndexLine {
   readonly x?: Readonly<Record<string, string>>;
 }
 
-function toJson(entry: IndexedEntry): IndexLine {
+function toJson(entry: LayerEntry, bodyOffset: number): IndexLine {
   const { device, xattrs } = entry;
   return {
     p: entry.path,
@@ -130,7 +111,7 @@ function toJson(entry: IndexedEntry): IndexLine {
     ...(entry.gid === 0 ? {} : { g: entry.gid }),
     ...(entry.mtimeSeconds === 0 ? {} : { d: entry.mtimeSeconds }),
     ...(entry.sizeBytes === 0 ? {} : { s: entry.sizeBytes }),
-    o: entry.bodyOffset,
+    o: bodyOffset,
     ...(entry.linkTarget === undefined ? {} : { l: entry.linkTarget }),
     ...(device === undefined ? {} : { v: [device.major, device.minor] as const }),
     ...(xattrs === undefined
@@ -139,7 +120,7 @@ function toJson(entry: IndexedEntry): IndexLine {
   };
 }
 
-function fromJson(line: IndexLine): IndexedEntry {
+function fromJson(line: IndexLine): ListedEntry {
   return {
     path: line.p,
     type: line.t,

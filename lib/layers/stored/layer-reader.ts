@@ -4,8 +4,9 @@ import { type Digest, Digester, layerCompression } from '../../oci/index.js';
 import { type ByteRange, type ByteSource, type ContentStore, piecesOf } from '../../store/index.js';
 import { digesting } from '../byte-stream.js';
 import { decompress } from '../compression/compression.js';
-import { indexedEntry, type IndexedEntry, type LayerDescriptor, type LayerIndex } from './layer-index.js';
+import type { LayerDescriptor, LayerIndex } from './layer-index.js';
 import { type PlacedMember, readTar, type TarReadOptions } from '../tar/tar-reader.js';
+import { EntryList } from '../tree/entry-list.js';
 
 /** Where layer blobs are read from. */
 export type LayerContent = Pick<ContentStore, 'open'>;
@@ -54,9 +55,9 @@ export async function indexLayer(
   expected?: Digest,
 ): Promise<LayerIndex> {
   const digester = new Digester();
-  const entries: IndexedEntry[] = [];
+  const entries = new EntryList();
   for await (const { entry, bodyOffset } of readTar(digesting(openLayer(content, descriptor), digester))) {
-    entries.push(indexedEntry(entry, bodyOffset));
+    entries.push(entry, { bodyOffset });
   }
   const diffId = digester.digest();
   checkDiffId(descriptor, diffId, expected);

@@ -4,11 +4,12 @@ import { type Compression, type Digest, Digester, MediaType } from '../../oci/in
 import type { ByteSource, ContentStore } from '../../store/index.js';
 import { digesting } from '../byte-stream.js';
 import { compress, DEFAULT_GZIP_LEVEL } from '../compression/compression.js';
-import { indexedEntry, type IndexedEntry, type LayerIndex } from './layer-index.js';
+import type { LayerIndex } from './layer-index.js';
 import type { LayerSegments } from './layer-segments.js';
 import { type Segment, segmentCoder, segmentedGzip, type SegmentSource } from './segmented-gzip.js';
 import { TarCuts } from './tar-cuts.js';
 import { type TarWriteOptions, writeTar } from '../tar/tar-writer.js';
+import { EntryList } from '../tree/entry-list.js';
 import type { LayerEntry, TarMember, WrittenLayer } from '../types.js';
 
 export interface WriteLayerOptions {
@@ -53,8 +54,8 @@ export async function writeLayer(
   options: WriteLayerOptions,
 ): Promise<IndexedLayer> {
   const { content, compression = 'gzip', signal } = options;
-  const entries: IndexedEntry[] = [];
-  const onEntry = (entry: LayerEntry, bodyOffset: number): void => void entries.push(indexedEntry(entry, bodyOffset));
+  const entries = new EntryList();
+  const onEntry = (entry: LayerEntry, bodyOffset: number): void => entries.push(entry, { bodyOffset });
   const coder = segmentsCoder(options);
   const { bytes, plain, segments } =
     coder === undefined ? asOne(members, onEntry, options) : inSegments(members, onEntry, options);

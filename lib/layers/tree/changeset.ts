@@ -6,7 +6,6 @@
 import { noBytes } from '../byte-stream.js';
 import { copyEntry } from './copy-entry.js';
 import { ancestors } from './path-name.js';
-import { impliedDirectory } from './tree-node.js';
 import type { LayerEntry, TarMember } from '../types.js';
 import { isWhiteout, whiteoutFor } from './whiteout.js';
 
@@ -39,6 +38,11 @@ export async function* completeChangeset(
     for (const parent of parents.before(entry)) yield { entry: applyRules(parent, rules), body: noBytes() };
     yield { entry: applyRules(entry, rules), body };
   }
+}
+
+/** The metadata of a folder that nothing describes. */
+export function impliedDirectory(path: string): LayerEntry {
+  return { path, type: 'directory', mode: 0o755, uid: 0, gid: 0, mtimeSeconds: 0, sizeBytes: 0 };
 }
 
 /** Says which folders must still be written before an entry. */

@@ -1,23 +1,25 @@
 /**
- * ImageTree: the file system of an image as a value, merged from the indexes of its layers, bottom to top. It answers
+ * ImageTree: the file system of an image as a value, seen through the indexes of its layers, from the top. It answers
  * what COPY, `--chown=name`, `--from` and changesets ask, without a mount and without unpacking a byte. Immutable:
- * `withLayer` gives another tree that shares what did not change.
+ * `withLayer` gives another tree that shares all layers of this one. Entries are made when they are asked for.
  */
 import { AppError } from '../../errors/index.js';
+import { digestOf, MediaType } from '../../oci/index.js';
 import type { ByteSource } from '../../store/index.js';
 import { noBytes } from '../byte-stream.js';
-import { copyRare, type Unfinished } from './copy-entry.js';
 import { LayerBodies } from '../stored/layer-bodies.js';
 import type { LayerIndex } from '../stored/layer-index.js';
 import type { LayerContent } from '../stored/layer-reader.js';
+import { EntryList } from './entry-list.js';
+import { LaidLayer, layerOf } from './laid-layer.js';
 import { comparePaths, joinPath, quoteName } from './path-name.js';
-import { emptyRoot, find, layOver, type TreeNode } from './tree-node.js';
+import { childOf, childrenOf, find, isFolder, type Spot } from './spot.js';
 import type { LayerEntry, TarMember } from '../types.js';
 
 /** An entry of the merged tree; never of type `hardlink`, since each name of a file has the file's own entry. */
 export interface TreeEntry extends LayerEntry {
-  /** The same for all names (hard links) of one file; for nothing else. */
-  readonly inode: string;
+  /** The same for all names (hard links) of one file, and for nothing else of this tree or one made from it. */
+  readonly inode: number;
 }
 
 export interface LookupOptions {
@@ -35,8 +37,8 @@ export interface TreeMember extends TarMember {
 }
 
 export interface TreeContents {
-  /** The content of the file at exactly this path; nothing for what is no file. */
-  read(path: string): ByteSource;
+  /** The content of an entry of the tree; nothing for what is no file. */
+  read(entry: Pick<TreeEntry, 'inode' | 'sizeBytes'>): ByteSource;
   close(): Promise<void>;
 }
 
@@ -44,20 +46,30 @@ export interface TreeContents {
 const MAX_HOPS = 40;
 
 export class ImageTree {
+  private readonly root: Spot;
+
   private constructor(
-    private readonly root: TreeNode,
+    /** From the bottom up. The first one is of nothing but the root. */
+    private readonly layers: readonly [LaidLayer, ...LaidLayer[]],
     private readonly content: LayerContent,
     private readonly options: ImageTreeOptions,
-  ) {}
+  ) {
+    this.root = rootOf(layers);
+  }
 
   /** The tree of `scratch`. @param content where the blobs of the layers to come are read from */
   static empty(content: LayerContent, options: ImageTreeOptions = {}): ImageTree {
-    return new ImageTree(emptyRoot(), content, options);
+    return new ImageTree([new LaidLayer(NO_ENTRIES, 0, [])], content, options);
   }
 
-  /** This tree with a layer on top. @throws AppError LAYER_LINK_BROKEN */
-  withLayer(index: LayerIndex): ImageTree {
-    return new ImageTree(layOver(this.root, index), this.content, this.options);
+  /**
+   * This tree with a layer on top.
+   * @param omitted rows of entries that are left out; a link to one has the content of it
+   * @throws AppError LAYER_LINK_BROKEN
+   */
+  withLayer(index: LayerIndex, omitted?: (row: number) => boolean): ImageTree {
+    const layer = new LaidLayer(index, this.layers.length, this.root, omitted);
+    return new ImageTree([...this.layers, layer], this.content, this.options);
   }
 
   /**
@@ -66,8 +78,8 @@ export class ImageTree {
    * @throws AppError SYMLINK_LOOP after 40 links
    */
   lookup(path: string, options: LookupOptions = {}): TreeEntry | undefined {
-    const { node, path: found } = this.locate(path, options.followLast ?? true);
-    return node === undefined ? undefined : treeEntry(node, found);
+    const { spot, path: found } = this.locate(path, options.followLast ?? true);
+    return spot === undefined ? undefined : entryOf(spot, found);
   }
 
   /**
@@ -80,22 +92,23 @@ export class ImageTree {
 
   /** The entry of exactly this path: no link is followed, not even on the way. */
   exact(path: string): TreeEntry | undefined {
-    const node = find(this.root, path);
-    return node === undefined ? undefined : treeEntry(node, path);
+    const spot = find(this.root, path);
+    return spot === undefined ? undefined : entryOf(spot, path);
   }
 
   /** What is in a folder, by name; undefined when there is no such folder. */
   list(directory: string): readonly TreeEntry[] | undefined {
-    const { node, path } = this.locate(directory, true);
-    return node?.children === undefined
-      ? undefined
-      : sorted(node).map(([name, child]) => treeEntry(child, joinPath(path, name)));
+    const { spot, path } = this.locate(directory, true);
+    if (spot === undefined || !isFolder(spot)) return undefined;
+    return sorted(spot).map(([name, child]) => entryOf(child, joinPath(path, name)));
   }
 
   /** The entry a path leads to (the root itself left out) and everything below it, in the order of layers. */
   *walk(path = ''): Generator<TreeEntry, void, undefined> {
-    const { node, path: found } = this.locate(path, true);
-    if (node !== undefined) yield* walk(node, found);
+    const { spot, path: found } = this.locate(path, true);
+    if (spot === undefined) return;
+    if (found !== '') yield entryOf(spot, found);
+    if (isFolder(spot)) yield* walk(spot, found);
   }
 
   /**
@@ -103,14 +116,14 @@ export class ImageTree {
    * @throws AppError FILE_ABSENT when the path leads to no file
    */
   async *readFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {
-    const { node, path: found } = this.locate(path, true);
-    if (node?.body === undefined) {
-      const what = node === undefined ? 'does not exist' : `is a ${node.entry.type}`;
+    const entry = this.lookup(path);
+    if (entry?.type !== 'file') {
+      const what = entry === undefined ? 'does not exist' : `is a ${entry.type}`;
       throw new AppError('FILE_ABSENT', `${quoteName(path)} ${what} in the image`, { kind: 'not-found' });
     }
     const contents = this.contents();
     try {
-      yield* contents.read(found);
+      yield* contents.read(entry);
     } finally {
       await contents.close();
     }
@@ -124,7 +137,7 @@ export class ImageTree {
   async *readMembers(entries: Iterable<TreeEntry>): AsyncGenerator<TreeMember, void, undefined> {
     const contents = this.contents(true);
     try {
-      for (const entry of entries) yield { entry, body: contents.read(entry.path) };
+      for (const entry of entries) yield { entry, body: contents.read(entry) };
     } finally {
       await contents.close();
     }
@@ -134,18 +147,28 @@ export class ImageTree {
   contents(reuse = false): TreeContents {
     const bodies = new LayerBodies(this.content, { temporary: this.options.temporaryDirectory, reuse });
     return {
-      read: (path) => {
-        const node = find(this.root, path);
-        return node?.body === undefined ? noBytes() : bodies.read(node.body, node.entry.sizeBytes);
+      read: ({ inode, sizeBytes }) => {
+        const body = this.layers[layerOf(inode)]?.body(inode);
+        return body === undefined ? noBytes() : bodies.read(body, sizeBytes);
       },
       close: () => bodies.close(),
     };
   }
 
-  private locate(path: string, followLast: boolean): { readonly path: string; readonly node: TreeNode | undefined } {
+  /** Whether the file has more than one name, or had one that was since taken away. */
+  isLinked({ inode }: TreeEntry): boolean {
+    return this.layers.some(({ linked }) => linked.has(inode));
+  }
+
+  /** SHA-256 (hex) of a file, where it is known without reading it: the files of a context. */
+  sha256({ inode }: TreeEntry): string | undefined {
+    return this.layers[layerOf(inode)]?.sha256(inode);
+  }
+
+  private locate(path: string, followLast: boolean): { readonly path: string; readonly spot: Spot | undefined } {
     const follow = followLast || path.endsWith('/');
     const pending = path.split('/').reverse();
-    let trail: { readonly name: string; readonly node: TreeNode | undefined }[] = [];
+    let trail: { readonly name: string; readonly spot: Spot | undefined }[] = [];
     let hops = 0;
     for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
       if (part === '' || part === '.') continue;
@@ -153,11 +176,11 @@ export class ImageTree {
         trail.pop();
         continue;
       }
-      const here = trail.length === 0 ? this.root : trail.at(-1)?.node;
-      const node = here?.children?.get(part);
-      const link = node?.entry.type === 'symlink' ? node.entry.linkTarget : undefined;
+      const here = trail.length === 0 ? this.root : trail.at(-1)?.spot;
+      const spot = here !== undefined && isFolder(here) ? childOf(here, part) : undefined;
+      const link = spot === undefined ? undefined : linkTargetOf(spot);
       if (link === undefined || (!follow && pending.every((rest) => rest === '' || rest === '.'))) {
-        trail.push({ name: part, node });
+        trail.push({ name: part, spot });
         continue;
       }
       hops += 1;
@@ -168,31 +191,42 @@ export class ImageTree {
       pending.push(...link.split('/').reverse());
     }
     const found = trail.map((step) => step.name).join('/');
-    return { path: found, node: trail.length === 0 ? this.root : trail.at(-1)?.node };
+    return { path: found, spot: trail.length === 0 ? this.root : trail.at(-1)?.spot };
   }
 }
 
-function treeEntry(node: TreeNode, path: string): TreeEntry {
-  const { type, mode, uid, gid, mtimeSeconds, sizeBytes } = node.entry;
-  const entry: Unfinished<TreeEntry> = {
-    path,
-    type,
-    mode,
-    uid,
-    gid,
-    mtimeSeconds,
-    sizeBytes,
-    inode: node.inode,
-  };
-  copyRare(entry, node.entry);
-  return entry;
+const NOTHING = digestOf('');
+const NO_ENTRIES: LayerIndex = {
+  descriptor: { mediaType: MediaType.ociLayer, digest: NOTHING, size: 0 },
+  diffId: NOTHING,
+  uncompressedBytes: 0,
+  entries: new EntryList(),
+};
+
+/** Of all layers from the top down to one that hides those below it. */
+function rootOf(layers: readonly [LaidLayer, ...LaidLayer[]]): Spot {
+  const fromTop = layers.map((layer) => ({ layer, row: 0 })).reverse();
+  const last = fromTop.findIndex(({ layer }) => layer.isOpaque(0));
+  const [top, ...below] = last < 0 ? fromTop : fromTop.slice(0, last + 1);
+  return [top ?? { layer: layers[0], row: 0 }, ...below];
 }
 
-function* walk(node: TreeNode, path: string): Generator<TreeEntry, void, undefined> {
-  if (path !== '') yield treeEntry(node, path);
-  for (const [name, child] of sorted(node)) yield* walk(child, joinPath(path, name));
+function entryOf([{ layer, row }]: Spot, path: string): TreeEntry {
+  return layer.entry(row, path);
 }
 
-function sorted(node: TreeNode): [string, TreeNode][] {
-  return [...(node.children ?? [])].sort(([a], [b]) => comparePaths(a, b));
+function linkTargetOf([{ layer, row }]: Spot): string | undefined {
+  return layer.linkTarget(row);
+}
+
+function* walk(folder: Spot, path: string): Generator<TreeEntry, void, undefined> {
+  for (const [name, child] of sorted(folder)) {
+    const below = joinPath(path, name);
+    yield entryOf(child, below);
+    if (isFolder(child)) yield* walk(child, below);
+  }
+}
+
+function sorted(folder: Spot): (readonly [name: string, spot: Spot])[] {
+  return [...childrenOf(folder)].sort(([a], [b]) => comparePaths(a, b));
 }

@@ -1,0 +1,221 @@
+/**
+ * Paths in little memory: each is a row with the row of its folder and the bytes of its own name, outside of the heap.
+ * A path of a deep folder costs some 25 bytes and its last component, where a string of it costs several hundred with
+ * the Map that finds it. Row 0 is the root. Paths only come; whoever drops one marks its row.
+ */
+import { put, withRoom } from './column.js';
+import { comparePaths, decodeName, encodeName } from './path-name.js';
+
+const FIRST_SLOTS = 16;
+
+export class PathTable {
+  private rows = 1;
+  private parents = new Uint32Array(0);
+  private firstChildren = new Uint32Array(0);
+  private siblings = new Uint32Array(0);
+  /** Where the name of each row ends in `names`; it begins where that of the row before ends. */
+  private ends = new Uint32Array(0);
+  private names = Buffer.alloc(0);
+  private isAscii = true;
+  /** Rows by the hash of folder and name, in the next free place; 0 is free. */
+  private slots = new Uint32Array(FIRST_SLOTS);
+  /** The name that is looked for. */
+  private wanted = Buffer.alloc(256);
+  private wantedBytes = 0;
+  private lastFolder = { row: 0, path: '' };
+
+  /** How many rows there are, the root among them. */
+  get size(): number {
+    return this.rows;
+  }
+
+  /** What it takes of memory, as good as. */
+  get sizeBytes(): number {
+    return this.rows * 16 + this.slots.length * 4 + this.names.length;
+  }
+
+  /** The row of a path; undefined when it is not here. */
+  find(path: string): number | undefined {
+    if (path === '') return 0;
+    const slash = path.lastIndexOf('/');
+    const folder = this.folderOf(path, slash);
+    if (folder !== undefined) return this.child(folder, path, slash + 1);
+    let row: number | undefined = 0;
+    for (let from = 0; from < path.length && row !== undefined;) {
+      const end = componentEnd(path, from);
+      row = this.child(row, path, from, end);
+      from = end + 1;
+    }
+    return row;
+  }
+
+  /** The row of a path, which is added with the folders on the way where they are not here. */
+  add(path: string): number {
+    if (path === '') return 0;
+    const slash = path.lastIndexOf('/');
+    const folder = this.folderOf(path, slash) ?? this.addFolder(path.slice(0, slash));
+    return this.addChild(folder, path, slash + 1);
+  }
+
+  /** Paths are mostly asked for folder by folder: the last one need not be looked up. */
+  private folderOf(path: string, slash: number): number | undefined {
+    if (slash < 0) return 0;
+    const { row, path: last } = this.lastFolder;
+    return last.length === slash && path.startsWith(last) ? row : undefined;
+  }
+
+  private addFolder(path: string): number {
+    let row = 0;
+    for (let from = 0; from < path.length;) {
+      const end = componentEnd(path, from);
+      row = this.addChild(row, path, from, end);
+      from = end + 1;
+    }
+    this.lastFolder = { row, path };
+    return row;
+  }
+
+  /** The row of a name in a folder. @param text holds the name, from `from` up to `end` */
+  child(folder: number, text: string, from = 0, end = text.length): number | undefined {
+    const slot = this.slotOf(folder, text, from, end);
+    return this.slots[slot] === 0 ? undefined : this.slots[slot];
+  }
+
+  addChild(folder: number, text: string, from = 0, end = text.length): number {
+    const slot = this.slotOf(folder, text, from, end);
+    const known = this.slots[slot] ?? 0;
+    if (known !== 0) return known;
+    const row = this.rows;
+    this.rows += 1;
+    this.slots[slot] = row;
+    this.parents = put(this.parents, row, folder);
+    this.siblings = put(this.siblings, row, this.firstChildren[folder] ?? 0);
+    this.firstChildren = put(this.firstChildren, folder, row);
+    this.keepName(row);
+    if (this.rows * 2 > this.slots.length) this.spread();
+    return row;
+  }
+
+  parent(row: number): number {
+    return this.parents[row] ?? 0;
+  }
+
+  name(row: number): string {
+    const start = this.ends[row - 1] ?? 0;
+    const end = this.ends[row] ?? 0;
+    return this.isAscii ? this.names.toString('latin1', start, end) : decodeName(this.names.subarray(start, end));
+  }
+
+  path(row: number): string {
+    if (row === 0) return '';
+    const folder = this.parent(row);
+    if (folder === 0) return this.name(row);
+    if (this.lastFolder.row !== folder) this.lastFolder = { row: folder, path: this.path(folder) };
+    return `${this.lastFolder.path}/${this.name(row)}`;
+  }
+
+  hasChildren(row: number): boolean {
+    return (this.firstChildren[row] ?? 0) !== 0;
+  }
+
+  /** The rows in a folder, in no order. */
+  children(folder: number): number[] {
+    const rows: number[] = [];
+    for (let row = this.firstChildren[folder] ?? 0; row !== 0; row = this.siblings[row] ?? 0) rows.push(row);
+    return rows;
+  }
+
+  /** All rows below one, in the order of layers. */
+  *walk(folder = 0): Generator<number, void, undefined> {
+    const named = this.children(folder).map((row) => ({ row, name: this.name(row) }));
+    named.sort((a, b) => comparePaths(a.name, b.name));
+    for (const { row } of named) {
+      yield row;
+      if (this.hasChildren(row)) yield* this.walk(row);
+    }
+  }
+
+  private slotOf(folder: number, text: string, from: number, end: number): number {
+    const mask = this.slots.length - 1;
+    let slot = this.want(folder, text, from, end) & mask;
+    for (let row = this.slots[slot] ?? 0; row !== 0; row = this.slots[slot] ?? 0) {
+      if (this.parent(row) === folder && this.isWanted(row)) break;
+      slot = (slot + 1) & mask;
+    }
+    return slot;
+  }
+
+  /** Keeps the bytes of the name at hand. @returns the hash of folder and name */
+  private want(folder: number, text: string, from: number, end: number): number {
+    if (end - from > this.wanted.length) this.wanted = Buffer.alloc((end - from) * 2);
+    let hash = hashOf(folder);
+    for (let at = from; at < end; at += 1) {
+      const code = text.charCodeAt(at);
+      if (code >= 0x80) return this.wantForeign(folder, text.slice(from, end));
+      this.wanted[at - from] = code;
+      hash = Math.imul(hash ^ code, PRIME);
+    }
+    this.wantedBytes = end - from;
+    return mixed(hash);
+  }
+
+  private wantForeign(folder: number, name: string): number {
+    const bytes = encodeName(name);
+    if (bytes.length > this.wanted.length) this.wanted = Buffer.alloc(bytes.length * 2);
+    this.wanted.set(bytes);
+    this.wantedBytes = bytes.length;
+    let hash = hashOf(folder);
+    for (const byte of bytes) hash = Math.imul(hash ^ byte, PRIME);
+    return mixed(hash);
+  }
+
+  private isWanted(row: number): boolean {
+    const start = this.ends[row - 1] ?? 0;
+    if ((this.ends[row] ?? 0) - start !== this.wantedBytes) return false;
+    for (let at = 0; at < this.wantedBytes; at += 1) if (this.names[start + at] !== this.wanted[at]) return false;
+    return true;
+  }
+
+  private keepName(row: number): void {
+    const start = this.ends[row - 1] ?? 0;
+    const end = start + this.wantedBytes;
+    if (end > this.names.length) {
+      const larger = Buffer.alloc(Math.max(256, end, Math.ceil(this.names.length * 1.5)));
+      larger.set(this.names);
+      this.names = larger;
+    }
+    for (let at = 0; at < this.wantedBytes; at += 1) {
+      const byte = this.wanted[at] ?? 0;
+      this.names[start + at] = byte;
+      if (byte >= 0x80) this.isAscii = false;
+    }
+    this.ends = withRoom(this.ends, row + 1);
+    this.ends[row] = end;
+  }
+
+  /** Twice the slots, so that half of them stay free. */
+  private spread(): void {
+    const slots = new Uint32Array(this.slots.length * 2);
+    const mask = slots.length - 1;
+    for (let row = 1; row < this.rows; row += 1) {
+      let hash = hashOf(this.parent(row));
+      for (let at = this.ends[row - 1] ?? 0; at < (this.ends[row] ?? 0); at += 1) {
+        hash = Math.imul(hash ^ (this.names[at] ?? 0), PRIME);
+      }
+      let slot = mixed(hash) & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = row;
+    }
+    this.slots = slots;
+  }
+}
+
+/** FNV-1a, with its high bits brought down: slots are chosen by the low ones. */
+const PRIME = 0x01000193;
+const hashOf = (folder: number): number => Math.imul(0x811c9dc5 ^ folder, 0x9e3779b1);
+const mixed = (hash: number): number => (hash ^ (hash >>> 15)) >>> 0;
+
+function componentEnd(path: string, from: number): number {
+  const slash = path.indexOf('/', from);
+  return slash < 0 ? path.length : slash;
+}
