@@ -3,6 +3,7 @@
  * builder function starts them; this gives it the rights, and the tasks a role, a log group and an image's name.
  */
 import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { EventField, Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction, SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -39,10 +40,12 @@ export class BuildWorker extends Construct {
   /** What a worker may do: read and write images and records. */
   readonly role: Role;
   readonly logGroup: LogGroup;
+  private readonly clusterName: string;
 
   constructor(scope: Construct, id: string, props: BuildWorkerProps) {
     super(scope, id);
     const { store, builder, capacity, controlPlane } = props;
+    this.clusterName = capacity.clusterName;
     this.logGroup =
       props.logGroup ??
       new LogGroup(this, 'Logs', { retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
@@ -108,6 +111,17 @@ export class BuildWorker extends Construct {
       description: 'Looks after builds that no message tells about',
       schedule: Schedule.rate(sweepInterval),
       targets: [new LambdaFunction(builder.function.function)],
+    });
+  }
+
+  /** MiB that workers used at most: what `memoryMiB` has to be above. By Container Insights of the cluster. */
+  metricMemoryUsed(options?: MetricOptions): Metric {
+    return new Metric({
+      namespace: 'ECS/ContainerInsights',
+      metricName: 'MemoryUtilized',
+      dimensionsMap: { ClusterName: this.clusterName, TaskDefinitionFamily: `${this.clusterName}--build-worker` },
+      statistic: Stats.MAXIMUM,
+      ...options,
     });
   }
 }

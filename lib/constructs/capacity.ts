@@ -2,18 +2,21 @@
  * Where containers run: what a cluster asks of its capacity, and the kinds that come with Wharf. Somebody else's kind
  * (managed instances, a group that a platform team keeps) is a class with the same one method.
  */
-import { InstanceArchitecture, InstanceType } from 'aws-cdk-lib/aws-ec2';
+import { InstanceArchitecture, InstanceType, type LaunchTemplate } from 'aws-cdk-lib/aws-ec2';
 import type { AutoScalingGroup } from 'aws-cdk-lib/aws-autoscaling';
 import { type AsgCapacityProvider, CfnClusterCapacityProviderAssociations } from 'aws-cdk-lib/aws-ecs';
 import type { ContainerCluster } from './container-cluster.js';
+import type { GroupRemoval } from './group-removal.js';
 import { InstanceFleet, type Purchase } from './instance-fleet.js';
 
 /** A capacity provider that is attached to a cluster. */
 export interface AttachedCapacity {
   readonly capacityProviderName: string;
-  /** Only of what was made here. */
+  /** Only of what was made here, as the next three. */
+  readonly launchTemplate?: LaunchTemplate;
   readonly autoScalingGroup?: AutoScalingGroup;
   readonly capacityProvider?: AsgCapacityProvider;
+  readonly groupRemoval?: GroupRemoval;
 }
 
 export interface ICapacity {

@@ -10,17 +10,19 @@ import {
   GatewayVpcEndpointAwsService,
   type InstanceType,
   type IVpc,
+  type LaunchTemplate,
   SecurityGroup,
   SubnetType,
   Vpc,
 } from 'aws-cdk-lib/aws-ec2';
 import { type AsgCapacityProvider, Cluster, ContainerInsights, type ICluster } from 'aws-cdk-lib/aws-ecs';
 import { ManagedPolicy, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { type ILogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
 import { Capacity, type ICapacity } from './capacity.js';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
+import type { GroupRemoval } from './group-removal.js';
 import {
   type ContainerClusterAttributes,
   ContainerClusterBase,
@@ -45,7 +47,12 @@ export interface ContainerClusterProps {
   readonly volumeGiB?: number;
   /** Without `vpc`: what its network writes. @default - a new log group, kept for a month, gone with the stack */
   readonly flowLogs?: LogGroup;
-  /** For `cluster`, `securityGroup`, `autoScalingGroup` and `capacityProvider`. @default - none */
+  /**
+   * What the function of CDK writes that takes instances away when the stack is deleted; a stack has one such function,
+   * and what its first construct says counts. @default - one of the stack, kept for a month, gone with it
+   */
+  readonly customResourceLogs?: ILogGroup;
+  /** For `vpc`, `cluster`, `securityGroup`, `instanceRole`, `launchTemplate`, `autoScalingGroup`, `capacityProvider` and `flowLogs`. @default - none */
   readonly cfnOverrides?: CfnOverrides;
 }
 
@@ -72,11 +79,16 @@ export class ContainerCluster extends ContainerClusterBase {
   readonly securityGroup: SecurityGroup;
   readonly instanceRole: Role;
   readonly capacityProviderName: string;
-  /** Undefined with imported capacity. */
+  /** Undefined with imported capacity, as the next three. */
+  readonly launchTemplate: LaunchTemplate | undefined;
   readonly autoScalingGroup: AutoScalingGroup | undefined;
   readonly capacityProvider: AsgCapacityProvider | undefined;
+  /** Takes the instances away before the rest when the stack is deleted. */
+  readonly groupRemoval: GroupRemoval | undefined;
   /** Undefined with a network of one's own. */
   readonly flowLogs: LogGroup | undefined;
+  /** As it was given. */
+  readonly customResourceLogs: ILogGroup | undefined;
 
   constructor(scope: Construct, id: string, props: ContainerClusterProps = {}) {
     super(scope, id);
@@ -100,12 +112,20 @@ export class ContainerCluster extends ContainerClusterBase {
       description: 'Container instances: nothing comes in unless a rule is added',
     });
     this.instanceRole = this.createInstanceRole();
+    this.customResourceLogs = props.customResourceLogs;
     const attached = capacity.attach(this);
+    this.launchTemplate = attached.launchTemplate;
     this.capacityProviderName = attached.capacityProviderName;
     this.autoScalingGroup = attached.autoScalingGroup;
     this.capacityProvider = attached.capacityProvider;
-    const { cluster, securityGroup, autoScalingGroup, capacityProvider } = this;
-    overrideCfn(this, { cluster, securityGroup, autoScalingGroup, capacityProvider }, props.cfnOverrides);
+    this.groupRemoval = attached.groupRemoval;
+    const vpc = props.vpc === undefined ? this.vpc : undefined;
+    const { cluster, securityGroup, instanceRole, launchTemplate, autoScalingGroup, capacityProvider, flowLogs } = this;
+    overrideCfn(
+      this,
+      { vpc, cluster, securityGroup, instanceRole, launchTemplate, autoScalingGroup, capacityProvider, flowLogs },
+      props.cfnOverrides,
+    );
   }
 
   openForServices(): { readonly cluster: ICluster; readonly vpc: IVpc } {

@@ -40,6 +40,8 @@ export interface DockerfileImageProps {
   readonly platform?: string;
   /** @default - one builder for all images of the stack, made by the first of them */
   readonly builder?: IImageBuilder;
+  /** What waits for the image; of the same builder. @default - one for the stack and the builder, made by the first image */
+  readonly provider?: ImageProvider;
   /** Where the image is put. @default - a new one: scanned on push, tags immutable */
   readonly repository?: IRepository;
   /** Of the repository that is made here, with its images. @default RemovalPolicy.DESTROY: the folder gives them again */
@@ -61,6 +63,7 @@ export class DockerfileImage extends Construct implements DeployedImage {
   readonly platform: string;
   readonly repository: IRepository;
   readonly builder: IImageBuilder;
+  readonly provider: ImageProvider;
   /** What Wharf's own registry keeps the image as. */
   readonly sourceRepository: string;
   /** The context. */
@@ -89,7 +92,13 @@ export class DockerfileImage extends Construct implements DeployedImage {
     this.sourceRepository = `cdk/${this.repository.repositoryName}`;
     overrideCfn(this, { repository: this.repository }, props.cfnOverrides);
 
-    const images = ImageProvider.ofStack(this, builder);
+    this.provider = props.provider ?? ImageProvider.ofStack(this, builder);
+    if (this.provider.builder !== builder) {
+      throw new Error(
+        `${this.node.path}: the provider ${this.provider.node.path} has another builder than the image: give both the same`,
+      );
+    }
+    const images = this.provider;
     images.allowContexts(this.asset);
     images.allowRepository(this.repository, { deletes: props.deleteReplaced === true });
     this.resource = new CustomResource(this, 'Resource', {

@@ -5,7 +5,8 @@
  */
 import type { AutoScalingGroup } from 'aws-cdk-lib/aws-autoscaling';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { AwsCustomResourcePolicy, PhysicalResourceId } from 'aws-cdk-lib/custom-resources';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
+import { type AwsCustomResource, AwsCustomResourcePolicy, PhysicalResourceId } from 'aws-cdk-lib/custom-resources';
 import { Construct, type IDependable } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
 import { sdkCall } from './sdk-call.js';
@@ -14,14 +15,19 @@ export interface GroupRemovalProps {
   readonly autoScalingGroup: AutoScalingGroup;
   /** What must still be there when the instances are stopped. */
   readonly after: readonly IDependable[];
+  /** What the function of CDK writes that does it. */
+  readonly logGroup: ILogGroup;
 }
 
 export class GroupRemoval extends Construct {
+  readonly resource: AwsCustomResource;
+
   constructor(scope: Construct, id: string, props: GroupRemovalProps) {
     super(scope, id);
     const { autoScalingGroup: group } = props;
     const name = group.autoScalingGroupName;
-    const resource = sdkCall(this, 'Resource', {
+    this.resource = sdkCall(this, 'Resource', {
+      logGroup: props.logGroup,
       resourceType: 'Custom::WharfGroupRemoval',
       onUpdate: {
         service: 'auto-scaling',
@@ -45,8 +51,8 @@ export class GroupRemoval extends Construct {
         }),
       ]),
     });
-    resource.node.addDependency(group, ...props.after);
-    acknowledgeWildcards(resource, [
+    this.resource.node.addDependency(group, ...props.after);
+    acknowledgeWildcards(this.resource, [
       { finding: /^Resource::\*$/, reason: 'autoscaling:DescribeAutoScalingGroups has no resource-level rights.' },
       {
         finding: /^Resource::.*autoScalingGroup:\*:/,

@@ -14,6 +14,7 @@ import { Construct, type IConstruct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import { type IImageStore, ImageStore } from './image-store.js';
 import { SandboxProbe } from './sandbox-probe.js';
+import { sdkCallLogs } from './sdk-call.js';
 import { WharfFunction } from './wharf-function.js';
 
 export interface ImageBuilderProps {
@@ -30,6 +31,11 @@ export interface ImageBuilderProps {
   readonly dockerHub?: boolean;
   /** What the function writes. @default - a new log group, kept for a month, gone with the stack */
   readonly logGroup?: ILogGroup;
+  /**
+   * What the function of CDK writes that calls the builder after a deployment; a stack has one such function, and what
+   * its first construct says counts. @default - one of the stack, kept for a month, gone with it
+   */
+  readonly customResourceLogs?: ILogGroup;
   /** For `queue`, `deadLetters` and `function`. @default - none */
   readonly cfnOverrides?: CfnOverrides;
 }
@@ -103,6 +109,8 @@ export class ImageBuilder extends ImageBuilderBase {
   readonly queue: IQueue;
   readonly deadLetters: Queue;
   readonly function: WharfFunction;
+  /** Asks the function what its machine allows. */
+  readonly probe: SandboxProbe;
   readonly platform: string;
 
   constructor(scope: Construct, id: string, props: ImageBuilderProps) {
@@ -153,7 +161,8 @@ export class ImageBuilder extends ImageBuilderBase {
       schedule: Schedule.rate(Duration.minutes(5)),
       targets: [new LambdaFunction(this.function.function)],
     });
-    new SandboxProbe(this, 'Probe', { function: this.function });
+    const logGroup = props.customResourceLogs ?? sdkCallLogs(this);
+    this.probe = new SandboxProbe(this, 'Probe', { function: this.function, logGroup });
     Validations.of(this.deadLetters).acknowledge({ id: 'AwsSolutions-SQS3', reason: 'It is the dead-letter queue.' });
     overrideCfn(
       this,

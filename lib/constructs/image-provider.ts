@@ -4,11 +4,13 @@
  * stack needs to know nothing of them.
  */
 import { Duration, Stack } from 'aws-cdk-lib';
+import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IRepository } from 'aws-cdk-lib/aws-ecr';
-import type { LogGroup } from 'aws-cdk-lib/aws-logs';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import type { Provider } from 'aws-cdk-lib/custom-resources';
 import { Construct } from 'constructs';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import { PULL_ACTIONS, PUSH_ACTIONS } from './ecr-actions.js';
 import type { IImageBuilder } from './image-builder.js';
 import { waitingProvider } from './waiting-provider.js';
@@ -16,6 +18,12 @@ import { WharfFunction } from './wharf-function.js';
 
 export interface ImageProviderProps {
   readonly builder: IImageBuilder;
+  /** What the function writes. @default - a new log group, kept for a month, gone with the stack */
+  readonly logGroup?: ILogGroup;
+  /** What CDK's framework around it writes. @default - a new log group, kept for a month, gone with the stack */
+  readonly frameworkLogs?: ILogGroup;
+  /** For `function`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
 }
 
 export class ImageProvider extends Construct {
@@ -27,15 +35,19 @@ export class ImageProvider extends Construct {
     return found instanceof ImageProvider ? found : new ImageProvider(stack, id, { builder });
   }
 
+  readonly builder: IImageBuilder;
   readonly function: WharfFunction;
   readonly provider: Provider;
-  readonly logGroup: LogGroup;
+  /** What CDK's framework around it writes. */
+  readonly frameworkLogs: ILogGroup;
 
   constructor(scope: Construct, id: string, props: ImageProviderProps) {
     super(scope, id);
+    this.builder = props.builder;
     const { store, queue } = props.builder;
     this.function = new WharfFunction(this, 'ImageResource', {
       entry: 'image-resource',
+      ...(props.logGroup === undefined ? {} : { logGroup: props.logGroup }),
       memoryMiB: 1024,
       // It copies contexts in and images out.
       timeout: Duration.minutes(10),
@@ -48,9 +60,13 @@ export class ImageProvider extends Construct {
     });
     props.builder.grantBuild(this.function.role);
     this.function.allow(['ecr:GetAuthorizationToken'], ['*']);
-    const { provider, logGroup } = waitingProvider(this, this.function, Duration.seconds(5));
+    const { provider, logGroup } = waitingProvider(this, this.function, {
+      logGroup: props.frameworkLogs,
+      queryInterval: Duration.seconds(5),
+    });
     this.provider = provider;
-    this.logGroup = logGroup;
+    this.frameworkLogs = logGroup;
+    overrideCfn(this, { function: this.function.function }, props.cfnOverrides);
   }
 
   /** Lets the function read contexts: all of them, because a roll-back wants that of the deployment before. */
@@ -62,5 +78,10 @@ export class ImageProvider extends Construct {
   allowRepository(repository: IRepository, options: { readonly deletes: boolean }): void {
     const deletes = options.deletes ? ['ecr:BatchDeleteImage'] : [];
     this.function.allow([...PULL_ACTIONS, ...PUSH_ACTIONS, ...deletes], [repository.repositoryArn]);
+  }
+
+  /** Calls of the function that failed, each of which fails a deployment or is asked again. */
+  metricErrors(options?: MetricOptions): Metric {
+    return this.function.metricErrors(options);
   }
 }

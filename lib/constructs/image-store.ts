@@ -16,6 +16,8 @@ import { storedBytes } from './metrics.js';
 export interface ImageStoreProps {
   /** @default - a new bucket: encrypted, private, TLS only, access logged */
   readonly bucket?: IBucket;
+  /** Without `bucket`: who reads and writes it. @default - a new bucket, emptied after 90 days, kept as the other */
+  readonly accessLogs?: IBucket;
   /** With `pk` and `sk` as its keys, both texts, and `ttl` as its time to live. @default - a new table, on demand */
   readonly table?: ITableV2;
   /** 43 letters and digits or more. Without it what it sealed is lost. @default - a new secret */
@@ -24,7 +26,7 @@ export interface ImageStoreProps {
   readonly adminToken?: ISecret;
   /** DESTROY empties the bucket, too. @default RemovalPolicy.RETAIN */
   readonly removalPolicy?: RemovalPolicy;
-  /** For `bucket`, `table` and `sealingKey`. @default - none */
+  /** For `bucket`, `accessLogs`, `table` and `sealingKey`. @default - none */
   readonly cfnOverrides?: CfnOverrides;
 }
 
@@ -65,6 +67,14 @@ const RECORD_ACTIONS = [
   'dynamodb:ConditionCheckItem',
 ] as const;
 
+const KEY_ACTIONS = [
+  'kms:Decrypt',
+  'kms:DescribeKey',
+  'kms:Encrypt',
+  'kms:GenerateDataKey*',
+  'kms:ReEncrypt*',
+] as const;
+
 abstract class ImageStoreBase extends Construct implements IImageStore {
   abstract readonly bucket: IBucket;
   abstract readonly table: ITableV2;
@@ -75,6 +85,8 @@ abstract class ImageStoreBase extends Construct implements IImageStore {
     Grant.addToPrincipal({ grantee, actions: [...OBJECT_ACTIONS], resourceArns: [this.bucket.arnForObjects('*')] });
     Grant.addToPrincipal({ grantee, actions: ['s3:ListBucket'], resourceArns: [this.bucket.bucketArn] });
     this.table.grant(grantee, ...RECORD_ACTIONS);
+    // Of those that were given with a key of their own; the others are encrypted by keys of AWS.
+    for (const key of [this.bucket.encryptionKey, this.table.encryptionKey]) key?.grant(grantee, ...KEY_ACTIONS);
     this.sealingKey.grantRead(grantee);
   }
 }
@@ -95,6 +107,8 @@ export class ImageStore extends ImageStoreBase {
   }
 
   readonly bucket: IBucket;
+  /** Undefined with a bucket of one's own. */
+  readonly accessLogs: IBucket | undefined;
   readonly table: ITableV2;
   readonly sealingKey: ISecret;
   private readonly removalPolicy: RemovalPolicy;
@@ -104,11 +118,13 @@ export class ImageStore extends ImageStoreBase {
     super(scope, id);
     this.removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
     if (props.adminToken !== undefined) this.token = props.adminToken;
-    this.bucket = props.bucket ?? this.createBucket();
+    this.accessLogs = props.bucket === undefined ? (props.accessLogs ?? this.createAccessLogs()) : undefined;
+    this.bucket = props.bucket ?? this.createBucket(this.accessLogs);
     this.table = props.table ?? this.createTable();
     this.sealingKey =
       props.sealingKey ?? this.createSecret('SealingKey', 'Seals the secrets that Wharf keeps in its table');
-    overrideCfn(this, { bucket: this.bucket, table: this.table, sealingKey: this.sealingKey }, props.cfnOverrides);
+    const { bucket, accessLogs, table, sealingKey } = this;
+    overrideCfn(this, { bucket, accessLogs, table, sealingKey }, props.cfnOverrides);
   }
 
   /** Made when it is first asked for: a builder alone has no API to show a token to. */
@@ -136,33 +152,40 @@ export class ImageStore extends ImageStoreBase {
     }) as ITableV2;
   }
 
-  private createBucket(): IBucket {
+  /** A bucket that is to go has to be emptied first. */
+  private get removal() {
     const { removalPolicy } = this;
-    // A bucket that is to go has to be emptied first.
-    const removal = { removalPolicy, autoDeleteObjects: removalPolicy === RemovalPolicy.DESTROY };
+    return { removalPolicy, autoDeleteObjects: removalPolicy === RemovalPolicy.DESTROY };
+  }
+
+  private createAccessLogs(): IBucket {
     const accessLogs = new Bucket(this, 'AccessLogs', {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
       encryption: BucketEncryption.S3_MANAGED,
       enforceSSL: true,
       lifecycleRules: [{ expiration: Duration.days(90) }],
-      ...removal,
+      ...this.removal,
     });
     Validations.of(accessLogs).acknowledge({
       id: 'AwsSolutions-S1',
       reason: 'This bucket receives the access logs of the image bucket; logging it into itself would never end.',
     });
+    return accessLogs as IBucket;
+  }
+
+  private createBucket(accessLogs: IBucket | undefined): IBucket {
     return new Bucket(this, 'Blobs', {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
       encryption: BucketEncryption.S3_MANAGED,
       enforceSSL: true,
       versioned: true,
-      serverAccessLogsBucket: accessLogs as IBucket,
+      ...(accessLogs === undefined ? {} : { serverAccessLogsBucket: accessLogs }),
       lifecycleRules: [
         { abortIncompleteMultipartUploadAfter: Duration.days(7), noncurrentVersionExpiration: Duration.days(7) },
         // Leftovers of uploads that nobody finished: see lib/store/aws/blob-store-s3.ts.
         { prefix: 'uploads/', expiration: Duration.days(7) },
       ],
-      ...removal,
+      ...this.removal,
     }) as IBucket;
   }
 

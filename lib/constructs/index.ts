@@ -16,6 +16,8 @@ export { ControlPlane, type ControlPlaneProps } from './control-plane.js';
 export type { ControlPlaneAttributes, IControlPlane } from './control-plane-base.js';
 export { Edge, type EdgeAttributes, type EdgeProps, type IEdge } from './edge.js';
 export { idleSentence, type IdleOptions, WHOLE_PLATFORM } from './cost.js';
+export { GroupRemoval, type GroupRemovalProps } from './group-removal.js';
+export { SandboxProbe, type SandboxProbeProps } from './sandbox-probe.js';
 export { DockerfileImage, type DockerfileImageProps } from './dockerfile-image.js';
 export type { DockerfileImageCodeOptions } from './dockerfile-image-code.js';
 export {
@@ -24,6 +26,7 @@ export {
   type ImageBuilderAttributes,
   type ImageBuilderProps,
 } from './image-builder.js';
+export { ImageCollector, type ImageCollectorProps } from './image-collector.js';
 export { ImageProvider, type ImageProviderProps } from './image-provider.js';
 export { type IImageStore, ImageStore, type ImageStoreAttributes, type ImageStoreProps } from './image-store.js';
 export { MadeClusters, type MadeClustersProps } from './made-clusters.js';

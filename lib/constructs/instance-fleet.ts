@@ -19,6 +19,7 @@ import { AmiHardwareType, AsgCapacityProvider, EcsOptimizedImage } from 'aws-cdk
 import type { AttachedCapacity } from './capacity.js';
 import type { ContainerCluster } from './container-cluster.js';
 import { GroupRemoval } from './group-removal.js';
+import { sdkCallLogs } from './sdk-call.js';
 
 /** How instances of several types are bought. */
 export interface Purchase {
@@ -64,11 +65,19 @@ export class InstanceFleet {
     scope.cluster.addDefaultCapacityProviderStrategy([
       { capacityProvider: capacityProvider.capacityProviderName, weight: 1 },
     ]);
-    new GroupRemoval(scope, 'GroupRemoval', { autoScalingGroup, after: [scope.cluster, capacityProvider] });
+    // CDK gives it no default child, by which it is found.
+    capacityProvider.node.defaultChild = capacityProvider.node.findChild('Capacity');
+    const groupRemoval = new GroupRemoval(scope, 'GroupRemoval', {
+      autoScalingGroup,
+      after: [scope.cluster, capacityProvider],
+      logGroup: scope.customResourceLogs ?? sdkCallLogs(scope),
+    });
     this.attached = {
       capacityProviderName: capacityProvider.capacityProviderName,
+      launchTemplate,
       autoScalingGroup,
       capacityProvider,
+      groupRemoval,
     };
   }
 

@@ -3,7 +3,7 @@
  * functions that do it and to nobody else. Everything made is named after the deployed cluster, and no right goes further.
  */
 import { Stack } from 'aws-cdk-lib';
-import { LaunchTemplate, SubnetType } from 'aws-cdk-lib/aws-ec2';
+import { SubnetType } from 'aws-cdk-lib/aws-ec2';
 import { Match, Rule } from 'aws-cdk-lib/aws-events';
 import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { type IManagedPolicy, ManagedPolicy, PermissionsBoundary, PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -34,8 +34,8 @@ export class MadeClusters extends Construct {
   constructor(scope: Construct, id: string, props: MadeClustersProps) {
     super(scope, id);
     const { controlPlane, capacity } = props;
-    const template = capacity.node.tryFindChild('LaunchTemplate');
-    if (!(template instanceof LaunchTemplate)) {
+    const template = capacity.launchTemplate;
+    if (template === undefined) {
       throw new Error('MadeClusters wants capacity with a launch template: on demand, Spot or mixed, not imported');
     }
     const launchTemplate = template.launchTemplateId ?? '';

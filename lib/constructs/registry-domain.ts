@@ -5,6 +5,7 @@
  */
 import { Stack, Validations } from 'aws-cdk-lib';
 import type { ICertificate } from 'aws-cdk-lib/aws-certificatemanager';
+import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import {
   AllowedMethods,
   CachePolicy,
@@ -76,6 +77,15 @@ export class RegistryDomain extends Construct {
     this.acknowledge();
     const { distribution, restoreChallenge } = this;
     overrideCfn(this, { distribution, restoreChallenge }, props.cfnOverrides);
+  }
+
+  metricRequests(options?: MetricOptions): Metric {
+    return this.distribution.metricRequests(options);
+  }
+
+  /** Percent of answers that say that the fault is ours. */
+  metricServerErrorRate(options?: MetricOptions): Metric {
+    return this.distribution.metric5xxErrorRate(options);
   }
 
   private acknowledge(): void {

@@ -4,6 +4,7 @@
  */
 import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { type AwsCustomResource, AwsCustomResourcePolicy, PhysicalResourceId } from 'aws-cdk-lib/custom-resources';
 import { Construct } from 'constructs';
 import { sdkCall } from './sdk-call.js';
@@ -11,6 +12,8 @@ import type { WharfFunction } from './wharf-function.js';
 
 export interface SandboxProbeProps {
   readonly function: WharfFunction;
+  /** What the function of CDK writes that calls it. */
+  readonly logGroup: ILogGroup;
 }
 
 export class SandboxProbe extends Construct {
@@ -25,6 +28,7 @@ export class SandboxProbe extends Construct {
     const { size = 512 } = (cfn.ephemeralStorage ?? {}) as Partial<CfnFunction.EphemeralStorageProperty>;
     const probe = `${s3Key}, ${cfn.memorySize} MiB, ${size} MiB of /tmp`;
     this.resource = sdkCall(this, 'Resource', {
+      logGroup: props.logGroup,
       resourceType: 'Custom::WharfSandboxProbe',
       onUpdate: {
         service: 'lambda',

@@ -10,12 +10,13 @@ import type { Construct } from 'constructs';
 /** After who had it first: an id of a stack that is deployed does not change. */
 const LOGS_ID = 'WharfRemovalLogs';
 
+/** @param props.logGroup what that function writes: in a stack, that of its first call counts */
 export function sdkCall(
   scope: Construct,
   id: string,
-  props: Omit<AwsCustomResourceProps, 'logGroup' | 'installLatestAwsSdk'>,
+  props: Omit<AwsCustomResourceProps, 'logGroup' | 'installLatestAwsSdk'> & { readonly logGroup: ILogGroup },
 ): AwsCustomResource {
-  const call = new AwsCustomResource(scope, id, { ...props, installLatestAwsSdk: false, logGroup: sdkCallLogs(scope) });
+  const call = new AwsCustomResource(scope, id, { ...props, installLatestAwsSdk: false });
   acknowledgeFunction(scope);
   return call;
 }

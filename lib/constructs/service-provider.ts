@@ -3,15 +3,23 @@
  * asks the platform's API as anybody does, so that all it may do in AWS is to read one token.
  */
 import { Duration, Stack } from 'aws-cdk-lib';
-import type { LogGroup } from 'aws-cdk-lib/aws-logs';
+import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Provider } from 'aws-cdk-lib/custom-resources';
 import { Construct } from 'constructs';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { IEdge } from './edge.js';
 import { waitingProvider } from './waiting-provider.js';
 import { WharfFunction } from './wharf-function.js';
 
 export interface ServiceProviderProps {
   readonly edge: IEdge;
+  /** What the function writes. @default - a new log group, kept for a month, gone with the stack */
+  readonly logGroup?: ILogGroup;
+  /** What CDK's framework around it writes. @default - a new log group, kept for a month, gone with the stack */
+  readonly frameworkLogs?: ILogGroup;
+  /** For `function`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
 }
 
 export class ServiceProvider extends Construct {
@@ -23,14 +31,18 @@ export class ServiceProvider extends Construct {
     return found instanceof ServiceProvider ? found : new ServiceProvider(stack, id, { edge });
   }
 
+  readonly edge: IEdge;
   readonly function: WharfFunction;
   readonly provider: Provider;
-  readonly logGroup: LogGroup;
+  /** What CDK's framework around it writes. */
+  readonly frameworkLogs: ILogGroup;
 
   constructor(scope: Construct, id: string, props: ServiceProviderProps) {
     super(scope, id);
+    this.edge = props.edge;
     this.function = new WharfFunction(this, 'ServiceResource', {
       entry: 'service-resource',
+      ...(props.logGroup === undefined ? {} : { logGroup: props.logGroup }),
       // It waits out what may pass: see lib/host/aws/service-resource.ts.
       timeout: Duration.minutes(5),
       environment: {
@@ -39,8 +51,17 @@ export class ServiceProvider extends Construct {
       },
     });
     props.edge.grantDeploy(this.function.role);
-    const { provider, logGroup } = waitingProvider(this, this.function, Duration.seconds(10));
+    const { provider, logGroup } = waitingProvider(this, this.function, {
+      logGroup: props.frameworkLogs,
+      queryInterval: Duration.seconds(10),
+    });
     this.provider = provider;
-    this.logGroup = logGroup;
+    this.frameworkLogs = logGroup;
+    overrideCfn(this, { function: this.function.function }, props.cfnOverrides);
+  }
+
+  /** Calls of the function that failed, each of which fails a deployment or is asked again. */
+  metricErrors(options?: MetricOptions): Metric {
+    return this.function.metricErrors(options);
   }
 }

@@ -37,6 +37,8 @@ export interface ServiceProps {
   /** The platform: `wharf.edge`, or `Edge.fromEdgeAttributes(…)`. */
   readonly edge: IEdge;
   readonly image: ServiceImage;
+  /** What asks the platform. @default - one for the stack and the platform, made by the first service */
+  readonly provider?: ServiceProvider;
   /** Its name on the platform, a DNS label of at most 32 characters. Another name is another service. @default - the id, in lower case */
   readonly serviceName?: string;
   /** @default - the platform's own cluster */
@@ -77,6 +79,7 @@ const SAME = [
 export class Service extends Construct {
   readonly serviceName: string;
   readonly clusterName: string;
+  readonly provider: ServiceProvider;
   readonly resource: CustomResource;
   /** The number of the release, known when it is deployed. */
   readonly release: string;
@@ -90,8 +93,14 @@ export class Service extends Construct {
     this.serviceName = this.checkedName(props.serviceName ?? id.toLowerCase());
     this.clusterName = props.clusterName ?? edge.clusterName;
     const spec = this.checkedSpec(props);
+    this.provider = props.provider ?? ServiceProvider.ofStack(this, edge);
+    if (this.provider.edge !== edge) {
+      throw new Error(
+        `${this.node.path}: the provider ${this.provider.node.path} is for another edge than the service: give both the same`,
+      );
+    }
     this.resource = new CustomResource(this, 'Resource', {
-      serviceToken: ServiceProvider.ofStack(this, edge).provider.serviceToken,
+      serviceToken: this.provider.provider.serviceToken,
       resourceType: 'Custom::WharfService',
       properties: {
         Cluster: this.clusterName,

@@ -4,7 +4,7 @@
  */
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { type ILogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { CfnStateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Provider } from 'aws-cdk-lib/custom-resources';
 import type { Construct } from 'constructs';
@@ -16,19 +16,22 @@ const LIMIT = Duration.minutes(55);
 
 export interface WaitingProvider {
   readonly provider: Provider;
-  readonly logGroup: LogGroup;
+  readonly logGroup: ILogGroup;
 }
 
 /** Makes them directly under the scope. */
-export function waitingProvider(scope: Construct, fn: WharfFunction, queryInterval: Duration): WaitingProvider {
-  const logGroup = new LogGroup(scope, 'FrameworkLogs', {
-    retention: RetentionDays.ONE_MONTH,
-    removalPolicy: RemovalPolicy.DESTROY,
-  });
+export function waitingProvider(
+  scope: Construct,
+  fn: WharfFunction,
+  options: { readonly queryInterval: Duration; readonly logGroup: ILogGroup | undefined },
+): WaitingProvider {
+  const logGroup =
+    options.logGroup ??
+    new LogGroup(scope, 'FrameworkLogs', { retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
   const provider = new Provider(scope, 'Provider', {
     onEventHandler: fn.function,
     isCompleteHandler: fn.function,
-    queryInterval,
+    queryInterval: options.queryInterval,
     totalTimeout: LIMIT,
     logGroup,
     frameworkOnEventRole: frameworkRole(scope, 'OnEventRole', logGroup),
@@ -38,12 +41,12 @@ export function waitingProvider(scope: Construct, fn: WharfFunction, queryInterv
   return { provider, logGroup };
 }
 
-function frameworkRole(scope: Construct, id: string, logGroup: LogGroup): Role {
+function frameworkRole(scope: Construct, id: string, logGroup: ILogGroup): Role {
   const role = new Role(scope, id, { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
   logGroup.grantWrite(role);
   acknowledgeWildcards(role, [
     { finding: /^Resource::.*Function.*:\*$/, reason: 'Versions of the one function it may call.' },
-    { finding: /^Resource::.*FrameworkLogs.*:\*$/, reason: 'The log streams of its own log group.' },
+    { finding: /^Resource::.*Logs.*:\*$/, reason: 'The log streams of its own log group.' },
   ]);
   return role;
 }

@@ -2,7 +2,9 @@
 import { CfnOutput } from 'aws-cdk-lib';
 import type { ICertificate } from 'aws-cdk-lib/aws-certificatemanager';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
+import type { ILogGroup, LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { IHostedZone } from 'aws-cdk-lib/aws-route53';
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { BuildWorker } from './build-worker.js';
 import { ContainerCluster } from './container-cluster.js';
@@ -20,6 +22,24 @@ export interface WharfProps {
   readonly capacity?: IContainerCluster;
   /** Over the same store. @default - a new one, for the processor of the capacity, without Docker Hub */
   readonly builder?: ImageBuilder;
+  /** 43 letters and digits or more; what those show who may deploy. @default - a new secret, made when something asks for it */
+  readonly deployToken?: ISecret;
+  /** What `api` writes. @default - a new log group, as all of these: kept for a month, gone with the stack */
+  readonly apiLogs?: ILogGroup;
+  /** What `registry` writes. @default - a new log group */
+  readonly registryLogs?: ILogGroup;
+  /** What `reconciler` writes. @default - a new log group */
+  readonly reconcilerLogs?: ILogGroup;
+  /** Without `builder`: what it writes. @default - a new log group */
+  readonly builderLogs?: ILogGroup;
+  /** What `collector` writes. @default - a new log group */
+  readonly collectorLogs?: ILogGroup;
+  /** What containers write. @default - a new log group */
+  readonly taskLogs?: LogGroup;
+  /** What build workers write. @default - a new log group */
+  readonly workerLogs?: LogGroup;
+  /** What is written of each request. @default - a new log group */
+  readonly accessLogs?: LogGroup;
   /** A name of one's own for the HTTP API, as `wharf.example.org`. @default - the name that API Gateway gives */
   readonly domainName?: string;
   /** For that name, in the stack's own region. @default - none, with no name */
@@ -48,8 +68,7 @@ export class Wharf extends Construct {
     super(scope, id);
     this.store = props.store ?? new ImageStore(this, 'Store');
     this.capacity = props.capacity ?? new ContainerCluster(this, 'Capacity');
-    this.builder =
-      props.builder ?? new ImageBuilder(this, 'Builder', { store: this.store, platform: this.capacity.platform });
+    this.builder = props.builder ?? this.createBuilder(props);
     if (this.builder.store !== this.store) {
       throw new Error(
         `${this.node.path}: the builder ${this.builder.node.path} has another store than the platform, ` +
@@ -60,20 +79,22 @@ export class Wharf extends Construct {
       store: this.store,
       builder: this.builder,
       capacity: this.capacity,
+      ...given(props, 'apiLogs', 'registryLogs', 'reconcilerLogs', 'taskLogs', 'deployToken'),
     });
     this.workers = new BuildWorker(this, 'Workers', {
       store: this.store,
       builder: this.builder,
       capacity: this.capacity,
       controlPlane: this.controlPlane,
+      ...(props.workerLogs === undefined ? {} : { logGroup: props.workerLogs }),
     });
-    this.collector = new ImageCollector(this, 'Collector', { store: this.store });
-    const { domainName, certificate, hostedZone } = props;
+    this.collector = new ImageCollector(this, 'Collector', {
+      store: this.store,
+      ...(props.collectorLogs === undefined ? {} : { logGroup: props.collectorLogs }),
+    });
     this.edge = new Edge(this, 'Edge', {
       controlPlane: this.controlPlane,
-      ...(domainName === undefined ? {} : { domainName }),
-      ...(certificate === undefined ? {} : { certificate }),
-      ...(hostedZone === undefined ? {} : { hostedZone }),
+      ...given(props, 'domainName', 'certificate', 'hostedZone', 'accessLogs'),
     });
     new CfnOutput(this, 'Url', { value: this.edge.url, description: 'Where the HTTP API answers' });
     new CfnOutput(this, 'AdminTokenSecret', {
@@ -81,6 +102,12 @@ export class Wharf extends Construct {
       description: 'The secret that holds the first API token',
     });
   }
+
+  private createBuilder({ builderLogs }: WharfProps): ImageBuilder {
+    const logs = builderLogs === undefined ? {} : { logGroup: builderLogs };
+    return new ImageBuilder(this, 'Builder', { store: this.store, platform: this.capacity.platform, ...logs });
+  }
+
   /** Lets the grantee build by itself, without the HTTP API: images, records and the queue. */
   grantBuild(grantee: IGrantable): void {
     this.builder.grantBuild(grantee);
@@ -95,4 +122,10 @@ export class Wharf extends Construct {
   grantPull(grantee: IGrantable): void {
     this.controlPlane.grantPull(grantee);
   }
+}
+
+/** Those of the props that were given: what is absent stays absent. */
+function given<K extends keyof WharfProps>(props: WharfProps, ...names: readonly K[]): Pick<WharfProps, K> {
+  const entries = names.filter((name) => props[name] !== undefined).map((name) => [name, props[name]]);
+  return Object.fromEntries(entries) as Pick<WharfProps, K>;
 }

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
-import { CreateQueueCommand } from '@aws-sdk/client-sqs';
+import { CreateQueueCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { BuildService, type BuildTasks } from '../../lib/build/index.js';
 import { AwsBuilder } from '../../lib/host/aws/builder.js';
 import { ImageResource } from '../../lib/host/aws/image-resource.js';
@@ -40,6 +40,13 @@ export interface ImageResourceLab {
   readonly ecr: EcrStandIn;
   /** Puts a folder of these files among the assets. @returns the key */
   asset(files: Readonly<Record<string, string>>): Promise<string>;
+  /** The build queue, as a name and as what is behind it. */
+  readonly queues: {
+    readonly client: SQSClient;
+    readonly url: string;
+    readonly endpoint: string;
+    readonly deadLetterArn: string;
+  };
   /** The builder function's code; `build` hands it messages. */
   readonly builder: AwsBuilder;
   /** Hands every message that waits to the builder function's code. @returns how many there were */
@@ -84,7 +91,12 @@ export async function openImageResourceLab(options: ImageResourceLabOptions = {}
   const tables = dynamoDbClient({ ...common, endpoint: dynamoDb.endpoint });
   await makeTable(tables);
   const queues = sqsClient({ ...common, endpoint: sqs.endpoint });
-  const { QueueUrl: queueUrl = '' } = await queues.send(new CreateQueueCommand({ QueueName: 'builds' }));
+  await queues.send(new CreateQueueCommand({ QueueName: 'dead' }));
+  const deadLetterTargetArn = 'arn:aws:sqs:us-east-1:000000000000:dead';
+  // As lib/constructs/image-builder.ts sets it.
+  const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount: 6 });
+  const created = await queues.send(new CreateQueueCommand({ QueueName: 'builds', Attributes: { RedrivePolicy } }));
+  const { QueueUrl: queueUrl = '' } = created;
   const ecrClient = new ECRClient({ ...common, endpoint: ecr.endpoint });
 
   const parts = { clock: systemClock, ids: systemIds, logger: silentLogger };
@@ -125,6 +137,7 @@ export async function openImageResourceLab(options: ImageResourceLabOptions = {}
     builds,
     ecr,
     builder,
+    queues: { client: queues, url: queueUrl, endpoint: sqs.endpoint, deadLetterArn: deadLetterTargetArn },
     build,
     async asset(files) {
       const folder = join(work, String(made++));

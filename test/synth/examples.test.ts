@@ -3,7 +3,7 @@
  * credentials or look-ups, and every template proved as far as that goes without an account.
  */
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CloudFormationSchema } from './cloudformation-schema.js';
 import { nagFindings, nagPacks } from './nag-findings.js';
@@ -122,6 +122,44 @@ describe.each(APPS)('the templates of %s', (app) => {
     const synthesis = synthesisOf(app);
     const ids = synthesis.stacks.map((stack) => [stack, lastingIds(synthesis.resources(stack), schema)] as const);
     expect(Object.fromEntries(ids.filter(([, kept]) => kept.length > 0))).toEqual(LASTING_IDS[app] ?? {});
+  });
+});
+
+describe('the policy for CloudFormation in docs/aws', () => {
+  interface Policy {
+    readonly Statement: readonly { readonly Action: string | readonly string[] }[];
+  }
+  const policy = JSON.parse(readFileSync('docs/aws/execution-policy.json', 'utf8')) as Policy;
+  const actions = policy.Statement.flatMap(({ Action }) => Action);
+  const given = new Set(actions.map((action) => action.slice(0, action.indexOf(':'))));
+  /** Services whose name in IAM is another than in CloudFormation. */
+  const IN_IAM: Readonly<Record<string, string>> = {
+    apigatewayv2: 'apigateway',
+    elasticloadbalancingv2: 'elasticloadbalancing',
+    stepfunctions: 'states',
+  };
+  /** What examples have beside Wharf. */
+  const OF_EXAMPLES = new Set(['batch', 'cdk', 'sns']);
+  const needed = (app: string): readonly string[] =>
+    synthesisOf(app).stacks.flatMap((stack) =>
+      Object.values(synthesisOf(app).resources(stack)).map(({ Type }) => {
+        const service = Type.startsWith('Custom::') ? 'lambda' : (Type.split('::')[1] ?? '').toLowerCase();
+        return IN_IAM[service] ?? service;
+      }),
+    );
+
+  test('has every service that a template is made of, and no other', () => {
+    const services = new Set(APPS.flatMap(needed));
+    expect([...services].filter((service) => !given.has(service) && !OF_EXAMPLES.has(service))).toEqual([]);
+    // RegistryDomain, which no example has, and the parameters of templates.
+    expect([...given].filter((service) => !services.has(service)).sort()).toEqual(['cloudfront', 'ssm']);
+  });
+
+  test('lets it make roles named after the stacks of the app, which all of them are', () => {
+    const { stacks } = synthesisOf('bin/app.ts');
+    expect(stacks.filter((stack) => !stack.startsWith('Wharf'))).toEqual([]);
+    const roles = stacks.flatMap((stack) => synthesisOf('bin/app.ts').ofType(stack, 'AWS::IAM::Role'));
+    expect(roles.filter(({ Properties }) => 'RoleName' in Properties || 'Path' in Properties)).toEqual([]);
   });
 });
 

@@ -28,6 +28,8 @@ interface Input {
   readonly VisibilityTimeout?: number;
   readonly WaitTimeSeconds?: number;
   readonly ReceiptHandle?: string;
+  readonly SourceArn?: string;
+  readonly DestinationArn?: string;
 }
 
 export async function startSqsFake(options: SqsFakeOptions = {}): Promise<JsonApi> {
@@ -44,6 +46,7 @@ async function answer(call: JsonCall, queues: Map<string, FakeQueue>, endpoint: 
     if (!queues.has(name)) queues.set(name, createQueue(name, input.Attributes ?? {}, queues));
     return ok({ QueueUrl: urlOf(name) });
   }
+  if (call.operation === 'StartMessageMoveTask') return move(input, queues);
   const name = input.QueueName ?? input.QueueUrl?.split('/').at(-1) ?? '';
   const queue = queues.get(name);
   if (queue === undefined) return failure('QueueDoesNotExist', `no queue ${name}`);
@@ -76,6 +79,26 @@ function createQueue(name: string, attributes: Record<string, string>, queues: M
   const QueueArn = `arn:aws:sqs:us-east-1:${ACCOUNT}:${name}`;
   const byArn = (arn: string): FakeQueue | undefined => queues.get(arn.split(':').at(-1) ?? '');
   return new FakeQueue(name, new Map(Object.entries({ ...attributes, QueueArn })), byArn);
+}
+
+/**
+ * From dead letters to where they came from. What SQS did not put there itself came from nowhere, and moves only to a
+ * destination that is named.
+ */
+function move({ SourceArn = '', DestinationArn }: Input, queues: Map<string, FakeQueue>): JsonAnswer {
+  const byArn = (arn: string): FakeQueue | undefined => queues.get(arn.split(':').at(-1) ?? '');
+  const source = byArn(SourceArn);
+  const isDeadLetters = [...queues.values()].some(({ attributes }) =>
+    attributes.get('RedrivePolicy')?.includes(`"${SourceArn}"`),
+  );
+  if (source === undefined || !isDeadLetters) {
+    return failure('InvalidParameterValue', 'Source queue must be configured as a Dead Letter Queue');
+  }
+  for (const { body, from } of source.empty()) {
+    const target = DestinationArn === undefined ? from : byArn(DestinationArn);
+    (target ?? source).add(body, 0);
+  }
+  return ok({ TaskHandle: 'task' });
 }
 
 function send(queue: FakeQueue, input: Input): JsonAnswer {

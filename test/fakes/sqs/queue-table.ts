@@ -14,6 +14,8 @@ interface Stored {
   visibleMs: number;
   receives: number;
   receipt: string;
+  /** Whose dead letter it is, where SQS made it one. */
+  readonly from?: FakeQueue;
 }
 
 interface RedrivePolicy {
@@ -35,8 +37,9 @@ export class FakeQueue {
     return this.messages.length;
   }
 
-  add(body: string, delaySeconds: number, id: string = randomUUID()): string {
-    this.messages.push({ id, body, visibleMs: Date.now() + delaySeconds * 1000, receives: 0, receipt: '' });
+  add(body: string, delaySeconds: number, id: string = randomUUID(), from?: FakeQueue): string {
+    const visibleMs = Date.now() + delaySeconds * 1000;
+    this.messages.push({ id, body, visibleMs, receives: 0, receipt: '', ...(from === undefined ? {} : { from }) });
     this.wake();
     return id;
   }
@@ -49,6 +52,14 @@ export class FakeQueue {
       if (taken.length > 0 || Date.now() >= deadline || signal.aborted) return taken;
       await this.change(deadline, signal);
     }
+  }
+
+  /** Everything that is not in flight, taken out. */
+  empty(): readonly { readonly body: string; readonly from?: FakeQueue }[] {
+    const nowMs = Date.now();
+    const taken = this.messages.filter(({ visibleMs }) => visibleMs <= nowMs);
+    this.messages = this.messages.filter(({ visibleMs }) => visibleMs > nowMs);
+    return taken;
   }
 
   delete(receipt: string): boolean {
@@ -76,7 +87,7 @@ export class FakeQueue {
       if (message.visibleMs > nowMs) continue;
       if (policy !== undefined && message.receives >= Number(policy.maxReceiveCount)) {
         this.messages = this.messages.filter((other) => other !== message);
-        this.findByArn(policy.deadLetterTargetArn)?.add(message.body, 0, message.id);
+        this.findByArn(policy.deadLetterTargetArn)?.add(message.body, 0, message.id, this);
         continue;
       }
       message.receives += 1;

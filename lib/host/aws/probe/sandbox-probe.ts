@@ -1,6 +1,7 @@
 /**
  * Finds out what the machine lets this process do, by trying each thing in a process of its own that ends with it: what
  * was mounted or entered is gone then. Nothing is taken from what others wrote about the machine.
+ * Why it is done this way: docs/decisions/0119.
  */
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
