@@ -1,7 +1,7 @@
 /** (D) Placement alone: an instance is chosen and claimed, on a cluster that is kept about four fifths full. */
 import { PlacementIndex } from '../../lib/engine/placement/placement-index.js';
 import type { Requirement } from '../../lib/engine/placement/place.js';
-import { adjusted, type InstanceSnapshot } from '../../lib/engine/placement/snapshot.js';
+import { type InstanceSnapshot, withTask } from '../../lib/engine/placement/snapshot.js';
 import { percentile, short, table } from '../figures.js';
 import type { Session } from '../session.js';
 
@@ -50,13 +50,7 @@ function decide(
   const noPorts: ReadonlySet<string> = new Set();
   const claim = (id: string, { needs, group }: Requirement, sign: 1 | -1): void => {
     const instance = index.instance(id);
-    if (instance === undefined) return;
-    const count = (instance.groups.get(group) ?? 0) - sign;
-    const groups = new Map(instance.groups);
-    if (count === 0) groups.delete(group);
-    else groups.set(group, count);
-    const remaining = adjusted(instance.remaining, needs, sign);
-    index.set({ ...instance, remaining, groups, taskCount: instance.taskCount - sign });
+    if (instance !== undefined) index.set(withTask(instance, needs, group, sign));
   };
   const next = (): Requirement => ({
     needs: {

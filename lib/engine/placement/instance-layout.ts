@@ -3,10 +3,12 @@
  * slot and in orders that follow every change. Slots and attributes never change; for those a new layout is made.
  */
 import { AttributeValues } from './attribute-values.js';
-import { BucketOrder } from './bucket-order.js';
 import { GroupCounts } from './group-counts.js';
 import { KnownExpressions } from './known-expressions.js';
+import { SlotOrder } from './slot-order.js';
 import { portKeys, type InstanceSnapshot } from './snapshot.js';
+
+export type OrderedBy = 'cpu' | 'memory' | 'tasks';
 
 const isOpen = (instance: InstanceSnapshot): boolean => instance.status === 'ACTIVE' && instance.agentConnected;
 
@@ -16,13 +18,13 @@ export class InstanceLayout {
   /** The CPU units that a task may take: none, not even 0, where nothing may go. */
   readonly free: Int32Array;
   readonly memory: Int32Array;
+  readonly cpu: Int32Array;
+  readonly tasks: Int32Array;
   readonly ports: ReadonlySet<string>[];
-  readonly byCpu: BucketOrder;
-  readonly byMemory: BucketOrder;
-  readonly byTasks: BucketOrder;
   readonly values: AttributeValues;
   readonly expressions: KnownExpressions;
   readonly #groups = new Map<string, GroupCounts>();
+  readonly #orders: SlotOrder[] = [];
 
   constructor(instances: Iterable<InstanceSnapshot>) {
     this.instances = [...instances].sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -30,11 +32,8 @@ export class InstanceLayout {
     this.free = Int32Array.from(this.instances, (instance) => (isOpen(instance) ? instance.remaining.cpu : -1));
     this.ports = this.instances.map(({ remaining }) => new Set(portKeys(remaining)));
     this.memory = Int32Array.from(this.instances, ({ remaining }) => remaining.memoryMiB);
-    const cpu = Int32Array.from(this.instances, ({ remaining }) => remaining.cpu);
-    const tasks = Int32Array.from(this.instances, ({ taskCount }) => taskCount);
-    this.byMemory = new BucketOrder(this.memory, this.free);
-    this.byCpu = new BucketOrder(cpu, this.memory);
-    this.byTasks = new BucketOrder(tasks, this.memory);
+    this.cpu = Int32Array.from(this.instances, ({ remaining }) => remaining.cpu);
+    this.tasks = Int32Array.from(this.instances, ({ taskCount }) => taskCount);
     this.values = new AttributeValues(this.instances);
     this.expressions = new KnownExpressions(this.instances);
     for (const [slot, { groups }] of this.instances.entries()) {
@@ -46,19 +45,37 @@ export class InstanceLayout {
     return this.#groups.get(name);
   }
 
+  /** Made when a strategy first goes by it: whoever packs by memory keeps no order by CPU. */
+  order(by: OrderedBy): SlotOrder {
+    const known = this.#orders.find(({ values }) => values === this[by]);
+    if (known !== undefined) return known;
+    // What is looked at beside the order's own number: the other one that a task needs of an instance.
+    const made = new SlotOrder(this[by], this.tasks, by === 'memory' ? this.free : this.memory);
+    this.#orders.push(made);
+    return made;
+  }
+
   /** Takes the newer view of the slot's instance, whose attributes are the same. */
   set(slot: number, before: InstanceSnapshot, instance: InstanceSnapshot): void {
     const { remaining } = instance;
     this.instances[slot] = instance;
+    for (const order of this.#orders) order.takeOut(slot);
     this.free[slot] = isOpen(instance) ? remaining.cpu : -1;
-    this.byMemory.set(slot, remaining.memoryMiB);
-    this.byCpu.set(slot, remaining.cpu);
-    this.byTasks.set(slot, instance.taskCount);
+    this.memory[slot] = remaining.memoryMiB;
+    this.cpu[slot] = remaining.cpu;
+    this.tasks[slot] = instance.taskCount;
+    for (const order of this.#orders) order.putBack(slot);
     if (before.remaining.tcpPorts !== remaining.tcpPorts || before.remaining.udpPorts !== remaining.udpPorts) {
       this.ports[slot] = new Set(portKeys(remaining));
     }
     if (before.groups === instance.groups) return;
-    for (const [group, count] of instance.groups) this.#count(group, slot, count - (before.groups.get(group) ?? 0));
+    let stayed = 0;
+    for (const [group, count] of instance.groups) {
+      const had = before.groups.get(group);
+      if (had !== undefined) stayed += 1;
+      this.#count(group, slot, count - (had ?? 0));
+    }
+    if (stayed === before.groups.size) return;
     for (const [group, count] of before.groups) if (!instance.groups.has(group)) this.#count(group, slot, -count);
   }
 

@@ -5,17 +5,17 @@
  */
 import type { PlacementStrategyState } from '../state/model.js';
 import { sameAttributes, spreadAttribute } from './attribute-values.js';
-import { bucketOf, type BucketOrder } from './bucket-order.js';
 import { Filter } from './filter.js';
 import { leastOf } from './group-counts.js';
-import { InstanceLayout } from './instance-layout.js';
+import { InstanceLayout, type OrderedBy } from './instance-layout.js';
 import { kibibytesToPull, LOCALITY, type Pulls } from './locality.js';
 import type { Requirement } from './place.js';
 import { Ranking } from './ranking.js';
+import type { Leaf } from './slot-order.js';
 import type { InstanceSnapshot } from './snapshot.js';
 
 interface Walk {
-  readonly order: BucketOrder;
+  readonly by: OrderedBy;
   /** What is less never fits, of the order's number and of its second. */
   readonly from: number;
   readonly second: number;
@@ -75,7 +75,7 @@ export class PlacementIndex {
     if (dice >= 0) return this.#drawn(layout, random);
     const candidates = this.#filter.candidates();
     if (candidates !== undefined) for (const slot of candidates) this.#offer(slot);
-    else if (walk !== undefined) this.#walk(walk);
+    else if (walk !== undefined) this.#walk(layout, walk);
     return layout.instances[this.#ranking.best];
   }
 
@@ -109,10 +109,9 @@ export class PlacementIndex {
       }
       if (type === 'binpack') {
         const isCpu = field?.toLowerCase() === 'cpu';
-        const order = isCpu ? layout.byCpu : layout.byMemory;
         const [from, second] = isCpu ? [needs.cpu, needs.memoryMiB] : [needs.memoryMiB, needs.cpu];
-        walk ??= { order, from, second, before: ranking.size };
-        ranking.add(order.values, 0);
+        walk ??= { by: isCpu ? 'cpu' : 'memory', from, second, before: ranking.size };
+        ranking.add(isCpu ? layout.cpu : layout.memory, 0);
         continue;
       }
       const attribute = spreadAttribute(field);
@@ -124,8 +123,8 @@ export class PlacementIndex {
     }
     if (!withTies) return undefined;
     ranking.add(group?.bySlot, group?.least ?? 0);
-    walk ??= { order: layout.byTasks, from: 0, second: needs.memoryMiB, before: ranking.size };
-    ranking.add(layout.byTasks.values, 0);
+    walk ??= { by: 'tasks', from: 0, second: needs.memoryMiB, before: ranking.size };
+    ranking.add(layout.tasks, 0);
     return walk;
   }
 
@@ -144,24 +143,34 @@ export class PlacementIndex {
     this.#ranking.add(this.#pulls, least);
   }
 
-  /** Ends after a bucket in which the best was found: what follows has more. */
-  #walk({ order, from, second, before }: Walk): void {
-    for (let bucket = order.occupiedFrom(bucketOf(from)); bucket >= 0; bucket = order.occupiedFrom(bucket + 1)) {
-      if (order.most(bucket) < second) continue;
+  /** Ends where what follows has more, or with a slot that nothing can be better than. */
+  #walk(layout: InstanceLayout, { by, from, second, before }: Walk): void {
+    const order = layout.order(by);
+    const { leaves, values, seconds } = order;
+    let bound = Infinity;
+    for (let index = order.leafFrom(from); index < leaves.length; index += 1) {
+      const leaf = leaves[index] as Leaf;
+      if (leaf.most < second) continue;
       let most = 0;
-      for (let slot = order.first(bucket); slot >= 0; slot = order.after(slot)) {
-        const value = order.seconds[slot] as number;
+      for (let at = 0; at < leaf.size; at += 1) {
+        const slot = leaf.slots[at] as number;
+        if ((values[slot] as number) > bound) return;
+        const value = seconds[slot] as number;
         if (value > most) most = value;
-        // Worth a question of its own where most slots lose by it: in all zones but one.
-        if (value >= second && (before === 0 || this.#ranking.mayWin(slot))) this.#offer(slot);
+        // The second is worth a question of its own where most slots lose by it: in all zones but one.
+        if (value < second || (before > 0 && !this.#ranking.mayWin(slot)) || !this.#offer(slot)) continue;
+        if (!this.#ranking.isAtFloor(0, before)) continue;
+        // Where the rest is as good as can be, too, only the tasks are left, and the order goes by them.
+        if (this.#ranking.isAtFloor(before + 1, this.#ranking.size - 1)) return;
+        bound = values[slot] as number;
       }
-      order.setMost(bucket, most);
-      if (this.#ranking.isAtFloor(before)) return;
+      leaf.most = most;
     }
   }
 
-  #offer(slot: number): void {
-    if (this.#filter.accepts(slot)) this.#ranking.offer(slot);
+  /** @returns whether it is the best now */
+  #offer(slot: number): boolean {
+    return this.#filter.accepts(slot) && this.#ranking.offer(slot);
   }
 
   /** Chance decides among all that are equally good, in the order of their ids. */

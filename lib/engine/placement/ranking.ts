@@ -47,13 +47,16 @@ export class Ranking {
     return this.#slot === NONE || this.#value(slot, 0) <= (this.#best[0] as number);
   }
 
-  offer(slot: number): void {
+  /** @returns whether it is the best now */
+  offer(slot: number): boolean {
     if (this.#slot === NONE) this.#take(slot, 0);
     else {
-      const worse = this.#compare(slot);
-      if (worse >= 0) this.#take(slot, worse);
-      else if (worse === TIE && slot < this.#slot) this.#slot = slot;
+      const first = this.#compare(slot);
+      if (first >= 0) this.#take(slot, first);
+      else if (first === TIE && slot < this.#slot) this.#slot = slot;
+      else return false;
     }
+    return true;
   }
 
   /** Whether the slot is neither better nor worse than the best. */
@@ -61,10 +64,10 @@ export class Ranking {
     return this.#compare(slot) === TIE;
   }
 
-  /** Whether no slot can be better in the first so many measures. */
-  isAtFloor(measures: number): boolean {
+  /** Whether no slot can be better in these measures, of which `to` is none. */
+  isAtFloor(from: number, to: number): boolean {
     if (this.#slot === NONE) return false;
-    for (let index = 0; index < measures; index += 1) {
+    for (let index = from; index < to; index += 1) {
       if ((this.#best[index] as number) > (this.#floors[index] as number)) return false;
     }
     return true;

@@ -65,18 +65,29 @@ export function portKeys(ports: Pick<Resources, 'tcpPorts' | 'udpPorts'>): strin
   ];
 }
 
+/** The instance once a task of these needs has come to it (sign -1), or has left it (sign 1). */
+export function withTask(instance: InstanceSnapshot, needs: Resources, group: string, sign: 1 | -1): InstanceSnapshot {
+  const groups = new Map<string, number>();
+  instance.groups.forEach((count, name) => groups.set(name, count));
+  const count = (groups.get(group) ?? 0) - sign;
+  if (count === 0) groups.delete(group);
+  else groups.set(group, count);
+  const remaining = adjusted(instance.remaining, needs, sign);
+  return { ...instance, remaining, groups, taskCount: instance.taskCount - sign };
+}
+
 /** Takes from (sign -1) or gives back to (sign 1) what an instance has left. */
 export function adjusted(remaining: Resources, need: Resources, sign: 1 | -1): Resources {
-  const ports = (have: readonly number[], change: readonly number[]): readonly number[] =>
-    change.length === 0
-      ? have
-      : sign === -1
-        ? [...new Set([...have, ...change])].sort((a, b) => a - b)
-        : have.filter((port) => !change.includes(port));
   return {
     cpu: remaining.cpu + sign * need.cpu,
     memoryMiB: remaining.memoryMiB + sign * need.memoryMiB,
-    tcpPorts: ports(remaining.tcpPorts, need.tcpPorts),
-    udpPorts: ports(remaining.udpPorts, need.udpPorts),
+    tcpPorts: adjustedPorts(remaining.tcpPorts, need.tcpPorts, sign),
+    udpPorts: adjustedPorts(remaining.udpPorts, need.udpPorts, sign),
   };
+}
+
+function adjustedPorts(inUse: readonly number[], need: readonly number[], sign: 1 | -1): readonly number[] {
+  if (need.length === 0) return inUse;
+  if (sign === 1) return inUse.filter((port) => !need.includes(port));
+  return [...new Set([...inUse, ...need])].sort((a, b) => a - b);
 }
