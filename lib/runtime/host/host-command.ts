@@ -32,7 +32,7 @@ const DEFAULT_MS = 60_000;
 /** As many commands go on side by side as are asked for; so many shells wait for the next one, and so long. */
 const IDLE_SHELLS = 8;
 const IDLE_MS = 10_000;
-const idle: HostShell[] = [];
+const idle: { readonly shell: HostShell; readonly goes: NodeJS.Timeout }[] = [];
 
 /** @throws AppError HOST_TOOL_MISSING when there is no such program; any exit code is a return value. */
 export async function runCommand(
@@ -61,16 +61,20 @@ export async function runCommand(
   }
 }
 
+/** The one that was used last: what is needed seldom has its time to go. */
 function takeShell(): HostShell {
-  for (let shell = idle.pop(); shell !== undefined; shell = idle.pop()) if (shell.isReady) return shell;
+  for (let kept = idle.pop(); kept !== undefined; kept = idle.pop()) {
+    clearTimeout(kept.goes);
+    if (kept.shell.isReady) return kept.shell;
+  }
   return new HostShell({ PATH: HOST_PATH, LC_ALL: 'C' });
 }
 
 function keepShell(shell: HostShell): void {
   if (idle.length >= IDLE_SHELLS || !shell.isReady) return shell.end();
-  idle.push(shell);
-  // The oldest goes first, when none was needed for a while.
-  setTimeout(() => idle.shift()?.end(), IDLE_MS).unref();
+  // The first is the one that has waited longest.
+  const goes = setTimeout(() => idle.shift()?.shell.end(), IDLE_MS).unref();
+  idle.push({ shell, goes });
 }
 
 /** How the shell that starts it says that there is no such program; one that it started calls itself otherwise. */
