@@ -55,6 +55,25 @@ function suite(ociRuntime: OciRuntime): void {
     expect((await lines(id)).sort()).toEqual(['stderr err', 'stdout out']);
   });
 
+  test('is started once, however many start it at the same time', async () => {
+    id = 'sup-once';
+    await containers.create(await fixture.container(id, 'echo begun; while ! test -e /tmp/go; do sleep 0.05; done'));
+    const starts = await Promise.allSettled([containers.start(id), containers.start(id), containers.start(id)]);
+    expect(starts.map(({ status }) => status)).toContain('fulfilled');
+    await wrote(id, 'begun');
+    await expect(containers.state(id)).resolves.toMatchObject({ status: 'running' });
+    await expect(lines(id)).resolves.toEqual(['stdout begun']);
+  });
+
+  test('cannot be started once it has been killed before it ran', async () => {
+    id = 'sup-late';
+    await containers.create(await fixture.container(id, 'echo ran'));
+    await containers.kill(id, 'SIGKILL');
+    await containers.waitExit(id);
+    await expect(containers.start(id)).rejects.toMatchObject({ code: 'CONTAINER_START_FAILED' });
+    await expect(lines(id)).resolves.toEqual([]);
+  });
+
   test('keeps log and exit code when it is deleted, until it is forgotten', async () => {
     await start('sup-forget', 'echo bye');
     await containers.waitExit(id);

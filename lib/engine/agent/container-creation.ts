@@ -1,7 +1,7 @@
 /**
  * Makes a container out of its image, ready to start: ports, secrets, network, root, volumes, the process set up. Its
- * record is on disk before the first step, so that whatever a kill leaves half made is found and taken away; what is
- * learnt on the way goes to disk with the next record, that of its start.
+ * record is on disk before the first step but its link to the network, so that whatever a kill leaves half made is found
+ * and taken away; what is learnt on the way goes to disk with the next record, that of its start.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -42,20 +42,30 @@ export async function createContainer(
   await rm(join(task.folder, runtimeId), { recursive: true, force: true });
   const bindings = await chooseBindings(deps, task, payload, runtimeId);
   let record: ContainerRecord = { ...firstRecord(plan, deps.clock.nowMs()), bindings };
-  await task.write(record);
-  const secrets = await secretEnvironment(deps.secrets, payload);
-  const filed = await filedEnvironment(deps.objects, payload);
-  const [network, volumes] = await both(
-    failingAs('CannotStartContainerError', signal, async () => {
-      const place = await attachNetwork(deps, task, payload, { runtimeId, bindings });
-      if (place.address !== undefined) await deps.announceNames();
-      return place;
-    }),
-    failingAs('CannotCreateContainerError', signal, async () => {
-      await mountRoot(deps, task, plan);
-      const declared = Object.keys(image.config.config?.Volumes ?? {});
-      return task.volumes.prepare(payload, rootfs, declared, inherited(task, payload));
-    }),
+  const written = task.write(record);
+  const [network, { secrets, filed, volumes }] = await both(
+    (async () => {
+      // A link without ports is the same whoever makes it, and has a record of its own: it need not wait for this one.
+      if (bindings.length > 0) await written;
+      return failingAs('CannotStartContainerError', signal, async () => {
+        const place = await attachNetwork(deps, task, payload, { runtimeId, bindings });
+        if (place.address !== undefined) await deps.announceNames();
+        return place;
+      });
+    })(),
+    (async () => {
+      await written;
+      const values = {
+        secrets: await secretEnvironment(deps.secrets, payload),
+        filed: await filedEnvironment(deps.objects, payload),
+      };
+      return failingAs('CannotCreateContainerError', signal, async () => {
+        await mountRoot(deps, task, plan);
+        const declared = Object.keys(image.config.config?.Volumes ?? {});
+        const prepared = await task.volumes.prepare(payload, rootfs, declared, inherited(task, payload));
+        return { ...values, volumes: prepared };
+      });
+    })(),
   );
   record = { ...record, mounts: volumes };
   task.note(record);
@@ -82,7 +92,7 @@ export async function createContainer(
   });
 }
 
-/** Side by side. When one fails, the other has ended too: what is left is taken away then. */
+/** Side by side. When one fails, the other has ended too: what is left is taken away then. The first's failure is told. */
 async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
   await Promise.allSettled([first, second]);
   return [await first, await second];

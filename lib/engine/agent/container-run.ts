@@ -97,8 +97,10 @@ export class ContainerRun {
     await this.task.write({ ...record, phase: 'starting' });
     await failingAs('CannotStartContainerError', signal, () => this.deps.containers.start(this.runtimeId));
     const started: ContainerRecord = { ...record, phase: 'started', startedMs: this.deps.clock.nowMs() };
-    await this.task.write(started);
+    // Nobody waits for it: found `starting`, it is known by what runs.
+    const written = this.task.write(started);
     await this.running(started, false);
+    await written;
   }
 
   /** The stop signal, then SIGKILL after the stop time-out. Resolves when the container has ended. */

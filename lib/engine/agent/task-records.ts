@@ -67,6 +67,7 @@ export interface TaskRecord {
 
 export class TaskRecords {
   readonly directory: string;
+  private isMade = false;
 
   constructor(scope: HostScope) {
     this.directory = join(scope.directory, 'tasks');
@@ -94,7 +95,8 @@ export class TaskRecords {
 
   /** Whole or not at all, and on disk before this resolves. One save at a time per task. */
   async save(record: TaskRecord): Promise<void> {
-    await mkdir(this.directory, { recursive: true, mode: 0o711 });
+    if (!this.isMade) await mkdir(this.directory, { recursive: true, mode: 0o711 });
+    this.isMade = true;
     const temporary = `${this.file(record.taskId)}.tmp`;
     const file = await open(temporary, 'w', 0o600);
     try {

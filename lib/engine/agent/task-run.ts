@@ -36,6 +36,7 @@ export class TaskRun {
   /** Nothing is written before the record of an earlier process was read. */
   private readonly loaded: Promise<void>;
   private saving: Promise<void> = Promise.resolve();
+  private onDisk: TaskRecord | undefined;
   private readonly containers: readonly ContainerRun[];
   private readonly volumes: TaskVolumes;
   private readonly waits: TaskDependencies;
@@ -175,13 +176,8 @@ export class TaskRun {
     if (container.payload.essential) this.stop(this.endingBy(container));
     await container.release();
     const record = this.record.containers[container.payload.name];
-    if (record !== undefined && record.phase !== 'stopped') {
-      const containers = {
-        ...this.record.containers,
-        [container.payload.name]: { ...record, phase: 'stopped' as const },
-      };
-      await this.save({ containers });
-    }
+    // Goes to disk with what is written next: whoever finds the end alone makes sure once more that nothing is left.
+    if (record !== undefined) this.record = this.with(container.payload, { ...record, phase: 'stopped' });
   }
 
   private async bringUp(container: ContainerRun, problem: string | undefined): Promise<void> {
@@ -250,9 +246,17 @@ export class TaskRun {
   /** One write after the other; each holds all that was known when it began. */
   private save(change: Partial<TaskRecord>): Promise<void> {
     this.record = { ...this.record, ...change };
-    const saved = this.saving.then(() => this.deps.records.save(this.record));
+    const saved = this.saving.then(() => this.saveNow());
     this.saving = saved.catch(() => undefined);
     return saved;
+  }
+
+  private async saveNow(): Promise<void> {
+    const { record } = this;
+    // The write before this one may have taken all of it along.
+    if (record === this.onDisk) return;
+    await this.deps.records.save(record);
+    this.onDisk = record;
   }
 
   private emit(event: ContainerEvent): void {

@@ -2,12 +2,14 @@
  * Control groups of a scope's containers, below `/wharf-<scope>` in every hierarchy: who is still in there, whether the
  * kernel killed for memory, and the end of it. Reads both cgroup v1 and v2, and hosts that have both mounted.
  */
-import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoCode } from '../../errors/index.js';
 import type { Clock } from '../../store/index.js';
 import { killProcess } from '../host/host-processes.js';
 import { cgroupPath } from '../host/host-scope.js';
+import { foldersNow, textNow } from '../host/files-now.js';
 import type { HostScope } from '../types.js';
 
 interface Hierarchy {
@@ -17,8 +19,9 @@ interface Hierarchy {
 }
 
 export async function cgroupHierarchies(): Promise<readonly Hierarchy[]> {
-  const text = await readFile('/proc/self/mountinfo', 'utf8');
+  const text = textNow('/proc/self/mountinfo');
   return text.split('\n').flatMap((line): Hierarchy[] => {
+    if (!line.includes(' - cgroup')) return [];
     const [before, after] = line.split(' - ');
     const mountPoint = before?.split(' ')[4];
     const [type, , options] = after?.split(' ') ?? [];
@@ -34,25 +37,21 @@ export async function controllersBesideV1(): Promise<readonly string[]> {
   const hierarchies = await cgroupHierarchies();
   const unified = hierarchies.find(({ version }) => version === 2);
   if (unified === undefined || !hierarchies.some(({ version }) => version === 1)) return [];
-  const text = await readFile(join(unified.mountPoint, 'cgroup.controllers'), 'utf8').catch(() => '');
+  const text = textNow(join(unified.mountPoint, 'cgroup.controllers'));
   return text.split(/\s+/).filter((name) => name !== '');
 }
 
 /** Folders of a container's cgroup (or of the whole scope) that exist. */
 export async function cgroupFolders(scope: HostScope, id?: string): Promise<readonly string[]> {
   const folders = (await cgroupHierarchies()).map(({ mountPoint }) => join(mountPoint, cgroupPath(scope, id)));
-  const present: string[] = [];
-  for (const folder of new Set(folders)) {
-    if ((await children(folder)) !== undefined) present.push(folder);
-  }
-  return present;
+  return [...new Set(folders)].filter((folder) => existsSync(folder));
 }
 
 /** Ids of the containers that have a cgroup. */
 export async function cgroupContainers(scope: HostScope): Promise<readonly string[]> {
   const ids = new Set<string>();
   for (const folder of await cgroupFolders(scope)) {
-    for (const name of (await children(folder)) ?? []) ids.add(name);
+    for (const name of foldersNow(folder) ?? []) ids.add(name);
   }
   return [...ids];
 }
@@ -61,7 +60,7 @@ export async function cgroupContainers(scope: HostScope): Promise<readonly strin
 export async function cgroupProcesses(scope: HostScope, id?: string): Promise<readonly number[]> {
   const pids = new Set<number>();
   for (const folder of await cgroupFolders(scope, id)) {
-    for (const pid of await processesBelow(folder)) pids.add(pid);
+    for (const pid of processesBelow(folder)) pids.add(pid);
   }
   return [...pids];
 }
@@ -71,7 +70,7 @@ export async function oomKills(scope: HostScope, id: string): Promise<number> {
   let kills = 0;
   for (const folder of await cgroupFolders(scope, id)) {
     for (const file of ['memory.events', 'memory.oom_control']) {
-      const text = await readFile(join(folder, file), 'utf8').catch(() => '');
+      const text = textNow(join(folder, file));
       kills = Math.max(kills, Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0));
     }
   }
@@ -85,8 +84,9 @@ export async function destroyCgroup(scope: HostScope, id: string, clock: Clock):
     if (folders.length === 0) return true;
     for (const folder of folders) {
       // One write kills a whole tree on cgroup v2 since Linux 5.14.
-      await writeFile(join(folder, 'cgroup.kill'), '1').catch(() => undefined);
-      for (const pid of await processesBelow(folder)) killProcess(pid);
+      const killAll = join(folder, 'cgroup.kill');
+      if (existsSync(killAll)) await writeFile(killAll, '1').catch(() => undefined);
+      for (const pid of processesBelow(folder)) killProcess(pid);
       await removeTree(folder);
     }
     if (attempt > 0) await clock.sleep(20);
@@ -99,30 +99,19 @@ export async function removeScopeCgroup(scope: HostScope): Promise<void> {
   for (const folder of await cgroupFolders(scope)) await removeTree(folder);
 }
 
-async function processesBelow(folder: string): Promise<readonly number[]> {
-  const text = await readFile(join(folder, 'cgroup.procs'), 'utf8').catch(() => '');
-  const pids = text
+function processesBelow(folder: string): readonly number[] {
+  const pids = textNow(join(folder, 'cgroup.procs'))
     .split('\n')
     .filter((line) => line !== '' && line !== '0')
     .map(Number);
-  for (const name of (await children(folder)) ?? []) pids.push(...(await processesBelow(join(folder, name))));
+  for (const name of foldersNow(folder) ?? []) pids.push(...processesBelow(join(folder, name)));
   return pids;
 }
 
 /** Deepest first; a folder that is still in use stays. */
 async function removeTree(folder: string): Promise<void> {
-  for (const name of (await children(folder)) ?? []) await removeTree(join(folder, name));
+  for (const name of foldersNow(folder) ?? []) await removeTree(join(folder, name));
   await rmdir(folder).catch((error: unknown) => {
     if (!['EBUSY', 'ENOENT', 'ENOTEMPTY'].includes(errnoCode(error) ?? '')) throw error;
   });
-}
-
-async function children(folder: string): Promise<readonly string[] | undefined> {
-  try {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-  } catch (error) {
-    if (errnoCode(error) === 'ENOENT' || errnoCode(error) === 'ENODEV') return undefined;
-    throw error;
-  }
 }

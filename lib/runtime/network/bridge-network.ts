@@ -4,6 +4,7 @@
  * costs two calls of `ip` and no packet rule. Published ports are the work of the CNI plugin portmap. This file
  * remembers what was attached, and can take every trace of it away again.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, errnoCode } from '../../errors/index.js';
@@ -73,7 +74,7 @@ export class BridgeNetwork {
   attach(id: string, options: { readonly ports?: readonly PortMapping[] } = {}): Promise<NetworkAttachment> {
     return this.inTurn(id, async () => {
       const known = await this.record(id);
-      if (known?.link !== undefined && (await hasNetns(this.scope, id))) return this.attachment(id, known.link);
+      if (known?.link !== undefined && hasNetns(this.scope, id)) return this.attachment(id, known.link);
       if (known !== undefined) await this.undo(id, known);
       const record: AttachmentRecord = { id, ports: options.ports ?? [] };
       await writeAtomically(this.file(id), record, true);
@@ -169,7 +170,7 @@ export class BridgeNetwork {
   }
 
   private async undo(id: string, record: AttachmentRecord | undefined): Promise<void> {
-    const exists = await hasNetns(this.scope, id);
+    const exists = hasNetns(this.scope, id);
     if (record === undefined && !exists) return;
     const { ports = [], link } = record ?? {};
     if (ports.length > 0) {
@@ -251,8 +252,8 @@ export async function removeNetwork(scope: HostScope, subnet?: Subnet): Promise<
   await rm(scopePaths.network(scope), { recursive: true, force: true });
 }
 
-async function hasNetns(scope: HostScope, id: string): Promise<boolean> {
-  return (await scopeNamespaces(scope)).includes(id);
+function hasNetns(scope: HostScope, id: string): boolean {
+  return existsSync(scopePaths.netns(scope, id));
 }
 
 async function readKeptSubnet(scope: HostScope): Promise<Subnet | undefined> {

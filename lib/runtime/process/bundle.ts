@@ -2,11 +2,13 @@
  * A container's bundle: the folder the OCI runtime reads (runtime-spec, bundle.md), and the three files of /etc that
  * belong to the container. Written whole before the runtime is called, gone with the container.
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { access, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import { missingFrom } from './capabilities.js';
 import { mustRun } from '../host/host-command.js';
+import { removeNow } from '../host/files-now.js';
 import { scopePaths } from '../host/host-scope.js';
 import { initProgram } from '../host/host-programs.js';
 import { containerResolvConf, hostResolvConf, hostsFile, ownResolvConf } from './name-files.js';
@@ -72,13 +74,13 @@ async function refuseLinkedMountPoints(rootfs: string): Promise<void> {
 
 export async function removeBundle(scope: HostScope, id: string): Promise<void> {
   await rm(scopePaths.bundle(scope, id), { recursive: true, force: true });
-  await rm(scopePaths.etc(scope, id), { recursive: true, force: true });
+  removeNow(scopePaths.etc(scope, id));
 }
 
 async function writeEtc(scope: HostScope, spec: ContainerSpec, address?: string): Promise<void> {
   await mountEtcRoot(scope);
   const directory = scopePaths.etc(scope, spec.id);
-  await mkdir(directory, { recursive: true, mode: 0o711 });
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
   const resolvConf = await hostResolvConf();
   const files: Readonly<Record<(typeof ETC_FILES)[number], string>> = {
     hostname: `${spec.hostname}\n`,
@@ -88,7 +90,8 @@ async function writeEtc(scope: HostScope, spec: ContainerSpec, address?: string)
       spec.names ?? {},
     ),
   };
-  for (const name of ETC_FILES) await writeFile(join(directory, name), files[name], { mode: 0o644 });
+  // In memory: at once.
+  for (const name of ETC_FILES) writeFileSync(join(directory, name), files[name], { mode: 0o644 });
 }
 
 /** Mounts the scope's tmpfs once, under a lock: a second mount would hide the files of running containers. */

@@ -3,9 +3,10 @@
  * layers' folder as its working directory: the kernel takes one page of options, and short relative names are what
  * lets over a hundred layers fit.
  */
-import { access, mkdir, readdir, readFile } from 'node:fs/promises';
+import { access, mkdir, readdir } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { AppError } from '../../errors/index.js';
+import { textNow } from '../host/files-now.js';
 import { mustRun, runCommand } from '../host/host-command.js';
 
 /** mount(2) copies one page of options. */
@@ -70,7 +71,7 @@ export async function unmountOverlay(target: string): Promise<void> {
 
 /** Mount points of this mount namespace, in mount order. */
 export async function mountPoints(): Promise<readonly string[]> {
-  const text = await readFile('/proc/self/mountinfo', 'utf8');
+  const text = textNow('/proc/self/mountinfo');
   return text
     .split('\n')
     .map((line) => line.split(' ')[4])

@@ -69,7 +69,7 @@ export async function openExecSession(
   const consoleSize = options.terminal && { height: options.terminal.rows, width: options.terminal.columns };
   const document = { ...own, env, args: options.args, terminal, ...(consoleSize === undefined ? {} : { consoleSize }) };
   await writeFile(`${file}.json`, configText(document), { mode: 0o600 });
-  const runtime = (await runtimeOf(deps.scope, id)) ?? 'runc';
+  const runtime = runtimeOf(deps.scope, id) ?? 'runc';
   const flags = ['--root', scopePaths.runtimeRoot(deps.scope, runtime), '--log', `${file}.log`, '--log-format', 'json'];
   const exec = [runtime, ...flags, 'exec', '--process', `${file}.json`, '--pid-file', `${file}.pid`, id];
   const [program = '', ...args] = options.terminal === undefined ? exec : inTerminal(exec, file, options.terminal);

@@ -2,7 +2,7 @@
  * The folder in which a supervisor leaves each container's exit code, as one small file that appears whole. Survives
  * any restart of ours: what ended meanwhile lies there.
  */
-import { type FSWatcher, watch } from 'node:fs';
+import { existsSync, type FSWatcher, watch } from 'node:fs';
 import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { errnoCode } from '../../errors/index.js';
 import { scopePaths } from '../host/host-scope.js';
@@ -22,6 +22,7 @@ export class ExitWatch {
 
   async read(id: string): Promise<ContainerExit | undefined> {
     const path = scopePaths.exitFile(this.scope, id);
+    if (!existsSync(path)) return undefined;
     try {
       const code = Number(await readFile(path, 'utf8'));
       return { exitCode: code, timeMs: Math.round((await stat(path)).mtimeMs) };

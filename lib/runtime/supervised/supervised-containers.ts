@@ -2,8 +2,9 @@
  * SupervisedContainers: containers that outlive this process. Each has a conmon of its own, which holds its output,
  * writes its log and records its exit code; we may be killed and started again and find everything where it was.
  */
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import type { Clock } from '../../store/index.js';
 import { removeBundle, writeBundle } from '../process/bundle.js';
@@ -11,6 +12,7 @@ import { destroyCgroup, oomKills } from '../cgroup/cgroup.js';
 import { type ContainerInit, containerInit } from './container-init.js';
 import { type ContainerLogLine, readContainerLog, type ReadLogOptions } from './container-log.js';
 import { type ExecOptions, type ExecSession, openExecSession } from './exec-session.js';
+import { endReaders, startByFifo } from './exec-fifo.js';
 import { type ContainerExit, ExitWatch } from './exit-watch.js';
 import { type CommandResult, parseSignal, runCommand } from '../host/host-command.js';
 import { type HostProcess, killProcess, scopeProcesses, signalProcess } from '../host/host-processes.js';
@@ -44,6 +46,8 @@ export class SupervisedContainers {
   private readonly supervisor: Supervisor;
   /** Makes new containers. */
   private readonly runtime: OciRuntime;
+  /** Made here to the end, and nothing asked of the runtime since that may go on: only their supervisor works on them. */
+  private readonly settled = new Set<string>();
 
   constructor(
     private readonly deps: { readonly scope: HostScope; readonly clock: Clock },
@@ -66,13 +70,13 @@ export class SupervisedContainers {
       scopePaths.runtimeRoot(scope, this.runtime),
       scopePaths.sockets(scope),
       scopePaths.exits(scope),
+      dirname(scopePaths.log(scope, spec.id)),
     ]) {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
     }
-    await mkdir(join(scopePaths.log(scope, spec.id), '..'), { recursive: true, mode: 0o700 });
     await this.exits.forget(spec.id);
     try {
-      return { pid: await this.supervisor.launch(spec.id, bundle.directory, mannerOf(spec)) };
+      return { pid: await this.launch(spec.id, bundle.directory, mannerOf(spec)) };
     } catch (error) {
       await this.delete(spec.id);
       await this.forget(spec.id);
@@ -91,11 +95,12 @@ export class SupervisedContainers {
     for (const name of ['pid', 'conmon.pid', 'runc.log', 'conmon.log']) await rm(join(bundle, name), { force: true });
     await rm(join(scopePaths.sockets(this.deps.scope), id), { recursive: true, force: true });
     await this.exits.forget(id);
-    return { pid: await this.supervisor.launch(id, bundle, manner) };
+    return { pid: await this.launch(id, bundle, manner) };
   }
 
   /** Runs the process of a created container. @throws AppError CONTAINER_START_FAILED */
   async start(id: string): Promise<void> {
+    if (await startByFifo(this.deps, id)) return;
     const result = await this.ask(id, 'start', id);
     if (result.exitCode !== 0) throw startFailure(id, result.stderr.trim());
   }
@@ -165,6 +170,13 @@ export class SupervisedContainers {
     await this.removeProcesses(id);
     await removeBundle(scope, id);
     await rm(join(scopePaths.sockets(scope), id), { recursive: true, force: true });
+    this.settled.delete(id);
+  }
+
+  private async launch(id: string, bundle: string, manner: Manner): Promise<number> {
+    const pid = await this.supervisor.launch(id, bundle, manner);
+    this.settled.add(id);
+    return pid;
   }
 
   private async removeProcesses(id: string): Promise<void> {
@@ -172,6 +184,7 @@ export class SupervisedContainers {
     await this.remove(id);
     // It ends by itself once it has written the exit code; one that does not is of no more use.
     for (let i = 0; i < 50 && (await this.supervisor.has(id)); i += 1) await clock.sleep(20);
+    if (this.settled.delete(id) && !(await this.supervisor.has(id))) return;
     for (let makers = await this.processesOf(id); makers.length > 0; makers = await this.processesOf(id)) {
       for (const { pid } of makers) killProcess(pid);
       await clock.sleep(10);
@@ -205,6 +218,7 @@ export class SupervisedContainers {
    */
   async exec(id: string, args: readonly string[], options: { readonly timeoutMs: number }): Promise<ExecResult> {
     const bundle = scopePaths.bundle(this.deps.scope, id);
+    this.settled.delete(id);
     const config = JSON.parse(await readFile(join(bundle, 'config.json'), 'utf8')) as OciRuntimeConfig;
     const name = join(bundle, `exec-${this.deps.clock.nowMs()}-${(execCount += 1)}`);
     await writeFile(`${name}.json`, configText({ ...config.process, args, terminal: false }), { mode: 0o600 });
@@ -232,6 +246,7 @@ export class SupervisedContainers {
 
   /** A command inside a running container that somebody talks to. @throws AppError CONTAINER_NOT_RUNNING */
   async openExec(id: string, options: ExecOptions): Promise<ExecSession> {
+    this.settled.delete(id);
     return openExecSession(this.deps, id, options);
   }
 
@@ -252,7 +267,7 @@ export class SupervisedContainers {
 
   /** From the runtime itself, where it writes its state down otherwise than is known here. */
   private async toldInit(id: string): Promise<ContainerInit | undefined> {
-    if ((await runtimeOf(this.deps.scope, id)) === undefined) return undefined;
+    if (runtimeOf(this.deps.scope, id) === undefined) return undefined;
     const result = await this.ask(id, 'state', id);
     if (result.exitCode !== 0) return undefined;
     const { status, pid } = JSON.parse(result.stdout) as { status: string; pid: number };
@@ -266,13 +281,14 @@ export class SupervisedContainers {
   /** Asks the runtime that made the container. */
   private async askFor(id: string, timeoutMs: number, ...args: readonly string[]): Promise<CommandResult> {
     const { scope } = this.deps;
-    const runtime = (await runtimeOf(scope, id)) ?? this.runtime;
+    const runtime = runtimeOf(scope, id) ?? this.runtime;
     return runCommand(runtime, ['--root', scopePaths.runtimeRoot(scope, runtime), ...args], { timeoutMs });
   }
 
   private async remove(id: string): Promise<void> {
     const { scope } = this.deps;
-    const runtime = await runtimeOf(scope, id);
+    const runtime = runtimeOf(scope, id);
+    endReaders(scope, id);
     // Of a container that has ended, the runtime would remove this folder and the cgroup.
     const hasEnded = (await containerInit(scope, id))?.lives === false;
     if (runtime !== undefined && hasEnded)

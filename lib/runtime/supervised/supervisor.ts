@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../store/index.js';
 import { mustRun, runCommand } from '../host/host-command.js';
 import { scopePaths } from '../host/host-scope.js';
+import { textNow } from '../host/files-now.js';
 import type { OciRuntime } from '../oci-runtime/oci-runtime.js';
 import { runcError, startFailure } from '../oci-runtime/runc.js';
 import type { HostScope } from '../types.js';
@@ -57,7 +58,7 @@ export class Supervisor {
       for (let waitedMs = 0; waitedMs < CREATE_MS; waitedMs += LOOK_MS) {
         wake = new AbortController();
         const alive = await this.has(id);
-        const pid = Number(await readFile(pidFile, 'utf8').catch(() => '0'));
+        const pid = Number(textNow(pidFile));
         if (pid > 0) return pid;
         if (!alive) break;
         await this.deps.clock.sleep(LOOK_MS, wake.signal).catch(() => undefined);
@@ -97,9 +98,9 @@ export class Supervisor {
   /** Of conmon, if it lives: a zombie and a stranger with the same number do not count. */
   private async pid(id: string): Promise<number | undefined> {
     const file = join(scopePaths.bundle(this.deps.scope, id), 'conmon.pid');
-    const pid = Number(await readFile(file, 'utf8').catch(() => '0'));
+    const pid = Number(textNow(file));
     if (pid <= 0) return undefined;
-    const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    const commandLine = textNow(`/proc/${pid}/cmdline`);
     return commandLine.includes('conmon') && commandLine.split('\0').includes(id) ? pid : undefined;
   }
 }
