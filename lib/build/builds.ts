@@ -3,7 +3,6 @@
  * a worker somewhere takes the message and does.
  */
 import { AppError } from '../errors/index.js';
-import { type Digest, parsePlatform } from '../oci/index.js';
 import {
   blobHolderKey,
   type Clock,
@@ -26,21 +25,8 @@ import {
   listKey,
   openKey,
 } from './build-records.js';
-import { parseTag } from './export/export.js';
-import { checkForm } from './export/image-form.js';
-import { checkCaches, sentCaches } from './remote-cache/cache-request.js';
-import { contextAddress } from './context/fetched-contexts.js';
-import { sentContext } from './plan/named-contexts.js';
-import { checkRunSettings } from './run-settings.js';
-import type {
-  Build,
-  BuildOutcome,
-  BuildRequest,
-  Builds,
-  LoggedBuildEvent,
-  RemoteContext,
-  SubmitOptions,
-} from './types.js';
+import { checkRequest, contextsOf } from './build-request.js';
+import type { Build, BuildOutcome, BuildRequest, Builds, LoggedBuildEvent, SubmitOptions } from './types.js';
 
 export interface BuildServiceDeps {
   readonly records: RecordStore;
@@ -140,13 +126,7 @@ export class BuildService implements Builds {
   }
 
   private async check(request: BuildRequest, id: string): Promise<void> {
-    for (const tag of request.tags) parseTag(tag);
-    if (request.platform !== undefined) parsePlatform(request.platform);
-    for (const platform of request.platforms ?? []) parsePlatform(platform);
-    checkForm(request);
-    if (request.run !== undefined) checkRunSettings(request.run);
-    for (const remote of remotesOf(request)) contextAddress(remote);
-    checkCaches(request);
+    checkRequest(request);
     for (const context of contextsOf(request)) {
       if ((await this.deps.content.hold(context, contextHolder(id), { forMs: OPEN_MS })) !== undefined) continue;
       throw new AppError('CONTEXT_UNKNOWN', `the store has no context ${context}`, {
@@ -272,15 +252,4 @@ function ulidMs(id: string): number {
   let ms = 0;
   for (const character of id.slice(0, 10)) ms = ms * 32 + '0123456789ABCDEFGHJKMNPQRSTVWXYZ'.indexOf(character);
   return ms;
-}
-
-function remotesOf({ context, contexts = {} }: BuildRequest): readonly RemoteContext[] {
-  const all = [...(typeof context === 'string' ? [] : [context]), ...Object.values(contexts)];
-  return all.flatMap((each) => ('url' in each ? [each] : []));
-}
-
-/** Digests of all contexts of a build that are in the store, each once. */
-function contextsOf({ context, contexts = {}, cacheFrom = [] }: BuildRequest): readonly Digest[] {
-  const others = [...Object.values(contexts).flatMap(sentContext), ...sentCaches({ cacheFrom })];
-  return [...new Set([...(typeof context === 'string' ? [context] : []), ...others])];
 }

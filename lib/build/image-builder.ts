@@ -48,7 +48,7 @@ import { type CachedStep, StepCache } from './solve/step-cache.js';
 import { StepExecutor } from './steps/step-executor.js';
 import type { Layer, RemoteRef } from './plan/steps.js';
 import type { BuildRequest, BuildResult, ExportedCache } from './types.js';
-import type { BuildFunction } from './worker.js';
+import type { BuildFunction } from './build-tries.js';
 
 export interface ImageBuilderDeps {
   readonly records: RecordStore;

@@ -36,4 +36,5 @@ export { canRun, SANDBOX_TRIALS, type SandboxReport, SandboxReports, type Sandbo
 export type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox/sandbox.js';
 export { type StepRecord } from './solve/step-cache.js';
 export * from './types.js';
-export { type BuildFunction, BuildWorker, type BuildWorkerDeps, type BuildWorkerOptions } from './worker.js';
+export { type BuildFunction } from './build-tries.js';
+export { BuildWorker, type BuildWorkerDeps, type BuildWorkerOptions } from './worker.js';

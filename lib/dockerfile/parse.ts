@@ -7,7 +7,8 @@ import { instructionOf } from './instructions/instruction-parser.js';
 import { lintBeforeError, lintFile } from './lint/lint-file.js';
 import { parseCheckOptions } from './lint/lint-rules.js';
 import { SourceText } from './syntax/source-text.js';
-import { locate, parseStatements } from './syntax/statements.js';
+import { locate } from './syntax/locate.js';
+import { parseStatements } from './syntax/statements.js';
 import type {
   ArgInstruction,
   CheckOptions,

@@ -168,7 +168,8 @@ describe('COPY', () => {
     ['COPY --chown=nobody a.txt /', 'BUILD_OWNER_UNKNOWN', /"nobody" has no entry/],
     ['COPY --parents ./src/./y /', 'BUILD_COPY_SOURCE_MISSING', /"src\/y" is not in the build context/],
     ['COPY --link --chown=app a.txt /', 'BUILD_OWNER_UNKNOWN', /--link: a linked layer knows no names/],
-    ['ADD ssh://example.com/x /', 'BUILD_UNSUPPORTED_ADD_REMOTE', /over ssh are not offered/],
+    ['ADD ssh://example.com/x /', 'BUILD_SSH_MISSING', /over ssh, and the build has no key/],
+    ['ADD git://example.com/x /', 'BUILD_UNSUPPORTED_ADD_REMOTE', /over git are not offered/],
     ['COPY --from=later a /', 'BUILD_BASE_UNKNOWN', /later/],
   ])('%s fails with %s and the line', async (instruction, code, message) => {
     const files = { 'a.txt': 'a', 'b.txt': 'b', secret: 's', '.dockerignore': 'secret', 'src/': {}, 'src/x': 'x' };

@@ -220,7 +220,7 @@ describe('what is not offered or wrong is refused with its place', () => {
     ['FROM busybox\nRUN --mount=type=tmpfs x', 'BUILD_MOUNT_INVALID', 2, 5],
     ['FROM busybox\nADD --checksum=sha256:1 http://x/ /', 'BUILD_CHECKSUM_INVALID', 2, 5],
     ['FROM busybox\nCOPY http://x/y /', 'BUILD_REMOTE_INVALID', 2, 6],
-    ['FROM busybox\nADD git@github.com:a/b.git /', 'BUILD_UNSUPPORTED_ADD_REMOTE', 2, 5],
+    ['FROM busybox\nADD git://github.com/a/b.git /', 'BUILD_UNSUPPORTED_ADD_REMOTE', 2, 5],
     ['FROM busybox\nADD https://u:p@x/y /', 'BUILD_REMOTE_INVALID', 2, 5],
     ['FROM busybox\nCOPY --chmod=99 a /', 'DOCKERFILE_CHMOD', 2, 14],
     ['FROM busybox\nCOPY --from=$X a /', 'BUILD_FROM_INVALID', 2, 13],

@@ -4,7 +4,6 @@
  * folders that exist keep their own mode and owner at the destination itself and take the source's below it; links in
  * the destination are resolved inside the image; a file is never copied over a folder.
  */
-import { createHash } from 'node:crypto';
 import { AppError } from '../../errors/index.js';
 import { parseChmod } from '../../dockerfile/index.js';
 import {
@@ -14,13 +13,10 @@ import {
   joinPath,
   type LayerEntry,
   parentPath,
-  type TarMember,
-  type TreeContents,
   type TreeEntry,
 } from '../../layers/index.js';
 import { openArchive } from './archive.js';
 import { type Attributes, type Body, type Change, ChangedTree, type ChangeOptions, notFolder } from './changed-tree.js';
-import type { HashedFiles } from './file-hashes.js';
 import { type Owner, ROOT } from './owners.js';
 import { missingInTree } from './missing-source.js';
 import {
@@ -64,54 +60,6 @@ export async function copyChanges(input: CopyInput): Promise<Iterable<Change>> {
   const copy = new Copy(input);
   await copy.run();
   return copy.tree.changeset();
-}
-
-/**
- * The changes with their contents. Bodies of one tree are asked for in the order they are needed.
- * @param hashed trees whose files are not hashed yet @param hashes gets the SHA-256 of their files
- */
-export async function* changeMembers(
-  changes: Iterable<Change>,
-  hashed: ReadonlySet<ImageTree>,
-  hashes: HashedFiles,
-): AsyncGenerator<TarMember, void, undefined> {
-  const contents = new Map<ImageTree, TreeContents>();
-  try {
-    for (const { entry, body } of changes) {
-      if (entry.type !== 'file' || body === undefined) yield { entry, body: bytes(new Uint8Array()) };
-      else if (body.kind === 'bytes') yield { entry, body: bytes(body.bytes) };
-      else {
-        const { tree, inode } = body;
-        const reader = contents.get(tree) ?? tree.contents(true);
-        contents.set(tree, reader);
-        const source = reader.read({ inode, sizeBytes: entry.sizeBytes });
-        const isHashed = hashed.has(tree);
-        // The body of an empty file is never asked for.
-        if (isHashed && entry.sizeBytes === 0) hashes.set(tree, inode, EMPTY_HASH);
-        yield { entry, body: isHashed ? hashing(source, (digest) => hashes.set(tree, inode, digest)) : source };
-      }
-    }
-  } finally {
-    for (const reader of contents.values()) await reader.close();
-  }
-}
-
-const EMPTY_HASH = createHash('sha256').digest();
-
-async function* hashing(
-  source: AsyncIterable<Uint8Array>,
-  done: (digest: Uint8Array) => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const hash = createHash('sha256');
-  for await (const chunk of source) {
-    hash.update(chunk);
-    yield chunk;
-  }
-  done(hash.digest());
-}
-
-async function* bytes(content: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  if (content.length > 0) yield content;
 }
 
 /** Newest time of what is copied, in seconds; 0 when nothing is. */

@@ -5,8 +5,9 @@
  */
 import { AppError } from '../../errors/index.js';
 import { DirectiveReader } from './directives.js';
-import { DockerfileError, findWord, refusal } from '../errors.js';
+import { DockerfileError, refusal } from '../errors.js';
 import { heredocMarks, stripLeadingTabs } from './heredoc.js';
+import { locate } from './locate.js';
 import type { SourceText } from './source-text.js';
 import type { Heredoc, LinePiece, Statement } from '../types.js';
 import { isSpace, trimLeft, trimLineEnd, trimSpace } from './white-space.js';
@@ -220,26 +221,6 @@ class StatementReader {
       throw error;
     }
   }
-}
-
-/** The refusal as an error of this file, pointing at its word when the line has it. */
-export function locate(
-  error: AppError,
-  source: SourceText,
-  code: string,
-  pieces: readonly LinePiece[],
-): DockerfileError {
-  const { word: _word, offset: _offset, ...details } = error.details;
-  const at = Math.max(findWord(code, error.details), 0);
-  let low = 0;
-  for (let high = pieces.length - 1; low < high;) {
-    const middle = (low + high + 1) >> 1;
-    if ((pieces[middle]?.offset ?? 0) <= at) low = middle;
-    else high = middle - 1;
-  }
-  const piece = pieces[low] ?? { offset: 0, line: 1, column: 1 };
-  const place = source.place(piece.line, piece.column + at - piece.offset);
-  return new DockerfileError(error.code, error.message, place, { hint: error.hint, details, cause: error });
 }
 
 function isComment(line: string): boolean {
