@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path';
 import type { BuildResult, CacheSource, CacheTarget } from '../build/index.js';
-import { cacheFields, cacheSourceOf, cacheTargetOf, neededField } from '../http/text/index.js';
+import { cacheFields, cacheSourceOf, cacheTargetOf, cacheTexts, neededField } from '../http/text/index.js';
 import type { ByteSource } from '../store/index.js';
 import { readCacheFolder, writeCacheFolder } from './cache-folder.js';
 import type { CommandDeps } from './deps.js';
@@ -36,7 +36,7 @@ export function parseCaches(options: {
   readonly cacheFrom?: readonly string[];
   readonly cacheTo?: readonly string[];
 }): WantedCaches {
-  const { cacheFrom = [], cacheTo } = options;
+  const cacheTo = options.cacheTo && cacheTexts(options.cacheTo);
   const folders = new Map<number, LocalTarget>();
   const to = cacheTo?.map((text, i) => {
     const target = cacheTargetOf(text);
@@ -47,7 +47,8 @@ export function parseCaches(options: {
     }
     return target;
   });
-  return { from: cacheFrom.map(sourceOf), folders, ...(to === undefined ? {} : { to }) };
+  const from = cacheTexts(options.cacheFrom ?? []).map(sourceOf);
+  return { from, folders, ...(to === undefined || to.length === 0 ? {} : { to }) };
 }
 
 function sourceOf(text: string): CacheSource | LocalSource {

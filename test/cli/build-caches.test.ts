@@ -38,7 +38,7 @@ describe('an option', () => {
     ['cacheTo', 'type=azblob,account_url=x', 'CACHE_UNSUPPORTED_AZBLOB', /type=registry/],
     ['cacheTo', 'type=s3,bucket=b', 'CACHE_UNSUPPORTED_S3', /type=registry/],
     ['cacheTo', 'type=constructor', 'CACHE_OPTION_INVALID', /type=registry,ref=<name>/],
-    ['cacheTo', 'app:cache', 'CACHE_OPTION_INVALID', /type=registry,ref=<name>/],
+    ['cacheTo', 'ref=app:cache', 'CACHE_OPTION_INVALID', /type=registry,ref=<name>/],
     ['cacheTo', 'type=registry', 'CACHE_OPTION_INVALID', /ref/],
     ['cacheTo', 'type=registry,ref=a,level=3', 'CACHE_OPTION_INVALID', /^ref, mode, .*of type=registry$/],
     ['cacheTo', 'type=registry,ref=a,mode=most', 'CACHE_OPTION_INVALID', /mode=min or mode=max/],
@@ -75,14 +75,12 @@ describe('wharf build', () => {
   }
 
   test('asks for caches in the order of its options', async () => {
-    const request = await asked('--cache-from', 'app:a', '--cache-from', 'app:b', '--cache-to', 'type=inline');
-    expect(request).toMatchObject({
-      cacheFrom: [
-        { type: 'registry', ref: 'app:a' },
-        { type: 'registry', ref: 'app:b' },
-      ],
-      cacheTo: [{ type: 'inline' }],
+    const from = ['--cache-from', 'app:a,app:b', '--cache-from', '', '--cache-from', 'type=registry,ref=app:c'];
+    expect(await asked(...from, '--cache-to', 'type=inline', '--cache-to', 'app:c')).toMatchObject({
+      cacheFrom: ['app:a', 'app:b', 'app:c'].map((ref) => ({ type: 'registry', ref })),
+      cacheTo: [{ type: 'inline' }, { type: 'registry', ref: 'app:c' }],
     });
+    expect(await asked('--cache-to', '')).not.toHaveProperty('cacheTo');
   });
 
   test('as a query too', async () => {

@@ -25,6 +25,7 @@ import {
   BuildText,
   cacheSourceOf,
   cacheTargetOf,
+  cacheTexts,
   compressionOf,
   pairsOf,
 } from '../text/index.js';
@@ -199,8 +200,8 @@ async function tarRequest(
   query: z.output<typeof BuildQuery>,
 ): Promise<WantedBuild> {
   checkNames(query.tag ?? [], query.platform ?? []);
-  const cacheFrom = query['cache-from']?.map(cacheSourceOf);
-  const cacheTo = query['cache-to']?.map(cacheTargetOf);
+  const cacheFrom = query['cache-from'] && cacheTexts(query['cache-from']).map(cacheSourceOf);
+  const cacheTo = query['cache-to'] && cacheTexts(query['cache-to']).map(cacheTargetOf);
   checkCaches({ ...(cacheFrom === undefined ? {} : { cacheFrom }), ...(cacheTo === undefined ? {} : { cacheTo }) });
   const context = query.context as Digest | undefined;
   if (context !== undefined) await checkContext(deps, call, context);

@@ -196,9 +196,9 @@ export const BuildQuery = z.strictObject({
     .max(10)
     .exactOptional()
     .meta({ description: '`type=provenance,mode=max`' }),
-  'cache-from': z.array(z.string().min(1)).max(20).exactOptional().meta({ description: 'type=registry,ref=…' }),
+  'cache-from': z.array(z.string()).max(20).exactOptional().meta({ description: 'type=registry,ref=…' }),
   'cache-to': z
-    .array(z.string().min(1))
+    .array(z.string())
     .max(10)
     .exactOptional()
     .meta({ description: 'type=registry,ref=…[,mode=max], type=local or type=inline' }),

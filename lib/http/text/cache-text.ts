@@ -21,7 +21,7 @@ const ATTRIBUTES: Readonly<Record<CacheOption, Readonly<Record<string, readonly 
 const ACCEPTED: Readonly<Record<CacheOption, string>> = {
   'cache-from': 'a reference, type=registry,ref=<name> or type=local,src=<folder>[,tag=<tag>]',
   'cache-to':
-    'type=registry,ref=<name>, type=local,dest=<folder> or type=inline, with mode=min|max, image-manifest, oci-mediatypes, ignore-error',
+    'a reference, type=registry,ref=<name>, type=local,dest=<folder> or type=inline, with mode=min|max, image-manifest, oci-mediatypes, ignore-error',
 };
 /** Of other builders: known, and not offered. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
@@ -30,9 +30,14 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   s3: 'the store of a platform on AWS is in S3 already and shared by its builders; between platforms type=registry',
 };
 
+/** Each cache by itself: references may stand in one word, with commas, and an empty word names none. */
+export function cacheTexts(words: readonly string[]): readonly string[] {
+  return words.flatMap((word) => (word.includes('=') ? [word] : word.split(','))).filter((word) => word !== '');
+}
+
 /** The attributes of an option, checked for their names. @throws AppError CACHE_OPTION_INVALID, CACHE_UNSUPPORTED_… */
 export function cacheFields(option: CacheOption, text: string): ReadonlyMap<string, string> {
-  if (option === 'cache-from' && !text.includes('=')) return new Map(Object.entries({ type: 'registry', ref: text }));
+  if (!text.includes('=')) return new Map(Object.entries({ type: 'registry', ref: text }));
   const fields = new Map<string, string>();
   for (const field of csvFields(text)) {
     const equals = field.indexOf('=');
