@@ -285,8 +285,8 @@ export class ImageBuilder {
     call: Running,
   ): Promise<readonly Layer[]> {
     await this.fetchLayers(call)(scan === undefined ? layers : [...layers, scan], call.signal);
-    if (compression?.force !== true) return layers;
-    return forceCompression(this.deps, layers, compression, call.signal);
+    if (compression?.force !== true || compression.type === 'estargz') return layers;
+    return forceCompression(this.deps, layers, { ...compression, type: compression.type }, call.signal);
   }
 
   /** What is attested of an image, when anything is asked for. */

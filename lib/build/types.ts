@@ -75,8 +75,9 @@ export interface RemoteContext {
 export type NamedContext = LocalContext | RemoteContext;
 
 export interface BuildCompression {
-  readonly type: 'gzip' | 'zstd' | 'none';
-  /** 0 (stored) to 9 for gzip, 1 to 22 for zstd. */
+  /** `estargz` is gzip whose files can be pulled one by one. */
+  readonly type: 'gzip' | 'estargz' | 'zstd' | 'none';
+  /** 0 (stored) to 9 for gzip and estargz, 1 to 22 for zstd. */
   readonly level?: number;
   /** Layers of the base image too. */
   readonly force?: boolean;

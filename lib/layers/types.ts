@@ -34,8 +34,14 @@ export interface TarMember {
 export interface WrittenLayer {
   /** Digest of the uncompressed tar. */
   readonly diffId: Digest;
-  /** Digest, size and media type of the stored blob. */
-  readonly descriptor: { readonly mediaType: string; readonly digest: Digest; readonly size: number };
+  /** Of the stored blob. */
+  readonly descriptor: {
+    readonly mediaType: string;
+    readonly digest: Digest;
+    readonly size: number;
+    /** Of eStargz. */
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly uncompressedBytes: number;
   readonly entries: number;
 }

@@ -169,6 +169,25 @@ describe('compression', () => {
     expect([...(await f.tree(result.digest)).walk()].length).toBeGreaterThan(0);
   });
 
+  test('to eStargz keeps its annotations in the cache, and on top of such a base', async () => {
+    const compression = { type: 'estargz' } as const;
+    const first = await f.build(files, { compression });
+    const again = await f.build(files, { compression });
+    expect([again.result.stepsCached, again.result.digest]).toEqual([again.result.steps.length, first.result.digest]);
+    const isLazy = ({ annotations = {} }: { annotations?: Readonly<Record<string, string>> }): boolean =>
+      'containerd.io/snapshot/stargz/toc.digest' in annotations;
+    const onTop = await f.build({ Dockerfile: 'FROM app\nCOPY a /b', a: 'B' }, { tags: ['top'] });
+    const lazy = first.result.layers.map(isLazy);
+    expect(lazy).toContain(true);
+    expect(onTop.result.layers.map(isLazy)).toEqual([...lazy, false]);
+    expect(await textOf(await f.tree(onTop.result.digest, 'top'), 'b')).toBe('B');
+    const context = await f.context(files);
+    const refused = async (more: object): Promise<unknown> =>
+      (await failure(f.builds.submit({ context, tags: [], ...more }))).code;
+    expect(await refused({ compression: { ...compression, force: true } })).toBe('COMPRESSION_UNSUPPORTED');
+    expect(await refused({ compression, mediaTypes: 'docker' })).toBe('BUILD_MEDIA_TYPES');
+  });
+
   test('of a level that is none is refused', async () => {
     const error = await failure(f.build(files, { compression: { type: 'gzip', level: 11 } }));
     expect(error.code).toBe('COMPRESSION_LEVEL');

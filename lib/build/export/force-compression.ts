@@ -4,10 +4,15 @@
  */
 import { AppError } from '../../errors/index.js';
 import { compress, decompress } from '../../layers/index.js';
-import { type Digest, layerCompression, MediaType } from '../../oci/index.js';
+import { type Compression, type Digest, layerCompression, MediaType } from '../../oci/index.js';
 import type { ByteSource, Clock, ContentStore, RecordKey, RecordStore } from '../../store/index.js';
 import type { Layer } from '../plan/steps.js';
-import type { BuildCompression } from '../types.js';
+
+/** An eStargz is no compression of the same tar. */
+export interface ForcedCompression {
+  readonly type: Compression;
+  readonly level?: number;
+}
 
 export interface ForceCompressionDeps {
   readonly content: ContentStore;
@@ -27,7 +32,7 @@ const MEDIA_TYPES = { none: MediaType.ociLayer, gzip: MediaType.ociLayerGzip, zs
 export async function forceCompression(
   deps: ForceCompressionDeps,
   layers: readonly Layer[],
-  compression: BuildCompression,
+  compression: ForcedCompression,
   signal: AbortSignal,
 ): Promise<readonly Layer[]> {
   const { type } = compression;
@@ -42,7 +47,7 @@ export async function forceCompression(
 async function recompressed(
   { content, records, clock }: ForceCompressionDeps,
   { diffId, descriptor }: Layer,
-  { type, level }: BuildCompression,
+  { type, level }: ForcedCompression,
   signal: AbortSignal,
 ): Promise<Layer> {
   const key: RecordKey = { partition: `RECOMPRESSED#${diffId}`, sort: `${type}-${level ?? ''}` };

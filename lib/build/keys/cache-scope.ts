@@ -13,7 +13,7 @@ import type { LocalRequest } from '../context/fetched-contexts.js';
 export function scopeOf(scope: string, compression: BuildCompression | undefined): string {
   if (compression === undefined) return scope;
   const { type, level } = compression;
-  compress(type, level);
+  compress(type === 'estargz' ? 'gzip' : type, level);
   const isDefault = type === 'gzip' && (level === undefined || level === 6);
   return isDefault ? scope : `${scope} ${type}${level === undefined ? '' : `-${level}`}`;
 }

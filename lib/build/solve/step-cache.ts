@@ -19,7 +19,7 @@ export interface CachedStep extends Layer {
 /** The record. It holds the layer's blob as long as it lives. */
 export interface StepRecord {
   readonly diffId: Digest;
-  readonly descriptor: { readonly mediaType: string; readonly digest: Digest; readonly size: number };
+  readonly descriptor: Pick<Descriptor, 'mediaType' | 'digest' | 'size' | 'annotations'>;
   readonly newestSeconds: number;
   readonly contentKey?: string;
   readonly createdMs: number;
@@ -63,10 +63,10 @@ export class StepCache {
   async keep(keys: readonly string[], step: CachedStep, replace: boolean): Promise<CachedStep> {
     const { records, content, clock } = this.deps;
     const now = clock.nowMs();
-    const { mediaType, digest, size } = step.descriptor;
+    const { mediaType, digest, size, annotations } = step.descriptor;
     const value: StepRecord = {
       diffId: step.diffId,
-      descriptor: { mediaType, digest, size },
+      descriptor: { mediaType, digest, size, ...(annotations === undefined ? {} : { annotations }) },
       newestSeconds: step.newestSeconds,
       ...(step.contentKey === undefined ? {} : { contentKey: step.contentKey }),
       createdMs: now,

@@ -78,7 +78,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       collect,
       [],
     )
-    .option('--compression <type[:level]>', 'of new layers: gzip, zstd or none')
+    .option('--compression <type[:level]>', 'of new layers: gzip, estargz, zstd or none')
     .option('--force-compression', 'of the base image’s layers too')
     .addOption(new Option('--media-types <family>', 'of the image: oci or docker').choices(['oci', 'docker']))
     .addOption(

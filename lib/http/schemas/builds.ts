@@ -10,9 +10,17 @@ const words = z.record(z.string().min(1), z.string());
 
 export const BuildCompression = z
   .strictObject({
-    type: z.enum(['gzip', 'zstd', 'none']),
-    level: z.number().int().min(0).max(22).exactOptional().meta({ description: '0 to 9 for gzip, 1 to 22 for zstd.' }),
-    force: z.boolean().exactOptional().meta({ description: 'Layers of the base image too.' }),
+    type: z
+      .enum(['gzip', 'estargz', 'zstd', 'none'])
+      .meta({ description: 'estargz is gzip whose files can be pulled one by one.' }),
+    level: z
+      .number()
+      .int()
+      .min(0)
+      .max(22)
+      .exactOptional()
+      .meta({ description: '0 to 9 for gzip and estargz, 1 to 22 for zstd.' }),
+    force: z.boolean().exactOptional().meta({ description: 'Layers of the base image too; not with estargz.' }),
   })
   .meta({ id: 'BuildCompression' });
 
@@ -184,7 +192,9 @@ export const BuildQuery = z.strictObject({
   'no-cache-filter': z.array(z.string().min(1)).max(100).exactOptional(),
   compression: z
     .string()
-    .regex(/^(gzip|zstd|none)(:\d{1,2})?$/, { error: 'is not gzip, zstd or none with an optional :<level>' })
+    .regex(/^(gzip|estargz|zstd|none)(:\d{1,2})?$/, {
+      error: 'is not gzip, estargz, zstd or none with an optional :<level>',
+    })
     .exactOptional(),
   annotation: z
     .array(

@@ -5,6 +5,7 @@ import type { ByteSource, ContentStore } from '../../store/index.js';
 import { digesting } from '../byte-stream.js';
 import { compress, DEFAULT_GZIP_LEVEL } from '../compression/compression.js';
 import type { LayerIndex } from './layer-index.js';
+import { estargz, type EstargzLayer, TOC_DIGEST, UNCOMPRESSED_SIZE } from './estargz.js';
 import type { LayerSegments } from './layer-segments.js';
 import { type Segment, segmentCoder, segmentedGzip, type SegmentSource } from './segmented-gzip.js';
 import { TarCuts } from './tar-cuts.js';
@@ -14,8 +15,8 @@ import type { LayerEntry, TarMember, WrittenLayer } from '../types.js';
 
 export interface WriteLayerOptions {
   readonly content: Pick<ContentStore, 'put'>;
-  /** `gzip` when absent. */
-  readonly compression?: Compression;
+  /** `gzip` when absent; `estargz` is gzip whose files can be read one by one. */
+  readonly compression?: LayerCompression;
   /** As `compress` takes it. */
   readonly level?: number;
   readonly signal?: AbortSignal;
@@ -29,7 +30,10 @@ export interface IndexedLayer extends WrittenLayer {
   readonly segments?: LayerSegments;
 }
 
-const MEDIA_TYPE: Readonly<Record<Compression, string>> = {
+export type LayerCompression = Compression | 'estargz';
+
+const MEDIA_TYPE: Readonly<Record<LayerCompression, string>> = {
+  estargz: MediaType.ociLayerGzip,
   none: MediaType.ociLayer,
   gzip: MediaType.ociLayerGzip,
   zstd: MediaType.ociLayerZstd,
@@ -57,18 +61,18 @@ export async function writeLayer(
   const entries = new EntryList();
   const onEntry = (entry: LayerEntry, bodyOffset: number): void => entries.push(entry, { bodyOffset });
   const coder = segmentsCoder(options);
-  const { bytes, plain, segments } =
-    coder === undefined ? asOne(members, onEntry, options) : inSegments(members, onEntry, options);
+  const { bytes, plain, segments, annotations } = writing(members, onEntry, options);
   const stored = await content.put(bytes, {
     handsOver: coder !== undefined,
     ...(signal === undefined ? {} : { signal }),
   });
   const blob = { digest: stored.digest, size: stored.sizeBytes };
   const descriptor = { mediaType: MEDIA_TYPE[compression], ...blob };
+  const notes = annotations?.();
   const { digest: diffId, sizeBytes: uncompressedBytes } = plain();
   return {
     diffId,
-    descriptor,
+    descriptor: notes === undefined ? descriptor : { ...descriptor, annotations: notes },
     uncompressedBytes,
     entries: entries.length,
     index: { descriptor, diffId, uncompressedBytes, entries },
@@ -81,12 +85,41 @@ interface Written {
   readonly bytes: ByteSource;
   readonly plain: () => { readonly digest: Digest; readonly sizeBytes: number };
   readonly segments?: readonly Segment[];
+  /** Of the descriptor. */
+  readonly annotations?: () => Readonly<Record<string, string>>;
 }
 
 type Members = AsyncIterable<TarMember> | Iterable<TarMember>;
 type OnEntry = NonNullable<TarWriteOptions['onEntry']>;
 
-function asOne(members: Members, onEntry: OnEntry, { compression = 'gzip', level }: WriteLayerOptions): Written {
+function writing(members: Members, onEntry: OnEntry, options: WriteLayerOptions): Written {
+  const { compression = 'gzip' } = options;
+  if (compression === 'estargz') return asEstargz(members, onEntry, options);
+  return segmentsCoder(options) === undefined
+    ? asOne(members, onEntry, compression, options)
+    : inSegments(members, onEntry, options);
+}
+
+function asEstargz(
+  members: Members,
+  onEntry: OnEntry,
+  { level = DEFAULT_GZIP_LEVEL }: Pick<WriteLayerOptions, 'level'>,
+): Written {
+  // Says so when there is no such level.
+  compress('gzip', level);
+  let layer: EstargzLayer | undefined;
+  const whole = (): EstargzLayer => {
+    if (layer !== undefined) return layer;
+    throw new AppError('INTERNAL', 'a layer was stored before its end', { kind: 'internal' });
+  };
+  return {
+    bytes: estargz(members, { level, onEntry, onEnd: (told) => (layer = told) }),
+    plain: () => ({ digest: whole().diffId, sizeBytes: whole().uncompressedBytes }),
+    annotations: () => ({ [TOC_DIGEST]: whole().toc, [UNCOMPRESSED_SIZE]: String(whole().uncompressedBytes) }),
+  };
+}
+
+function asOne(members: Members, onEntry: OnEntry, compression: Compression, { level }: WriteLayerOptions): Written {
   const digester = new Digester();
   const plain = digesting(writeTar(members, { onEntry }), digester);
   return {

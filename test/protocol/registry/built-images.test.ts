@@ -1,6 +1,9 @@
-/** Images with attestations, built here and taken by the clients people use: skopeo copies all of them, podman pulls the image. */
+/**
+ * Images as this builder makes them beyond the plain ones, taken by the clients people use: with attestations, which skopeo
+ * copies and podman leaves, and with layers in eStargz.
+ */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,6 +18,8 @@ let folder: string;
 let f: BuildFixture;
 let registry: RunningRegistry;
 let imageId: string;
+/** Of the image whose layer is an eStargz. */
+let lazy: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'wharf-attested-'));
@@ -32,6 +37,7 @@ beforeAll(async () => {
     });
     imageId = result.imageId;
   }
+  lazy = (await f.build(files, { tags: ['app:estargz'], compression: { type: 'estargz', level: 9 } })).result.imageId;
 });
 afterAll(async () => {
   await registry.close();
@@ -75,4 +81,20 @@ requireTools('podman', 'root').describe('podman', () => {
     },
     60_000,
   );
+
+  test('pulls layers in eStargz, whose annotations are in the manifest', async () => {
+    const stored = await f.registry.manifest('app', { tag: 'estargz' });
+    const { layers } = JSON.parse(String(stored?.bytes)) as { layers: { annotations: Record<string, string> }[] };
+    expect(layers[0]?.annotations).toEqual({
+      'containerd.io/snapshot/stargz/toc.digest': expect.stringMatching(/^sha256:/),
+      'io.containers.estargz.uncompressed-size': expect.stringMatching(/^\d+$/),
+    });
+    const pull = ['pull', '-q', '--tls-verify=false', '--creds', creds()];
+    const id = await podman(...pull, `${registry.host}/app:estargz`);
+    expect(id).toBe(digestHex(lazy as never));
+    const mounted = await podman('image', 'mount', id);
+    expect(await readFile(join(mounted, 'a'), 'utf8')).toBe('A');
+    await podman('image', 'unmount', '-f', id);
+    await podman('rmi', '-a', '-f');
+  }, 60_000);
 });
