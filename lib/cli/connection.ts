@@ -2,7 +2,7 @@
  * Where the platform is and who we are: flags first, then WHARF_URL and WHARF_TOKEN, then what the embedded
  * platform wrote into its data folder, readable by its owner only.
  */
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { AppError, errnoCode } from '../errors/index.js';
 
@@ -31,13 +31,13 @@ export function dataFolder(cwd: string, input: Pick<ConnectionInput, 'data'>): s
 }
 
 /** @throws AppError NOT_CONNECTED */
-export async function findConnection(
+export function findConnection(
   cwd: string,
   env: Readonly<Record<string, string | undefined>>,
   input: ConnectionInput,
-): Promise<Connection> {
+): Connection {
   const folder = dataFolder(cwd, input);
-  const known = await readConnection(folder);
+  const known = readConnection(folder);
   const url = input.url ?? env['WHARF_URL'] ?? known?.url;
   // The token of one platform is not shown to another.
   const ownToken = known !== undefined && known.url === url ? known.token : undefined;
@@ -50,9 +50,10 @@ export async function findConnection(
   });
 }
 
-async function readConnection(folder: string): Promise<Connection | undefined> {
+/** At once: for this one file Node would start all threads of its pool. */
+function readConnection(folder: string): Connection | undefined {
   try {
-    const { url, token } = JSON.parse(await readFile(join(folder, FILE), 'utf8')) as Partial<Connection>;
+    const { url, token } = JSON.parse(readFileSync(join(folder, FILE), 'utf8')) as Partial<Connection>;
     return typeof url === 'string' && typeof token === 'string' ? { url, token } : undefined;
   } catch (error) {
     if (errnoCode(error) === 'ENOENT' || errnoCode(error) === 'ENOTDIR') return undefined;

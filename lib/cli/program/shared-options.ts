@@ -33,6 +33,6 @@ export function waiting(command: Command, seconds: number): Command {
 
 export async function connected(deps: CliDeps, options: ConnectionInput): Promise<CommandDeps> {
   const { http } = deps;
-  const connection = await findConnection(deps.cwd, deps.env, options);
+  const connection = findConnection(deps.cwd, deps.env, options);
   return { ...deps, client: new WharfClient({ ...connection, ...(http === undefined ? {} : { http }) }) };
 }
