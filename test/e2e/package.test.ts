@@ -76,6 +76,21 @@ test('its constructs are typed, and synthesise with the functions bundled from t
   expect(types).toContain('Custom::WharfDockerfileImage');
 }, 180_000);
 
+test('the five minutes of the page of DockerfileImage begin in an empty folder, and synthesise', async () => {
+  const page = await readFile(resolve('docs/aws/dockerfile-image.md'), 'utf8');
+  const [, files = ''] = /\n(mkdir app [\s\S]*?)```/.exec(page) ?? [];
+  const [, app = ''] = /`app\.ts`:\n\n```ts\n([\s\S]*?)```/.exec(page) ?? [];
+  const folder = join(project, 'five-minutes');
+  await mkdir(folder);
+  await run('sh', ['-ec', files], folder);
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
+  await writeFile(join(folder, 'app.ts'), app);
+  await run('env', ['CDK_OUTDIR=out', resolve('node_modules/.bin/tsx'), 'app.ts'], folder);
+  const template = await readFile(join(folder, 'out/Greeting.template.json'), 'utf8');
+  expect(JSON.parse(template)).toMatchObject({ Outputs: { Uri: { Value: expect.anything() } } });
+  expect(template).toContain('Custom::WharfDockerfileImage');
+}, 120_000);
+
 test('its command starts', async () => {
   const { version } = JSON.parse(await readFile(resolve('package.json'), 'utf8')) as { readonly version: string };
   const program = join(project, 'node_modules/wharf/bin/wharf.cjs');

@@ -118,6 +118,18 @@ describe('an image of a template', () => {
     expect(back.progress.Data).toEqual(first.progress.Data);
   });
 
+  test('that comes back after it was replaced and taken away is made of the cache, and is the same', async () => {
+    const first = wanted(await lab.asset({ Dockerfile: DOCKERFILE, run: 'first' }), 'returns');
+    const { begun, progress } = await lab.run(first);
+    const other = await lab.asset({ Dockerfile: DOCKERFILE, run: 'second' });
+    await lab.run(update(first, begun.PhysicalResourceId, { ContextKey: other }));
+    await lab.run(remove(first, begun.PhysicalResourceId));
+    const back = await lab.run(update(first, begun.PhysicalResourceId));
+    const build = await lab.builds.get(back.begun.BuildId);
+    expect(build?.status).toBe('succeeded');
+    expect(back.progress.Data).toEqual(progress.Data);
+  });
+
   test('says which property CloudFormation left out', async () => {
     const event = wanted('x.tar', 'invalid', { Platform: '' });
     await expect(lab.resource.onEvent(event)).rejects.toMatchObject({ code: 'IMAGE_RESOURCE_INVALID' });
