@@ -141,9 +141,14 @@ export class LaidLayer {
     }
   }
 
+  /** Takes entries away, and with them folders that are there only because something omitted lies in them. */
   private omit(omitted: (row: number) => boolean): void {
-    for (let row = 0; row < this.list.length; row += 1) {
-      if (omitted(row)) this.standing[this.list.pathRow(row)] = ABSENT;
+    for (let row = 1; row < this.standing.length; row += 1) {
+      const standing = this.standing[row] ?? ABSENT;
+      if (standing === IMPLIED || (standing >= FIRST && omitted(standing - FIRST))) this.standing[row] = ABSENT;
+    }
+    for (let row = 1; row < this.standing.length; row += 1) {
+      if (this.stands(row)) this.makeFolders(this.paths.parent(row));
     }
   }
 
