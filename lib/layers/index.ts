@@ -17,7 +17,7 @@ export {
   parentPath,
   quoteName,
 } from './tree/path-name.js';
-export { put, withRoom } from './tree/column.js';
+export { Column } from './tree/column.js';
 export { copyEntry } from './tree/copy-entry.js';
 export { EntryList, type ListedEntry } from './tree/entry-list.js';
 export { PathTable } from './tree/path-table.js';

@@ -4,7 +4,7 @@
  * packs it was in.
  */
 import { AppError } from '../../errors/index.js';
-import { type EntryList, put } from '../../layers/index.js';
+import { Column, type EntryList } from '../../layers/index.js';
 import type { Digest } from '../../oci/index.js';
 import { ContentIndex } from './content-index.js';
 
@@ -19,8 +19,8 @@ export type Place = readonly [pack: number, offset: number];
 /** Places of many files, in columns. */
 export class Places {
   private count = 0;
-  private packs = new Uint32Array(0);
-  private offsets = new Float64Array(0);
+  private readonly packs = new Column(Uint32Array);
+  private readonly offsets = new Column(Float64Array);
 
   static of(places: Iterable<Place>): Places {
     const all = new Places();
@@ -33,13 +33,13 @@ export class Places {
   }
 
   push([pack, offset]: Place): void {
-    this.packs = put(this.packs, this.count, pack);
-    this.offsets = put(this.offsets, this.count, offset);
+    this.packs.put(this.count, pack);
+    this.offsets.put(this.count, offset);
     this.count += 1;
   }
 
   at(file: number): Place {
-    return [this.packs[file] ?? 0, this.offsets[file] ?? 0];
+    return [this.packs.at(file), this.offsets.at(file)];
   }
 
   toJSON(): readonly Place[] {
@@ -77,7 +77,7 @@ export function hasContent(list: EntryList, row: number): boolean {
 export class KnownContents {
   private readonly index: ContentIndex;
   /** Number of each entry among the files with content. */
-  private numbers = new Uint32Array(0);
+  private readonly numbers = new Column(Uint32Array);
 
   constructor(
     readonly packs: readonly Pack[],
@@ -89,7 +89,7 @@ export class KnownContents {
     for (let row = 0; row < list.length && number < files.length; row += 1) {
       if (!hasContent(list, row)) continue;
       this.index.add(row);
-      this.numbers = put(this.numbers, row, number);
+      this.numbers.put(row, number);
       number += 1;
     }
   }
@@ -97,7 +97,7 @@ export class KnownContents {
   /** Where the content of an entry of another list lies. */
   place(list: EntryList, row: number): Place | undefined {
     const known = this.index.find(list, row);
-    return known === undefined ? undefined : this.files.at(this.numbers[known] ?? 0);
+    return known === undefined ? undefined : this.files.at(this.numbers.at(known));
   }
 }
 
@@ -107,7 +107,7 @@ export function arrange(list: EntryList, known: KnownContents | undefined): Arra
   const number = new Map(kept.map((pack, i) => [pack, i]));
   const fresh = new ContentIndex(list);
   /** In the new pack, of each entry whose content is there. */
-  let offsets = new Float64Array(0);
+  const offsets = new Column(Float64Array);
   const missing: number[] = [];
   let missingBytes = 0;
   const files = new Places();
@@ -121,11 +121,11 @@ export function arrange(list: EntryList, known: KnownContents | undefined): Arra
     }
     const first = fresh.add(row);
     if (first === row) {
-      offsets = put(offsets, row, missingBytes);
+      offsets.put(row, missingBytes);
       missing.push(row);
       missingBytes += list.sizeBytesOf(row);
     }
-    files.push([kept.length, offsets[first] ?? 0]);
+    files.push([kept.length, offsets.at(first)]);
   }
   const packs = kept.flatMap((pack) => known?.packs[pack] ?? []);
   return { packs, files, missing, missingBytes };

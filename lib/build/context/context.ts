@@ -8,6 +8,7 @@ import type { IgnoreFile } from '../../dockerfile/index.js';
 import { AppError } from '../../errors/index.js';
 import {
   type BodyPlace,
+  Column,
   CONTEXT_LIMITS,
   copyEntry,
   decompress,
@@ -15,7 +16,6 @@ import {
   ImageTree,
   type LayerDescriptor,
   type LayerIndex,
-  put,
   quoteName,
   readContext,
   sniffCompression,
@@ -93,12 +93,12 @@ export class BuildContext {
     }));
     const descriptor = { mediaType: MediaType.ociLayer, digest, size: 0 };
     /** Number of each entry among those with content. */
-    let numbers = new Uint32Array(0);
+    const numbers = new Column(Uint32Array);
     for (let row = 0, file = 0; row < entries.length; row += 1) {
-      if (hasContent(entries, row)) numbers = put(numbers, row, file++);
+      if (hasContent(entries, row)) numbers.put(row, file++);
     }
     const bodyOf = (row: number): BodyPlace => {
-      const [pack, offset] = files.at(numbers[row] ?? 0);
+      const [pack, offset] = files.at(numbers.at(row));
       return { layer: blobs[pack] ?? descriptor, offset };
     };
     return BuildContext.of(content, { descriptor, diffId: digest, uncompressedBytes: 0, entries, bodyOf });

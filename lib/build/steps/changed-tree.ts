@@ -5,6 +5,7 @@
 import { AppError } from '../../errors/index.js';
 import {
   baseName,
+  Column,
   copyEntry,
   EntryList,
   type ImageTree,
@@ -12,7 +13,6 @@ import {
   type LayerEntry,
   OPAQUE_MARKER,
   parentPath,
-  put,
 } from '../../layers/index.js';
 
 /** Where the content of a changed file comes from. */
@@ -42,8 +42,8 @@ export class ChangedTree {
   /** All changes so far, in columns: a COPY may have hundreds of thousands. The last one of a path counts. */
   private readonly changes = new EntryList();
   /** Row of the change of each path, plus one. */
-  private standing = new Uint32Array(0);
-  private nodes = new Uint32Array(0);
+  private readonly standing = new Column(Uint32Array);
+  private readonly nodes = new Column(Uint32Array);
   private readonly bodies = new ChangeBodies();
   /** Folders of the image that were replaced: nothing of them shows any more. */
   private readonly replaced = new Set<string>();
@@ -58,7 +58,7 @@ export class ChangedTree {
   }
 
   private rowOf(path: string): number | undefined {
-    const row = this.standing[this.changes.paths.find(path) ?? 0] ?? 0;
+    const row = this.standing.at(this.changes.paths.find(path) ?? 0);
     return row === 0 ? undefined : row - 1;
   }
 
@@ -96,8 +96,8 @@ export class ChangedTree {
     if (entry.type !== 'directory' && this.isFolder(entry.path)) this.drop(entry.path);
     const row = this.changes.length;
     this.changes.push(entry, NOTHING_MORE);
-    this.standing = put(this.standing, this.changes.pathRow(row), row + 1);
-    this.nodes = put(this.nodes, row, node);
+    this.standing.put(this.changes.pathRow(row), row + 1);
+    this.nodes.put(row, node);
     if (body !== undefined) this.bodies.put(row, body);
   }
 
@@ -106,7 +106,7 @@ export class ChangedTree {
     const { paths } = this.changes;
     const top = paths.find(path);
     if (top !== undefined) {
-      for (const row of [top, ...paths.walk(top)]) if (row < this.standing.length) this.standing[row] = 0;
+      for (const row of [top, ...paths.walk(top)]) this.standing.put(row, 0);
     }
     if (this.base.exact(path)?.type === 'directory') this.replaced.add(path);
   }
@@ -138,10 +138,10 @@ export class ChangedTree {
     this.putOpaqueMarks();
     const first = new Map<number, string>();
     for (const path of this.changes.paths.walk()) {
-      const row = (this.standing[path] ?? 0) - 1;
+      const row = this.standing.at(path) - 1;
       if (row < 0) continue;
       const entry = this.changes.at(row);
-      const node = this.nodes[row] ?? 0;
+      const node = this.nodes.at(row);
       const linkTarget = first.get(node);
       if (linkTarget !== undefined) {
         yield { entry: copyEntry(entry, { type: 'hardlink', sizeBytes: 0, linkTarget }) };
@@ -178,8 +178,8 @@ export class ChangedTree {
 class ChangeBodies {
   private readonly trees: ImageTree[] = [];
   /** Number of the tree, plus one. */
-  private treeOf = new Uint32Array(0);
-  private inodes = new Float64Array(0);
+  private readonly treeOf = new Column(Uint32Array);
+  private readonly inodes = new Column(Float64Array);
   private readonly bytes = new Map<number, Uint8Array>();
 
   put(row: number, body: Body): void {
@@ -188,13 +188,13 @@ class ChangeBodies {
       return;
     }
     if (!this.trees.includes(body.tree)) this.trees.push(body.tree);
-    this.treeOf = put(this.treeOf, row, this.trees.indexOf(body.tree) + 1);
-    this.inodes = put(this.inodes, row, body.inode);
+    this.treeOf.put(row, this.trees.indexOf(body.tree) + 1);
+    this.inodes.put(row, body.inode);
   }
 
   of(row: number): Body | undefined {
-    const tree = this.trees[(this.treeOf[row] ?? 0) - 1];
-    if (tree !== undefined) return { kind: 'tree', tree, inode: this.inodes[row] ?? 0 };
+    const tree = this.trees[this.treeOf.at(row) - 1];
+    if (tree !== undefined) return { kind: 'tree', tree, inode: this.inodes.at(row) };
     const bytes = this.bytes.get(row);
     return bytes === undefined ? undefined : { kind: 'bytes', bytes };
   }

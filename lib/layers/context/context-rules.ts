@@ -3,7 +3,7 @@
  * links only, nothing behind a link, nothing twice. Where a symbolic link points is data.
  */
 import type { AppError } from '../../errors/index.js';
-import { put } from '../tree/column.js';
+import { Column } from '../tree/column.js';
 import { quoteName } from '../tree/path-name.js';
 import { PathTable } from '../tree/path-table.js';
 import type { TarErrorCode } from '../tar/tar-errors.js';
@@ -20,7 +20,7 @@ export class ContextRules {
   /** The entries so far, and the folders that they lie in. */
   private readonly paths = new PathTable();
   /** Place in TYPES of each entry by its row; 0 of what is none, but lies on the way to one. */
-  private types = new Uint8Array(0);
+  private readonly types = new Column(Uint8Array);
 
   /** The next entry, in the order they come. @throws what `refuse` makes */
   check(entry: LayerEntry, refuse: Refuse): void {
@@ -50,7 +50,7 @@ export class ContextRules {
     const folder = this.paths.parent(row);
     // Folders above it have been looked at for an entry before.
     if (this.typeAt(folder) !== 'directory') this.checkAbove(folder, refuse);
-    this.types = put(this.types, row, TYPES.indexOf(entry.type));
+    this.types.put(row, TYPES.indexOf(entry.type));
   }
 
   private checkAbove(folder: number, refuse: Refuse): void {
@@ -62,7 +62,7 @@ export class ContextRules {
   }
 
   private typeAt(row: number): LayerEntry['type'] | undefined {
-    return TYPES[this.types[row] ?? 0];
+    return TYPES[this.types.at(row)];
   }
 }
 

@@ -6,7 +6,7 @@
 import { AppError } from '../../errors/index.js';
 import { noBytes } from '../byte-stream.js';
 import { impliedDirectory } from '../tree/changeset.js';
-import { put } from '../tree/column.js';
+import { Column } from '../tree/column.js';
 import { copyEntry } from '../tree/copy-entry.js';
 import { ancestors, parentPath, quoteName } from '../tree/path-name.js';
 import { PathTable } from '../tree/path-table.js';
@@ -40,7 +40,7 @@ class OverlayFolder {
   private readonly folders = new Map<string, WrittenFolder>();
   /** Everything else. */
   private readonly others = new PathTable();
-  private isOther = new Uint8Array(0);
+  private readonly isOther = new Column(Uint8Array);
   private readonly hidden = new Set<string>();
 
   *add(member: PlacedMember): Generator<TarMember> {
@@ -97,11 +97,11 @@ class OverlayFolder {
   }
 
   private hasOther(path: string): boolean {
-    return (this.isOther[this.others.find(path) ?? 0] ?? 0) === 1;
+    return this.isOther.at(this.others.find(path) ?? 0) === 1;
   }
 
   private markOther(path: string, value: 0 | 1): void {
-    this.isOther = put(this.isOther, this.others.add(path), value);
+    this.isOther.put(this.others.add(path), value);
   }
 
   private *other(member: PlacedMember): Generator<TarMember> {

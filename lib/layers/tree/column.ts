@@ -1,19 +1,87 @@
-/** Columns of numbers that grow. Rows beyond the end of a column read as nothing, so zeros at its end need no room. */
-export type Column = Uint8Array | Uint32Array | Float64Array;
+/**
+ * Columns of numbers and bytes that grow by pieces: what is there stays where it is. One array that is made anew whenever
+ * it is full leaves twice its size as garbage, which lies outside of the heap and is collected late.
+ */
+type Numbers = Uint8Array | Uint32Array | Float64Array;
 
-/** The column with room for so many rows: itself where there is enough. */
-export function withRoom<C extends Column>(column: C, rows: number): C {
-  if (rows <= column.length) return column;
-  const Larger = column.constructor as new (length: number) => C;
-  const larger = new Larger(Math.max(16, rows, Math.ceil(column.length * 1.5)));
-  larger.set(column);
-  return larger;
+const PIECE_BITS = 12;
+const PIECE_ROWS = 2 ** PIECE_BITS;
+const IN_PIECE = PIECE_ROWS - 1;
+const FIRST_ROWS = 16;
+
+/** Numbers by row; zero where none was put. */
+export class Column {
+  private readonly pieces: Numbers[] = [];
+
+  /** @param Piece what holds the numbers: as wide as the largest of them */
+  constructor(private readonly Piece: new (rows: number) => Numbers) {}
+
+  at(row: number): number {
+    return this.pieces[row >>> PIECE_BITS]?.[row & IN_PIECE] ?? 0;
+  }
+
+  put(row: number, value: number): void {
+    const at = row & IN_PIECE;
+    let piece = this.pieces[row >>> PIECE_BITS];
+    if (piece === undefined || at >= piece.length) {
+      // Rows that end in zeros need no room.
+      if (value === 0) return;
+      piece = this.grow(row >>> PIECE_BITS, at + 1);
+    }
+    piece[at] = value;
+  }
+
+  /** Only the first piece begins small: most lists are short. */
+  private grow(number: number, rows: number): Numbers {
+    for (let each = this.pieces.length; each < number; each += 1) this.pieces.push(new this.Piece(0));
+    const before = this.pieces[number];
+    const room =
+      number === 0 ? Math.min(PIECE_ROWS, Math.max(FIRST_ROWS, rows, (before?.length ?? 0) * 2)) : PIECE_ROWS;
+    const piece = new this.Piece(room);
+    if (before !== undefined) piece.set(before);
+    this.pieces[number] = piece;
+    return piece;
+  }
 }
 
-/** Puts a value there, where it is not a zero that is read there anyway. */
-export function put<C extends Column>(column: C, row: number, value: number): C {
-  if (value === 0 && row >= column.length) return column;
-  const wide = withRoom(column, row + 1);
-  wide[row] = value;
-  return wide;
+const BYTES_BITS = 16;
+const PIECE_BYTES = 2 ** BYTES_BITS;
+const FIRST_BYTES = 512;
+
+/** Runs of bytes one after the other, none of them over the end of a piece. */
+export class ByteRuns {
+  private readonly pieces: Buffer[] = [];
+  private end = 0;
+
+  /** Where the next run of so many bytes begins: at most 65,536. */
+  reserve(length: number): number {
+    if (length > PIECE_BYTES) throw new RangeError(`a run of ${length} bytes; at most ${PIECE_BYTES}`);
+    const left = PIECE_BYTES - (this.end & (PIECE_BYTES - 1));
+    const start = length > left ? this.end + left : this.end;
+    this.end = start + length;
+    const number = start >>> BYTES_BITS;
+    const room = (start & (PIECE_BYTES - 1)) + length;
+    const before = this.pieces[number];
+    if (before === undefined || before.length < room) {
+      const wanted = Math.max(FIRST_BYTES, room, (before?.length ?? 0) * 2);
+      const piece = Buffer.alloc(number === 0 ? Math.min(PIECE_BYTES, wanted) : PIECE_BYTES);
+      if (before !== undefined) piece.set(before);
+      this.pieces[number] = piece;
+    }
+    return start;
+  }
+
+  /** The piece that a run lies in; it is there from `inPiece(start)` on. */
+  piece(start: number): Buffer {
+    return this.pieces[start >>> BYTES_BITS] ?? NOTHING;
+  }
+
+  get sizeBytes(): number {
+    return this.end;
+  }
 }
+
+const NOTHING = Buffer.alloc(0);
+
+/** Where in its piece a run begins. */
+export const inPiece = (start: number): number => start & (PIECE_BYTES - 1);

@@ -3,7 +3,7 @@
  * where objects and strings take ten times as much and the collector of garbage has to look at all of them. An entry
  * becomes an object when it is asked for. Lists only grow.
  */
-import { put, withRoom } from './column.js';
+import { ByteRuns, Column, inPiece } from './column.js';
 import { copyEntry, copyRare, type Unfinished } from './copy-entry.js';
 import { PathTable } from './path-table.js';
 import type { EntryType, LayerEntry } from '../types.js';
@@ -23,18 +23,18 @@ export class EntryList implements Iterable<LayerEntry> {
   /** Of all entries, and the folders on the way to them. */
   readonly paths = new PathTable();
   private rows = 0;
-  private pathRows = new Uint32Array(0);
-  private types = new Uint8Array(0);
-  private modes = new Uint32Array(0);
+  private readonly pathRows = new Column(Uint32Array);
+  private readonly types = new Column(Uint8Array);
+  private readonly modes = new Column(Uint32Array);
   /** Owners may have numbers of more than 32 bits. */
-  private uids = new Float64Array(0);
-  private gids = new Float64Array(0);
-  private times = new Float64Array(0);
-  private sizes = new Float64Array(0);
-  private offsets = new Float64Array(0);
-  private digests = new Uint8Array(0);
-  /** The same bytes. */
-  private hex = Buffer.alloc(0);
+  private readonly uids = new Column(Float64Array);
+  private readonly gids = new Column(Float64Array);
+  private readonly times = new Column(Float64Array);
+  private readonly sizes = new Column(Float64Array);
+  private readonly offsets = new Column(Float64Array);
+  private readonly digests = new ByteRuns();
+  /** Where the digest of each row begins, plus one. */
+  private readonly digestStarts = new Column(Float64Array);
   /** Those that have what few have: targets of links, numbers of devices, extended attributes. */
   private readonly rare = new Map<number, LayerEntry>();
 
@@ -50,21 +50,21 @@ export class EntryList implements Iterable<LayerEntry> {
 
   /** What it takes of memory, as good as. */
   get sizeBytes(): number {
-    return this.rows * 64 + this.digests.length + this.paths.sizeBytes + this.rare.size * 200;
+    return this.rows * 64 + this.digests.sizeBytes + this.paths.sizeBytes + this.rare.size * 200;
   }
 
   /** @param known what the entry itself does not say */
   push(entry: ListedEntry, known: Pick<ListedEntry, 'bodyOffset' | 'sha256'> = entry): void {
     const row = this.rows;
     this.rows += 1;
-    this.pathRows = put(this.pathRows, row, this.paths.add(entry.path));
-    this.types = put(this.types, row, TYPES.indexOf(entry.type));
-    this.modes = put(this.modes, row, entry.mode);
-    this.uids = put(this.uids, row, entry.uid);
-    this.gids = put(this.gids, row, entry.gid);
-    this.times = put(this.times, row, entry.mtimeSeconds);
-    this.sizes = put(this.sizes, row, entry.sizeBytes);
-    this.offsets = put(this.offsets, row, known.bodyOffset ?? 0);
+    this.pathRows.put(row, this.paths.add(entry.path));
+    this.types.put(row, TYPES.indexOf(entry.type));
+    this.modes.put(row, entry.mode);
+    this.uids.put(row, entry.uid);
+    this.gids.put(row, entry.gid);
+    this.times.put(row, entry.mtimeSeconds);
+    this.sizes.put(row, entry.sizeBytes);
+    this.offsets.put(row, known.bodyOffset ?? 0);
     if (known.sha256 !== undefined) this.putDigest(row, known.sha256);
     if (entry.linkTarget === undefined && entry.device === undefined && entry.xattrs === undefined) return;
     this.rare.set(row, copyEntry(entry, { path: '' }));
@@ -75,10 +75,10 @@ export class EntryList implements Iterable<LayerEntry> {
     const entry: Unfinished<LayerEntry> = {
       path,
       type: this.type(row),
-      mode: this.modes[row] ?? 0,
-      uid: this.uids[row] ?? 0,
-      gid: this.gids[row] ?? 0,
-      mtimeSeconds: this.times[row] ?? 0,
+      mode: this.modes.at(row),
+      uid: this.uids.at(row),
+      gid: this.gids.at(row),
+      mtimeSeconds: this.times.at(row),
       sizeBytes: this.sizeBytesOf(row),
     };
     const rare = this.rare.get(row);
@@ -92,7 +92,7 @@ export class EntryList implements Iterable<LayerEntry> {
 
   /** The row of the entry's path in `paths`. */
   pathRow(row: number): number {
-    return this.pathRows[row] ?? 0;
+    return this.pathRows.at(row);
   }
 
   path(row: number): string {
@@ -100,15 +100,15 @@ export class EntryList implements Iterable<LayerEntry> {
   }
 
   type(row: number): EntryType {
-    return TYPES[this.types[row] ?? 0] ?? 'file';
+    return TYPES[this.types.at(row)] ?? 'file';
   }
 
   sizeBytesOf(row: number): number {
-    return this.sizes[row] ?? 0;
+    return this.sizes.at(row);
   }
 
   bodyOffset(row: number): number {
-    return this.offsets[row] ?? 0;
+    return this.offsets.at(row);
   }
 
   linkTarget(row: number): string | undefined {
@@ -117,19 +117,23 @@ export class EntryList implements Iterable<LayerEntry> {
 
   /** SHA-256 of a file's content, as bytes; empty where it is not known. */
   digest(row: number): Uint8Array {
-    return this.digests.subarray(row * SHA256_BYTES, (row + 1) * SHA256_BYTES);
+    const start = this.digestStarts.at(row) - 1;
+    if (start < 0) return NO_DIGEST;
+    return this.digests.piece(start).subarray(inPiece(start), inPiece(start) + SHA256_BYTES);
   }
 
   /** The same in hex. */
   sha256(row: number): string | undefined {
-    const start = row * SHA256_BYTES;
-    return start < this.digests.length ? this.hex.toString('hex', start, start + SHA256_BYTES) : undefined;
+    const start = this.digestStarts.at(row) - 1;
+    if (start < 0) return undefined;
+    return this.digests.piece(start).toString('hex', inPiece(start), inPiece(start) + SHA256_BYTES);
   }
 
   private putDigest(row: number, sha256: string): void {
-    const room = withRoom(this.digests, (row + 1) * SHA256_BYTES);
-    if (room !== this.digests) this.hex = Buffer.from(room.buffer);
-    this.digests = room;
-    this.hex.write(sha256, row * SHA256_BYTES, 'hex');
+    const start = this.digests.reserve(SHA256_BYTES);
+    this.digests.piece(start).write(sha256, inPiece(start), 'hex');
+    this.digestStarts.put(row, start + 1);
   }
 }
+
+const NO_DIGEST = new Uint8Array(0);

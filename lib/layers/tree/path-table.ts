@@ -3,19 +3,20 @@
  * A path of a deep folder costs some 25 bytes and its last component, where a string of it costs several hundred with
  * the Map that finds it. Row 0 is the root. Paths only come; whoever drops one marks its row.
  */
-import { put, withRoom } from './column.js';
+import { ByteRuns, Column, inPiece } from './column.js';
 import { comparePaths, decodeName, encodeName } from './path-name.js';
 
 const FIRST_SLOTS = 16;
 
 export class PathTable {
   private rows = 1;
-  private parents = new Uint32Array(0);
-  private firstChildren = new Uint32Array(0);
-  private siblings = new Uint32Array(0);
-  /** Where the name of each row ends in `names`; it begins where that of the row before ends. */
-  private ends = new Uint32Array(0);
-  private names = Buffer.alloc(0);
+  private readonly parents = new Column(Uint32Array);
+  private readonly firstChildren = new Column(Uint32Array);
+  private readonly siblings = new Column(Uint32Array);
+  private readonly names = new ByteRuns();
+  /** Where the name of each row begins in `names`, and its bytes. */
+  private readonly starts = new Column(Uint32Array);
+  private readonly lengths = new Column(Uint32Array);
   private isAscii = true;
   /** Rows by the hash of folder and name, in the next free place; 0 is free. */
   private slots = new Uint32Array(FIRST_SLOTS);
@@ -31,7 +32,7 @@ export class PathTable {
 
   /** What it takes of memory, as good as. */
   get sizeBytes(): number {
-    return this.rows * 16 + this.slots.length * 4 + this.names.length;
+    return this.rows * 16 + this.slots.length * 4 + this.names.sizeBytes;
   }
 
   /** The row of a path; undefined when it is not here. */
@@ -88,22 +89,24 @@ export class PathTable {
     const row = this.rows;
     this.rows += 1;
     this.slots[slot] = row;
-    this.parents = put(this.parents, row, folder);
-    this.siblings = put(this.siblings, row, this.firstChildren[folder] ?? 0);
-    this.firstChildren = put(this.firstChildren, folder, row);
+    this.parents.put(row, folder);
+    this.siblings.put(row, this.firstChildren.at(folder));
+    this.firstChildren.put(folder, row);
     this.keepName(row);
     if (this.rows * 2 > this.slots.length) this.spread();
     return row;
   }
 
   parent(row: number): number {
-    return this.parents[row] ?? 0;
+    return this.parents.at(row);
   }
 
   name(row: number): string {
-    const start = this.ends[row - 1] ?? 0;
-    const end = this.ends[row] ?? 0;
-    return this.isAscii ? this.names.toString('latin1', start, end) : decodeName(this.names.subarray(start, end));
+    const start = this.starts.at(row);
+    const piece = this.names.piece(start);
+    const from = inPiece(start);
+    const end = from + this.lengths.at(row);
+    return this.isAscii ? piece.toString('latin1', from, end) : decodeName(piece.subarray(from, end));
   }
 
   path(row: number): string {
@@ -115,13 +118,13 @@ export class PathTable {
   }
 
   hasChildren(row: number): boolean {
-    return (this.firstChildren[row] ?? 0) !== 0;
+    return this.firstChildren.at(row) !== 0;
   }
 
   /** The rows in a folder, in no order. */
   children(folder: number): number[] {
     const rows: number[] = [];
-    for (let row = this.firstChildren[folder] ?? 0; row !== 0; row = this.siblings[row] ?? 0) rows.push(row);
+    for (let row = this.firstChildren.at(folder); row !== 0; row = this.siblings.at(row)) rows.push(row);
     return rows;
   }
 
@@ -170,27 +173,25 @@ export class PathTable {
   }
 
   private isWanted(row: number): boolean {
-    const start = this.ends[row - 1] ?? 0;
-    if ((this.ends[row] ?? 0) - start !== this.wantedBytes) return false;
-    for (let at = 0; at < this.wantedBytes; at += 1) if (this.names[start + at] !== this.wanted[at]) return false;
+    if (this.lengths.at(row) !== this.wantedBytes) return false;
+    const start = this.starts.at(row);
+    const piece = this.names.piece(start);
+    const from = inPiece(start);
+    for (let at = 0; at < this.wantedBytes; at += 1) if (piece[from + at] !== this.wanted[at]) return false;
     return true;
   }
 
   private keepName(row: number): void {
-    const start = this.ends[row - 1] ?? 0;
-    const end = start + this.wantedBytes;
-    if (end > this.names.length) {
-      const larger = Buffer.alloc(Math.max(256, end, Math.ceil(this.names.length * 1.5)));
-      larger.set(this.names);
-      this.names = larger;
-    }
+    const start = this.names.reserve(this.wantedBytes);
+    const piece = this.names.piece(start);
+    const from = inPiece(start);
     for (let at = 0; at < this.wantedBytes; at += 1) {
       const byte = this.wanted[at] ?? 0;
-      this.names[start + at] = byte;
+      piece[from + at] = byte;
       if (byte >= 0x80) this.isAscii = false;
     }
-    this.ends = withRoom(this.ends, row + 1);
-    this.ends[row] = end;
+    this.starts.put(row, start);
+    this.lengths.put(row, this.wantedBytes);
   }
 
   /** Twice the slots, so that half of them stay free. */
@@ -198,10 +199,12 @@ export class PathTable {
     const slots = new Uint32Array(this.slots.length * 2);
     const mask = slots.length - 1;
     for (let row = 1; row < this.rows; row += 1) {
+      const start = this.starts.at(row);
+      const piece = this.names.piece(start);
+      const from = inPiece(start);
+      const end = from + this.lengths.at(row);
       let hash = hashOf(this.parent(row));
-      for (let at = this.ends[row - 1] ?? 0; at < (this.ends[row] ?? 0); at += 1) {
-        hash = Math.imul(hash ^ (this.names[at] ?? 0), PRIME);
-      }
+      for (let at = from; at < end; at += 1) hash = Math.imul(hash ^ (piece[at] ?? 0), PRIME);
       let slot = mixed(hash) & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
       slots[slot] = row;
