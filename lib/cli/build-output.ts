@@ -6,18 +6,24 @@ import { csvFields } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
 import type { ByteSource } from '../store/index.js';
 import type { CommandDeps } from './deps.js';
+import { FORM_FIELDS, type OutputForm, outputForm, withForms } from './output-form.js';
 import { writeFolder } from './write-folder.js';
 import { writeTarFile } from './write-tar-file.js';
 
 export interface BuildOutput {
-  readonly type: 'oci' | 'docker' | 'tar' | 'local';
+  /** An image goes where its name says. */
+  readonly type: 'image' | 'oci' | 'docker' | 'tar' | 'local';
   /** A path, or `-` for standard output. */
   readonly destination: string;
   /** An OCI layout as a folder. */
   readonly unpacked: boolean;
+  /** Of the image, whatever it is written as. */
+  readonly form?: OutputForm;
 }
 
-const ACCEPTED = 'a folder, - for a tar on standard output, or type=oci|docker|tar|local,dest=<path>[,tar=false]';
+const ACCEPTED =
+  'a folder, - for a tar on standard output, type=oci|docker|tar|local,dest=<path>[,tar=false], or type=image,name=<name>; ' +
+  `of an image also ${FORM_FIELDS.join(', ')}`;
 
 /** @throws AppError OUTPUT_INVALID */
 export function parseOutput(text: string): BuildOutput {
@@ -31,16 +37,40 @@ export function parseOutput(text: string): BuildOutput {
   );
   const refuse = (why: string): AppError =>
     new AppError('OUTPUT_INVALID', `--output ${JSON.stringify(text)}: ${why}`, { hint: ACCEPTED });
-  const unknown = [...fields.keys()].find((name) => !['type', 'dest', 'tar'].includes(name));
-  if (unknown !== undefined) throw refuse(`${JSON.stringify(unknown)} is not known`);
   const type = fields.get('type');
-  if (type === 'image' || type === 'registry') throw refuse(`an image gets into the registry by its name: -t <name>`);
+  const isImage = type === 'image' || type === 'registry';
+  const known = [
+    ...['type', ...(isImage ? [] : ['dest', 'tar'])],
+    ...(isImage || type === 'oci' || type === 'docker' ? FORM_FIELDS : []),
+  ];
+  const unknown = [...fields.keys()].find((name) => !known.includes(name));
+  if (unknown !== undefined) throw refuse(`${JSON.stringify(unknown)} is not known`);
+  const form = outputForm(fields, refuse);
+  const formed = Object.keys(form).length === 0 ? {} : { form };
+  if (isImage) return { type: 'image', destination: '', unpacked: false, ...formed };
   if (type !== 'oci' && type !== 'docker' && type !== 'tar' && type !== 'local') throw refuse('its type is not known');
   const unpacked = type === 'local' || fields.get('tar') === 'false';
   if (unpacked && type !== 'local' && type !== 'oci') throw refuse(`a ${type} is always one tar`);
   const destination = fields.get('dest') ?? (unpacked ? '' : '-');
   if (destination === '' || (unpacked && destination === '-')) throw refuse('dest is missing');
-  return { type, destination, unpacked };
+  return { type, destination, unpacked, ...formed };
+}
+
+/** The outputs, and the build as they want it. @throws AppError OUTPUT_INVALID */
+export function readOutputs<
+  T extends OutputForm & { readonly tags: readonly string[]; readonly outputs?: readonly string[] },
+>(input: T): { readonly outputs: readonly BuildOutput[]; readonly input: T } {
+  const outputs = (input.outputs ?? []).map(parseOutput);
+  const refuse = (why: string): AppError => new AppError('OUTPUT_INVALID', `--output: ${why}`, { hint: ACCEPTED });
+  const wanted = withForms(
+    input,
+    outputs.flatMap(({ form }) => form ?? []),
+    refuse,
+  );
+  if (wanted.tags.length === 0 && outputs.some(({ type }) => type === 'image')) {
+    throw refuse('an image gets into the registry by its name: -t <name>, or name=<name>');
+  }
+  return { outputs, input: wanted };
 }
 
 /** Each output in turn. Of several platforms a local folder has one folder each, as with docker. */
@@ -51,6 +81,7 @@ export async function writeOutputs(
   deps: CommandDeps,
 ): Promise<void> {
   for (const { type, destination, unpacked } of outputs) {
+    if (type === 'image') continue;
     const path = destination === '-' ? '-' : resolve(deps.cwd, destination);
     const format = type === 'local' || type === 'tar' ? 'rootfs' : type;
     if (type === 'local' && platforms.length > 1) {

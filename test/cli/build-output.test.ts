@@ -3,7 +3,7 @@ import { lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } f
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { BuildResult } from '../../lib/build/index.js';
-import { parseOutput } from '../../lib/cli/build-output.js';
+import { parseOutput, readOutputs } from '../../lib/cli/build-output.js';
 import { writeFolder } from '../../lib/cli/write-folder.js';
 import { type TarMember, writeLayer, writeTar } from '../../lib/layers/index.js';
 import { type Digest, digestOf, MediaType } from '../../lib/oci/index.js';
@@ -102,12 +102,57 @@ describe('an output', () => {
   test.each([
     ['type=local', /dest is missing/],
     ['type=oci,tar=false', /dest is missing/],
-    ['type=registry', /-t <name>/],
+    ['type=registry,dest=a', /"dest" is not known/],
+    ['type=oci,dest=a,compression=rar', /not gzip, zstd or uncompressed/],
+    ['type=oci,dest=a,compression-level=3', /without compression/],
+    ['type=image,name=a,push=false', /pushed nowhere/],
+    ['type=image,name=a,rewrite-timestamp=false', /always rewritten/],
     ['type=zip,dest=a', /type is not known/],
-    ['type=oci,dest=a,compression=zstd', /"compression" is not known/],
+    ['type=local,dest=a,compression=zstd', /"compression" is not known/],
     ['type=docker,tar=false,dest=a', /always one tar/],
   ])('%s is refused', (text, message) => {
     expect(() => parseOutput(text)).toThrow(message);
+  });
+});
+
+describe('what an output says of the image', () => {
+  const input = (
+    outputs: readonly string[],
+    more: object = {},
+  ): { tags: readonly string[]; outputs: readonly string[] } => ({
+    tags: ['a:1'],
+    outputs,
+    ...more,
+  });
+
+  test.each<[string, object]>([
+    ['type=image,name=team/app:1,push=true', { tags: ['a:1', 'team/app:1'] }],
+    ['type=registry,"name=b:1,c:2",rewrite-timestamp=true', { tags: ['a:1', 'b:1', 'c:2'] }],
+    [
+      'type=oci,dest=x.tar,compression=zstd,compression-level=3,force-compression=true',
+      { tags: ['a:1'], compression: 'zstd:3', forceCompression: true },
+    ],
+    [
+      'type=docker,dest=x.tar,oci-mediatypes=false,compression=uncompressed',
+      { tags: ['a:1'], mediaTypes: 'docker', compression: 'none' },
+    ],
+  ])('%s is asked of the build', (text, expected) => {
+    const read = readOutputs(input([text]));
+    expect(read.input).toEqual({ outputs: [text], ...expected });
+    expect(read.outputs).toHaveLength(1);
+  });
+
+  test('of an image needs a name, by an option or its own', () => {
+    expect(() => readOutputs({ tags: [], outputs: ['type=image'] })).toThrow(/-t <name>/);
+    expect(readOutputs({ tags: [], outputs: ['type=image,name=a'] }).input.tags).toEqual(['a']);
+  });
+
+  test('gives way to an option, and must be one thing', () => {
+    const zstd = 'type=oci,dest=a,compression=zstd';
+    expect(readOutputs(input([zstd], { compression: 'gzip:9' })).input).toMatchObject({ compression: 'gzip:9' });
+    expect(() => readOutputs(input([zstd, 'type=docker,dest=b,compression=gzip']))).toThrow(
+      /two outputs want another compression/,
+    );
   });
 });
 

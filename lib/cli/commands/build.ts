@@ -9,7 +9,7 @@ import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
 import { parseCaches, withCaches, writeCaches } from '../build-caches.js';
 import { withContexts } from '../build-contexts.js';
-import { parseOutput, writeOutputs } from '../build-output.js';
+import { readOutputs, writeOutputs } from '../build-output.js';
 import { readGiven, startBuild } from '../start-build.js';
 
 export interface BuildInput {
@@ -54,10 +54,10 @@ export interface BuildInput {
   readonly json?: boolean;
 }
 
-export async function build(input: BuildInput, deps: CommandDeps): Promise<void> {
+export async function build(asked: BuildInput, deps: CommandDeps): Promise<void> {
+  const { input, outputs } = readOutputs(asked);
   const { client, output } = deps;
   const { context, file, progress: mode, json } = input;
-  const outputs = (input.outputs ?? []).map(parseOutput);
   const caches = parseCaches(input);
   // Before anything is sent: a missing file is not worth an upload.
   const given = await readGiven(input, deps);

@@ -51,7 +51,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
     .option('-f, --file <path>', 'the Dockerfile; - is standard input')
     .option(
       '-o, --output <where>',
-      'beside the registry: a folder, - or type=oci|docker|tar|local,dest=<path>; repeatable',
+      'beside the registry: a folder, - or type=oci|docker|tar|local,dest=<path>, or type=image,name=<name>; repeatable',
       collect,
       [],
     )
