@@ -4,7 +4,14 @@
  */
 import { resolve } from 'node:path';
 import type { BuildResult, CacheSource, CacheTarget } from '../build/index.js';
-import { cacheFields, cacheSourceOf, cacheTargetOf, cacheTexts, neededField } from '../http/text/index.js';
+import {
+  cacheFields,
+  cacheSourceOf,
+  cacheTargetOf,
+  cacheTexts,
+  isTrue,
+  neededField,
+} from '../http/cache-options/index.js';
 import type { ByteSource } from '../store/index.js';
 import { readCacheFolder, writeCacheFolder } from './cache-folder.js';
 import type { CommandDeps } from './deps.js';
@@ -43,7 +50,7 @@ export function parseCaches(options: {
     const fields = cacheFields('cache-to', text);
     if (target.type === 'local') {
       const folder = neededField('cache-to', text, fields, 'dest');
-      folders.set(i, { folder, tag: fields.get('tag') ?? 'latest', reset: isTrue(fields.get('reset')) });
+      folders.set(i, { folder, tag: fields.get('tag') ?? 'latest', reset: isTrue(text, fields, 'reset') });
     }
     return target;
   });
@@ -60,10 +67,6 @@ function sourceOf(text: string): CacheSource | LocalSource {
     tag: fields.get('tag') ?? 'latest',
     ...(digest === undefined ? {} : { digest }),
   };
-}
-
-function isTrue(value: string | undefined): boolean {
-  return value !== undefined && /^(1|t|true)$/i.test(value);
 }
 
 /** Runs `use` with the sources as a request has them. A folder without a cache is told and left out, as with docker. */

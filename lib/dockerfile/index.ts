@@ -28,4 +28,5 @@ export { baseStage, findStage, sourcesOf, stagesNeeded, targetStage, type StageO
 export { BuildLinter, checkFailure } from './lint/build-linter.js';
 export { isOfBuiltStages, LINT_RULES, type LintRule } from './lint/lint-rules.js';
 export { csvFields } from './instructions/csv.js';
+export { goBool } from './syntax/go-bool.js';
 export { goQuote } from './syntax/quote.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parseCaches } from '../../lib/cli/build-caches.js';
 import { readCacheFolder, writeCacheFolder } from '../../lib/cli/cache-folder.js';
-import { cacheSourceOf, cacheTargetOf } from '../../lib/http/text/index.js';
+import { cacheSourceOf, cacheTargetOf } from '../../lib/http/cache-options/index.js';
 import { writeTar } from '../../lib/layers/index.js';
 import { digestOf, MediaType } from '../../lib/oci/index.js';
 import { file } from '../layers/members.js';
@@ -44,6 +44,7 @@ describe('an option', () => {
     ['cacheTo', 'type=registry,ref=a,mode=most', 'CACHE_OPTION_INVALID', /mode=min or mode=max/],
     ['cacheTo', 'type=registry,ref=a,ignore-error=maybe', 'CACHE_OPTION_INVALID', /ignore-error=true/],
     ['cacheTo', 'type=inline,mode=max', 'CACHE_OPTION_INVALID', /mode=min/],
+    ['cacheTo', 'type=local,dest=c,reset=maybe', 'CACHE_OPTION_INVALID', /reset=true or reset=false/],
     ['cacheTo', 'type=local', 'CACHE_OPTION_INVALID', /dest=<folder>/],
     ['cacheFrom', 'type=local,dest=c', 'CACHE_OPTION_INVALID', /^src, tag, digest of type=local$/],
     ['cacheFrom', 'type=local', 'CACHE_OPTION_INVALID', /src=<folder>/],

@@ -1,4 +1,5 @@
 /** Build arguments that are settings of the builder, under the names BuildKit gave them. */
+import { goBool } from '../../dockerfile/index.js';
 import { AppError } from '../../errors/index.js';
 
 export interface BuildkitSettings {
@@ -51,12 +52,11 @@ export function buildkitSettings(args: Args): BuildkitSettings {
   };
 }
 
-/** As Go's strconv.ParseBool. */
 function isSet(args: Args, name: string): boolean {
   const { [name]: text = '' } = args;
-  if (['', '0', 'f', 'F', 'false', 'FALSE', 'False'].includes(text)) return false;
-  if (['1', 't', 'T', 'true', 'TRUE', 'True'].includes(text)) return true;
-  throw invalid(name, text, '1 or 0');
+  const value = text === '' ? false : goBool(text);
+  if (value === undefined) throw invalid(name, text, '1 or 0');
+  return value;
 }
 
 function invalid(name: string, value: string, accepted: string): AppError {

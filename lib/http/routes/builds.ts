@@ -15,20 +15,12 @@ import { AppError } from '../../errors/index.js';
 import { type Digest, parsePlatform, parseReference } from '../../oci/index.js';
 import { defined } from '../../platform/index.js';
 import type { ApiDeps, ApiOptions } from '../api-deps.js';
+import { cacheSourceOf, cacheTargetOf, cacheTexts } from '../cache-options/index.js';
 import { mediaTypeOf, parseWith, queryObject, readJson, wantsText } from '../input.js';
 import { type Call, type Reply, route, type Route } from '../route.js';
 import { Build as BuildSchema, BuildQuery, BuildStart, digest, isSet, listOf, page } from '../schemas/index.js';
 import { sseResponse, type StreamOptions, textResponse } from '../sse.js';
-import {
-  annotationsOf,
-  attestationsOf,
-  BuildText,
-  cacheSourceOf,
-  cacheTargetOf,
-  cacheTexts,
-  compressionOf,
-  pairsOf,
-} from '../text/index.js';
+import { annotationsOf, attestationsOf, BuildText, compressionOf, pairsOf } from '../text/index.js';
 import { archiveDeps, archiveOptions, ArchiveQuery, tarResponse } from './archives.js';
 import { ownerOf, storeContext, TAR_BODIES } from './contexts.js';
 

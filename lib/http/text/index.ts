@@ -1,6 +1,5 @@
 export { attestationsOf } from './attestation-text.js';
 export * from './build-text.js';
-export { cacheFields, cacheSourceOf, cacheTargetOf, cacheTexts, needed as neededField } from './cache-text.js';
 export * from './format-bytes.js';
 export * from './report-text.js';
 export { annotationsOf, compressionOf, pairsOf } from './request-text.js';

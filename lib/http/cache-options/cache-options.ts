@@ -3,7 +3,7 @@
  * `=` is a reference. What is not known is refused by its name.
  */
 import type { CacheForm, CacheSource, CacheTarget } from '../../build/index.js';
-import { csvFields } from '../../dockerfile/index.js';
+import { csvFields, goBool } from '../../dockerfile/index.js';
 import { AppError } from '../../errors/index.js';
 
 export type CacheOption = 'cache-from' | 'cache-to';
@@ -111,13 +111,18 @@ function formOf(text: string, fields: ReadonlyMap<string, string>): CacheForm {
   };
 }
 
-/** As Go's strconv.ParseBool. */
 function truth(text: string, fields: ReadonlyMap<string, string>, name: string): boolean | undefined {
   const value = fields.get(name);
-  if (value === undefined) return undefined;
-  if (/^(1|t|true)$/i.test(value)) return true;
-  if (/^(0|f|false)$/i.test(value)) return false;
-  throw refusal('cache-to', text, `${name} is ${JSON.stringify(value)}`, `${name}=true or ${name}=false`);
+  const said = value === undefined ? undefined : goBool(value);
+  if (value !== undefined && said === undefined) {
+    throw refusal('cache-to', text, `${name} is ${JSON.stringify(value)}`, `${name}=true or ${name}=false`);
+  }
+  return said;
+}
+
+/** @throws AppError CACHE_OPTION_INVALID */
+export function isTrue(text: string, fields: ReadonlyMap<string, string>, name: string): boolean {
+  return truth(text, fields, name) === true;
 }
 
 function refusal(option: CacheOption, text: string, why: string, accepted = ACCEPTED[option]): AppError {

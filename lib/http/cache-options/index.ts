@@ -1,0 +1,8 @@
+export {
+  cacheFields,
+  cacheSourceOf,
+  cacheTargetOf,
+  cacheTexts,
+  isTrue,
+  needed as neededField,
+} from './cache-options.js';
