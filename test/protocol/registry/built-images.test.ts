@@ -7,8 +7,10 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { resolveImage } from '../../../lib/engine/agent/image-source.js';
 import { digestHex } from '../../../lib/oci/index.js';
+import { checkImage } from '../../../lib/platform/image-check.js';
 import { buildFixture, type BuildFixture } from '../../build/fixture.js';
 import { requireTools } from '../../host-tools.js';
 import { type RunningRegistry, startTestRegistry } from './registry-server.js';
@@ -51,6 +53,26 @@ async function run(command: string, ...args: readonly string[]): Promise<string>
 }
 const at = (name: string): string => `docker://${registry.host}/${name}`;
 const creds = (): string => `wharf:${registry.tokens.admin}`;
+
+describe('the engine and the control plane', () => {
+  const other = { os: 'linux', architecture: 'arm64' } as const;
+  const deps = () => ({ images: f.registry, content: f.store.content });
+
+  test.each(['artifact', 'image'])('take the image out of an index with attestations as %s', async (tag) => {
+    const platform = { os: 'linux', architecture: 'amd64' } as const;
+    const index = await f.registry.manifest('app', { tag });
+    const { manifests } = JSON.parse(String(index?.bytes)) as { manifests: { digest: string }[] };
+    const options = { platform, isLocalRegistry: () => false };
+    expect(await resolveImage(deps(), options, `app:${tag}`)).toMatchObject({ configDigest: imageId });
+    expect((await checkImage(deps(), { platform }, `app:${tag}`)).digest).toBe(manifests[0]?.digest);
+  });
+
+  test('name only platforms that can run when there is none that fits', async () => {
+    const options = { platform: other, isLocalRegistry: () => false };
+    await expect(resolveImage(deps(), options, 'app:artifact')).rejects.toThrow('(it has linux/amd64)');
+    await expect(checkImage(deps(), { platform: other }, 'app:artifact')).rejects.toThrow(/is for linux\/amd64;/);
+  });
+});
 
 requireTools('skopeo').describe('skopeo', () => {
   test.each(['artifact', 'image'])('reads and copies an index with its attestations as %s', async (tag) => {
