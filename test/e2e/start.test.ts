@@ -22,11 +22,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(checkout, { recursive: true, force: true }));
 
-async function version(): Promise<string> {
+async function node(...args: readonly string[]): Promise<string> {
   const env = { ...process.env, NODE_OPTIONS: '' };
-  const ran = await promisify(execFile)(process.execPath, [join(checkout, 'bin/wharf.cjs'), '--version'], { env });
-  return ran.stdout.trim();
+  return (await promisify(execFile)(process.execPath, [...args], { env })).stdout.trim();
 }
+
+const version = (): Promise<string> => node(join(checkout, 'bin/wharf.cjs'), '--version');
 
 const become = (text: string) =>
   writeFile(join(checkout, 'lib/host/version.ts'), `export const VERSION = '${text}';\n`);
@@ -39,6 +40,23 @@ test('several starts at once make one bundle, and a change of the sources anothe
   await become('1.0.0-second');
   expect(await version()).toBe('1.0.0-second');
   expect(await readdir(cache)).toHaveLength(2);
+}, 120_000);
+
+test('commands are run as V8 compiled them beforehand, and servers from the same sources', async () => {
+  await become('1.0.0-compiled');
+  expect(await version()).toBe('1.0.0-compiled');
+  const [name = ''] = await readdir(cache);
+  const look = `
+    const { readFileSync } = require('node:fs');
+    const [filename, cached] = process.argv.slice(1);
+    const script = new (require('node:vm').Script)(readFileSync(filename, 'utf8'), { filename, cachedData: readFileSync(cached) });
+    console.log(script.cachedDataRejected);`;
+  const bundle = join(cache, name);
+  expect(await node('-e', look, join(bundle, 'wharf.cjs'), join(bundle, 'wharf.v8'))).toBe('false');
+
+  // The name of a server among the arguments: the modules are run.
+  await rm(join(bundle, 'wharf.cjs'));
+  expect(await node(join(checkout, 'bin/wharf.cjs'), 'up', '--help')).toContain('wharf up');
 }, 120_000);
 
 test('the sources are run as they are where no bundle can be written', async () => {
