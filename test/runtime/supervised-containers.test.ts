@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
@@ -62,6 +62,16 @@ function suite(ociRuntime: OciRuntime): void {
     expect(starts.map(({ status }) => status)).toContain('fulfilled');
     await wrote(id, 'begun');
     await expect(containers.state(id)).resolves.toMatchObject({ status: 'running' });
+    await expect(lines(id)).resolves.toEqual(['stdout begun']);
+  });
+
+  const ofRunc = ociRuntime === 'runc' ? test : undefined;
+  ofRunc?.('runs, also where whoever started it was killed before its pipe was taken away', async () => {
+    await start('sup-pipe', 'echo begun; while ! test -e /tmp/go; do sleep 0.05; done');
+    await wrote(id, 'begun');
+    execFileSync('mkfifo', [join('/run', `wharf-${fixture.scope.id}`, 'runc', id, 'exec.fifo')]);
+    await expect(containers.state(id)).resolves.toMatchObject({ status: 'running' });
+    await containers.delete(id);
     await expect(lines(id)).resolves.toEqual(['stdout begun']);
   });
 
