@@ -163,6 +163,26 @@ describe('the policy for CloudFormation in docs/aws', () => {
   });
 });
 
+describe('the policy for people in docs/aws', () => {
+  const policy = readFileSync('docs/aws/deploy-policy.json', 'utf8');
+
+  test('lets them act as every role of bootstrap that the deployment of the app asks for', () => {
+    const synthesis = synthesisOf('bin/app.ts');
+    const documents = readdirSync(synthesis.directory).filter((name) => /^manifest\.json$|\.assets\.json$/.test(name));
+    const asked = documents
+      .flatMap((name) => [...JSON.stringify(synthesis.readJson(name)).matchAll(/:role\/(cdk-[^"]+)"/g)])
+      .map(([, role = '']) => role.replaceAll('${AWS::AccountId}', 'ACCOUNT').replaceAll('${AWS::Region}', 'REGION'));
+    const missing = [...new Set(asked)].filter((role) => !policy.includes(`:role/${role}"`));
+    expect([asked.length > 0, missing.filter((role) => !role.includes('-cfn-exec-role-'))]).toEqual([true, []]);
+  });
+
+  test('lets them read the first token, by the name that CloudFormation gives its secret', () => {
+    const secrets = Object.keys(synthesisOf('bin/app.ts').resources('WharfStorage'));
+    const [, name = ''] = /:secret:(\w+)\*"/.exec(policy) ?? [];
+    expect(secrets.filter((id) => id.startsWith(name))).toHaveLength(1);
+  });
+});
+
 describe('the rules themselves', () => {
   const queue = (Properties: Record<string, unknown>) => ({ Type: 'AWS::SQS::Queue', Properties });
 
