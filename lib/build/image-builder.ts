@@ -2,31 +2,19 @@
  * ImageBuilder: one request from context to image. Reads the context, plans, solves, exports; says what happens as
  * events. Knows no record of a build: the worker keeps those.
  */
-import { AppError } from '../errors/index.js';
-import { ImageTree, LayerIndexes, LayerSegmentStore } from '../layers/index.js';
+import { LayerIndexes, LayerSegmentStore } from '../layers/index.js';
 import type { Digest, Platform } from '../oci/index.js';
 import type { LintWarning } from '../dockerfile/index.js';
 import type { Images } from '../registry/index.js';
 import type { Clock, ContentStore, Ids, RecordStore } from '../store/index.js';
 import type { BaseImageDeps } from './images/base-image.js';
 import { FetchedSources } from './attest/fetched-sources.js';
-import { provenancePredicate, SLSA_PROVENANCE } from './attest/provenance.js';
-import { sbomAttestations } from './attest/sbom.js';
 import { NO_SECRETS } from './build-secrets.js';
 import { type BuildSource, openSource } from './context/build-source.js';
-import { buildkitSettings } from './plan/buildkit-args.js';
 import { scopeOf, slotOf, uncachedBy } from './keys/cache-scope.js';
 import { SingleFlight } from './solve/concurrency.js';
-import { forceCompression } from './export/force-compression.js';
-import { imageForm } from './export/image-form.js';
-import { type ExportedImage, exportImage } from './export/export.js';
 import { fetchContexts, type LocalRequest } from './context/fetched-contexts.js';
-import { type Attestation, exportAttestations } from './export/export-attestations.js';
-import { type ExportedPlatform, exportIndex } from './export/export-index.js';
-import { cacheTargets } from './remote-cache/cache-request.js';
-import { exportCaches } from './remote-cache/export-caches.js';
 import { ImportedCaches } from './remote-cache/imported-caches.js';
-import { INLINE_FIELD, inlineCache } from './remote-cache/inline-cache.js';
 import { LastSteps } from './solve/last-steps.js';
 import { LayoutImages } from './images/layout-images.js';
 import { outlineOf, targetsOf } from './plan/outline.js';
@@ -42,12 +30,14 @@ import { remoteTime } from './fetch/remote-time.js';
 import type { BuildReport, LintFinding, OutlineReport, PlanReport } from './report.js';
 import type { Sandbox } from './sandbox/sandbox.js';
 import { SentContexts } from './context/sent-contexts.js';
-import type { Solution, SolverDeps } from './solve/solve-input.js';
+import type { SolverDeps } from './solve/solve-input.js';
+import { ImageExporter, type SolvedBuild } from './image-exporter.js';
+import type { BuildCall, RunningBuild } from './running-build.js';
 import { Solver } from './solve/solver.js';
 import { type CachedStep, StepCache } from './solve/step-cache.js';
 import { StepExecutor } from './steps/step-executor.js';
 import type { Layer, RemoteRef } from './plan/steps.js';
-import type { BuildRequest, BuildResult, ExportedCache } from './types.js';
+import type { BuildResult } from './types.js';
 import type { BuildFunction } from './build-tries.js';
 
 export interface ImageBuilderDeps {
@@ -83,25 +73,9 @@ export interface ImageBuilderOptions {
   readonly scope?: string;
 }
 
-type BuildCall = Parameters<BuildFunction>[1];
-
 interface SolvableBuild {
   readonly plan: Plan;
   readonly solver: Solver;
-}
-
-interface SolvedBuild {
-  readonly plan: Plan;
-  readonly solution: Solution;
-}
-
-/** A build under way: what was asked for, and what is known of it by now. */
-interface Running extends BuildCall {
-  readonly wanted: BuildRequest;
-  readonly startedMs: number;
-  readonly fetched: FetchedSources;
-  readonly redaction: Redaction;
-  readonly policy: PolicedSources;
 }
 
 export class ImageBuilder {
@@ -153,7 +127,7 @@ export class ImageBuilder {
     }
   };
 
-  private async run(call: Running): Promise<BuildResult | BuildReport> {
+  private async run(call: RunningBuild): Promise<BuildResult | BuildReport> {
     const { signal, wanted, policy } = call;
     const fetch = (remote: RemoteRef): Promise<RemoteFiles> => this.fetch(remote, call, signal);
     const request = await fetchContexts(this.deps.content, wanted, fetch);
@@ -181,7 +155,7 @@ export class ImageBuilder {
 
   private fetch(
     remote: RemoteRef,
-    { fetched, wanted, secrets = NO_SECRETS }: Running,
+    { fetched, wanted, secrets = NO_SECRETS }: RunningBuild,
     signal: AbortSignal,
   ): Promise<RemoteFiles> {
     const { scope = 'default' } = this.options;
@@ -197,6 +171,21 @@ export class ImageBuilder {
     return outlineOf({ dockerfile, args, platform, buildPlatform, ...(target === undefined ? {} : { target }) });
   }
 
+  private async make(
+    request: LocalRequest,
+    source: BuildSource,
+    builds: readonly SolvableBuild[],
+    call: RunningBuild,
+  ): Promise<BuildResult> {
+    const solved: SolvedBuild[] = [];
+    for (const { plan, solver } of builds) solved.push({ plan, solution: await solver.solve() });
+    const { records, clock } = this.deps;
+    const { indexes } = this;
+    const { platform } = this.options;
+    const deps = { ...this.bases(), records, indexes, clock, platform, fetchLayers: this.fetchLayers(call) };
+    return new ImageExporter(deps, request, source, call).export(solved);
+  }
+
   private async preview(builds: readonly SolvableBuild[]): Promise<PlanReport> {
     const previews = [];
     for (const { solver } of builds) previews.push(await solver.preview());
@@ -210,119 +199,6 @@ export class ImageBuilder {
       sizes.set(descriptor.digest, descriptor.size);
     }
     return [...sizes.values()].reduce((total, size) => total + size, 0);
-  }
-
-  private async make(
-    request: LocalRequest,
-    source: BuildSource,
-    builds: readonly SolvableBuild[],
-    call: Running,
-  ): Promise<BuildResult> {
-    const solved: SolvedBuild[] = [];
-    for (const { plan, solver } of builds) solved.push({ plan, solution: await solver.solve() });
-    const caches = await this.exportCaches(request, solved, call);
-    const exported = await this.export(request, source, solved, call);
-    const { digest, imageId, tags, layers, platforms } = exported;
-    const steps = solved.flatMap(({ solution }) => solution.steps);
-    const stepsCached = steps.filter(({ cached }) => cached).length;
-    const result = { digest, imageId, tags, layers, steps, stepsCached, ...(caches.length === 0 ? {} : { caches }) };
-    return platforms === undefined ? result : { ...result, platforms };
-  }
-
-  private exportCaches(
-    request: LocalRequest,
-    solved: readonly SolvedBuild[],
-    call: Running,
-  ): Promise<readonly ExportedCache[]> {
-    const { emit, signal } = call;
-    const deps = { ...this.bases(), fetchLayers: this.fetchLayers(call), emit, signal };
-    const known = solved.flatMap(({ solution }) => solution.known);
-    return exportCaches(deps, cacheTargets(request), known);
-  }
-
-  private async export(
-    request: LocalRequest,
-    source: BuildSource,
-    solved: readonly SolvedBuild[],
-    call: Running,
-  ): Promise<ExportedImage & Pick<BuildResult, 'platforms'>> {
-    const isIndex = solved.length > 1 || wantsIndex(request);
-    const isInline = cacheTargets(request).some(({ type }) => type === 'inline');
-    const images: ExportedPlatform[] = [];
-    const layered = [];
-    for (const each of solved) layered.push({ ...each, layers: await this.layersOf(each.solution, request, call) });
-    const form = imageForm(
-      request,
-      layered.flatMap(({ layers }) => layers),
-    );
-    for (const { plan, solution, layers } of layered) {
-      const { known } = solution;
-      const { manifest: annotations = {} } = request.annotations ?? {};
-      const inline = isInline ? inlineCache(known, layers) : undefined;
-      const exported = await exportImage(this.deps, {
-        image: plan.target.image,
-        layers,
-        baseLayers: solution.baseLayers,
-        createdSeconds: plan.epochSeconds ?? solution.newestSeconds,
-        tags: request.tags,
-        annotations,
-        form,
-        isIndexEntry: isIndex,
-        ...(inline === undefined ? {} : { extraConfig: { [INLINE_FIELD]: inline } }),
-      });
-      const image = { ...exported, platform: plan.target.image.platform };
-      images.push({ ...image, ...(await this.attest(image, { source, plan, solution, call })) });
-    }
-    const exported = isIndex ? await exportIndex(this.deps, images, request, form) : images[0];
-    if (exported === undefined) throw new AppError('INTERNAL', 'no platform was built', { kind: 'internal' });
-    return exported;
-  }
-
-  /** The image's layers, in the store, those of the base compressed anew where that is asked for. */
-  private async layersOf(
-    { layers, scan }: Solution,
-    { compression }: LocalRequest,
-    call: Running,
-  ): Promise<readonly Layer[]> {
-    await this.fetchLayers(call)(scan === undefined ? layers : [...layers, scan], call.signal);
-    if (compression?.force !== true || compression.type === 'estargz') return layers;
-    return forceCompression(this.deps, layers, { ...compression, type: compression.type }, call.signal);
-  }
-
-  /** What is attested of an image, when anything is asked for. */
-  private async attest(
-    image: ExportedPlatform,
-    { source, plan, solution, call }: { source: BuildSource; plan: Plan; solution: Solution; call: Running },
-  ): Promise<Pick<ExportedPlatform, 'attestations'>> {
-    const { wanted, redaction, fetched, startedMs, id } = call;
-    const { provenance, ociArtifact } = wanted.attestations ?? {};
-    const attestations: Attestation[] = solution.scan === undefined ? [] : [...(await this.scanned(solution.scan))];
-    if (provenance !== undefined) {
-      const predicate = provenancePredicate({
-        wanted: provenance,
-        request: wanted,
-        plan,
-        fetched,
-        builder: this.options.platform,
-        buildId: id,
-        startedMs,
-        finishedMs: this.deps.clock.nowMs(),
-        dockerfile: { name: source.dockerfile.fileName, text: source.text },
-        mask: (text) => redaction.text(text),
-        layers: solution.layers,
-        baseLayers: solution.baseLayers,
-      });
-      attestations.push({ predicateType: SLSA_PROVENANCE, predicate });
-    }
-    if (attestations.length === 0) return {};
-    const options = { tags: wanted.tags, ...(ociArtifact === undefined ? {} : { ociArtifact }) };
-    const clean = redaction.value(attestations);
-    return { attestations: await exportAttestations(this.deps, image, clean, options) };
-  }
-
-  private async scanned(layer: Layer): Promise<readonly Attestation[]> {
-    const tree = ImageTree.empty(this.deps.content).withLayer(await this.indexes.get(layer));
-    return sbomAttestations(tree);
   }
 
   private times(request: LocalRequest, fetch: (remote: RemoteRef) => Promise<RemoteFiles>): SourceTimes {
@@ -360,7 +236,7 @@ export class ImageBuilder {
     { plan, platform }: PlatformBuild,
     made: Map<string, CachedStep>,
     imported: ImportedCaches | undefined,
-    call: Running,
+    call: RunningBuild,
   ): Solver {
     const { content, clock } = this.deps;
     const { indexes, cache, lastSteps, executor, flights } = this;
@@ -402,11 +278,4 @@ export class ImageBuilder {
 
 function findingOf({ rule, message, line, url }: LintWarning): LintFinding {
   return { rule, message, ...(line === 0 ? {} : { line }), ...(url === undefined ? {} : { url }) };
-}
-
-function wantsIndex({ annotations, attestations, args = {} }: LocalRequest): boolean {
-  if (attestations?.provenance !== undefined || attestations?.sbom !== undefined) return true;
-  const { index, indexDescriptor, manifestDescriptor } = annotations ?? {};
-  if (buildkitSettings(args).multiPlatform) return true;
-  return [index, indexDescriptor, manifestDescriptor].some((each) => each !== undefined);
 }
