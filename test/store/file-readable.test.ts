@@ -85,3 +85,18 @@ test('a taker that gives up closes the file', async () => {
   await expect(pour(stream, () => Promise.reject(new Error('gone')))).rejects.toThrow('gone');
   expect(stream.destroyed).toBe(true);
 });
+
+test('who reads alone gets the same bytes, and leaves none of them in shared memory', async () => {
+  const memory = new SharedPieces(1);
+  // Another reader has all of it, before and after.
+  const other = memory.take('other', (own) => Promise.resolve(own));
+  const read: Buffer[] = [];
+  for await (const piece of (await part(17, bytes.length - 1, { pieces: memory, name: 'file' })).pieces(true)) {
+    read.push(Buffer.from(piece));
+  }
+  expect(Buffer.concat(read).equals(bytes.subarray(17))).toBe(true);
+  other?.done();
+  const again = memory.take('other', () => Promise.reject(new Error('it was taken for something else')));
+  expect(await again?.bytes).toBe(await other?.bytes);
+  again?.done();
+});

@@ -32,7 +32,7 @@ export async function* openLayer(
   if (blob === undefined) {
     throw new AppError('LAYER_ABSENT', `the layer ${descriptor.digest} is not in the store`, { kind: 'not-found' });
   }
-  const bytes = reuse ? piecesOf(blob) : (blob as ByteSource);
+  const bytes = reuse ? piecesOf(blob, true) : (blob as ByteSource);
   yield* compression === 'none' ? bytes : decompress(bytes, compression);
 }
 

@@ -20,6 +20,7 @@ export interface Sharing {
 export class FileReadable extends Readable {
   private at: number;
   private own: [Buffer, Buffer] | undefined;
+  private isAlone = false;
 
   /** @param end inclusive. The file is closed when the stream ends. */
   constructor(
@@ -32,8 +33,12 @@ export class FileReadable extends Readable {
     this.at = start;
   }
 
-  /** Instead of reading the stream. A piece is good until the next one is asked for; that is read meanwhile. */
-  async *pieces(): ByteSource {
+  /**
+   * Instead of reading the stream. A piece is good until the next one is asked for; that is read meanwhile.
+   * @param alone nobody else reads this now: it goes through two pieces of its own, and leaves none for others
+   */
+  async *pieces(alone = false): ByteSource {
+    this.isAlone = alone;
     let [piece, next] = [this.nextPiece(), undefined as TakenPiece | undefined];
     try {
       while (piece !== undefined) {
@@ -85,7 +90,7 @@ export class FileReadable extends Readable {
   /** Those begin at whole pieces of the file, so that they are the same for all. */
   private sharedPiece(left: number): TakenPiece | undefined {
     const { at, sharing } = this;
-    if (sharing === undefined || at % PIECE_BYTES !== 0) return undefined;
+    if (this.isAlone || sharing === undefined || at % PIECE_BYTES !== 0) return undefined;
     const size = Math.min(PIECE_BYTES, left);
     const place = `${sharing.name}@${at}+${size}`;
     const piece = sharing.pieces.take(place, (memory) => this.fill(memory.subarray(0, size), at));
@@ -94,12 +99,10 @@ export class FileReadable extends Readable {
   }
 
   private ownPiece(left: number): TakenPiece {
+    const most = this.isAlone ? PIECE_BYTES : OWN_PIECE_BYTES;
     // Up to where shared ones begin.
-    const size = Math.min(OWN_PIECE_BYTES, left, PIECE_BYTES - (this.at % PIECE_BYTES));
-    this.own ??= [
-      Buffer.allocUnsafe(Math.min(OWN_PIECE_BYTES, left)),
-      Buffer.allocUnsafe(Math.min(OWN_PIECE_BYTES, left)),
-    ];
+    const size = Math.min(most, left, PIECE_BYTES - (this.at % PIECE_BYTES));
+    this.own ??= [Buffer.allocUnsafe(Math.min(most, left)), Buffer.allocUnsafe(Math.min(most, left))];
     const [memory, other] = this.own;
     this.own = [other, memory];
     const bytes = this.fill(memory.subarray(0, size), this.at);
@@ -126,7 +129,7 @@ export async function pour(stream: Readable, write: (bytes: Uint8Array) => Promi
   for await (const piece of piecesOf(stream)) await write(piece);
 }
 
-/** The bytes of a stream; each piece is good until the next one is asked for. */
-export function piecesOf(stream: Readable): ByteSource {
-  return stream instanceof FileReadable ? stream.pieces() : (stream as ByteSource);
+/** The bytes of a stream; each piece is good until the next one is asked for. @param alone as `FileReadable.pieces` has it */
+export function piecesOf(stream: Readable, alone = false): ByteSource {
+  return stream instanceof FileReadable ? stream.pieces(alone) : (stream as ByteSource);
 }
