@@ -1,5 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { BASE_TIME, buildFixture, type BuildFixture, failure, type Files, type Spec, textOf } from './fixture.js';
+import { openArchive } from '../../lib/build/steps/archive.js';
+import { compress, ImageTree, writeLayer, writeTar } from '../../lib/layers/index.js';
+import {
+  BASE_TIME,
+  buildFixture,
+  type BuildFixture,
+  failure,
+  type Files,
+  membersOf,
+  type Spec,
+  textOf,
+} from './fixture.js';
 
 let f: BuildFixture;
 beforeAll(async () => {
@@ -265,6 +276,28 @@ describe('ADD', () => {
     const owning = Buffer.concat(await collect(writeTar(membersOf({ 'bin/': {}, 'bin/tool': 't' }))));
     const replaced = await f.build({ Dockerfile: 'FROM merged:1\nADD x.tar /', 'x.tar': { content: owning } });
     expect((await f.tree(replaced.result.digest)).exact('bin')?.type).toBe('directory');
+  });
+
+  test('of little that unfolds to very much is refused before it fills the store', async () => {
+    const tar: Buffer[] = [];
+    const zeros = writeTar(membersOf({ zeros: { content: Buffer.alloc(4_000_000) } }));
+    for await (const chunk of compress('gzip')(zeros)) tar.push(Buffer.from(chunk));
+    const tree = ImageTree.empty(f.store.content).withLayer(
+      (await writeLayer(membersOf({ 'app.tgz': { content: Buffer.concat(tar) } }), { content: f.store.content })).index,
+    );
+    const file = tree.exact('app.tgz');
+    if (file === undefined) throw new Error('no file');
+    const { signal } = new AbortController();
+    const open = (limits?: object): ReturnType<typeof openArchive> =>
+      openArchive(f.store.content, tree, file, signal, limits);
+    expect((await open())?.tree.exact('zeros')?.sizeBytes).toBe(4_000_000);
+    for (const [limits, message] of [
+      [{ maxRatio: 100, ratioFromBytes: 1_000_000 }, /unfold to more than 100 times as many/],
+      [{ maxBytes: 3_000_000 }, /more than 3000000 bytes when uncompressed/],
+    ] as const) {
+      const refused = await failure(open(limits));
+      expect([refused.code, refused.message]).toEqual(['COMPRESSION_BOMB', expect.stringMatching(message)]);
+    }
   });
 
   test('copies what is no archive', async () => {

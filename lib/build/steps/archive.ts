@@ -2,7 +2,15 @@
  * Local tar archives that ADD unpacks, told by their content: tar, plain or compressed. The archive is stored once as
  * a plain tar, so that files can be read out of it in the order the layer wants them.
  */
-import { decompress, ImageTree, indexLayer, sniffCompression, type TreeEntry } from '../../layers/index.js';
+import {
+  CONTEXT_LIMITS,
+  decompress,
+  type DecompressLimits,
+  ImageTree,
+  indexLayer,
+  sniffCompression,
+  type TreeEntry,
+} from '../../layers/index.js';
 import { MediaType } from '../../oci/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
 
@@ -12,18 +20,26 @@ export interface Archive {
   readonly described: ReadonlySet<string>;
 }
 
-/** Undefined when the file is no tar that can be read. */
+/** A small file must not fill the store. What is large and of zeros, like a database's, has a gigabyte to be so. */
+const ARCHIVE_LIMITS: DecompressLimits = {
+  maxBytes: CONTEXT_LIMITS.totalBytes,
+  maxRatio: 100,
+  ratioFromBytes: 1024 * 1024 * 1024,
+};
+
+/** Undefined when the file is no tar that can be read. @throws AppError COMPRESSION_BOMB, TAR_… */
 export async function openArchive(
   content: ContentStore,
   tree: ImageTree,
   file: TreeEntry,
   signal: AbortSignal,
+  limits = ARCHIVE_LIMITS,
 ): Promise<Archive | undefined> {
   const kind = sniffCompression(await head(tree.readFile(file.path)));
   if (kind === undefined) return undefined;
   const inner = kind === 'none' ? tree.readFile(file.path) : decompress(tree.readFile(file.path), kind);
   if (!(await beginsAsTar(inner))) return undefined;
-  const stored = await content.put(decompress(tree.readFile(file.path), kind), { signal });
+  const stored = await content.put(decompress(tree.readFile(file.path), kind, limits), { signal });
   const descriptor = { mediaType: MediaType.ociLayer, digest: stored.digest, size: stored.sizeBytes };
   const index = await indexLayer(content, descriptor);
   const described = new Set<string>();
