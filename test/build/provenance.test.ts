@@ -148,10 +148,15 @@ describe('provenance', () => {
   });
 
   test('has arguments, labels, the Dockerfile and the steps in max, and no password of a proxy', async () => {
-    const built = await build({ provenance: { mode: 'max', builderId: 'https://ci/1', reproducible: true } });
+    const run = { network: 'none', hosts: { db: '10.0.0.1' }, shmBytes: 64 } as const;
+    const wanted = { provenance: { mode: 'max', builderId: 'https://ci/1', reproducible: true } } as const;
+    const built = await build(wanted, { run });
     const { predicate } = await statementOf(built);
     const { externalParameters, internalParameters, resolvedDependencies } = predicate.buildDefinition;
     expect(externalParameters.request.args).toEqual({
+      'add-hosts': 'db=10.0.0.1',
+      'force-network-mode': 'none',
+      'shm-size': '64',
       'build-arg:HTTP_PROXY': 'http://xxxxx:xxxxx@proxy:1',
       'build-arg:VERSION': '1.2',
       'label:team': 'x',

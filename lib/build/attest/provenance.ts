@@ -11,6 +11,7 @@ import type { BuildProvenance, BuildRequest } from '../types.js';
 import { buildDefinition, type DefinitionInput } from './build-definition.js';
 import { dependenciesOf, type Dependency, fetchedDependency, remoteContexts } from './dependencies.js';
 import type { FetchedSources } from './fetched-sources.js';
+import { requestArgs } from './request-args.js';
 
 export const SLSA_PROVENANCE = 'https://slsa.dev/provenance/v1';
 const BUILD_TYPE = 'https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md';
@@ -74,33 +75,6 @@ export function provenancePredicate(input: ProvenanceInput): object {
 function withoutQuery(dependency: Dependency): Dependency {
   if (!/^https?:/.test(dependency.uri)) return dependency;
   return { ...dependency, uri: dependency.uri.replace(/\?.*$/, '') };
-}
-
-/** As BuildKit's frontend gets them; values of proxies without the password that may be in them. */
-function requestArgs(request: BuildRequest): readonly (readonly [string, string])[] {
-  const { args = {}, labels = {}, target, noCache, noCacheFilter } = request;
-  const pairs: (readonly [string, string])[] = [
-    ...Object.entries(args).map(([name, value]) => [`build-arg:${name}`, withoutPassword(name, value)] as const),
-    ...Object.entries(labels).map(([name, value]) => [`label:${name}`, value] as const),
-    ...(target === undefined ? [] : [['target', target] as const]),
-    ...(noCache === true ? [['no-cache', ''] as const] : []),
-    ...(noCache !== true && noCacheFilter !== undefined ? [['no-cache', noCacheFilter.join(',')] as const] : []),
-    ...Object.entries(request.contexts ?? {}).map(
-      ([name, value]) => [`context:${name}`, contextWord(name, value)] as const,
-    ),
-  ];
-  return pairs.sort(([a], [b]) => (a < b ? -1 : 1));
-}
-
-function contextWord(name: string, context: NonNullable<BuildRequest['contexts']>[string]): string {
-  if ('image' in context) return `docker-image://${context.image}`;
-  if ('stage' in context) return `target:${context.stage}`;
-  if ('url' in context) return context.url;
-  return 'layout' in context ? `oci-layout://${context.layout}` : `local:${name}`;
-}
-
-function withoutPassword(name: string, value: string): string {
-  return /^(https?|ftp|all)_proxy$/i.test(name) ? value.replace(/\/\/[^/@]*@/, '//xxxxx:xxxxx@') : value;
 }
 
 function configSource(request: BuildRequest, fetched: FetchedSources): object {
