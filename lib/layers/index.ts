@@ -38,7 +38,6 @@ export type { BodyPlace } from './stored/layer-bodies.js';
 export type { LayerDescriptor, LayerIndex } from './stored/layer-index.js';
 export { LayerIndexes, layerIndexKey, type LayerIndexDeps, type LayerIndexRecord } from './stored/layer-indexes.js';
 export { indexLayer, type LayerContent, openLayer, readLayer } from './stored/layer-reader.js';
-export { TOC_DIGEST, UNCOMPRESSED_SIZE } from './stored/estargz.js';
 export { type IndexedLayer, segmentsCoder, writeLayer, type WriteLayerOptions } from './stored/layer-writer.js';
 export { type LayerSegments, LayerSegmentStore, type OpenSegments } from './stored/layer-segments.js';
 export { type ChangesetRules, completeChangeset, type ParentSource, whiteoutMember } from './tree/changeset.js';

@@ -3,8 +3,7 @@
  * never other bytes. docker's have no place for zstd, annotations and attestations.
  */
 import { AppError } from '../../errors/index.js';
-import { type Descriptor, MediaType } from '../../oci/index.js';
-import { TOC_DIGEST, UNCOMPRESSED_SIZE } from '../../layers/index.js';
+import { type Descriptor, MediaType, TOC_DIGEST, UNCOMPRESSED_SIZE } from '../../oci/index.js';
 import type { BuildRequest } from '../types.js';
 import { sortedObject } from './go-format.js';
 

@@ -13,9 +13,6 @@ import { encodeHeader, writeTar } from '../tar/tar-writer.js';
 import type { LayerEntry, TarMember } from '../types.js';
 
 export const TOC_NAME = 'stargz.index.json';
-/** Of a layer's descriptor: the digest of the list, and the bytes that decompressing gives. */
-export const TOC_DIGEST = 'containerd.io/snapshot/stargz/toc.digest';
-export const UNCOMPRESSED_SIZE = 'io.containers.estargz.uncompressed-size';
 
 /** The library's own; a smaller last piece has no size. */
 const PIECE_BYTES = 4 * 1024 * 1024;

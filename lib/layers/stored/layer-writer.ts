@@ -1,11 +1,11 @@
 /** Writes a layer in one pass: tar, digest (diff id), compression, digest (blob), store. Nothing is held but the index. */
 import { AppError } from '../../errors/index.js';
-import { type Compression, type Digest, Digester, MediaType } from '../../oci/index.js';
+import { type Compression, type Digest, Digester, MediaType, TOC_DIGEST, UNCOMPRESSED_SIZE } from '../../oci/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
 import { digesting } from '../byte-stream.js';
 import { compress, DEFAULT_GZIP_LEVEL } from '../compression/compression.js';
 import type { LayerIndex } from './layer-index.js';
-import { estargz, type EstargzLayer, TOC_DIGEST, UNCOMPRESSED_SIZE } from './estargz.js';
+import { estargz, type EstargzLayer } from './estargz.js';
 import type { LayerSegments } from './layer-segments.js';
 import { type Segment, segmentCoder, segmentedGzip, type SegmentSource } from './segmented-gzip.js';
 import { TarCuts } from './tar-cuts.js';
