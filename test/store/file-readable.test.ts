@@ -63,6 +63,28 @@ test('many at once, each with its part and its pace, get their bytes from little
   }
 });
 
+test('bytes that come from memory, and are taken at once, leave others a turn after each piece', async () => {
+  const sharing = { pieces: new SharedPieces(5), name: 'file' };
+  await pour(await part(0, bytes.length - 1, sharing), () => Promise.resolve());
+  const stream = await part(0, bytes.length - 1, sharing);
+  const over = new AbortController();
+  let turns = 0;
+  const other = async (): Promise<void> => {
+    for (; !over.signal.aborted; turns++) await setImmediate();
+  };
+  const others = other();
+  let taken = 0;
+  let turnsBetween = 0;
+  await pour(stream, () => {
+    taken++;
+    turnsBetween = turns;
+    return Promise.resolve();
+  });
+  over.abort();
+  await others;
+  expect([taken, turnsBetween >= taken - 1]).toEqual([5, true]);
+});
+
 test('those who give up midway leave the memory to others', async () => {
   const sharing = { pieces: new SharedPieces(2), name: 'file' };
   for (let i = 0; i < 5; i++) {

@@ -3,6 +3,7 @@
  * shared with others that read the same file, where a stream takes new memory for each piece.
  */
 import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import type { OpenFile } from './files-fs.js';
 import { PIECE_BYTES, type SharedPieces, type TakenPiece } from './shared-pieces.js';
 import type { ByteSource } from '../ports.js';
@@ -47,6 +48,8 @@ export class FileReadable extends Readable {
         yield bytes;
         piece.done();
         [piece, next] = [next, undefined];
+        // While the system takes all at once, what comes from memory would never leave the others a turn.
+        if (piece !== undefined) await setImmediate();
       }
     } finally {
       // What is being read ends before the file is closed.

@@ -1,15 +1,12 @@
 /** Those who pull slowly, or go away: they cost no memory, hold nobody up, and leave no file open. */
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { IncomingMessage, ServerResponse } from 'node:http';
 import { mkdtemp, readdir, readlink, rm } from 'node:fs/promises';
-import { connect, Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { writeReply } from '../../../lib/registry/http/node-transport.js';
 import { PROCESS_TOKEN, type RegistryProcess, startRegistryProcess } from './registry-process.js';
 
 const MIB = 1024 * 1024;
@@ -67,24 +64,4 @@ test(`${READERS} who stop reading take no memory from the registry and hold nobo
   while ((await openBlobs()) > 0) await delay(20);
   const again = await fetch(`${registry.url}${path}`, { headers: { ...headers, range: `bytes=${MIB}-${MIB + 99}` } });
   expect((await again.arrayBuffer()).byteLength).toBe(100);
-});
-
-test('one whose bytes come from memory and are taken at once leaves others a turn after each piece', async () => {
-  const incoming = new IncomingMessage(new Socket());
-  const outgoing = new ServerResponse(incoming);
-  outgoing.assignSocket(new Writable({ write: (_chunk, _encoding, done) => done() }) as Socket);
-  let [turns, isOver] = [0, false];
-  const other = (): void => {
-    turns++;
-    if (!isOver) setImmediate(other);
-  };
-  setImmediate(other);
-  const pieces = Array.from({ length: 50 }, () => Buffer.alloc(10));
-  await writeReply(
-    { status: 200, headers: { 'content-length': '500' }, body: Readable.from(pieces) },
-    incoming,
-    outgoing,
-  );
-  isOver = true;
-  expect(turns).toBeGreaterThanOrEqual(pieces.length);
 });
