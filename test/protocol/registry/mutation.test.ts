@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { digestOf } from '../../../lib/oci/index.js';
 import { bytesOf, imageSet } from './images.js';
+import { recordedTraffic, TOKEN } from './recorded-traffic.js';
 import { type RunningRegistry, startTestRegistry } from './registry-server.js';
 import { openEmbeddedStore, type OpenStore } from './stores.js';
 
@@ -104,8 +105,31 @@ const HEADER_VALUES: Readonly<Record<string, readonly string[]>> = {
   host: ['', 'evil/', 'a b', '[::1', 'x:99999', 'example.com'],
 };
 
-/** What a client sends to push and pull one image: each step sees what the one before was answered. */
-function traffic(round: number): readonly ((answers: readonly Response[]) => Sent)[] {
+/** A request that is made of what those before it were answered. */
+type Step = (answers: readonly Response[]) => Sent;
+
+const recorded = recordedTraffic();
+
+/** What clients sent, addressed to this registry. */
+function replayed(token: string): readonly Step[] {
+  return recorded.map(({ method, path, headers, body }) => (answers) => {
+    const located = path.replace(
+      /^\{(\d+)\}/,
+      (_, i: string) => answers[Number(i)]?.headers.get('location') ?? '/v2/lost',
+    );
+    const bytes = body === undefined ? undefined : Buffer.from(body, 'base64');
+    const isForm = bytes !== undefined && path.startsWith('/token');
+    return {
+      method,
+      path: located,
+      headers,
+      body: isForm ? Buffer.from(bytes.toString().replaceAll(TOKEN, token)) : bytes,
+    };
+  });
+}
+
+/** What clients may send besides, to push and pull one image. */
+function traffic(round: number): readonly Step[] {
   const set = imageSet('an image with an empty blob');
   const [image] = set.manifests;
   const blob = bytesOf(`mutation ${round}`, 3000);
@@ -214,6 +238,16 @@ describe(`mutated traffic, seed ${SEED}`, () => {
     ]);
   });
 
+  test('what clients sent when they were recorded is answered as it was then', async () => {
+    const answers: Response[] = [];
+    for (const step of replayed(registry.tokens.admin)) {
+      const request = requestOf(step(answers));
+      if (request === undefined) throw new Error('not a request');
+      answers.push(await registry.fetch(request));
+    }
+    expect(answers.map(({ status }) => status)).toEqual(recorded.map(({ status }) => status));
+  });
+
   test(
     `none of ${MUTANTS} changed requests makes the registry fail`,
     async () => {
@@ -223,9 +257,10 @@ describe(`mutated traffic, seed ${SEED}`, () => {
       let tried = 0;
       for (let round = 0; tried < MUTANTS; round++) {
         const answers: Response[] = [];
-        for (const step of traffic(round)) {
+        const isReplay = round % 3 === 0;
+        for (const step of isReplay ? replayed(registry.tokens.admin) : traffic(round)) {
           const genuine = step(answers);
-          for (const sent of Array.from({ length: 4 }, () => mutate(genuine, random))) {
+          for (const sent of Array.from({ length: isReplay ? 2 : 4 }, () => mutate(genuine, random))) {
             const request = requestOf(sent);
             if (request === undefined) continue;
             const answer = await registry.fetch(request);
