@@ -2,46 +2,21 @@
  * `RUN --mount=type=cache` among builds that run at once, on this machine for real. Builds meet in a shared cache: each
  * leaves a file there and waits for the other's, so that both are known to run at the same time.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
-import { UnpackedLayers } from '../../lib/layers/index.js';
-import { hostResidue, type HostScope, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/system/clock-system.js';
 import { requireTools } from '../host-tools.js';
-import { buildFixture, type BuildFixture, type Built, busyboxFiles, failure } from './fixture.js';
+import { BuilderHost } from './builder-host.js';
+import { type BuildFixture, type Built, failure } from './fixture.js';
 
 requireTools('root', 'runc').describe('a cache mount', () => {
-  let directory: string;
-  let scope: HostScope;
+  let host: BuilderHost;
   /** Two builders on one machine, with stores of their own: what they share is the cache folders. */
   let builders: [BuildFixture, BuildFixture];
 
-  const builder = async (name: string): Promise<BuildFixture> => {
-    const f = await buildFixture({
-      sandbox: async (store) => {
-        const runc = await Runc.open({ scope, clock: systemClock });
-        const layers = await UnpackedLayers.open({ content: store.content }, join(directory, name));
-        return OverlaySandbox.open({ scope, runc, layers });
-      },
-    });
-    await f.push('busybox', await busyboxFiles());
-    return f;
-  };
-
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-caches-'));
-    scope = await openHostScope(join(directory, 'runtime'));
-    builders = [await builder('one'), await builder('two')];
+    host = await BuilderHost.open();
+    builders = [await host.builder(), await host.builder()];
   });
-  afterAll(async () => {
-    for (const each of builders) await each.close();
-    await sweepHost({ scope, clock: systemClock }, new Set());
-    expect(await hostResidue(scope)).toEqual([]);
-    await rm(directory, { recursive: true, force: true });
-  });
+  afterAll(() => host.close());
 
   const run = (f: BuildFixture, mounts: string, command: string, args = {}): Promise<Built> =>
     f.build({ Dockerfile: `FROM busybox\nRUN --network=none ${mounts} ${command}` }, { args });
@@ -114,18 +89,14 @@ requireTools('root', 'runc').describe('a cache mount', () => {
   test('is kept for builders that start later, by id and by namespace', async () => {
     const mounts = mount('/c', 'kept');
     await run(builders[0], mounts, 'echo kept > /c/n');
-    const later = await builder('later');
-    try {
-      expect(output(await run(later, mounts, 'cat /c/n'))).toBe('kept\n');
-      const other = { BUILDKIT_CACHE_MOUNT_NS: 'team' };
-      expect(output(await run(later, mounts, 'ls /c; echo team > /c/n', other))).toBe('');
-      expect(
-        output(await run(builders[0], mounts, 'cat /c/*; hostname', { ...other, BUILDKIT_SANDBOX_HOSTNAME: 'h1' })),
-      ).toBe('team\nh1\n');
-      expect(output(await run(builders[1], mounts, 'cat /c/n; :'))).toBe('kept\n');
-    } finally {
-      await later.close();
-    }
+    const later = await host.builder();
+    expect(output(await run(later, mounts, 'cat /c/n'))).toBe('kept\n');
+    const other = { BUILDKIT_CACHE_MOUNT_NS: 'team' };
+    expect(output(await run(later, mounts, 'ls /c; echo team > /c/n', other))).toBe('');
+    expect(
+      output(await run(builders[0], mounts, 'cat /c/*; hostname', { ...other, BUILDKIT_SANDBOX_HOSTNAME: 'h1' })),
+    ).toBe('team\nh1\n');
+    expect(output(await run(builders[1], mounts, 'cat /c/n; :'))).toBe('kept\n');
   });
 
   test('gives a folder of it when there is a source and no from, and follows no link in it', async () => {

@@ -1,18 +1,12 @@
 /** What RUN is given beside its line: rights, limits, names. Each is seen from inside of a command. */
 import { readlinkSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type BuildEvent, type BuildRequest, ENTITLEMENTS } from '../../lib/build/index.js';
 import { checkRunSettings, type RunSettings, withinHost } from '../../lib/build/run-settings.js';
-import { OverlaySandbox, type OverlaySandboxOptions } from '../../lib/build/sandbox/sandbox-overlay.js';
-import { UnpackedLayers } from '../../lib/layers/index.js';
-import { hostResidue, type HostScope, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/system/clock-system.js';
 import { requireTools } from '../host-tools.js';
 import { refusalOf } from '../refusal.js';
-import { buildFixture, type BuildFixture, type Built, busyboxFiles, failure } from './fixture.js';
+import { BuilderHost } from './builder-host.js';
+import { type BuildFixture, type Built, failure } from './fixture.js';
 
 const MIB = 1024 * 1024;
 
@@ -53,37 +47,14 @@ describe('settings of RUN', () => {
 });
 
 requireTools('root', 'runc').describe('a RUN', () => {
-  let directory: string;
-  let scope: HostScope;
-  const fixtures: BuildFixture[] = [];
-
-  const fixture = async (options: OverlaySandboxOptions): Promise<BuildFixture> => {
-    const f = await buildFixture({
-      runTimeoutMs: 20_000,
-      sandbox: async (store) => {
-        const runc = await Runc.open({ scope, clock: systemClock });
-        const folder = join(scope.directory, `layers-${fixtures.length}`);
-        const layers = await UnpackedLayers.open({ content: store.content }, folder);
-        return OverlaySandbox.open({ scope, runc, layers }, options);
-      },
-    });
-    fixtures.push(f);
-    await f.push('busybox', await busyboxFiles());
-    return f;
-  };
+  let host: BuilderHost;
   let strict: BuildFixture;
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-run-settings-'));
-    scope = await openHostScope(join(directory, 'runtime'));
-    strict = await fixture({});
+    host = await BuilderHost.open();
+    strict = await host.builder({ runTimeoutMs: 20_000 });
   });
-  afterAll(async () => {
-    for (const f of fixtures) await f.close();
-    await sweepHost({ scope, clock: systemClock }, new Set());
-    expect(await hostResidue(scope)).toEqual([]);
-    await rm(directory, { recursive: true, force: true });
-  });
+  afterAll(() => host.close());
 
   const run = (f: BuildFixture, line: string, request: Partial<BuildRequest> = {}): Promise<Built> =>
     f.build({ Dockerfile: `FROM busybox\n${line}` }, request);
@@ -116,17 +87,17 @@ requireTools('root', 'runc').describe('a RUN', () => {
   });
 
   test('runs insecure with all rights, and host on the host network, where they are allowed', async () => {
-    const lenient = await fixture({ allow: ENTITLEMENTS });
+    const lenient = await host.builder({ runTimeoutMs: 20_000, sandbox: { allow: ENTITLEMENTS } });
     const said = async (flags: string): Promise<string> => {
       const line = `RUN ${flags} sed -n 's/^CapEff:.//p' /proc/self/status; readlink /proc/self/ns/net`;
       return output(await run(lenient, line, { allow: ENTITLEMENTS }));
     };
     const [plain = ''] = (await said('--network=none')).split('\n');
     const [insecure = '', lone] = (await said('--network=none --security=insecure')).split('\n');
-    const [, host] = (await said('--network=host')).split('\n');
+    const [, onHost] = (await said('--network=host')).split('\n');
     expect(parseInt(insecure, 16)).toBeGreaterThan(parseInt(plain, 16));
     const ours = readlinkSync('/proc/self/ns/net');
-    expect([host, lone]).toEqual([ours, expect.not.stringContaining(ours)]);
+    expect([onHost, lone]).toEqual([ours, expect.not.stringContaining(ours)]);
     const preset = { run: { network: 'host' }, allow: ENTITLEMENTS } as const;
     expect(output(await run(lenient, 'RUN readlink /proc/self/ns/net', preset)).trim()).toBe(ours);
   });
@@ -168,16 +139,7 @@ requireTools('root', 'runc').describe('a RUN', () => {
   });
 
   test('ends when its time is over', async () => {
-    const impatient = await buildFixture({
-      runTimeoutMs: 1000,
-      sandbox: async (store) => {
-        const runc = await Runc.open({ scope, clock: systemClock });
-        const layers = await UnpackedLayers.open({ content: store.content }, join(scope.directory, 'impatient'));
-        return OverlaySandbox.open({ scope, runc, layers });
-      },
-    });
-    fixtures.push(impatient);
-    await impatient.push('busybox', await busyboxFiles());
+    const impatient = await host.builder({ runTimeoutMs: 1000 });
     const slow = await failure(run(impatient, 'RUN --network=none sleep 1000'));
     expect([slow.code, slow.details?.['line']]).toEqual(['BUILD_RUN_TIMEOUT', 2]);
   });

@@ -1,58 +1,29 @@
 /** RUN for real: overlayfs, runc, a network namespace, on a base image made of the machine's own busybox. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { BuildEvent } from '../../lib/build/index.js';
 import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
 import { UnpackedLayers } from '../../lib/layers/index.js';
-import {
-  BridgeNetwork,
-  hostResidue,
-  type HostScope,
-  mountOverlay,
-  openHostScope,
-  Runc,
-  sweepHost,
-} from '../../lib/runtime/index.js';
+import { type HostScope, mountOverlay, Runc } from '../../lib/runtime/index.js';
 import { systemClock } from '../../lib/store/system/clock-system.js';
 import { requireTools } from '../host-tools.js';
-import {
-  BASE_TIME,
-  buildFixture,
-  type BuildFixture,
-  type Built,
-  busyboxFiles,
-  failure,
-  type Files,
-  textOf,
-} from './fixture.js';
+import { BuilderHost, SMALL_MEMORY } from './builder-host.js';
+import { BASE_TIME, type BuildFixture, type Built, busyboxFiles, failure, type Files, textOf } from './fixture.js';
 
 requireTools('root', 'runc', 'bridge').describe('RUN on this machine', () => {
   let f: BuildFixture;
+  let host: BuilderHost;
   let directory: string;
   let scope: HostScope;
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-build-'));
-    scope = await openHostScope(join(directory, 'runtime'));
-    f = await buildFixture({
-      sandbox: async (store) => {
-        const runc = await Runc.open({ scope, clock: systemClock });
-        const network = await BridgeNetwork.open(scope);
-        const layers = await UnpackedLayers.open({ content: store.content }, join(scope.directory, 'layers'));
-        return OverlaySandbox.open({ scope, runc, network, layers }, { limits: { memoryBytes: 64 * 1024 * 1024 } });
-      },
-    });
-    await f.push('busybox', await busyboxFiles());
+    host = await BuilderHost.open();
+    ({ directory, scope } = host);
+    f = await host.builder({ sandbox: SMALL_MEMORY, hasNetwork: true });
   });
-  afterAll(async () => {
-    await f.close();
-    await sweepHost({ scope, clock: systemClock }, new Set());
-    expect(await hostResidue(scope)).toEqual([]);
-    await rm(directory, { recursive: true, force: true });
-  });
+  afterAll(() => host.close());
 
   const run = (lines: string, more: Files = {}, request = {}): Promise<Built> =>
     f.build({ Dockerfile: `FROM busybox\n${lines}`, ...more }, request);

@@ -1,16 +1,10 @@
 /** SBOMs by a scanner that speaks BuildKit's protocol: a shell script in an image that this builder made. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { BuildRequest } from '../../lib/build/index.js';
-import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
-import { UnpackedLayers } from '../../lib/layers/index.js';
 import { type Digest, parseManifestDocument } from '../../lib/oci/index.js';
-import { BridgeNetwork, hostResidue, type HostScope, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/system/clock-system.js';
 import { requireTools } from '../host-tools.js';
-import { buildFixture, type BuildFixture, type Built, busyboxFiles, failure } from './fixture.js';
+import { BuilderHost, SMALL_MEMORY } from './builder-host.js';
+import { type BuildFixture, type Built, failure } from './fixture.js';
 
 /** Lists the files of each root folder as a statement of its own. */
 const SCANNER = `FROM busybox
@@ -33,29 +27,14 @@ ENTRYPOINT ["/scanner/scan"]
 
 requireTools('root', 'runc', 'bridge').describe('an SBOM', () => {
   let f: BuildFixture;
-  let directory: string;
-  let scope: HostScope;
+  let host: BuilderHost;
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-sbom-'));
-    scope = await openHostScope(join(directory, 'runtime'));
-    f = await buildFixture({
-      sandbox: async (store) => {
-        const runc = await Runc.open({ scope, clock: systemClock });
-        const network = await BridgeNetwork.open(scope);
-        const layers = await UnpackedLayers.open({ content: store.content }, join(scope.directory, 'layers'));
-        return OverlaySandbox.open({ scope, runc, network, layers }, { limits: { memoryBytes: 64 * 1024 * 1024 } });
-      },
-    });
-    await f.push('busybox', await busyboxFiles());
+    host = await BuilderHost.open();
+    f = await host.builder({ sandbox: SMALL_MEMORY, hasNetwork: true });
     await f.build({ Dockerfile: SCANNER }, { tags: ['scanner:1'] });
   });
-  afterAll(async () => {
-    await f.close();
-    await sweepHost({ scope, clock: systemClock }, new Set());
-    expect(await hostResidue(scope)).toEqual([]);
-    await rm(directory, { recursive: true, force: true });
-  });
+  afterAll(() => host.close());
 
   const sbom = { generator: 'scanner:1' };
   const scan = (Dockerfile: string, more: Partial<BuildRequest> = {}): Promise<Built> =>

@@ -1,19 +1,14 @@
 /** Secrets through the HTTP API: they reach the command, and no answer, log line or stored byte has them. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { BuildWorker, createBuilds } from '../../lib/build/index.js';
-import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
-import { UnpackedLayers } from '../../lib/layers/index.js';
-import { hostResidue, type HostScope, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/system/clock-system.js';
+import type { HostScope } from '../../lib/runtime/index.js';
 import type { Logger } from '../../lib/store/index.js';
 import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { type ApiFixture, createApiFixture } from '../http/api-fixture.js';
 import { requireTools } from '../host-tools.js';
 import { holdsCanary, searchCanaries } from './canary-search.js';
-import { buildFixture, type BuildFixture, busyboxFiles } from './fixture.js';
+import { BuilderHost } from './builder-host.js';
+import type { BuildFixture } from './fixture.js';
 import { newKey } from './ssh-agents.js';
 
 const CANARIES = ['CANARY-api-file-2d91', 'CANARY-api-env-7c00', 'CANARY-api-unused-e3b5'];
@@ -22,21 +17,15 @@ requireTools('root', 'runc', 'ssh-agent').describe('a build started by the API w
   let f: BuildFixture;
   let api: ApiFixture;
   let worker: BuildWorker;
+  let host: BuilderHost;
   let directory: string;
   let scope: HostScope;
   const said: string[] = [];
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-secrets-api-'));
-    scope = await openHostScope(join(directory, 'runtime'));
-    f = await buildFixture({
-      sandbox: async (store) => {
-        const runc = await Runc.open({ scope, clock: systemClock });
-        const layers = await UnpackedLayers.open({ content: store.content }, join(scope.directory, 'layers'));
-        return OverlaySandbox.open({ scope, runc, layers });
-      },
-    });
-    await f.push('busybox', await busyboxFiles());
+    host = await BuilderHost.open();
+    ({ directory, scope } = host);
+    f = await host.builder();
     const { records, content, clock, ids } = f.store;
     const secrets = new RecordsSecretStore(records, { key: Buffer.alloc(32, 9) });
     const say = (...words: readonly unknown[]): void => void said.push(JSON.stringify(words));
@@ -48,11 +37,8 @@ requireTools('root', 'runc', 'ssh-agent').describe('a build started by the API w
   });
   afterAll(async () => {
     await worker.stop();
-    await f.close();
     await api.close();
-    await sweepHost({ scope, clock: systemClock }, new Set());
-    expect(await hostResidue(scope)).toEqual([]);
-    await rm(directory, { recursive: true, force: true });
+    await host.close();
   });
 
   /** Keeps what was answered. */

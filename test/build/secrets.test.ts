@@ -1,19 +1,14 @@
 /** Secrets of builds: where they are while a build runs, and that they are nowhere else, then or later. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Build, type BuildEvent, BuildSecrets, BuildWorker, createBuilds } from '../../lib/build/index.js';
 import { Redaction } from '../../lib/build/redaction.js';
-import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
-import { UnpackedLayers } from '../../lib/layers/index.js';
-import { hostResidue, type HostScope, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/system/clock-system.js';
+import type { HostScope } from '../../lib/runtime/index.js';
 import { silentLogger } from '../../lib/store/index.js';
 import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { requireTools } from '../host-tools.js';
 import { searchCanaries } from './canary-search.js';
-import { buildFixture, type BuildFixture, type Built, busyboxFiles, failure } from './fixture.js';
+import { BuilderHost, SMALL_MEMORY } from './builder-host.js';
+import { buildFixture, type BuildFixture, type Built, failure } from './fixture.js';
 
 describe('redaction', () => {
   const of = (...values: readonly string[]): Redaction =>
@@ -90,28 +85,16 @@ describe('the secrets of builds', () => {
 
 requireTools('root', 'runc', 'flock').describe('RUN with secrets', () => {
   let f: BuildFixture;
+  let host: BuilderHost;
   let directory: string;
   let scope: HostScope;
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-secrets-'));
-    scope = await openHostScope(join(directory, 'runtime'));
-    f = await buildFixture({
-      runTimeoutMs: 20_000,
-      sandbox: async (store) => {
-        const runc = await Runc.open({ scope, clock: systemClock });
-        const layers = await UnpackedLayers.open({ content: store.content }, join(scope.directory, 'layers'));
-        return OverlaySandbox.open({ scope, runc, layers }, { limits: { memoryBytes: 64 * 1024 * 1024 } });
-      },
-    });
-    await f.push('busybox', await busyboxFiles());
+    host = await BuilderHost.open();
+    ({ directory, scope } = host);
+    f = await host.builder({ sandbox: SMALL_MEMORY, runTimeoutMs: 20_000 });
   });
-  afterAll(async () => {
-    await f.close();
-    await sweepHost({ scope, clock: systemClock }, new Set());
-    expect(await hostResidue(scope)).toEqual([]);
-    await rm(directory, { recursive: true, force: true });
-  });
+  afterAll(() => host.close());
 
   const run = (line: string, secrets: Readonly<Record<string, string>> = {}, request = {}): Promise<Built> =>
     f.build({ Dockerfile: `FROM busybox\n${line}` }, request, undefined, new Map(Object.entries(secrets)));

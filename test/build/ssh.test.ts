@@ -1,45 +1,32 @@
 /** `RUN --mount=type=ssh`: a command uses a key it never sees, by an agent that is gone when it has ended. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type BuildEvent, BuildSecrets } from '../../lib/build/index.js';
-import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
 import { startSshAgent } from '../../lib/build/sandbox/ssh-agent.js';
-import { UnpackedLayers } from '../../lib/layers/index.js';
-import { hostResidue, type HostScope, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
-import { systemClock } from '../../lib/store/system/clock-system.js';
+import type { HostScope } from '../../lib/runtime/index.js';
 import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { requireTools } from '../host-tools.js';
-import { buildFixture, type BuildFixture, type Built, busyboxFiles, failure, type Spec } from './fixture.js';
+import { BuilderHost } from './builder-host.js';
+import { type BuildFixture, type Built, busyboxFiles, failure, type Spec } from './fixture.js';
 import { agentsBelow } from './ssh-agents.js';
 
 requireTools('root', 'runc', 'ssh-agent', 'ssh-keygen', 'setpriv').describe('RUN with an ssh agent', () => {
   let f: BuildFixture;
+  let host: BuilderHost;
   let directory: string;
   let scope: HostScope;
   let kept: BuildSecrets;
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'wharf-ssh-'));
-    scope = await openHostScope(join(directory, 'runtime'));
-    f = await buildFixture({
-      sandbox: async (store) => {
-        const runc = await Runc.open({ scope, clock: systemClock });
-        const layers = await UnpackedLayers.open({ content: store.content }, join(scope.directory, 'layers'));
-        return OverlaySandbox.open({ scope, runc, layers });
-      },
-    });
+    host = await BuilderHost.open();
+    ({ directory, scope } = host);
+    f = await host.builder();
     kept = new BuildSecrets(new RecordsSecretStore(f.store.records, { key: Buffer.alloc(32, 1) }));
     await f.push('ssh', { ...(await busyboxFiles()), ...(await programs('/usr/bin/ssh-add', '/usr/bin/ssh-keygen')) });
   });
-  afterAll(async () => {
-    await f.close();
-    await sweepHost({ scope, clock: systemClock }, new Set());
-    expect(await hostResidue(scope)).toEqual([]);
-    await rm(directory, { recursive: true, force: true });
-  });
+  afterAll(() => host.close());
 
   /** A new key. @returns its path; the public one lies at `<path>.pub` */
   const keyFile = (name: string, ...options: string[]): string => {
