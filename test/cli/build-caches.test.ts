@@ -1,5 +1,5 @@
 /** `--cache-from` and `--cache-to`: what is asked for, what is refused, and the folder on this side. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parseCaches } from '../../lib/cli/build-caches.js';
@@ -9,7 +9,7 @@ import { writeTar } from '../../lib/layers/index.js';
 import { digestOf, MediaType } from '../../lib/oci/index.js';
 import { file } from '../layers/members.js';
 import { refusalOf } from '../refusal.js';
-import { type CliFixture, createCliFixture } from './cli-fixture.js';
+import { type CliFixture, createAppFixture, createCliFixture } from './cli-fixture.js';
 
 const caches = (option: 'cacheFrom' | 'cacheTo', text: string): unknown => parseCaches({ [option]: [text] });
 
@@ -58,9 +58,7 @@ describe('an option', () => {
 describe('wharf build', () => {
   let cli: CliFixture;
   beforeAll(async () => {
-    cli = await createCliFixture();
-    await mkdir(join(cli.folder, 'app'));
-    await writeFile(join(cli.folder, 'app', 'Dockerfile'), 'FROM scratch\n');
+    cli = await createAppFixture();
   });
   afterAll(() => cli.close());
 

@@ -8,13 +8,11 @@ import { writeFolder } from '../../lib/cli/write-folder.js';
 import { type TarMember, writeLayer, writeTar } from '../../lib/layers/index.js';
 import { type Digest, digestOf, MediaType } from '../../lib/oci/index.js';
 import { directory, file } from '../layers/members.js';
-import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
+import { type CliFixture, createAppFixture, type Ran } from './cli-fixture.js';
 
 let cli: CliFixture;
 beforeAll(async () => {
-  cli = await createCliFixture();
-  await mkdir(join(cli.folder, 'app'));
-  await writeFile(join(cli.folder, 'app', 'Dockerfile'), 'FROM scratch\n');
+  cli = await createAppFixture();
 });
 afterAll(() => cli.close());
 

@@ -1,20 +1,18 @@
 /** What `wharf build` asks for, and what it prints when nothing is built. */
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { BuildReport } from '../../lib/build/index.js';
 import { writeLayer } from '../../lib/layers/index.js';
 import { digestOf, MediaType } from '../../lib/oci/index.js';
-import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
+import { type CliFixture, createAppFixture, type Ran } from './cli-fixture.js';
 
 type Env = Readonly<Record<string, string>>;
 
 let cli: CliFixture;
 
 beforeAll(async () => {
-  cli = await createCliFixture();
-  await mkdir(join(cli.folder, 'app'));
-  await writeFile(join(cli.folder, 'app', 'Dockerfile'), 'FROM scratch\n');
+  cli = await createAppFixture();
 });
 
 afterAll(() => cli.close());

@@ -1,17 +1,15 @@
 /** `wharf build --secret` and `--ssh`: what is read, and that it goes beside the request. */
 import { execFileSync } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
+import { type CliFixture, createAppFixture, type Ran } from './cli-fixture.js';
 
 let cli: CliFixture;
 
 beforeAll(async () => {
-  cli = await createCliFixture();
-  await mkdir(join(cli.folder, 'app'));
-  await writeFile(join(cli.folder, 'app', 'Dockerfile'), 'FROM scratch\n');
+  cli = await createAppFixture();
   await writeFile(join(cli.folder, '.npmrc'), 'from the file');
 });
 afterAll(() => cli.close());

@@ -1,5 +1,5 @@
 /** The command line against a real server; what it prints is kept. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CliDeps, runCli, streamOutput } from '../../lib/cli/index.js';
@@ -21,6 +21,14 @@ export interface CliFixture {
   readonly folder: string;
   readonly run: (args: readonly string[], change?: Partial<CliDeps>) => Promise<Ran>;
   readonly close: () => Promise<void>;
+}
+
+/** In whose folder there is `app`, with a Dockerfile. */
+export async function createAppFixture(): Promise<CliFixture> {
+  const cli = await createCliFixture();
+  await mkdir(join(cli.folder, 'app'));
+  await writeFile(join(cli.folder, 'app', 'Dockerfile'), 'FROM scratch\n');
+  return cli;
 }
 
 export async function createCliFixture(): Promise<CliFixture> {

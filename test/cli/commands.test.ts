@@ -313,6 +313,16 @@ describe('wharf up', () => {
     expect(closed).toEqual(['closed']);
   });
 
+  /** Platforms that end at once. @returns what each was asked for */
+  const starts = (pick: (options: EmbeddedOptions) => unknown) => {
+    const asked: unknown[] = [];
+    const startEmbedded = async (options: EmbeddedOptions) => {
+      asked.push(pick(options));
+      return platform([]);
+    };
+    return { asked, deps: { interrupted: AbortSignal.abort(), startEmbedded } };
+  };
+
   test('prints the address, the token and three commands for a person', async () => {
     const interruption = new AbortController();
     interruption.abort();
@@ -323,16 +333,7 @@ describe('wharf up', () => {
   });
 
   test('starts tasks with the OCI runtime of its option, or else of the environment', async () => {
-    const asked: unknown[] = [];
-    const interruption = new AbortController();
-    interruption.abort();
-    const deps = {
-      interrupted: interruption.signal,
-      startEmbedded: async (options: EmbeddedOptions) => {
-        asked.push(options.ociRuntime);
-        return platform([]);
-      },
-    };
+    const { asked, deps } = starts(({ ociRuntime }) => ociRuntime);
     await cli.run(['up'], deps);
     await cli.run(['up', '--oci-runtime', 'crun'], deps);
     await cli.run(['up'], { ...deps, env: { WHARF_OCI_RUNTIME: 'crun' } });
@@ -345,16 +346,7 @@ describe('wharf up', () => {
   });
 
   test('gives builds what the operator says', async () => {
-    const asked: unknown[] = [];
-    const interruption = new AbortController();
-    interruption.abort();
-    const deps = {
-      interrupted: interruption.signal,
-      startEmbedded: async (options: EmbeddedOptions) => {
-        asked.push(options.building);
-        return platform([]);
-      },
-    };
+    const { asked, deps } = starts(({ building }) => building);
     const rights = ['--allow', 'network.host,security.insecure', '--fetch-from', '10.1.0.0/16'];
     await cli.run(['up'], deps);
     await cli.run(['up', ...rights, '--run-memory', '2g', '--run-cpus', '1.5', '--run-timeout', '30m'], deps);
