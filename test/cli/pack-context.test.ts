@@ -134,6 +134,16 @@ describe('a packed context', () => {
     await new Promise((resolve) => socket.close(resolve));
   });
 
+  test('refuses a name that is not UTF-8, unless it is ignored', async () => {
+    await writeFile(Buffer.concat([Buffer.from(`${folder}/caf`), Buffer.of(0xe9)]), 'latin');
+    await expect(packed()).rejects.toMatchObject({
+      code: 'CONTEXT_NAME_INVALID',
+      message: expect.stringContaining('caf'),
+    });
+    await file('.dockerignore', 'caf*');
+    expect(Object.keys(await packed())).toEqual(['.dockerignore', 'Dockerfile']);
+  });
+
   test('refuses a Dockerfile outside of it', async () => {
     await expect(packContext(folder, '.', '../Dockerfile')).rejects.toMatchObject({ code: 'DOCKERFILE_NOT_FOUND' });
     await expect(packContext(folder, 'Dockerfile')).rejects.toMatchObject({ code: 'CONTEXT_NOT_FOUND' });

@@ -13,7 +13,7 @@ import { FolderState } from './folder-state.js';
 export interface ContextFolder {
   /** Path of the Dockerfile inside the context. */
   readonly dockerfile: string;
-  /** Reads the folder; sorted by name, byte by byte. */
+  /** Reads the folder; sorted by name, byte by byte. @throws AppError CONTEXT_NAME_INVALID */
   readonly look: () => FolderState;
 }
 
@@ -94,7 +94,10 @@ class Walk {
       const path = prefix + name;
       // Names as the system gives them need no clean-up, which would take longer than the question itself.
       const stats = statsOf(`${this.root}/${path}`);
-      if (stats === undefined) continue;
+      if (stats === undefined) {
+        this.checkName(name, path);
+        continue;
+      }
       const kind = Number(stats.mode) & constants.S_IFMT;
       const isFolder = kind === constants.S_IFDIR;
       if (this.takesAll || this.has(path)) {
@@ -104,6 +107,14 @@ class Walk {
         this.enter({ path, number: undefined, above: { place, name, stats } });
       }
     }
+  }
+
+  /** Of a name that is not there any more: Node gives those that are no text another letter, and finds nothing by it. */
+  private checkName(name: string, path: string): void {
+    if (!name.includes('\ufffd') || !(this.takesAll || this.has(path))) return;
+    throw new AppError('CONTEXT_NAME_INVALID', `${JSON.stringify(path)} in the context has a name that is not UTF-8`, {
+      hint: 'another name, or a pattern in .dockerignore that leaves it out',
+    });
   }
 
   /** Nothing for sockets, pipes and devices: they have no place in an image context. */
