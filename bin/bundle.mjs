@@ -16,6 +16,19 @@ export async function bundle(root, target) {
   } catch {
     return false;
   }
+  try {
+    await make(root, making);
+    renameSync(making, target);
+  } catch (error) {
+    rmSync(making, { recursive: true, force: true });
+    // Another process may have been faster.
+    if (!existsSync(target)) throw error;
+  }
+  forgetOlder(dirname(target));
+  return true;
+}
+
+async function make(root, making) {
   const { build, stop } = await import('esbuild');
   const all = {
     entryPoints: [join(root, 'bin/wharf.ts')],
@@ -31,15 +44,6 @@ export async function bundle(root, target) {
   // Else its process stays as long as ours, with 200 MB.
   await stop();
   compile(making);
-  try {
-    renameSync(making, target);
-  } catch (error) {
-    // Another process was faster.
-    rmSync(making, { recursive: true, force: true });
-    if (!existsSync(target)) throw error;
-  }
-  forgetOlder(dirname(target));
-  return true;
 }
 
 function modules(all) {
