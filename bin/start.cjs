@@ -3,36 +3,36 @@
 const { createHash } = require('node:crypto');
 const { existsSync, readdirSync, readFileSync, statSync } = require('node:fs');
 const { createRequire } = require('node:module');
-const { dirname, join } = require('node:path');
+const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { Script } = require('node:vm');
 
-const ROOT = dirname(__dirname);
+const ROOT = path.dirname(__dirname);
 /** Commands that stay. They are modules that are loaded as they are needed; the rest is one script. */
 const SERVERS = ['up', 'engine'];
 
-const made = join(ROOT, 'node_modules/.cache/wharf', fingerprint());
+const made = path.join(ROOT, 'node_modules/.cache/wharf', fingerprint());
 if (existsSync(made)) run();
 else void bundled().then((isThere) => (isThere ? run() : runSources()));
 
 /** Of names, sizes and times of all sources, of the list of dependencies, and of what V8 must be to read its cache. */
 function fingerprint() {
   const hash = createHash('sha256').update(`${process.version} ${process.arch}\0`);
-  const seen = (path) => {
-    const { size, mtimeMs } = statSync(path);
-    hash.update(`${path}\0${size}\0${mtimeMs}\0`);
+  const seen = (file) => {
+    const { size, mtimeMs } = statSync(file);
+    hash.update(`${file}\0${size}\0${mtimeMs}\0`);
   };
   // By hand: it is done at every start, and a recursive listing takes half as long again.
   const walk = (folder) => {
     const entries = readdirSync(folder, { withFileTypes: true });
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      const path = `${folder}/${entry.name}`;
-      if (entry.isDirectory()) walk(path);
-      else if (entry.isFile()) seen(path);
+      const inside = `${folder}/${entry.name}`;
+      if (entry.isDirectory()) walk(inside);
+      else if (entry.isFile()) seen(inside);
     }
   };
-  walk(join(ROOT, 'lib'));
-  for (const path of ['bin/wharf.ts', 'bin/bundle.mjs', 'package.json']) seen(join(ROOT, path));
+  walk(path.join(ROOT, 'lib'));
+  for (const file of ['bin/wharf.ts', 'bin/bundle.mjs', 'package.json']) seen(path.join(ROOT, file));
   return hash.digest('hex').slice(0, 20);
 }
 
@@ -45,13 +45,13 @@ async function bundled() {
 function run() {
   // No command starts a server unless its name is there. Should another argument be called so, it only takes longer.
   if (process.argv.some((argument) => SERVERS.includes(argument))) {
-    void import(pathToFileURL(join(made, 'wharf.mjs')).href);
+    void import(pathToFileURL(path.join(made, 'wharf.mjs')).href);
     return;
   }
-  const filename = join(made, 'wharf.cjs');
+  const filename = path.join(made, 'wharf.cjs');
   const script = new Script(readFileSync(filename, 'utf8'), {
     filename,
-    cachedData: readFileSync(join(made, 'wharf.v8')),
+    cachedData: readFileSync(path.join(made, 'wharf.v8')),
   });
   script.runInThisContext()(createRequire(filename), pathToFileURL(filename).href);
 }
