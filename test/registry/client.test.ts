@@ -225,6 +225,39 @@ describe('against registries that behave differently', () => {
     }
   });
 
+  test('an upload goes on where a redirect leads, with its bytes and without the credentials', async () => {
+    const received: string[] = [];
+    const storage = await serve((request, response) => {
+      received.push(`${request.method} ${request.url}`);
+      if (request.method === 'POST') response.writeHead(202, { location: 'session?id=1' }).end();
+      else response.writeHead(201).end();
+    });
+    const front = await serve((request, response) => {
+      if (request.method === 'HEAD') response.writeHead(404).end();
+      else if (request.headers.authorization === undefined) {
+        response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+      } else response.writeHead(307, { location: `http://${storage.host}${request.url}` }).end();
+    });
+    const digest = digestOf(body, 'sha512');
+    const blob = { digest, sizeBytes: body.length, open: () => pieces(body) };
+    expect(await clientOf(credentials, front.host).uploadBlob('a/b', blob)).toBe('uploaded');
+    expect(received).toEqual([
+      'POST /v2/a/b/blobs/uploads/?digest-algorithm=sha512',
+      `PUT /v2/a/b/blobs/uploads/session?id=1&digest=${encodeURIComponent(digest)}`,
+    ]);
+    expect(storage.seen.map(({ authorization }) => authorization)).toEqual([undefined, undefined]);
+    const moved = await serve((request, response) => {
+      if (request.url?.startsWith('/there') === true) response.writeHead(201).end();
+      else response.writeHead(308, { location: '/there' }).end();
+    });
+    await clientOf(undefined, moved.host).putManifest('a/b', 'v1', body, 'text/plain');
+    expect(moved.seen.map(({ method, url }) => `${method} ${url}`)).toEqual(['PUT /v2/a/b/manifests/v1', 'PUT /there']);
+    const unclear = await serve((_, response) => response.writeHead(302, { location: '/elsewhere' }).end());
+    await expect(clientOf(undefined, unclear.host).putManifest('a/b', 'v1', body, 'text/plain')).rejects.toThrow(
+      /redirects an upload with 302, not 307 or 308/,
+    );
+  });
+
   test('a token service over plain http elsewhere is not spoken to', async () => {
     const { host } = await serve((_, response) => {
       response.writeHead(401, { 'www-authenticate': 'Bearer realm="http://example.com/token"' }).end();
@@ -371,7 +404,10 @@ describe('endpoints', () => {
     expect(endpointOf('docker.io').origin).toBe('https://registry-1.docker.io');
   });
 
-  test.each(['', 'a b', 'a/b', 'http://x', 'user@host', 'x?y', 'x#y', 'host:port'])('%j is no registry', (name) => {
-    expect(() => endpointOf(name)).toThrow(expect.objectContaining({ code: 'REGISTRY_NAME_INVALID' }));
-  });
+  test.each(['', 'a b', 'a/b', 'http://x', 'user@host', 'x?y', 'x#y', 'host:port', 'host:99999'])(
+    '%j is no registry',
+    (name) => {
+      expect(() => endpointOf(name)).toThrow(expect.objectContaining({ code: 'REGISTRY_NAME_INVALID' }));
+    },
+  );
 });

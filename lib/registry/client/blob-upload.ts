@@ -1,6 +1,6 @@
 /** Sending a blob: a mount where one is offered, else POST and one streamed PUT, or chunks where they are asked for. */
 import { AppError } from '../../errors/index.js';
-import type { Digest } from '../../oci/index.js';
+import { type Digest, digestAlgorithm } from '../../oci/index.js';
 import type { ByteSource } from '../../store/index.js';
 import { broken } from './errors.js';
 import type { TransportRequest } from './transport.js';
@@ -49,7 +49,8 @@ export async function uploadBlob(
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     },
   };
-  const started = (await mount(session, at.repository, blob.digest, options)) ?? (await start(session, at.repository));
+  const started =
+    (await mount(session, at.repository, blob.digest, options)) ?? (await start(session, at.repository, blob.digest));
   await started.body?.cancel();
   if (started.status === 201) return 'mounted';
   const location = locationOf(session, started, at.origin);
@@ -58,8 +59,11 @@ export async function uploadBlob(
   return 'uploaded';
 }
 
-function start({ ask, common }: Session, repository: string): Promise<Response> {
-  return ask({ ...common, method: 'POST', target: `/v2/${repository}/blobs/uploads/`, body: NOTHING });
+/** sha256 goes without saying; of anything else a registry must hear before the bytes come. */
+function start({ ask, common }: Session, repository: string, digest: Digest): Promise<Response> {
+  const algorithm = digestAlgorithm(digest);
+  const query = algorithm === 'sha256' ? '' : `?digest-algorithm=${algorithm}`;
+  return ask({ ...common, method: 'POST', target: `/v2/${repository}/blobs/uploads/${query}`, body: NOTHING });
 }
 
 /**
@@ -119,9 +123,10 @@ async function finish(
   await response.body?.cancel();
 }
 
-/** @param base what a relative Location is relative to */
-function locationOf(session: Session, response: Response, base: string): string {
+/** @param asked what was asked for; an answer that came by a redirect knows better what its Location is relative to */
+function locationOf(session: Session, response: Response, asked: string): string {
   const location = response.headers.get('location');
+  const base = response.url === '' ? asked : response.url;
   if (location !== null && URL.canParse(location, base)) return new URL(location, base).href;
   throw broken({ registry: session.registry, doing: session.common.doing }, 'its answer has no usable Location');
 }

@@ -24,6 +24,8 @@ export interface TransportRequest {
 
 const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** Of these alone it is certain that method and body are wanted there too (RFC 9110, section 15.4). */
+const REPEATS_BODY = new Set([307, 308]);
 
 /** A registry that limits its rate and does not say for how long is asked again after so long. */
 const DEFAULT_RETRY_AFTER_MS = 1000;
@@ -85,7 +87,9 @@ export class Transport {
       if (!REDIRECTS.has(response.status) || location === null) return response;
       await response.body?.cancel();
       if (hops === MAX_REDIRECTS) throw broken(this.where(request), `more than ${MAX_REDIRECTS} redirects`);
-      if (request.body !== undefined) throw broken(this.where(request), 'it redirects an upload');
+      if (request.body !== undefined && !REPEATS_BODY.has(response.status)) {
+        throw broken(this.where(request), `it redirects an upload with ${response.status}, not 307 or 308`);
+      }
       if (!URL.canParse(location, url.href)) throw broken(this.where(request), 'its redirect is not a URL');
       url = new URL(location, url);
     }
