@@ -24,6 +24,10 @@ export class HeldOnly implements RegistryCache {
     return (await this.deps.upstreams.find(repository)) !== undefined;
   }
 
+  cacheOf(source: string, repository: string): Promise<string | undefined> {
+    return this.deps.upstreams.cacheOf(source, repository);
+  }
+
   /** @throws AppError CACHE_NOT_HELD */
   async ensureManifest(
     repository: string,

@@ -53,6 +53,10 @@ export class PullThrough implements RegistryCache {
     return (await this.deps.upstreams.find(repository)) !== undefined;
   }
 
+  cacheOf(source: string, repository: string): Promise<string | undefined> {
+    return this.deps.upstreams.cacheOf(source, repository);
+  }
+
   /** @throws AppError of the upstream, when there is nothing here to serve in its place */
   async ensureManifest(
     repository: string,

@@ -9,6 +9,11 @@ export interface RegistryCache {
   /** Whether the repository is a cache, which nobody pushes to. */
   covers(repository: string): Promise<boolean>;
   /**
+   * The repository here that is the cache of one at its source; undefined: the source is no upstream.
+   * @param source a host, as in a reference
+   */
+  cacheOf(source: string, repository: string): Promise<string | undefined>;
+  /**
    * Sees to it that the manifest is here as far as the upstream has it, and that the tag points where it does there.
    * Does nothing for a repository that is no cache.
    * @param options.refresh ask the upstream even if the tag was looked up a moment ago

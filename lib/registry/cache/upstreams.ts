@@ -6,7 +6,7 @@
 import { AppError } from '../../errors/index.js';
 import { isRepositoryName } from '../../oci/index.js';
 import type { Clock, RecordKey, RecordStore } from '../../store/index.js';
-import { endpointOf, isLoopbackRegistry } from '../client/index.js';
+import { endpointOf, isLoopbackRegistry, isRegistryName } from '../client/index.js';
 
 export interface Upstream {
   /** Of our repositories: one component or more. */
@@ -108,6 +108,14 @@ export class Upstreams {
     return best === undefined
       ? undefined
       : { upstream: best, repository, remote: repository.slice(best.prefix.length + 1) };
+  }
+
+  /** Where a repository of this host is cached; of two caches of it the first by prefix. */
+  async cacheOf(source: string, repository: string): Promise<string | undefined> {
+    if (!isRegistryName(source)) return undefined;
+    const { origin } = endpointOf(source);
+    const upstream = (await this.recent()).find(({ registry }) => endpointOf(registry).origin === origin);
+    return upstream === undefined ? undefined : `${upstream.prefix}/${repository}`;
   }
 
   private async recent(): Promise<readonly Upstream[]> {

@@ -17,9 +17,14 @@ export interface Endpoint {
 const DOCKER_HUB = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?$/;
 
+/** Whether it is a host with an optional port. */
+export function isRegistryName(registry: string): boolean {
+  return HOST.test(registry) && URL.canParse(`https://${registry}`);
+}
+
 /** @throws AppError REGISTRY_NAME_INVALID, REGISTRY_INSECURE_REFUSED */
 export function endpointOf(registry: string, isInsecure = false): Endpoint {
-  if (!HOST.test(registry)) {
+  if (!isRegistryName(registry)) {
     throw new AppError('REGISTRY_NAME_INVALID', `${JSON.stringify(registry.slice(0, 200))} is not a registry`, {
       hint: 'a host name with an optional port, such as ghcr.io or 127.0.0.1:5000',
     });

@@ -6,7 +6,7 @@ export {
   type RegistryConnectionsDeps,
   type RegistryConnectionsOptions,
 } from './connections.js';
-export { endpointOf, isPrivateHost } from './endpoint.js';
+export { endpointOf, isPrivateHost, isRegistryName } from './endpoint.js';
 export {
   type EcrAuthorization,
   isEcrHost,

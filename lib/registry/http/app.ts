@@ -11,6 +11,7 @@ import { errorResponse, errorsResponse } from './errors.js';
 import { Gate } from './gate.js';
 import { listCatalog, listReferrers, listTags } from './listings.js';
 import { deleteManifest, putManifest, readManifest } from './manifests.js';
+import { inNamespace, type NamedMatch, saying } from './namespaces.js';
 import { nodeRequest, writeReply } from './node-transport.js';
 import { OpenUploads } from './open-uploads.js';
 import { json, type Reply } from './replies.js';
@@ -119,7 +120,7 @@ async function serveV2(
   { deps, options, isPublic, openUploads }: Served,
 ): Promise<Reply> {
   const startedMs = deps.clock.nowMs();
-  const match = matchRoute(request.method, url.pathname);
+  let named: NamedMatch = { match: matchRoute(request.method, url.pathname) };
   const gate = new Gate({
     base: options.publicUrl ?? url.origin,
     service: deps.registryTokens.service,
@@ -141,13 +142,15 @@ async function serveV2(
   let response: Reply;
   try {
     caller = await identify(request.headers.get('authorization'), deps);
+    named = await inNamespace(named.match, url.searchParams, deps.cache);
+    const { match } = named;
     response =
       (await gate.refusal(caller, match)) ??
       (caller === undefined || match.outcome !== 'found'
         ? noRoute(request.method, url.pathname, match)
         : ((await readOnly(deps, match)) ?? (await HANDLERS[match.route.name](callOf(caller, match)))));
   } catch (error) {
-    logFailure(deps, error, match.outcome === 'found' ? match.route.name : 'none');
+    logFailure(deps, error, named.match.outcome === 'found' ? named.match.route.name : 'none');
     response = errorResponse(error);
   }
   const fields = {
@@ -159,7 +162,7 @@ async function serveV2(
   };
   if (request.method === 'GET' || request.method === 'HEAD') deps.logger.debug('registry read', fields);
   else deps.logger.info('registry write', fields);
-  return response;
+  return saying(response, named);
 }
 
 /** Nobody pushes to a cache: the next look at its upstream would undo it. */

@@ -61,7 +61,8 @@ function pageOf(call: Call): { readonly n: number; readonly after: { readonly af
 
 /** The Link to the next page (RFC 8288), relative to this one. */
 function link(call: Call, query: Readonly<Record<string, string | undefined>>): Headers {
-  const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const all = { ns: call.query.get('ns') ?? undefined, ...query };
+  const given = Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const path = new URL(call.request.url).pathname;
   return { link: `<${path}?${new URLSearchParams(given).toString()}>; rel="next"` };
 }

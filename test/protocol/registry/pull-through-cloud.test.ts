@@ -8,6 +8,7 @@ const TELLING = [
   'gives bytes to the client while they arrive, before they are stored',
   'keeps nothing of a blob that broke off or is not what its digest says, and gets it the next time',
   'while the upstream answers 500 a tag is served as it was last seen',
+  'is found by the host and the name that an image has at its source',
   'a blob that another repository has is read only where the upstream has it too, and not fetched again',
   'builder and engine get an image of a cache with all its layers',
 ];

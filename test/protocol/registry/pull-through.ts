@@ -285,6 +285,43 @@ export function pullThrough(where: string, openStore: StoreFactory, only?: reado
       expect(await ours.registry.undelete('hub/team/gone', 'v1')).toBe(image.digest);
     });
 
+    behaviour('is found by the host and the name that an image has at its source', async () => {
+      const ns = `ns=${encodeURIComponent(proxy.host)}`;
+      const manifest = await get(`team/app/manifests/v1?${ns}`);
+      expect([manifest.status, manifest.bytes.equals(image.bytes)]).toEqual([200, true]);
+      expect(manifest.headers.get('oci-namespace')).toBe(proxy.host);
+      const blob = await get(`team/app/blobs/${digestOf(LAYER)}?${ns}`);
+      expect([blob.status, blob.bytes.equals(LAYER)]).toEqual([200, true]);
+      expect((await ours.registry.tags('hub/team/app'))?.map(({ tag }) => tag)).toEqual(['v1']);
+      // Rights are those of the repository that caches it.
+      const nobody = await wire.send('GET', `/v2/team/app/manifests/v1?${ns}`, { authorization: null });
+      expect(nobody.headers.get('www-authenticate')).toContain('scope="repository:hub/team/app:pull"');
+      await ours.registry.publicRepositories.add('team/*');
+      expect((await wire.send('GET', `/v2/team/app/manifests/v1?${ns}`, { authorization: null })).status).toBe(401);
+      // One that is no upstream, or no host, is passed over; who pushes names none.
+      for (const other of ['ghcr.io', '', 'a b', 'a:99999', 'x'.repeat(300)]) {
+        const answer = await get(`team/app/manifests/v1?ns=${encodeURIComponent(other)}`);
+        expect([other, answer.status, answer.headers.get('oci-namespace')]).toEqual([other, 404, null]);
+      }
+      expect((await wire.send('POST', `/v2/team/app/blobs/uploads/?${ns}`)).status).toBe(202);
+    });
+
+    behaviour('leads from page to page by the name at the source, too', async () => {
+      const ns = `ns=${encodeURIComponent(proxy.host)}`;
+      for (const tag of ['v1', 'v2', 'v3']) {
+        await fill(clientOf(open), 'team/paged', tag);
+        await get(`hub/team/paged/manifests/${tag}`);
+      }
+      const seen: string[] = [];
+      let path: string | undefined = `/v2/team/paged/tags/list?n=1&${ns}`;
+      while (path !== undefined) {
+        const answer: WireResponse = await wire.send('GET', path);
+        seen.push(...(JSON.parse(answer.bytes.toString()) as { tags: string[] }).tags);
+        path = /^<([^>]*)>/.exec(answer.headers.get('link') ?? '')?.[1];
+      }
+      expect(seen).toEqual(['v1', 'v2', 'v3']);
+    });
+
     behaviour('nobody pushes to a cache, and the longest prefix decides', async () => {
       expect(await wire.send('POST', '/v2/hub/team/app/blobs/uploads/')).toMatchObject({ status: 405 });
       expect(await wire.put('hub/team/app', 'v2', image)).toMatchObject({ status: 405, code: 'UNSUPPORTED' });
