@@ -13,7 +13,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   CreateCapacityProvider:
     'the Auto Scaling group is a stand-in on this machine, its size told by tags `wharf:minimum`, `wharf:maximum`, …; no managed instances',
   CreateService:
-    'deployment controller ECS, strategy ROLLING; of Service Connect the names, without its proxy; no Cloud Map, VPC Lattice, EBS volumes',
+    'deployment controller ECS, strategy ROLLING without early success criteria; of Service Connect the names, without its proxy; no Cloud Map, VPC Lattice, gateways, EBS volumes, metrics',
   DeleteTaskDefinitions: 'they stay DELETE_IN_PROGRESS',
   RegisterContainerInstance: 'logical instances of one machine; no GPUs',
   RegisterTaskDefinition:

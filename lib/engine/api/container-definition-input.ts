@@ -75,7 +75,13 @@ const ulimit = z
   })
   .refine((limit) => limit.hardLimit === -1 || limit.softLimit <= limit.hardLimit, 'softLimit is above hardLimit');
 
-export const resourceRequirements = z.array(z.object({ value: text, type: z.enum(['GPU', 'InferenceAccelerator']) }));
+export const resourceRequirements = z.array(
+  z.object({
+    value: text.optional(),
+    type: z.enum(['GPU', 'InferenceAccelerator', 'NeuronDevice']),
+    sharingStrategy: text.optional(),
+  }),
+);
 export const environmentFiles = z.array(z.object({ value: text, type: z.enum(['s3']) }));
 
 export const containerDefinition = z.object({

@@ -17,10 +17,15 @@ export interface Api {
 }
 
 /** Takes the parsed JSON of a request, gives the JSON of the response. Times are epoch seconds. */
-export type Operation = (api: Api, raw: unknown) => Promise<object>;
+export interface Operation {
+  (api: Api, raw: unknown): Promise<object>;
+  /** What it takes; absent of an operation that is refused whole. */
+  readonly input?: z.ZodType;
+}
 
 export function operation<T>(schema: z.ZodType<T>, handle: (api: Api, input: T) => Promise<object>): Operation {
-  return (api, raw) => handle(api, parseInput(schema, raw));
+  const run = (api: Api, raw: unknown): Promise<object> => handle(api, parseInput(schema, raw));
+  return Object.assign(run, { input: schema });
 }
 
 /** A failure inside a successful response. */

@@ -39,6 +39,7 @@ const deploymentConfiguration = z.object({
   lifecycleHooks: things.optional(),
   linearConfiguration: thing.optional(),
   canaryConfiguration: thing.optional(),
+  earlySuccessCriteria: z.looseObject({ enable: flag }).optional(),
 });
 
 const loadBalancers = z.array(
@@ -72,6 +73,8 @@ const changeable = {
   serviceConnectConfiguration: serviceConnectInput.optional(),
   volumeConfigurations: things.optional(),
   vpcLatticeConfigurations: things.optional(),
+  gatewayConnectors: things.optional(),
+  monitoring: thing.optional(),
 };
 
 export const createServiceInput = z.object({
@@ -112,10 +115,15 @@ export function refuseServiceFeatures(input: ServiceChange): void {
   if (configuration?.alarms?.enable === true) refuse('deploymentConfiguration.alarms', 'there is no CloudWatch here');
   if (filled(configuration?.lifecycleHooks)) refuse('deploymentConfiguration.lifecycleHooks', 'leave them out');
   if ((configuration?.bakeTimeInMinutes ?? 0) > 0) refuse('deploymentConfiguration.bakeTimeInMinutes', 'leave it out');
+  if (configuration?.earlySuccessCriteria?.enable === true) {
+    refuse('deploymentConfiguration.earlySuccessCriteria', 'a deployment is complete when the service is stable');
+  }
   if (input.availabilityZoneRebalancing === 'ENABLED') refuse('availabilityZoneRebalancing', 'use DISABLED');
   if (filled(input.serviceRegistries))
     refuse('serviceRegistries', 'there is no Cloud Map here; containers find the service as <service>.<cluster>');
   if (filled(input.vpcLatticeConfigurations)) refuse('vpcLatticeConfigurations', 'use loadBalancers');
+  if (filled(input.gatewayConnectors)) refuse('gatewayConnectors', 'there are no gateways here; use loadBalancers');
+  if (input.monitoring !== undefined) refuse('monitoring', 'there is no CloudWatch here');
 }
 
 /** @throws InvalidParameterException for a port that the task definition does not publish */

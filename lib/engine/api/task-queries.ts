@@ -1,7 +1,7 @@
 /** What is asked about tasks: describe, list, and the protection of service tasks from scale-in. */
 import * as z from 'zod';
 import { shortName } from '../arn.js';
-import { serviceNotFound } from '../ecs-error.js';
+import { invalidParameter, serviceNotFound } from '../ecs-error.js';
 import { changeTask } from '../tasks/task-changes.js';
 import type { TaskState } from '../state/model.js';
 import { cluster, maxResults, nextToken, strings, text } from './input.js';
@@ -36,6 +36,7 @@ const listTasks = operation(
     family: text.optional(),
     startedBy: text.optional(),
     serviceName: text.optional(),
+    daemonName: text.optional(),
     desiredStatus: z.enum(['RUNNING', 'PENDING', 'STOPPED']).optional(),
     launchType: z.enum(['EC2', 'FARGATE', 'EXTERNAL', 'MANAGED_INSTANCES']).optional(),
     nextToken,
@@ -44,6 +45,9 @@ const listTasks = operation(
   async (api, input) => {
     const { state } = api.context;
     const { name } = await requireCluster(api, input.cluster);
+    if (input.daemonName !== undefined) {
+      throw invalidParameter('daemonName: there are no daemons but services here; use serviceName.');
+    }
     const service = input.serviceName === undefined ? undefined : shortName('service', input.serviceName, name);
     if (service !== undefined && (await state.services.get(name, service)) === undefined) throw serviceNotFound();
     const desired = input.desiredStatus ?? 'RUNNING';

@@ -20,7 +20,11 @@ export const serviceConnectInput = z.object({
         discoveryName: z.string().regex(name, 'letters, digits, hyphens and dots').optional(),
         clientAliases: z
           .array(
-            z.object({ port: z.int().min(1).max(65_535), dnsName: z.string().regex(name, 'a DNS name').optional() }),
+            z.object({
+              port: z.int().min(1).max(65_535),
+              dnsName: z.string().regex(name, 'a DNS name').optional(),
+              testTrafficRules: thing.optional(),
+            }),
           )
           .max(1)
           .optional(),
@@ -32,6 +36,7 @@ export const serviceConnectInput = z.object({
     .optional(),
   logConfiguration: thing.optional(),
   accessLogConfiguration: thing.optional(),
+  containerConfigurations: z.array(thing).optional(),
 });
 
 type ServiceConnectInput = z.infer<typeof serviceConnectInput>;
@@ -49,11 +54,17 @@ export function serviceConnectOf(
       'serviceConnectConfiguration.namespace: none is given, and the cluster has no serviceConnectDefaults.',
     );
   }
+  if ((asked.containerConfigurations?.length ?? 0) > 0) {
+    throw unsupported('containerConfigurations', 'there is no proxy here; leave it out');
+  }
   const namespace = namespaceName(named);
   const endpoints = (asked.services ?? []).map((service) => {
     const { portName, discoveryName = portName, clientAliases = [] } = service;
     for (const member of ['ingressPortOverride', 'tls'] as const) {
       if (service[member] !== undefined) throw unsupported(member, 'there is no proxy here; leave it out');
+    }
+    if (clientAliases.some(({ testTrafficRules }) => testTrafficRules !== undefined)) {
+      throw unsupported('testTrafficRules', 'they are for blue/green deployments; leave them out');
     }
     const mapping = definition.definition.containerDefinitions
       .flatMap(({ portMappings }) => portMappings)
