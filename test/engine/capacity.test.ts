@@ -263,7 +263,7 @@ describe('a capacity provider strategy', () => {
     );
   });
 
-  test('changes with a new deployment', async () => {
+  test('that changes is followed by new tasks; those that run move with a new deployment only', async () => {
     await provider('one');
     await provider('two');
     await associate('one', 'two');
@@ -273,15 +273,19 @@ describe('a capacity provider strategy', () => {
     await engine.ecs('UpdateService', {
       service: 'web',
       capacityProviderStrategy: [{ capacityProvider: 'two', weight: 1 }],
+      desiredCount: 2,
     });
+    expect((await engine.service('web')).deployments).toHaveLength(1);
+    await allRun(2);
+    const providers = async (): Promise<string[]> =>
+      (await engine.tasks()).map(({ capacityProviderName = '' }) => capacityProviderName);
+    expect(new Set(await providers())).toEqual(new Set(['one', 'two']));
+    await engine.ecs('UpdateService', { service: 'web', forceNewDeployment: true, desiredCount: 1 });
     expect((await engine.service('web')).deployments).toHaveLength(2);
     await until('moved', async () => {
       engine.clock.advance(10_000);
-      const tasks = await engine.tasks();
-      return (
-        tasks.length === 1 &&
-        (tasks[0] as { capacityProviderName?: string } | undefined)?.capacityProviderName === 'two'
-      );
+      const names = await providers();
+      return names.length === 1 && names[0] === 'two';
     });
   });
 

@@ -29,6 +29,8 @@ export interface TaskBody {
   readonly stoppedReason?: string;
   readonly startedBy?: string;
   readonly group?: string;
+  readonly capacityProviderName?: string;
+  readonly tags?: readonly { readonly key: string; readonly value: string }[];
   readonly healthStatus: string;
   readonly containers: readonly {
     readonly name: string;

@@ -63,6 +63,13 @@ describe('just within a limit an operation is done, just beyond it is refused', 
       run({ containerInstances: names(10) }),
       run({ containerInstances: names(11) }),
     ],
+    [
+      '36 characters of who starts on an instance',
+      'StartTask',
+      run({ containerInstances: ['x'], startedBy: 'x'.repeat(36) }),
+      run({ containerInstances: ['x'], startedBy: 'x'.repeat(37) }),
+    ],
+    ['128 of who runs', 'RunTask', run({ startedBy: 'x'.repeat(128) }), run({ startedBy: 'x'.repeat(129) })],
     ['100 tasks described', 'DescribeTasks', { tasks: names(100) }, { tasks: names(101) }],
     [
       '100 instances described',
@@ -198,6 +205,7 @@ describe('what is no limit but a rule', () => {
     ['CreateCluster', { clusterName: 'a b' }],
     ['CreateCluster', { tags: [{ key: 'aws:x', value: '' }] }],
     ['RunTask', run({ group: 'service:x' })],
+    ['RunTask', run({ propagateTags: 'SERVICE' })],
     ['RunTask', run({ launchType: 'EC2', capacityProviderStrategy: [{ capacityProvider: 'x' }] })],
     ['CreateService', service({ launchType: 'EC2', capacityProviderStrategy: [{ capacityProvider: 'x' }] })],
     ['RunTask', run({ placementStrategy: [{ type: 'binpack', field: 'x' }] })],
@@ -231,12 +239,26 @@ describe('what is filled in', () => {
     expect(payload.containers[0]?.restartPolicy).toEqual({ ignoredExitCodes: [], attemptPeriodSeconds: 300 });
   });
 
-  test('a page of services has 10 without being asked, other lists 100', async () => {
+  test('a page has 10 services, providers or settings without being asked, 20 deployments, 100 of others', async () => {
     await alone();
+    const settings = await fixture.ecs('ListAccountSettings', { effectiveSettings: true });
+    expect(settings['settings']).toHaveLength(10);
+    const more = { effectiveSettings: true, nextToken: settings['nextToken'] };
+    expect((await fixture.ecs('ListAccountSettings', more))['settings']).not.toEqual([]);
+    for (const name of names(11)) {
+      const autoScalingGroupProvider = { autoScalingGroupArn: `arn:aws:autoscaling:${name}` };
+      await fixture.ecs('CreateCapacityProvider', { name, autoScalingGroupProvider });
+    }
+    expect((await fixture.ecs('DescribeCapacityProviders'))['capacityProviders']).toHaveLength(10);
     for (const serviceName of names(12)) await fixture.ecs('CreateService', service({ serviceName }));
     const first = await fixture.ecs('ListServices');
     expect(first['serviceArns']).toHaveLength(10);
     expect((await fixture.ecs('ListServices', { nextToken: first['nextToken'] }))['serviceArns']).toHaveLength(2);
+    const [one] = names(1);
+    for (const _ of names(20)) await fixture.ecs('UpdateService', { service: one, forceNewDeployment: true });
+    const deployments = await fixture.ecs('ListServiceDeployments', { service: one });
+    expect(deployments['serviceDeployments']).toHaveLength(20);
+    expect(deployments['nextToken']).toBeDefined();
     for (const clusterName of names(104)) await fixture.ecs('CreateCluster', { clusterName });
     const clusters = await fixture.ecs('ListClusters');
     expect(clusters['clusterArns']).toHaveLength(100);

@@ -38,6 +38,32 @@ describe('a service', () => {
     expect(names()).toEqual(['SERVICE_DEPLOYMENT_IN_PROGRESS', 'SERVICE_DEPLOYMENT_COMPLETED', 'SERVICE_STEADY_STATE']);
   });
 
+  test('gives its tasks the managed tags, and its own or those of the definition', async () => {
+    fixture = await twoInstances({});
+    await fixture.definition('web', { tags: [{ key: 'of', value: 'definition' }] });
+    const tags = [{ key: 'of', value: 'service' }];
+    for (const propagateTags of ['NONE', 'SERVICE', 'TASK_DEFINITION']) {
+      const input = { serviceName: propagateTags, taskDefinition: 'web', desiredCount: 1, tags, propagateTags };
+      await fixture.ecs('CreateService', { ...input, enableECSManagedTags: propagateTags !== 'NONE' });
+    }
+    await fixture.quiet();
+    const tagsOf = async (serviceName: string): Promise<unknown> => {
+      const [task] = await fixture.tasks({ serviceName });
+      const { tasks } = await fixture.ecs('DescribeTasks', { tasks: [task?.taskArn], include: ['TAGS'] });
+      return tasks?.[0]?.tags;
+    };
+    const managed = (value: string): object[] => [
+      { key: 'aws:ecs:clusterName', value: 'default' },
+      { key: 'aws:ecs:serviceName', value },
+    ];
+    expect(await tagsOf('NONE')).toEqual([]);
+    expect(await tagsOf('SERVICE')).toEqual([...managed('SERVICE'), ...tags]);
+    expect(await tagsOf('TASK_DEFINITION')).toEqual([
+      ...managed('TASK_DEFINITION'),
+      { key: 'of', value: 'definition' },
+    ]);
+  });
+
   test('replaces a task that ends, and shrinks and grows as asked', async () => {
     fixture = await twoInstances({ auto: true });
     await fixture.definition('web');

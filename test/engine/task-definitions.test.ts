@@ -33,6 +33,15 @@ describe('RegisterTaskDefinition', () => {
       'suid',
     ],
     [{ containerDefinitions: [{ ...container, portMappings: [{ containerPortRange: '9-1' }] }] }, '9-1'],
+    [{ containerDefinitions: [{ ...container, portMappings: [{ containerPortRange: '9-9' }] }] }, '9-9'],
+    [
+      {
+        containerDefinitions: [
+          { ...container, portMappings: [{ containerPortRange: '80-89' }, { containerPortRange: '89-99' }] },
+        ],
+      },
+      'overlaps 80-89',
+    ],
     [
       { containerDefinitions: [{ ...container, environmentFiles: [{ value: 'arn:aws:s3:::b/k.env', type: 's3' }] }] },
       'environmentFiles',

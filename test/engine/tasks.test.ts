@@ -168,6 +168,29 @@ describe('RunTask', () => {
     });
   });
 
+  test('has the tags that are managed, those of its definition when told to, and its own before them', async () => {
+    await fixture.instance();
+    await fixture.definition('job', {
+      tags: [
+        { key: 'team', value: 'a' },
+        { key: 'tier', value: '1' },
+      ],
+    });
+    const tagsOf = async (input: object): Promise<unknown> => {
+      const { tasks } = await fixture.ecs('RunTask', { taskDefinition: 'job', ...input });
+      const described = await fixture.ecs('DescribeTasks', { tasks: [tasks?.[0]?.taskArn], include: ['TAGS'] });
+      return described.tasks?.[0]?.tags;
+    };
+    const own = [{ key: 'team', value: 'b' }];
+    expect(await tagsOf({})).toEqual([]);
+    expect(await tagsOf({ tags: own })).toEqual(own);
+    expect(await tagsOf({ tags: own, propagateTags: 'TASK_DEFINITION', enableECSManagedTags: true })).toEqual([
+      { key: 'aws:ecs:clusterName', value: 'default' },
+      { key: 'team', value: 'b' },
+      { key: 'tier', value: '1' },
+    ]);
+  });
+
   test('with the same client token makes nothing twice, and finishes what was missing', async () => {
     await fixture.instance({ cpu: 256 });
     await fixture.definition('job', {}, { cpu: 128 });

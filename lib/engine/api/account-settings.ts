@@ -74,7 +74,7 @@ const listAccountSettings = operation(
         (input.name === undefined || row.name === input.name) &&
         (input.value === undefined || row.value === input.value),
     );
-    const page = pageOf(wanted, (row) => row.name, input);
+    const page = pageOf(wanted, (row) => row.name, input, 10);
     return { settings: page.items.map((row) => view(api, row)), nextToken: page.nextToken };
   },
 );

@@ -35,9 +35,7 @@ const createCapacityProvider = operation(
     tags: tags.optional(),
   }),
   async (api, input) => {
-    if (input.managedInstancesProvider !== undefined) {
-      throw new EcsError('UnsupportedFeatureException', 'managedInstancesProvider is not supported by this engine.');
-    }
+    refuseManagedInstances(input);
     if (input.autoScalingGroupProvider === undefined) throw invalidParameter('autoScalingGroupProvider is required.');
     const state: CapacityProviderState = {
       name: input.name,
@@ -74,7 +72,7 @@ const describeCapacityProviders = operation(
     const all = await api.context.state.providers.all('');
     const withTags = input.include !== undefined && input.include.length > 0;
     if (input.capacityProviders === undefined || input.capacityProviders.length === 0) {
-      const page = pageOf(all, (item) => item.name, input);
+      const page = pageOf(all, (item) => item.name, input, 10);
       return {
         capacityProviders: page.items.map((item) => view(item, withTags)),
         nextToken: page.nextToken,
@@ -94,8 +92,14 @@ const describeCapacityProviders = operation(
 );
 
 const updateCapacityProvider = operation(
-  z.object({ name: text, autoScalingGroupProvider: providerUpdate.optional(), cluster }),
+  z.object({
+    name: text,
+    autoScalingGroupProvider: providerUpdate.optional(),
+    managedInstancesProvider: z.looseObject({}).optional(),
+    cluster,
+  }),
   async (api, input) => {
+    refuseManagedInstances(input);
     const name = shortName('capacity-provider', input.name);
     const after = await api.context.state.providers.update('', name, (now) => {
       const settings = changedSettings(now.autoScalingGroupProvider, input.autoScalingGroupProvider ?? {});
@@ -124,6 +128,15 @@ const deleteCapacityProvider = operation(z.object({ capacityProvider: text, clus
   await state.providers.delete('', name);
   return { capacityProvider: { ...view(item, true), status: 'INACTIVE', updateStatus: 'DELETE_COMPLETE' } };
 });
+
+/** @throws UnsupportedFeatureException */
+function refuseManagedInstances(input: { readonly managedInstancesProvider?: unknown }): void {
+  if (input.managedInstancesProvider === undefined) return;
+  throw new EcsError(
+    'UnsupportedFeatureException',
+    'managedInstancesProvider is not supported by this engine: use autoScalingGroupProvider.',
+  );
+}
 
 /** @throws InvalidParameterException for settings, or tags of its group, that cannot be */
 export function checkProvider(api: Api, state: CapacityProviderState): void {

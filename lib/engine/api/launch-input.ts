@@ -11,7 +11,6 @@ import type {
   NetworkConfiguration,
   PlacementConstraintState,
   PlacementStrategyState,
-  Tag,
   TaskDefinitionState,
 } from '../state/model.js';
 import type { TaskOverrideInput } from './task-definition-input.js';
@@ -52,7 +51,7 @@ export function strategyFor(
   return cluster.defaultCapacityProviderStrategy;
 }
 
-type Strategy = readonly CapacityProviderStrategyItem[];
+export type Strategy = readonly CapacityProviderStrategyItem[];
 
 /**
  * What awsvpc tasks carry, and no others. Subnets and groups are kept and shown; the machine has one network.
@@ -130,14 +129,4 @@ export function checkOverrides(
   if (overrides.inferenceAcceleratorOverrides !== undefined && overrides.inferenceAcceleratorOverrides.length > 0) {
     throw clientError('overrides.inferenceAcceleratorOverrides is not supported by this engine.');
   }
-}
-
-/** The tags of a task that RunTask or StartTask makes. */
-export function taskTags(
-  definition: TaskDefinitionState,
-  own: readonly Tag[],
-  propagate: string | undefined,
-): readonly Tag[] {
-  const inherited = propagate === 'TASK_DEFINITION' ? definition.tags : [];
-  return [...new Map([...inherited, ...own].map((tag) => [tag.key, tag])).values()];
 }

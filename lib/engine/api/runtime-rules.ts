@@ -131,12 +131,14 @@ function checkNetwork(
 }
 
 function checkRanges(container: ContainerDefinitionInput, definition: TaskDefinitionInput): void {
-  for (const { containerPort, hostPort, containerPortRange } of container.portMappings) {
+  const earlier: { readonly text: string; readonly first: number; readonly last: number; readonly protocol: string }[] =
+    [];
+  for (const { containerPort, hostPort, containerPortRange, protocol } of container.portMappings) {
     if (containerPortRange === undefined) continue;
     const where = `Container '${container.name ?? ''}': containerPortRange ${containerPortRange}`;
     const [, first = '', last = ''] = /^(\d{1,5})-(\d{1,5})$/.exec(containerPortRange) ?? [];
     const length = Number(last) - Number(first) + 1;
-    if (first === '' || Number(first) === 0 || Number(last) > 65_535 || length < 1) {
+    if (first === '' || Number(first) === 0 || Number(last) > 65_535 || length < 2) {
       throw clientError(`${where} is no range of ports such as 8000-8009.`);
     }
     if (length > MOST_IN_RANGE) throw clientError(`${where} has more than ${String(MOST_IN_RANGE)} ports.`);
@@ -144,5 +146,11 @@ function checkRanges(container: ContainerDefinitionInput, definition: TaskDefini
       throw clientError(`${where} stands beside containerPort or hostPort; use one or the other.`);
     }
     if (definition.networkMode === 'host') throw clientError(`${where} is not valid for networkMode host.`);
+    const range = { text: containerPortRange, first: Number(first), last: Number(last), protocol };
+    const other = earlier.find(
+      (one) => one.protocol === protocol && one.first <= range.last && range.first <= one.last,
+    );
+    if (other !== undefined) throw clientError(`${where} overlaps ${other.text}; give each port once.`);
+    earlier.push(range);
   }
 }

@@ -47,7 +47,7 @@ const listServiceDeployments = operation(
       .filter((row) => row.createdAtMs / 1000 < before && row.createdAtMs / 1000 > after)
       .map((row) => ({ row, sort: `${String(1e15 - row.createdAtMs)}#${row.id}` }))
       .sort((a, b) => (a.sort < b.sort ? -1 : 1));
-    const page = pageOf(rows, (item) => item.sort, input);
+    const page = pageOf(rows, (item) => item.sort, input, 20);
     return {
       serviceDeployments: page.items.map(({ row }) => ({
         serviceDeploymentArn: row.arn,

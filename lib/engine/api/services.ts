@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { shortName } from '../arn.js';
 import { EcsError, clientError, invalidParameter, serviceNotFound } from '../ecs-error.js';
-import { newDeployment, primaryOf, withPrimary } from '../services/deployments.js';
+import { changePrimary, newDeployment, primaryOf, withPrimary } from '../services/deployments.js';
 import { definitionByArn } from '../services/launch-service.js';
 import { deploymentEvent, type News } from '../services/news.js';
 import { changeService, writeService } from '../services/service-changes.js';
@@ -17,6 +17,7 @@ import {
   checkPlacement,
   refuseLaunch,
   strategyFor,
+  type Strategy,
 } from './launch-input.js';
 import { operation, requireCluster, type Api, type Operation } from './operation.js';
 import {
@@ -171,10 +172,9 @@ const updateService = operation(updateServiceInput, async (api, input) => {
       input.forceNewDeployment === true ||
       primary?.taskDefinitionArn !== target.taskDefinitionArn ||
       JSON.stringify(primary.loadBalancers) !== JSON.stringify(target.loadBalancers) ||
-      JSON.stringify(primary.capacityProviderStrategy ?? []) !== JSON.stringify(target.capacityProviderStrategy) ||
       !isDeepStrictEqual(primary.serviceConnect, serviceConnect) ||
       JSON.stringify(networkBefore) !== JSON.stringify(network);
-    if (!rolls) return { service: configured, news: [] };
+    if (!rolls) return { service: withStrategy(configured, capacityProviderStrategy), news: [] };
     const superseded = primary?.rolloutState === 'IN_PROGRESS' ? primary : undefined;
     const deployment = newDeployment(deps.ids, nowMs, target, configured.desiredCount);
     const next = withPrimary(configured, deployment, nowMs);
@@ -189,6 +189,20 @@ const updateService = operation(updateServiceInput, async (api, input) => {
   api.scheduler.wake(owner.name, name);
   return { service: await serviceView(api.context, after, true) };
 });
+
+/** A strategy makes no deployment: tasks that are started from now on follow it, those that run stay where they are. */
+function withStrategy(service: ServiceState, capacityProviderStrategy: Strategy): ServiceState {
+  const { lastCompleted } = service;
+  const next = changePrimary(service, (primary) => ({ ...primary, capacityProviderStrategy }));
+  const isCompleted = lastCompleted?.deploymentId === primaryOf(service)?.id;
+  return {
+    ...next,
+    capacityProviderStrategy,
+    ...(lastCompleted === undefined || !isCompleted
+      ? {}
+      : { lastCompleted: { ...lastCompleted, capacityProviderStrategy } }),
+  };
+}
 
 /** The definition the service is to run: the one asked for, or the one it has even if that is INACTIVE by now. */
 async function definitionFor(api: Api, service: ServiceState, input: ServiceChange): Promise<TaskDefinitionState> {

@@ -5,6 +5,7 @@ import { shortName } from '../arn.js';
 import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { explain, type Rejection } from '../placement/place.js';
 import { MOST_WAITING } from '../tasks/launch.js';
+import { taskTags } from '../tasks/task-tags.js';
 import {
   cluster,
   networkConfiguration,
@@ -22,7 +23,6 @@ import {
   checkPlacement,
   refuseLaunch,
   strategyFor,
-  taskTags,
 } from './launch-input.js';
 import { operation, requireCluster, type Api, type Failure, type Operation } from './operation.js';
 import { taskOverride } from './task-definition-input.js';
@@ -45,20 +45,25 @@ const common = {
     .optional(),
   networkConfiguration: networkConfiguration.optional(),
   overrides: taskOverride.optional(),
-  propagateTags: z.enum(['TASK_DEFINITION', 'SERVICE', 'NONE']).optional(),
-  referenceId: z.string().max(1024).optional(),
-  startedBy: z
-    .string()
-    .max(128)
-    .regex(/^[a-zA-Z0-9_/=.:-]*$/, 'letters, numbers, hyphens, slashes and underscores')
+  propagateTags: z
+    .enum(['TASK_DEFINITION', 'NONE'], 'TASK_DEFINITION or NONE, a task of its own has no service')
     .optional(),
+  referenceId: z.string().max(1024).optional(),
   tags: tags.optional(),
   volumeConfigurations: z.array(z.looseObject({})).optional(),
 };
 
+const startedBy = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .regex(/^[a-zA-Z0-9_/=.:-]*$/, 'letters, numbers, hyphens, slashes and underscores')
+    .optional();
+
 const runTask = operation(
   z.object({
     ...common,
+    startedBy: startedBy(128),
     count: z.int().min(1).max(10).default(1),
     launchType: text.optional(),
     capacityProviderStrategy: capacityProviderStrategy.optional(),
@@ -94,7 +99,7 @@ const runTask = operation(
       constraints: input.placementConstraints,
       strategies: input.placementStrategy,
       ...(strategy.length === 0 ? {} : { capacity: { strategy, counts: new Map() } }),
-      tags: taskTags(definition, input.tags ?? [], input.propagateTags),
+      tags: taskTags({ ...input, clusterName: owner.name }, definition),
       enableExecuteCommand: input.enableExecuteCommand ?? false,
       networkConfiguration: network,
       taskIds,
@@ -120,7 +125,9 @@ function emptyProviders(api: Api, strategy: readonly { readonly capacityProvider
   }));
 }
 
-const startTask = operation(z.object({ ...common, containerInstances: strings.min(1).max(10) }), async (api, input) => {
+const startTaskInput = z.object({ ...common, startedBy: startedBy(36), containerInstances: strings.min(1).max(10) });
+
+const startTask = operation(startTaskInput, async (api, input) => {
   const owner = await requireCluster(api, input.cluster);
   refuseLaunch(input);
   const definition = await requireActiveTaskDefinition(api, input.taskDefinition);
@@ -148,7 +155,7 @@ const startTask = operation(z.object({ ...common, containerInstances: strings.mi
       constraints: [],
       strategies: [],
       only: new Set([id]),
-      tags: taskTags(definition, input.tags ?? [], input.propagateTags),
+      tags: taskTags({ ...input, clusterName: owner.name }, definition),
       enableExecuteCommand: input.enableExecuteCommand ?? false,
       networkConfiguration: network,
       taskIds: [api.context.deps.ids.hex(16)],

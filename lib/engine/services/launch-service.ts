@@ -4,10 +4,11 @@ import type { Explanation } from '../placement/explanation.js';
 import { explain, type Rejection } from '../placement/place.js';
 import { strategiesOf } from '../placement/strategy.js';
 import { parseArn } from '../arn.js';
-import type { ClusterState, Tag, TaskDefinitionState, TaskState } from '../state/model.js';
+import type { ClusterState, TaskDefinitionState, TaskState } from '../state/model.js';
 import type { ServiceState } from '../state/service-model.js';
 import { MOST_WAITING } from '../tasks/launch.js';
 import type { TaskLifecycle } from '../tasks/lifecycle.js';
+import { serviceTaskTags } from '../tasks/task-tags.js';
 import { primaryOf } from './deployments.js';
 import { serviceAction, type News } from './news.js';
 import type { Stop } from './plan.js';
@@ -141,17 +142,6 @@ function stopReason(stop: Stop, service: ServiceState): string {
   if (stop.cause === 'draining') return 'Container instance draining or deregistered: the service replaces this task.';
   const deployment = primaryOf(service)?.id;
   return `Scaling activity initiated by ${deployment === undefined ? 'service deletion' : `(deployment ${deployment})`}`;
-}
-
-function serviceTaskTags(service: ServiceState, definition: TaskDefinitionState): readonly Tag[] {
-  const own: Tag[] = service.enableECSManagedTags
-    ? [
-        { key: 'aws:ecs:clusterName', value: service.clusterName },
-        { key: 'aws:ecs:serviceName', value: service.name },
-      ]
-    : [];
-  if (service.propagateTags === 'SERVICE') return [...own, ...service.tags];
-  return service.propagateTags === 'TASK_DEFINITION' ? [...own, ...definition.tags] : own;
 }
 
 /** The definition an ARN names, also when it is INACTIVE by now. */
