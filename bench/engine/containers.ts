@@ -14,8 +14,12 @@ import type { Session } from '../session.js';
 import { type DockerRun, startDockerRun } from './docker-run.js';
 import { addInstances, define, type ServedEngine, serveEngine } from './served-engine.js';
 
-/** Ends at once when it is asked to: what is measured is the engine, not a time-out. */
-export const PROGRAM = ['/bin/sh', '-c', "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"];
+/**
+ * Ends at once when it is asked to: what is measured is the engine, not a time-out. With SIGKILL, since a program that
+ * handles SIGTERM may be asked before it has said so, and the first process of a container is then let go on.
+ */
+const PROGRAM = ['/bin/sleep', '1000'];
+const STOP_SIGNAL = 'SIGKILL';
 const WARM = 3;
 
 interface Rounds {
@@ -66,7 +70,7 @@ async function engineRounds(
   const store = await createTestStore();
   const served = await serveEngine(host.agent, store.records);
   try {
-    await pushBusybox(host, 'busybox', { Cmd: PROGRAM });
+    await pushBusybox(host, 'busybox', { Cmd: PROGRAM, StopSignal: STOP_SIGNAL });
     await addInstances(served.client, size);
     await define(served.client, { user: 'root' });
     return await timedRounds(session, `${ociRuntime}-${String(size)}`, rounds, runAndStop(served));
@@ -107,7 +111,7 @@ function runAndStop({ engine, client }: ServedEngine): () => Promise<number> {
 function dockerRounds(session: Session, docker: DockerRun, rounds: number): Promise<Rounds> {
   return timedRounds(session, 'docker', rounds, async () => {
     const at = performance.now();
-    const id = await docker.run(PROGRAM);
+    const id = await docker.run(PROGRAM, STOP_SIGNAL);
     const ms = performance.now() - at;
     await docker.stopContainer(id);
     return ms;

@@ -8,7 +8,7 @@ const IMAGE = 'busybox:bench';
 
 export interface DockerRun {
   /** Resolves with the container's id once docker says that it runs. */
-  run(command: readonly string[]): Promise<string>;
+  run(command: readonly string[], stopSignal: string): Promise<string>;
   /** Stopped and removed. */
   stopContainer(id: string): Promise<void>;
   stop(): Promise<void>;
@@ -25,8 +25,10 @@ export async function startDockerRun(session: Session): Promise<DockerRun | unde
   await timed(['tar', '-C', folder, '-cf', tar, 'bin']);
   await docker('import', tar, IMAGE);
   return {
-    async run(command) {
-      return (await docker('run', '-d', '--memory', '16m', IMAGE, ...command)).stdout.trim();
+    async run(command, stopSignal) {
+      return (
+        await docker('run', '-d', '--memory', '16m', '--stop-signal', stopSignal, IMAGE, ...command)
+      ).stdout.trim();
     },
     async stopContainer(id) {
       await docker('stop', '-t', '2', id);
