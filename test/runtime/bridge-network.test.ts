@@ -100,6 +100,23 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'flock').desc
     for (const id of ids) await network.detach(id);
   });
 
+  test('puts back a packet rule that somebody took away, with a later container', async () => {
+    const rule = `-d 127.0.0.0/8 -i ${bridgeName(fixture.scope)}`;
+    const said = async (): Promise<string> => (await mustRun('iptables-save', ['-t', 'raw'])).stdout;
+    await network.attach('net-before');
+    const line = (await said()).split('\n').find((each) => each.includes(rule)) ?? '';
+    await mustRun('iptables-restore', ['-w', '10', '--noflush'], {
+      input: `*raw\n${line.replace(/^-A/, '-D')}\nCOMMIT\n`,
+    });
+    await expect(said()).resolves.not.toContain(rule);
+    for (let round = 0; !(await said()).includes(rule) && round < 100; round += 1) {
+      await network.attach('net-after');
+      await network.detach('net-after');
+    }
+    await expect(said()).resolves.toContain(rule);
+    await network.detach('net-before');
+  });
+
   test('is swept of all that is not kept, and goes without a trace', async () => {
     await network.attach('net-stray');
     await sweepHost(fixture, new Set(['net-web']));

@@ -15,6 +15,7 @@ import { endpointEnvironment } from './endpoint/endpoint-environment.js';
 import { filedEnvironment } from './environment-files.js';
 import type { ResolvedImage } from './image-source.js';
 import { secretEnvironment } from './secret-source.js';
+import { both } from './side-by-side.js';
 import type { ContainerRecord } from './task-records.js';
 import type { ContainerPayload } from './types.js';
 import type { VolumeMount } from './volumes.js';
@@ -92,12 +93,6 @@ export async function createContainer(
   });
 }
 
-/** Side by side. When one fails, the other has ended too: what is left is taken away then. The first's failure is told. */
-async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
-  await Promise.allSettled([first, second]);
-  return [await first, await second];
-}
-
 function firstRecord({ runtimeId, image, payload }: ContainerPlan, nowMs: number): ContainerRecord {
   const config = image.config.config;
   const logGroup = logGroupOf(payload);
@@ -122,6 +117,8 @@ async function mountRoot(deps: ContainerRunDeps, task: ContainerSurroundings, pl
     upper: join(own, 'upper'),
     work: join(own, 'work'),
     target: plan.rootfs,
+    // What a task keeps is in volumes: after a loss of power its containers are made anew.
+    discardable: true,
   });
 }
 

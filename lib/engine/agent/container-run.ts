@@ -15,6 +15,7 @@ import type { ResolvedImage } from './image-source.js';
 import { Observed } from './observed.js';
 import { logLimits } from './log-limits.js';
 import { mayRestart } from './restart-policy.js';
+import { both } from './side-by-side.js';
 import type { ContainerRecord } from './task-records.js';
 import type { AgentEvent, ContainerPayload } from './types.js';
 
@@ -122,8 +123,7 @@ export class ContainerRun {
   /** Takes all of it off the host but its log. Idempotent. */
   async release(): Promise<void> {
     await this.deps.containers.delete(this.runtimeId);
-    await this.deps.network.detach(this.runtimeId);
-    await unmountOverlay(this.rootfs);
+    await both(this.deps.network.detach(this.runtimeId), unmountOverlay(this.rootfs));
     this.deps.ports.release(this.runtimeId);
   }
 

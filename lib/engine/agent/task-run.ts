@@ -13,6 +13,7 @@ import type { TaskSnapshot } from './endpoint/metadata-view.js';
 import type { TaskCredentialsSource } from './endpoint/task-credentials.js';
 import { type ImageSourceDeps, type ImageSourceOptions, type ResolvedImage, resolveImage } from './image-source.js';
 import { Observed } from './observed.js';
+import { both } from './side-by-side.js';
 import { stopInOrder, TaskDependencies } from './task-dependencies.js';
 import type { ContainerRecord, EndpointIds, TaskEnding, TaskRecord, TaskRecords } from './task-records.js';
 import type { AgentEvent, ContainerPayload, TaskPayload } from './types.js';
@@ -158,8 +159,11 @@ export class TaskRun {
     await this.stopping;
     this.closing.throwIfAborted();
     if (this.payload.networkMode === 'awsvpc') await this.deps.network.detach(this.networkId);
-    await rm(records.folder(this.payload.taskId), { recursive: true, force: true });
-    await this.save({ finishedMs: clock.nowMs() });
+    // A folder that a kill leaves goes with the sweep of the next start.
+    await both(
+      rm(records.folder(this.payload.taskId), { recursive: true, force: true }),
+      this.save({ finishedMs: clock.nowMs() }),
+    );
     this.tellStopped(this.record.ending ?? { stopCode: 'EssentialContainerExited', reason: 'All containers exited' });
   }
 

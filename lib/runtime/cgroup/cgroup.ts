@@ -18,7 +18,15 @@ interface Hierarchy {
   readonly controllers: readonly string[];
 }
 
+let known: readonly Hierarchy[] | undefined;
+
+/** Those of this host, looked for once: they are mounted before anything runs on it. */
 export async function cgroupHierarchies(): Promise<readonly Hierarchy[]> {
+  known ??= mountedHierarchies();
+  return known;
+}
+
+function mountedHierarchies(): readonly Hierarchy[] {
   const text = textNow('/proc/self/mountinfo');
   return text.split('\n').flatMap((line): Hierarchy[] => {
     if (!line.includes(' - cgroup')) return [];

@@ -13,6 +13,11 @@ export function textNow(path: string): string {
   }
 }
 
+/** What is in a folder; nothing when it is not there. */
+export function namesNow(path: string): readonly string[] {
+  return existsSync(path) ? readdirSync(path) : [];
+}
+
 /** Names of the folders in a folder; undefined when it is not there. */
 export function foldersNow(path: string): readonly string[] | undefined {
   if (!existsSync(path)) return undefined;
@@ -23,7 +28,7 @@ export function foldersNow(path: string): readonly string[] | undefined {
   }
 }
 
-/** Takes a folder in memory away with all that is in it; fine when it is not there. */
+/** Takes a file or folder in memory away with all that is in it; fine when it is not there. */
 export function removeNow(path: string): void {
   rmSync(path, { recursive: true, force: true });
 }

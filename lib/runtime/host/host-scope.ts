@@ -96,7 +96,10 @@ export const scopePaths = {
   exits: (scope: HostScope): string => join(scope.directory, 'exits'),
   exitFile: (scope: HostScope, id: string): string => join(scope.directory, 'exits', checkContainerId(id)),
   log: (scope: HostScope, id: string): string => join(scope.directory, 'logs', `${checkContainerId(id)}.log`),
+  /** What of the network outlives a reboot. */
   network: (scope: HostScope): string => join(scope.directory, 'network'),
+  /** Who has which link and address: in memory, as the namespaces are. */
+  attachments: (scope: HostScope): string => `/run/wharf-${scope.id}/network`,
   netns: (scope: HostScope, id: string): string => `/run/netns/${netnsName(scope, id)}`,
 } as const;
 

@@ -2,9 +2,9 @@
  * What a scope has left on the host, and the broom for it. Everything is found by the scope's own names, never by what
  * a record says, so it works after any crash and leaves other platforms and other engines alone.
  */
-import { access, readdir, rm } from 'node:fs/promises';
+import { access, rm } from 'node:fs/promises';
 import type { Clock } from '../../store/index.js';
-import { BridgeNetwork, removeNetwork, ruleOwner, scopeNamespaces } from '../network/bridge-network.js';
+import { attachedIds, BridgeNetwork, removeNetwork, ruleOwner, scopeNamespaces } from '../network/bridge-network.js';
 import { cgroupContainers, cgroupProcesses, removeScopeCgroup } from '../cgroup/cgroup.js';
 import { runCommand } from './host-command.js';
 import { killProcess, scopeProcesses } from './host-processes.js';
@@ -65,15 +65,10 @@ async function sweepContainers(
 }
 
 async function sweepNetwork(scope: HostScope, isStray: (id: string) => boolean): Promise<void> {
-  const ids = new Set([...(await scopeNamespaces(scope)), ...(await attachmentIds(scope))]);
+  const ids = new Set([...(await scopeNamespaces(scope)), ...attachedIds(scope)]);
   if (![...ids].some(isStray)) return;
   const network = await BridgeNetwork.open(scope);
   for (const id of ids) if (isStray(id)) await network.detach(id);
-}
-
-async function attachmentIds(scope: HostScope): Promise<readonly string[]> {
-  const names = await readdir(scopePaths.network(scope)).catch(() => [] as string[]);
-  return names.filter((name) => name.endsWith('.attachment')).map((name) => name.replace(/\.attachment$/, ''));
 }
 
 /** One sentence for each thing of the scope that is still on the host; empty when nothing is. */

@@ -4,12 +4,13 @@
  * costs two calls of `ip` and no packet rule. Published ports are the work of the CNI plugin portmap. This file
  * remembers what was attached, and can take every trace of it away again.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AppError, errnoCode } from '../../errors/index.js';
+import { AppError } from '../../errors/index.js';
 import { hasBridge, type LinkedAddress, makeBridge, makeLink, withPrefix } from './bridge-link.js';
 import { CniChain, type CniResult, findPluginFolder, PLUGINS } from './cni.js';
+import { namesNow, removeNow, textNow } from '../host/files-now.js';
 import { mustRun, runCommand } from '../host/host-command.js';
 import { bridgeName, netnsName, networkName, scopePaths } from '../host/host-scope.js';
 import { ensureBridgeRules, routeToLoopback } from './link-local.js';
@@ -30,13 +31,15 @@ interface AttachmentRecord {
   readonly link?: LinkedAddress;
 }
 
+const LOOK_AGAIN_MS = 1000;
+
 export class BridgeNetwork {
   private readonly directory: string;
   private readonly addresses: NetworkAddresses;
   /** What is being done about a container, one thing after the other. */
   private readonly queues = new Map<string, Promise<unknown>>();
-  /** A look at what all share that has not begun: whoever comes until then waits for the same one. */
-  private nextLook: Promise<void> | undefined;
+  /** The last look at what all share: whoever comes soon after it does with the same one. */
+  private look: Promise<void> | undefined;
   private looking: Promise<void> = Promise.resolve();
   private isBridgeMade = false;
 
@@ -46,7 +49,7 @@ export class BridgeNetwork {
     private readonly pluginFolder: string,
     private readonly mtu: number,
   ) {
-    this.directory = scopePaths.network(scope);
+    this.directory = scopePaths.attachments(scope);
     this.addresses = new NetworkAddresses(join(this.directory, 'addresses'), subnet);
   }
 
@@ -63,7 +66,7 @@ export class BridgeNetwork {
     await mkdir(scopePaths.network(scope), { recursive: true, mode: 0o700 });
     const kept = await readKeptSubnet(scope);
     const subnet = await claimSubnet(scope, bridgeName(scope), kept);
-    if (kept?.cidr !== subnet.cidr) await writeAtomically(join(scopePaths.network(scope), 'subnet.json'), subnet, true);
+    if (kept?.cidr !== subnet.cidr) await keepSubnet(scope, subnet);
     return new BridgeNetwork(scope, subnet, folder, await uplinkMtu());
   }
 
@@ -73,15 +76,14 @@ export class BridgeNetwork {
    */
   attach(id: string, options: { readonly ports?: readonly PortMapping[] } = {}): Promise<NetworkAttachment> {
     return this.inTurn(id, async () => {
-      const known = await this.record(id);
+      const known = this.record(id);
       if (known?.link !== undefined && hasNetns(this.scope, id)) return this.attachment(id, known.link);
       if (known !== undefined) await this.undo(id, known);
       const record: AttachmentRecord = { id, ports: options.ports ?? [] };
-      await writeAtomically(this.file(id), record, true);
+      this.write(record);
       try {
         const link = await this.link(id, record.ports);
-        // Need not outlive a loss of power: the namespace would not.
-        await writeAtomically(this.file(id), { ...record, link }, false);
+        this.write({ ...record, link });
         return this.attachment(id, link);
       } catch (error) {
         await this.undo(id, record).catch(() => undefined);
@@ -97,19 +99,18 @@ export class BridgeNetwork {
 
   /** The attachment of a container; undefined when it has none. */
   async find(id: string): Promise<NetworkAttachment | undefined> {
-    const record = await this.record(id);
+    const record = this.record(id);
     return record?.link === undefined ? undefined : this.attachment(id, record.link);
   }
 
   /** Takes ports, address and namespace away. Idempotent. */
   detach(id: string): Promise<void> {
-    return this.inTurn(id, async () => this.undo(id, await this.record(id)));
+    return this.inTurn(id, () => this.undo(id, this.record(id)));
   }
 
   /** Ids that are attached, or were being attached when a process died. */
   async attached(): Promise<readonly string[]> {
-    const names = await readdir(this.directory).catch(() => []);
-    return names.filter((name) => name.endsWith('.attachment')).map((name) => name.slice(0, -'.attachment'.length));
+    return attachedIds(this.scope);
   }
 
   /** Detaches everything and takes away bridge, rules, claim and records: as if it had never been. */
@@ -117,6 +118,7 @@ export class BridgeNetwork {
     for (const id of await this.attached()) await this.detach(id);
     await removeNetwork(this.scope, this.subnet);
     this.isBridgeMade = false;
+    this.look = undefined;
   }
 
   private inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
@@ -137,7 +139,7 @@ export class BridgeNetwork {
     // Nothing runs in the namespace before both are done.
     const [rules, made] = await Promise.allSettled([
       this.ensureRules(),
-      this.addresses.claim(id).then((address) => makeLink(scope, id, { address, subnet, mtu })),
+      (async () => makeLink(scope, id, { address: this.addresses.claim(id), subnet, mtu }))(),
     ]);
     if (made.status === 'rejected') throw made.reason;
     if (rules.status === 'rejected') throw rules.reason;
@@ -147,6 +149,7 @@ export class BridgeNetwork {
 
   private async ensureBridge(): Promise<void> {
     if (this.isBridgeMade && (await hasBridge(this.scope))) return;
+    this.look = undefined;
     await this.oneAtATime(async () => {
       await makeBridge(this.scope, this.subnet, this.mtu);
       await routeToLoopback(this.scope);
@@ -154,13 +157,24 @@ export class BridgeNetwork {
     this.isBridgeMade = true;
   }
 
-  /** Looks, after it was called, whether the rules that all containers share are there. */
+  /**
+   * Looks whether the rules that all containers share are there, at most once a second: who takes rules away does so
+   * while containers run as well.
+   */
   private ensureRules(): Promise<void> {
-    this.nextLook ??= this.oneAtATime(() => {
-      this.nextLook = undefined;
-      return ensureBridgeRules(this.scope, this.subnet);
-    });
-    return this.nextLook;
+    this.look ??= this.lookAtRules();
+    return this.look;
+  }
+
+  private async lookAtRules(): Promise<void> {
+    const forget = (): void => void (this.look = undefined);
+    try {
+      await this.oneAtATime(() => ensureBridgeRules(this.scope, this.subnet));
+      setTimeout(forget, LOOK_AGAIN_MS).unref();
+    } catch (error) {
+      forget();
+      throw error;
+    }
   }
 
   private oneAtATime(work: () => Promise<void>): Promise<void> {
@@ -179,8 +193,9 @@ export class BridgeNetwork {
     }
     // The link goes with it.
     if (exists) await mustRun('ip', ['netns', 'delete', netnsName(this.scope, id)]);
-    await (link === undefined ? this.addresses.release(id) : this.addresses.releaseAddress(link.address));
-    await rm(this.file(id), { force: true });
+    if (link === undefined) this.addresses.release(id);
+    else this.addresses.releaseAddress(link.address);
+    removeNow(this.file(id));
   }
 
   private published(ports: readonly PortMapping[]): CniChain {
@@ -211,12 +226,17 @@ export class BridgeNetwork {
     return { netnsPath: scopePaths.netns(this.scope, id), ...link };
   }
 
-  private async record(id: string): Promise<AttachmentRecord | undefined> {
-    const text = await readFile(this.file(id), 'utf8').catch((error: unknown) => {
-      if (errnoCode(error) === 'ENOENT') return undefined;
-      throw error;
-    });
-    return text === undefined ? undefined : (JSON.parse(text) as AttachmentRecord);
+  private record(id: string): AttachmentRecord | undefined {
+    const text = textNow(this.file(id));
+    return text === '' ? undefined : (JSON.parse(text) as AttachmentRecord);
+  }
+
+  /** Whole, whenever we are killed. */
+  private write(record: AttachmentRecord): void {
+    const file = this.file(record.id);
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    writeFileSync(`${file}.tmp`, JSON.stringify(record));
+    renameSync(`${file}.tmp`, file);
   }
 
   private file(id: string): string {
@@ -235,6 +255,12 @@ export async function ruleOwner(scope: HostScope): Promise<RuleOwner> {
   };
 }
 
+/** Ids that are attached, or were being attached when a process died. */
+export function attachedIds(scope: HostScope): readonly string[] {
+  const names = namesNow(scopePaths.attachments(scope));
+  return names.filter((name) => name.endsWith('.attachment')).map((name) => name.slice(0, -'.attachment'.length));
+}
+
 /** Namespaces of this scope, by container id. */
 export async function scopeNamespaces(scope: HostScope): Promise<readonly string[]> {
   const prefix = `wharf-${scope.id}-`;
@@ -249,6 +275,7 @@ export async function removeNetwork(scope: HostScope, subnet?: Subnet): Promise<
   await runCommand('ip', ['link', 'delete', bridgeName(scope)]);
   await removeRules(await ruleOwner(scope));
   if (known !== undefined) await releaseSubnet(scope, known);
+  removeNow(scopePaths.attachments(scope));
   await rm(scopePaths.network(scope), { recursive: true, force: true });
 }
 
@@ -261,16 +288,16 @@ async function readKeptSubnet(scope: HostScope): Promise<Subnet | undefined> {
   return text === undefined ? undefined : (JSON.parse(text) as Subnet);
 }
 
+async function keepSubnet(scope: HostScope, subnet: Subnet): Promise<void> {
+  const file = join(scopePaths.network(scope), 'subnet.json');
+  await writeFile(`${file}.tmp`, JSON.stringify(subnet), { flush: true });
+  await rename(`${file}.tmp`, file);
+}
+
 /** The bridge must not send larger packets than the way out takes. */
 async function uplinkMtu(): Promise<number> {
   const { stdout } = await runCommand('ip', ['-j', '-4', 'route', 'show', 'default']);
   const [route] = JSON.parse(stdout === '' ? '[]' : stdout) as readonly { dev?: string }[];
   const text = await readFile(`/sys/class/net/${route?.dev ?? 'lo'}/mtu`, 'utf8').catch(() => '1500');
   return Math.min(1500, Number(text));
-}
-
-async function writeAtomically(path: string, value: object, flush: boolean): Promise<void> {
-  const temporary = `${path}.tmp`;
-  await writeFile(temporary, JSON.stringify(value), { flush });
-  await rename(temporary, path);
 }

@@ -4,6 +4,7 @@
  * lets over a hundred layers fit.
  */
 import { access, mkdir, readdir } from 'node:fs/promises';
+import { release } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import { textNow } from '../host/files-now.js';
@@ -29,6 +30,11 @@ export interface OverlayMount {
   readonly work?: string;
   /** Where the result appears. Made when absent. */
   readonly target: string;
+  /**
+   * That `upper` is of no use any more once the machine has lost power: nothing of it is brought to disk then, neither
+   * for a container that asks for it nor at the end. After such a loss the kernel refuses `work` until it was removed.
+   */
+  readonly discardable?: boolean;
 }
 
 /**
@@ -55,6 +61,7 @@ export async function mountOverlay(mount: OverlayMount): Promise<void> {
     `lowerdir=${lowerList(directory, lowers)}`,
     `upperdir=${optionName(directory, upper)}`,
     `workdir=${optionName(directory, work)}`,
+    ...(mount.discardable === true && knowsVolatile() ? ['volatile'] : []),
   ];
   return overlay(directory, options, target);
 }
@@ -112,6 +119,12 @@ function optionName(directory: string, path: string): string {
     });
   }
   return name;
+}
+
+/** Since Linux 5.10; it is no parameter of the module. */
+function knowsVolatile(): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  return major > 5 || (major === 5 && minor >= 10);
 }
 
 let detected: Promise<readonly string[]> | undefined;

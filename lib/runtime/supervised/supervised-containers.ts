@@ -16,6 +16,7 @@ import { endReaders, startByFifo } from './exec-fifo.js';
 import { type ContainerExit, ExitWatch } from './exit-watch.js';
 import { type CommandResult, parseSignal, runCommand } from '../host/host-command.js';
 import { type HostProcess, killProcess, scopeProcesses, signalProcess } from '../host/host-processes.js';
+import { removeNow } from '../host/files-now.js';
 import { scopePaths } from '../host/host-scope.js';
 import { removeLog } from './log-files.js';
 import { type LogLimits, rotateLog } from './log-rotation.js';
@@ -169,7 +170,7 @@ export class SupervisedContainers {
     const { scope } = this.deps;
     await this.removeProcesses(id);
     await removeBundle(scope, id);
-    await rm(join(scopePaths.sockets(scope), id), { recursive: true, force: true });
+    removeNow(join(scopePaths.sockets(scope), id));
     this.settled.delete(id);
   }
 
@@ -291,8 +292,7 @@ export class SupervisedContainers {
     endReaders(scope, id);
     // Of a container that has ended, the runtime would remove this folder and the cgroup.
     const hasEnded = (await containerInit(scope, id))?.lives === false;
-    if (runtime !== undefined && hasEnded)
-      await rm(join(scopePaths.runtimeRoot(scope, runtime), id), { recursive: true, force: true });
+    if (runtime !== undefined && hasEnded) removeNow(join(scopePaths.runtimeRoot(scope, runtime), id));
     else await this.ask(id, 'delete', '--force', id);
     if (await destroyCgroup(scope, id, this.deps.clock)) return;
     throw new AppError('CONTAINER_STUCK', `processes of container ${id} do not go away`, { kind: 'internal' });

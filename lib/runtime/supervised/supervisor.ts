@@ -75,6 +75,7 @@ export class Supervisor {
     const { scope } = this.deps;
     const { ociRuntime: runtime = 'runc' } = this.options;
     const flags = ['--api-version', '1', '-c', id, '-u', id, '-r', await programPath(runtime), '-b', bundle];
+    flags.push(...(await syncFlags()));
     flags.push('-p', join(bundle, 'pid'), '-P', join(bundle, 'conmon.pid'));
     flags.push('-l', `k8s-file:${scopePaths.log(scope, id)}`, '--log-level', 'error');
     flags.push('--log-size-max', String(this.options.maxLogBytes ?? DEFAULT_LOG_BYTES));
@@ -103,6 +104,15 @@ export class Supervisor {
     const commandLine = textNow(`/proc/${pid}/cmdline`);
     return commandLine.includes('conmon') && commandLine.split('\0').includes(id) ? pid : undefined;
   }
+}
+
+let knownSyncFlags: Promise<readonly string[]> | undefined;
+
+/** A log need not be on disk before the exit code is told. Older ones cannot be told so, and ask the disk to wait. */
+function syncFlags(): Promise<readonly string[]> {
+  const flag = '--no-sync-log';
+  knownSyncFlags ??= runCommand('conmon', ['--help']).then(({ stdout }) => (stdout.includes(flag) ? [flag] : []));
+  return knownSyncFlags;
 }
 
 const programs = new Map<string, string>();
