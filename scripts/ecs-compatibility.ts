@@ -15,7 +15,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   CreateService:
     'deployment controller ECS, strategy ROLLING without early success criteria; of Service Connect the names, without its proxy; no Cloud Map, VPC Lattice, gateways, EBS volumes, metrics',
   DeleteTaskDefinitions: 'they stay DELETE_IN_PROGRESS',
-  RegisterContainerInstance: 'logical instances of one machine; no GPUs',
+  RegisterContainerInstance: 'logical instances of one machine; GPUs (`platformDevices`) in the simulated runtime only',
   RegisterTaskDefinition:
     'members that the runtime does not do are refused by name (lib/engine/api/runtime-support.ts)',
   RunTask: 'launch type EC2 or capacity providers, no Fargate; no EBS volumes',

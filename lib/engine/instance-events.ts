@@ -53,7 +53,7 @@ function resourceList(resources: Resources): object[] {
     longValue: 0,
     integerValue,
   });
-  const ports = (name: string, list: readonly number[]): object => ({
+  const set = (name: string, list: readonly (number | string)[]): object => ({
     name,
     type: 'STRINGSET',
     doubleValue: 0,
@@ -64,7 +64,8 @@ function resourceList(resources: Resources): object[] {
   return [
     integer('CPU', resources.cpu),
     integer('MEMORY', resources.memoryMiB),
-    ports('PORTS', resources.tcpPorts),
-    ports('PORTS_UDP', resources.udpPorts),
+    set('PORTS', resources.tcpPorts),
+    set('PORTS_UDP', resources.udpPorts),
+    ...(resources.gpuIds === undefined ? [] : [set('GPU', resources.gpuIds)]),
   ];
 }

@@ -261,6 +261,7 @@ export interface Placement {
     readonly memoryMiB: number;
     readonly tcpPorts: readonly number[];
     readonly udpPorts: readonly number[];
+    readonly gpus?: number;
   };
   readonly instances: readonly {
     readonly instanceId: string;

@@ -37,6 +37,7 @@ export interface TaskBody {
     readonly lastStatus: string;
     readonly exitCode?: number;
     readonly reason?: string;
+    readonly gpuIds?: readonly string[];
     readonly networkBindings: readonly { readonly containerPort: number; readonly hostPort: number }[];
   }[];
 }

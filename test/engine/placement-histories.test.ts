@@ -1,13 +1,13 @@
 /**
  * 10,000 random histories of a cluster: tasks come and go, instances drain, come back, join and leave. Whatever
- * happens, nothing is over-committed, no port is taken twice, constraints hold, every refusal names a reason for each
+ * happens, nothing is over-committed, no port and no GPU is taken twice, constraints hold, every refusal names a reason for each
  * instance; and the index always chooses as the definition does.
  */
 import { describe, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { place, type Requirement } from '../../lib/engine/placement/place.js';
 import { PlacementIndex } from '../../lib/engine/placement/placement-index.js';
-import { adjusted, portKeys, type InstanceSnapshot } from '../../lib/engine/placement/snapshot.js';
+import { adjusted, portKeys, withGpusOf, type InstanceSnapshot } from '../../lib/engine/placement/snapshot.js';
 
 const HISTORIES = 10_000;
 
@@ -38,6 +38,7 @@ const ask = fc.record({
   cpu: fc.integer({ min: 0, max: 800 }),
   memoryMiB: fc.integer({ min: 1, max: 800 }),
   ports: fc.constantFrom<readonly number[]>([], [], [], [8000], [8001], [8000, 8002]),
+  gpus: fc.constantFrom(0, 0, 0, 1, 2),
   group: fc.constantFrom('g', 'h'),
   strategies: fc.array(strategy, { maxLength: 3 }),
   constraints,
@@ -74,6 +75,13 @@ class Cluster {
 
   hostPorts(): ReadonlySet<string> {
     return new Set(this.isShared ? this.placed.flatMap(({ requirement }) => portKeys(requirement.needs)) : []);
+  }
+
+  /** Ids of GPUs that tasks have there. */
+  gpusOn(id: string): readonly string[] {
+    return this.placed.flatMap(({ instanceId, requirement }) =>
+      instanceId === id ? (requirement.needs.gpuIds ?? []) : [],
+    );
   }
 
   set(instance: InstanceSnapshot): void {
@@ -113,7 +121,7 @@ function empty(id: string, { cpu, memoryMiB }: { cpu: number; memoryMiB: number 
     agentVersion: '1.80.0',
     registeredAtMs: 0,
     attributes: new Map([['ecs.availability-zone', zone ?? ['a', 'b', 'c'][Number(id.slice(1)) % 3]]]),
-    remaining: { cpu, memoryMiB, tcpPorts: [], udpPorts: [] },
+    remaining: { cpu, memoryMiB, tcpPorts: [], udpPorts: [], ...(cpu > 1000 ? { gpuIds: ['x', 'y', 'z'] } : {}) },
     groups: new Map(),
     taskCount: 0,
     runningTasksCount: 0,
@@ -153,8 +161,14 @@ function asked(cluster: Cluster, wanted: Requirement, random: () => number): voi
     }
     if (expression?.includes('task:group') === true) must(!instance.groups.has('h'), 'beside group h');
   }
-  cluster.placed.push({ instanceId: instance.id, requirement: wanted });
-  cluster.take({ instanceId: instance.id, requirement: wanted }, -1);
+  const needs = withGpusOf(instance.remaining, wanted.needs);
+  const gpuIds = needs.gpuIds ?? [];
+  must(gpuIds.length === (needs.gpus ?? 0), 'fewer GPUs than needed');
+  const others = cluster.gpusOn(instance.id);
+  must(!gpuIds.some((id) => others.includes(id)), 'a GPU given twice');
+  const placed = { instanceId: instance.id, requirement: { ...wanted, needs } };
+  cluster.placed.push(placed);
+  cluster.take(placed, -1);
   const after = cluster.instances.find(({ id }) => id === instance.id);
   must((after?.remaining.cpu ?? -1) >= 0 && (after?.remaining.memoryMiB ?? -1) >= 0, 'over-committed');
 }
@@ -175,8 +189,8 @@ describe('placement', () => {
               if (task !== undefined) cluster.take(task, 1);
             } else if (next.kind === 'instance') changeInstance(cluster, next);
             else {
-              const { cpu, memoryMiB, ports, group, strategies, constraints: wanted, held, random } = next;
-              const needs = { cpu, memoryMiB, tcpPorts: ports, udpPorts: [] };
+              const { cpu, memoryMiB, ports, gpus, group, strategies, constraints: wanted, held, random } = next;
+              const needs = { cpu, memoryMiB, tcpPorts: ports, udpPorts: [], ...(gpus > 0 ? { gpus } : {}) };
               asked(cluster, { needs, constraints: wanted, strategies, group, pulls: pullsOf(held) }, () => random);
             }
           }
@@ -195,8 +209,9 @@ describe('placement', () => {
         fc.boolean(),
         (sizes, asks, isShared) => {
           const cluster = new Cluster(sizes, isShared);
-          for (const { cpu, memoryMiB, ports, held, random, ...rest } of asks) {
-            const needs = { cpu: cpu * 4, memoryMiB: memoryMiB * 4, tcpPorts: ports, udpPorts: [] };
+          for (const { cpu, memoryMiB, ports, gpus, held, random, ...rest } of asks) {
+            const own = gpus > 0 ? { gpus } : {};
+            const needs = { cpu: cpu * 4, memoryMiB: memoryMiB * 4, tcpPorts: ports, udpPorts: [], ...own };
             asked(cluster, { ...rest, needs, pulls: pullsOf(held) }, () => random);
           }
         },

@@ -161,6 +161,8 @@ export interface AgentAbilities {
   /** Whether objects can be read. */
   readonly objects: boolean;
   readonly init: boolean;
+  /** Whether instances may have GPUs; absent, they may not. */
+  readonly gpus?: boolean;
   /** Folders of the host that tasks may mount, with all below. */
   readonly hostPaths: readonly string[];
 }

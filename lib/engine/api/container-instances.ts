@@ -1,7 +1,7 @@
 /** Container instances: logical ones, made by RegisterContainerInstance, each with resources and attributes of its own. */
 import * as z from 'zod';
 import { shortName } from '../arn.js';
-import { EcsError, invalidParameter } from '../ecs-error.js';
+import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { instanceView } from '../instance-events.js';
 import { addInstance, RESERVED_TCP } from '../instances/add-instance.js';
 import { mergeAttributes, registrationAttributes } from '../instances/attributes.js';
@@ -36,16 +36,14 @@ const registerContainerInstance = operation(
       .optional(),
     containerInstanceArn: text.optional(),
     attributes: z.array(attribute).optional(),
-    platformDevices: z.array(z.looseObject({})).optional(),
+    platformDevices: z.array(z.object({ id: text.min(1), type: z.enum(['GPU', 'NEURON_DEVICE']) })).optional(),
     tags: tags.optional(),
   }),
   async (api, input) => {
     const { state, deps } = api.context;
     const { name } = await requireCluster(api, input.cluster);
-    if (input.platformDevices !== undefined && input.platformDevices.length > 0) {
-      throw new EcsError('ClientException', 'platformDevices: GPUs are not supported by this engine.');
-    }
-    const registered = totalResources(input.totalResources ?? []);
+    const gpuIds = gpusOf(input, api.context.deps.agent.abilities?.gpus === true);
+    const registered = { ...totalResources(input.totalResources ?? []), ...(gpuIds.length === 0 ? {} : { gpuIds }) };
     const identity = identityOf(input.instanceIdentityDocument);
     const id =
       input.containerInstanceArn === undefined
@@ -218,6 +216,27 @@ function totalResources(list: readonly z.infer<typeof resource>[]): Resources {
   const tcpPorts = [...new Set([...RESERVED_TCP, ...ports('PORTS')])].sort((a, b) => a - b);
   if (tcpPorts.length > 100) throw invalidParameter('At most 100 ports can be reserved.');
   return { cpu, memoryMiB, tcpPorts, udpPorts: ports('PORTS_UDP') };
+}
+
+/** Told as devices, as the agent of ECS does, or as the resource that they are shown as. @throws ClientException */
+function gpusOf(
+  input: {
+    readonly platformDevices?: readonly { readonly id: string; readonly type: string }[] | undefined;
+    readonly totalResources?: readonly z.infer<typeof resource>[] | undefined;
+  },
+  haveGpus: boolean,
+): readonly string[] {
+  const devices = input.platformDevices ?? [];
+  const ids = new Set([
+    ...devices.filter(({ type }) => type === 'GPU').map(({ id }) => id),
+    ...(input.totalResources ?? []).flatMap(({ name, stringSetValue = [] }) => (name === 'GPU' ? stringSetValue : [])),
+  ]);
+  const other = devices.find(({ type }) => type !== 'GPU');
+  if (other !== undefined) throw clientError(`platformDevices of type ${other.type} are not supported by this engine.`);
+  if (ids.size > 0 && !haveGpus) {
+    throw clientError('platformDevices: GPUs are not supported by this engine, but in the simulated runtime.');
+  }
+  return [...ids].sort((a, b) => (a < b ? -1 : 1));
 }
 
 /** The members of an EC2 instance identity document that are used: instanceId, instanceType, availabilityZone, architecture. */

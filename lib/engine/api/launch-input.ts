@@ -1,10 +1,12 @@
 /** What RunTask, StartTask and CreateService ask for in common, and what of it this engine refuses by name. */
 import type { AgentAbilities } from '../agent/types.js';
 import { checkEnvironmentFiles } from './runtime-rules.js';
+import { isBeyond } from './runtime-support.js';
 import { checkStrategy } from '../capacity/strategy.js';
 import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { parseQuery } from '../placement/query.js';
 import { checkStrategies } from '../placement/strategy.js';
+import { gpuCount } from '../tasks/sizes.js';
 import type {
   CapacityProviderStrategyItem,
   ClusterState,
@@ -121,9 +123,10 @@ export function checkOverrides(
     if ((override.environmentFiles?.length ?? 0) > 0 && abilities?.objects !== true) {
       throw clientError('containerOverrides.environmentFiles is not supported by this engine: use environment.');
     }
-    if (override.resourceRequirements !== undefined && override.resourceRequirements.length > 0) {
+    if (isBeyond(override.resourceRequirements, abilities?.gpus === true)) {
       throw clientError('containerOverrides.resourceRequirements is not supported by this engine: no GPU here.');
     }
+    gpuCount(override.resourceRequirements);
   }
   if (overrides.ephemeralStorage !== undefined) throw clientError('overrides.ephemeralStorage is a Fargate setting.');
   if (overrides.inferenceAcceleratorOverrides !== undefined && overrides.inferenceAcceleratorOverrides.length > 0) {

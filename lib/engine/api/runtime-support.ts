@@ -76,7 +76,11 @@ const TASK: Has<TaskDefinitionInput> = [
 const LOG_DRIVERS: readonly string[] = ['json-file', 'awslogs'];
 
 const CONTAINER: Has<ContainerDefinitionInput> = [
-  ['resourceRequirements', (c) => filled(c.resourceRequirements), 'no GPU or accelerator is offered here'],
+  [
+    'resourceRequirements',
+    (c, { gpus }) => isBeyond(c.resourceRequirements, gpus === true),
+    'no GPU or accelerator is offered here; the simulated runtime places whole GPUs',
+  ],
   ['repositoryCredentials', (c) => c.repositoryCredentials !== undefined, 'images come from the local registry'],
   [
     'environmentFiles',
@@ -111,6 +115,14 @@ const CONTAINER: Has<ContainerDefinitionInput> = [
   ['linuxParameters.maxSwap', (c) => c.linuxParameters?.maxSwap !== undefined, 'leave it out'],
   ['linuxParameters.swappiness', (c) => c.linuxParameters?.swappiness !== undefined, 'leave it out'],
 ];
+
+/** What is more than a number of whole GPUs, or any where there are none. Also of overrides. */
+export function isBeyond(
+  requirements: ContainerDefinitionInput['resourceRequirements'] = [],
+  haveGpus: boolean,
+): boolean {
+  return requirements.some(({ type, sharingStrategy }) => !haveGpus || type !== 'GPU' || sharingStrategy !== undefined);
+}
 
 /** The agent looks again when it mounts, with links resolved. */
 function isBelow(path: string, folders: readonly string[]): boolean {

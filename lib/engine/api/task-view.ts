@@ -73,6 +73,7 @@ function containerView(container: ContainerState, task: TaskState): object {
     memory: container.memoryMiB === undefined ? undefined : String(container.memoryMiB),
     memoryReservation:
       container.memoryReservationMiB === undefined ? undefined : String(container.memoryReservationMiB),
+    gpuIds: container.gpuIds,
   };
 }
 

@@ -62,6 +62,8 @@ export function instancesFor(group: AutoScalingGroup, waiting: readonly WaitingT
 function fitting(group: AutoScalingGroup, { needs, isAlone }: WaitingTask): number {
   const times = (have: number, need: number): number => (need === 0 ? Infinity : Math.floor(have / need));
   const bySize = Math.min(times(group.cpu, needs.cpu), times(group.memoryMiB, needs.memoryMiB));
+  // Instances of a group have no GPUs.
+  if (needs.gpus !== undefined) return 0;
   const one = isAlone || needs.tcpPorts.length > 0 || needs.udpPorts.length > 0;
   return one ? Math.min(1, bySize) : bySize;
 }

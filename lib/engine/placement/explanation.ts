@@ -6,9 +6,9 @@ import type { Finding, Rejection, Requirement } from './place.js';
 import type { InstanceSnapshot, Snapshot } from './snapshot.js';
 
 export type Dimension =
-  'cpu' | 'memory' | 'tcp-ports' | 'udp-ports' | 'agent' | 'status' | 'memberOf' | 'distinctInstance';
+  'cpu' | 'memory' | 'gpu' | 'tcp-ports' | 'udp-ports' | 'agent' | 'status' | 'memberOf' | 'distinctInstance';
 
-/** CPU in units, memory in MiB; of ports, `have` are those in use. */
+/** CPU in units, memory in MiB, GPUs by number; of ports, `have` are those in use. */
 export interface ExplainedFinding {
   readonly dimension: Dimension;
   readonly need?: number | readonly number[];
@@ -26,12 +26,13 @@ export interface ExplainedInstance {
 }
 
 export interface Explanation {
-  /** What the task asks for: CPU units, MiB, host ports. */
+  /** What the task asks for: CPU units, MiB, host ports, GPUs where it wants any. */
   readonly needs: {
     readonly cpu: number;
     readonly memoryMiB: number;
     readonly tcpPorts: readonly number[];
     readonly udpPorts: readonly number[];
+    readonly gpus?: number;
   };
   /** Every instance that was looked at. */
   readonly instances: readonly ExplainedInstance[];
@@ -42,6 +43,7 @@ export interface Explanation {
 const DIMENSIONS: Readonly<Record<Finding['reason'], Dimension>> = {
   'RESOURCE:CPU': 'cpu',
   'RESOURCE:MEMORY': 'memory',
+  'RESOURCE:GPU': 'gpu',
   'RESOURCE:PORTS': 'tcp-ports',
   'RESOURCE:PORTS_UDP': 'udp-ports',
   AGENT: 'agent',
@@ -73,7 +75,8 @@ function smallestFix(
   { needs, group }: Pick<Requirement, 'needs' | 'group'>,
   rejections: readonly Rejection[],
 ): string {
-  const size = `${String(needs.cpu)} CPU units and ${String(needs.memoryMiB)} MiB`;
+  const gpus = needs.gpus === undefined ? '' : ` and ${String(needs.gpus)} GPUs`;
+  const size = `${String(needs.cpu)} CPU units and ${String(needs.memoryMiB)} MiB${gpus}`;
   const byId = new Map(snapshot.instances.map((instance) => [instance.id, instance]));
   let best: { readonly cost: number; readonly rejection: Rejection } | undefined;
   for (const rejection of rejections) {
@@ -85,7 +88,9 @@ function smallestFix(
   const { instanceId, findings } = best.rejection;
   const instance = byId.get(instanceId);
   if (findings.some((finding) => isTooSmall(finding, instance))) {
-    return `Ask for less, or register a larger instance: the task needs ${size}, and the closest instance, ${instanceId}, has ${String(instance?.registered?.cpu)} CPU units and ${String(instance?.registered?.memoryMiB)} MiB when empty.`;
+    const { cpu, memoryMiB, gpuIds } = instance?.registered ?? {};
+    const itsGpus = needs.gpus === undefined ? '' : ` and ${String(gpuIds?.length ?? 0)} GPUs`;
+    return `Ask for less, or register a larger instance: the task needs ${size}, and the closest instance, ${instanceId}, has ${String(cpu)} CPU units and ${String(memoryMiB)} MiB${itsGpus} when empty.`;
   }
   const steps = findings.map((finding) => stepOf(finding, instanceId, group));
   const sentence = [...new Set(steps)].join(', and ');
@@ -96,6 +101,7 @@ function smallestFix(
 function costOf(finding: Finding, instance: InstanceSnapshot | undefined): number {
   switch (DIMENSIONS[finding.reason]) {
     case 'cpu':
+    case 'gpu':
     case 'memory': {
       const need = Number(finding.need);
       return 1 + (need - Number(finding.have)) / need + (isTooSmall(finding, instance) ? 5 : 0);
@@ -117,6 +123,7 @@ function costOf(finding: Finding, instance: InstanceSnapshot | undefined): numbe
 function isTooSmall(finding: Finding, instance: InstanceSnapshot | undefined): boolean {
   if (instance?.registered === undefined) return false;
   if (finding.reason === 'RESOURCE:CPU') return Number(finding.need) > instance.registered.cpu;
+  if (finding.reason === 'RESOURCE:GPU') return Number(finding.need) > (instance.registered.gpuIds?.length ?? 0);
   return finding.reason === 'RESOURCE:MEMORY' && Number(finding.need) > instance.registered.memoryMiB;
 }
 
@@ -125,6 +132,8 @@ function stepOf(finding: Finding, instanceId: string, group: string): string {
   switch (DIMENSIONS[finding.reason]) {
     case 'cpu':
       return `free ${short()} CPU units on instance ${instanceId} or ask for ${String(finding.have)} at most`;
+    case 'gpu':
+      return `free ${short()} GPUs on instance ${instanceId} or ask for ${String(finding.have)} at most`;
     case 'memory':
       return `free ${short()} MiB on instance ${instanceId} or ask for ${String(finding.have)} at most`;
     case 'tcp-ports':

@@ -1,5 +1,5 @@
 /**
- * What stands between one task and an instance: room, ports, constraints. It is filled anew for each decision; asked
+ * What stands between one task and an instance: room, GPUs, ports, constraints. It is filled anew for each decision; asked
  * about a slot it answers from arrays.
  */
 import { evaluate } from './evaluate.js';
@@ -14,6 +14,7 @@ export class Filter {
   #layout: InstanceLayout;
   #cpu = 0;
   #memory = 0;
+  #gpus = 0;
   #ports = NO_PORTS;
   #only: ReadonlySet<string> | undefined;
   #provider: string | undefined;
@@ -31,6 +32,7 @@ export class Filter {
     this.#layout = layout;
     this.#cpu = needs.cpu;
     this.#memory = needs.memoryMiB;
+    this.#gpus = needs.gpus ?? 0;
     this.#ports = needs.tcpPorts.length + needs.udpPorts.length === 0 ? NO_PORTS : portKeys(needs);
     this.#only = only;
     this.#provider = provider;
@@ -64,6 +66,7 @@ export class Filter {
       if (!this.#meets(this.#expressions[index] as KnownExpression, slot)) return false;
     }
     if (this.#ports !== NO_PORTS && this.#ports.some((port) => layout.ports[slot]?.has(port) === true)) return false;
+    if (this.#gpus > 0 && this.#gpus > (layout.instances[slot]?.remaining.gpuIds?.length ?? 0)) return false;
     if (this.#only !== undefined && !this.#only.has(layout.instances[slot]?.id ?? '')) return false;
     return this.#provider === undefined || layout.instances[slot]?.capacityProviderName === this.#provider;
   }

@@ -1,5 +1,5 @@
 /**
- * Which instance a task goes to: fit of CPU, memory and host ports, then constraints, then strategies in sequence, then
+ * Which instance a task goes to: fit of CPU, memory, GPUs and host ports, then constraints, then strategies in sequence, then
  * the least loaded of what is left. A pure function; when nothing fits it says for every instance what was missing.
  */
 import type { PlacementConstraintState, PlacementStrategyState, Resources } from '../state/model.js';
@@ -28,6 +28,7 @@ export type RejectionReason =
   | 'RESOURCE:MEMORY'
   | 'RESOURCE:PORTS'
   | 'RESOURCE:PORTS_UDP'
+  | 'RESOURCE:GPU'
   | 'AGENT'
   | 'INACTIVE'
   | 'MemberOf placement constraint unsatisfied.'
@@ -94,6 +95,9 @@ function check(
   if (needs.memoryMiB > remaining.memoryMiB) {
     findings.push({ reason: 'RESOURCE:MEMORY', need: needs.memoryMiB, have: remaining.memoryMiB });
   }
+  const { gpus = 0 } = needs;
+  const gpusLeft = remaining.gpuIds?.length ?? 0;
+  if (gpus > gpusLeft) findings.push({ reason: 'RESOURCE:GPU', need: gpus, have: gpusLeft });
   const taken = new Set([...hostPorts, ...portKeys(remaining)]);
   const tcp = needs.tcpPorts.filter((port) => taken.has(`tcp#${String(port)}`));
   const udp = needs.udpPorts.filter((port) => taken.has(`udp#${String(port)}`));

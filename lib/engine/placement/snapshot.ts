@@ -14,7 +14,7 @@ export interface InstanceSnapshot {
   readonly capacityProviderName?: string | undefined;
   readonly registeredAtMs: number;
   readonly attributes: ReadonlyMap<string, string | undefined>;
-  /** Free CPU units and MiB; the ports are those in use. */
+  /** Free CPU units, MiB and GPUs; the ports are those in use. */
   readonly remaining: Resources;
   /** What it has when empty. */
   readonly registered?: Resources;
@@ -83,7 +83,19 @@ export function adjusted(remaining: Resources, need: Resources, sign: 1 | -1): R
     memoryMiB: remaining.memoryMiB + sign * need.memoryMiB,
     tcpPorts: adjustedPorts(remaining.tcpPorts, need.tcpPorts, sign),
     udpPorts: adjustedPorts(remaining.udpPorts, need.udpPorts, sign),
+    ...(remaining.gpuIds === undefined ? {} : { gpuIds: adjustedGpus(remaining.gpuIds, need.gpuIds ?? [], sign) }),
   };
+}
+
+/** The needs with the GPUs that the instance gives for them: the first that it has left. */
+export function withGpusOf(remaining: Resources, needs: Resources): Resources {
+  if (needs.gpus === undefined) return needs;
+  return { ...needs, gpuIds: (remaining.gpuIds ?? []).slice(0, needs.gpus) };
+}
+
+function adjustedGpus(left: readonly string[], need: readonly string[], sign: 1 | -1): readonly string[] {
+  if (need.length === 0) return left;
+  return sign === -1 ? left.filter((id) => !need.includes(id)) : [...left, ...need].sort((a, b) => (a < b ? -1 : 1));
 }
 
 function adjustedPorts(inUse: readonly number[], need: readonly number[], sign: 1 | -1): readonly number[] {

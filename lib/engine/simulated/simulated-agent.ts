@@ -30,7 +30,7 @@ export function createSimulatedAgent(deps: SimulatedAgentDeps): Agent {
 
 class SimulatedAgent implements Agent {
   readonly runtime = 'simulated';
-  readonly abilities: AgentAbilities = { secrets: true, objects: true, init: true, hostPaths: ['/'] };
+  readonly abilities: AgentAbilities = { secrets: true, objects: true, init: true, gpus: true, hostPaths: ['/'] };
   readonly #tasks = new Map<string, SimulatedTask>();
   readonly #listeners = new Set<(event: AgentEvent) => void>();
   /** By task and container. */

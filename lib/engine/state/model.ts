@@ -34,12 +34,16 @@ export interface ClusterState {
   readonly tags: readonly Tag[];
 }
 
-/** CPU units, MiB and host ports. */
+/** CPU units, MiB, host ports and GPUs. */
 export interface Resources {
   readonly cpu: number;
   readonly memoryMiB: number;
   readonly tcpPorts: readonly number[];
   readonly udpPorts: readonly number[];
+  /** How many a task needs; absent for none. */
+  readonly gpus?: number;
+  /** Those an instance has or has left, or those a task was given. */
+  readonly gpuIds?: readonly string[];
 }
 
 export type InstanceStatus = 'ACTIVE' | 'DRAINING' | 'DEREGISTERING' | 'INACTIVE';
@@ -99,6 +103,9 @@ export interface ContainerState {
   readonly cpu: number;
   readonly memoryMiB?: number;
   readonly memoryReservationMiB?: number;
+  /** How many it is to have, and which those are once it has its place. */
+  readonly gpus?: number;
+  readonly gpuIds?: readonly string[];
   readonly lastStatus: 'PENDING' | 'RUNNING' | 'STOPPED';
   readonly healthStatus: HealthStatus;
   readonly runtimeId?: string;

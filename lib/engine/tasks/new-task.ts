@@ -1,6 +1,7 @@
 /** A task record as it begins, without a place, and with the one it was given. */
 import type { Context } from '../context.js';
 import type { Requirement } from '../placement/place.js';
+import { withGpusOf } from '../placement/snapshot.js';
 import type { ContainerState, InstanceState, TaskState } from '../state/model.js';
 import type { LaunchRequest } from './launch.js';
 import { containerSize, overrideOf } from './sizes.js';
@@ -68,12 +69,18 @@ export function requirementOf(task: TaskState): Requirement {
   };
 }
 
-/** The task once it has its instance. */
+/** The task once it has its instance, each container with its GPUs of those that the instance has left. */
 export function placedOn(waiting: TaskState, instance: InstanceState): PlacedTask {
   const { placement: _, ...task } = waiting;
   const zone = instance.attributes.find((attribute) => attribute.name === 'ecs.availability-zone')?.value;
+  const reserved = withGpusOf(instance.remaining, task.reserved);
+  const gpuIds = [...(reserved.gpuIds ?? [])];
   return {
     ...task,
+    reserved,
+    containers: task.containers.map((container) =>
+      container.gpus === undefined ? container : { ...container, gpuIds: gpuIds.splice(0, container.gpus) },
+    ),
     instanceId: instance.id,
     instanceArn: instance.arn,
     ...(zone === undefined ? {} : { availabilityZone: zone }),

@@ -1,6 +1,7 @@
 /**
  * What a task claims on its instance. CPU and memory of the task when it states them, else the sum over its containers
- * (`memoryReservation` before `memory`); only fixed host ports are claimed, dynamic ones are the agent's choice.
+ * (`memoryReservation` before `memory`), GPUs of all containers; only fixed host ports are claimed, dynamic ones are the
+ * agent's choice.
  */
 import { clientError } from '../ecs-error.js';
 import type { ContainerDefinitionInput } from '../api/container-definition-input.js';
@@ -11,6 +12,7 @@ export interface SizedContainer {
   readonly cpu: number;
   readonly memoryMiB?: number;
   readonly memoryReservationMiB?: number;
+  readonly gpus?: number;
 }
 
 /** A container's own size, overrides applied. */
@@ -20,11 +22,24 @@ export function containerSize(
 ): SizedContainer {
   const memoryMiB = override?.memory ?? container.memory;
   const memoryReservationMiB = override?.memoryReservation ?? container.memoryReservation;
+  const gpus = gpuCount(override?.resourceRequirements ?? container.resourceRequirements);
   return {
     cpu: override?.cpu ?? container.cpu,
     ...(memoryMiB === undefined ? {} : { memoryMiB }),
     ...(memoryReservationMiB === undefined ? {} : { memoryReservationMiB }),
+    ...(gpus === 0 ? {} : { gpus }),
   };
+}
+
+/** @throws ClientException for what is no number of GPUs */
+export function gpuCount(requirements: ContainerDefinitionInput['resourceRequirements'] = []): number {
+  return requirements
+    .filter(({ type }) => type === 'GPU')
+    .map(({ value = '' }) => {
+      if (/^[1-9]\d{0,2}$/.test(value)) return Number(value);
+      throw clientError(`resourceRequirements: "${value}" is no number of GPUs: 1 to 999 is wanted.`);
+    })
+    .reduce((sum, each) => sum + each, 0);
 }
 
 export function overrideOf(overrides: TaskOverrideInput, container: string): ContainerOverrideInput | undefined {
@@ -40,12 +55,14 @@ export function taskNeeds(definition: TaskDefinitionInput, overrides: TaskOverri
   const cpu = overrides.cpu ?? definition.cpu;
   const memory = overrides.memory ?? definition.memory;
   const ports = fixedHostPorts(definition);
+  const gpus = sum((size) => size.gpus ?? 0);
   return {
     cpu: cpu === undefined ? sum((size) => size.cpu) : parseCpu(cpu),
     memoryMiB:
       memory === undefined ? sum((size) => size.memoryReservationMiB ?? size.memoryMiB ?? 0) : parseMemory(memory),
     tcpPorts: ports.filter((port) => port.protocol === 'tcp').map((port) => port.port),
     udpPorts: ports.filter((port) => port.protocol === 'udp').map((port) => port.port),
+    ...(gpus === 0 ? {} : { gpus }),
   };
 }
 

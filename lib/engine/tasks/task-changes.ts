@@ -148,9 +148,12 @@ export function finishTask(
 
 function fits(instance: InstanceState, task: TaskState): boolean {
   const taken = new Set(portKeys(instance.remaining));
+  const { gpus = 0, gpuIds = [] } = task.reserved;
   return (
     instance.remaining.cpu >= task.reserved.cpu &&
     instance.remaining.memoryMiB >= task.reserved.memoryMiB &&
+    gpuIds.length === gpus &&
+    gpuIds.every((id) => instance.remaining.gpuIds?.includes(id) === true) &&
     !portKeys(task.reserved).some((key) => taken.has(key))
   );
 }

@@ -53,6 +53,7 @@ export const Placement = z
       memoryMiB: z.number(),
       tcpPorts: z.array(z.number()),
       udpPorts: z.array(z.number()),
+      gpus: z.number().exactOptional(),
     }),
     instances: z.array(
       z.object({
