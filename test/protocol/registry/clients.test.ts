@@ -61,6 +61,19 @@ requireTools('skopeo').describe('skopeo', () => {
     expect(index.manifests).toHaveLength(2);
   });
 
+  test('lists the tags of a repository, and mirrors all of them', async () => {
+    for (const tag of ['one', 'two']) await run('skopeo', ['copy', ...to(), layout.image, at(`skopeo/many:${tag}`)]);
+    const listed = await run('skopeo', ['list-tags', '--tls-verify=false', '--creds', creds(), at('skopeo/many')]);
+    expect(JSON.parse(listed)).toMatchObject({ Tags: ['one', 'two'] });
+    const mirror = ['--src', 'docker', '--dest', 'docker', `${registry.host}/skopeo/many`, `${registry.host}/mirror`];
+    await run('skopeo', ['sync', '--all', ...from(), ...to(), ...mirror]);
+    const mirrored = await registry.registry.tags('mirror/many');
+    expect(mirrored?.map(({ tag, digest }) => [tag, digest])).toEqual([
+      ['one', layout.manifest],
+      ['two', layout.manifest],
+    ]);
+  });
+
   test('copies an index alone where a repository may lack platforms', async () => {
     const copy = () => run('skopeo', ['copy', '--multi-arch=index-only', ...to(), layout.index, at('sparse/app:both')]);
     await expect(copy()).rejects.toThrow(/names what repository sparse\/app has not/);

@@ -1,4 +1,7 @@
-/** containerd, set to ask our registry in place of an image's own: it keeps the name, and names the host beside it. */
+/**
+ * containerd: pushes and pulls; and set to ask our registry in place of an image's own, keeps the name and names the
+ * host beside it.
+ */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -63,19 +66,26 @@ requireTools('containerd', 'ctr', 'docker-registry', 'root').describe('container
     await rm(folder, { recursive: true, force: true });
   }, 60_000);
 
-  test('pulls what a cache of ours has by the name it has at its source, logged in and as anybody', async () => {
+  test('pulls what a cache of ours has by the name it has at its source, logged in and as anybody, and pushes it', async () => {
     const set = imageSet('an image without layers');
     const wire = new Wire({ url: source.url, tokens: ours.tokens });
     for (const { bytes, digest } of set.blobs) await wire.push('team/app', bytes, 'stream', digest);
     const [image] = set.manifests;
     if (image === undefined) throw new Error('the set has no manifest');
     await wire.put('team/app', 'v1', image);
+    const login = ['--user', `wharf:${ours.tokens.admin}`];
     const name = `${source.host}/team/app:v1`;
     await expect(pull(name)).rejects.toThrow(/401|authorization failed|unauthorized/i);
-    await pull(name, '--user', `wharf:${ours.tokens.read}`);
+    await pull(name, ...login);
     expect(await ctr('images', 'ls', '-q', `name==${name}`)).toBe(`${name}\n`);
     expect((await ours.registry.tags('hub/team/app'))?.map(({ digest }) => digest)).toEqual([image.digest]);
-    await ctr('images', 'rm', '--sync', name);
+    const own = `${ours.host}/own/app:v1`;
+    await ctr('images', 'tag', name, own);
+    await ctr('images', 'push', '--plain-http', ...login, own);
+    expect((await ours.registry.tags('own/app'))?.map(({ digest }) => digest)).toEqual([image.digest]);
+    await ctr('images', 'rm', '--sync', name, own);
+    await pull(own, '--plain-http', ...login);
+    expect(await ctr('images', 'ls', '-q')).toBe(`${own}\n`);
     await ours.registry.publicRepositories.add('hub/*');
     await pull(name);
     expect(await ctr('images', 'ls', '-q', `name==${name}`)).toBe(`${name}\n`);
