@@ -84,7 +84,7 @@ export class Authenticator {
     } catch (error) {
       throw unreachable({ ...where, registry: url.host }, error);
     }
-    if (!response.ok) throw await refusedBy(response, { ...where, registry: url.host });
+    if (!response.ok) throw await refusedBy(response, { ...where, registry: url.host }, this.deps.clock.nowMs());
     const document = (await response.json().catch(() => ({}))) as TokenDocument;
     const token = document.token ?? document.access_token;
     if (typeof token !== 'string' || token === '') throw broken(where, 'its token service sent no token');

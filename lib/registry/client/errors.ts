@@ -1,5 +1,6 @@
 /** What went wrong at another registry: host, repository, status, and the registry's own code and words. */
 import { AppError, type ErrorKind } from '../../errors/index.js';
+import { retryAfterMs } from './retry-after.js';
 
 interface Where {
   readonly registry: string;
@@ -8,14 +9,16 @@ interface Where {
 }
 
 const LONGEST_BODY = 16 * 1024;
+/** Amazon ECR says so that a token is over. Not a page, nor a document that is broken. */
+const PLAIN_LINE = /^[^\p{Cc}<>{}[\]]{1,300}$/u;
 
-/** Reads the response's error document and makes an AppError of it. */
-export async function refusedBy(response: Response, where: Where): Promise<AppError> {
+/** Reads the response's error document, or the line of text some send in its place, and makes an AppError of it. */
+export async function refusedBy(response: Response, where: Where, nowMs: number): Promise<AppError> {
   const [code, message] = await ownWords(response);
   const said = [code, message].filter((part) => part !== undefined).join(': ');
   const text = `${where.registry} answered ${response.status} to ${where.doing}${said === '' ? '' : `: ${said}`}`;
   const [ourCode, kind] = classify(response.status);
-  const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
+  const waitMs = retryAfterMs(response, nowMs);
   return new AppError(ourCode, text, {
     kind,
     retryable: kind === 'unavailable' || kind === 'limited',
@@ -23,7 +26,7 @@ export async function refusedBy(response: Response, where: Where): Promise<AppEr
       registry: where.registry,
       status: response.status,
       ...(code === undefined ? {} : { registryCode: code }),
-      ...(Number.isFinite(retryAfter) ? { retryAfterSeconds: retryAfter } : {}),
+      ...(waitMs === undefined ? {} : { retryAfterSeconds: Math.ceil(waitMs / 1000) }),
     },
   });
 }
@@ -65,10 +68,10 @@ function classify(status: number): readonly [string, ErrorKind] {
   return ['REGISTRY_REFUSED', 'failed'];
 }
 
-/** Code and message of the first entry of the error document, if there is one. */
+/** Code and message of the first entry of the error document; of a short text that is none, the text. */
 async function ownWords(response: Response): Promise<readonly [string | undefined, string | undefined]> {
+  const text = (await response.text().catch(() => '')).slice(0, LONGEST_BODY);
   try {
-    const text = (await response.text()).slice(0, LONGEST_BODY);
     const document = JSON.parse(text) as { errors?: { code?: unknown; message?: unknown }[] };
     const first = document.errors?.[0];
     return [
@@ -76,6 +79,7 @@ async function ownWords(response: Response): Promise<readonly [string | undefine
       typeof first?.message === 'string' ? first.message : undefined,
     ];
   } catch {
-    return [undefined, undefined];
+    const line = text.trim();
+    return [undefined, PLAIN_LINE.test(line) ? line : undefined];
   }
 }

@@ -73,7 +73,10 @@ export class RegistryClient {
   private readonly transport: Transport;
 
   /** @throws AppError REGISTRY_NAME_INVALID, REGISTRY_INSECURE_REFUSED */
-  constructor(deps: RegistryClientDeps, options: RegistryClientOptions) {
+  constructor(
+    private readonly deps: RegistryClientDeps,
+    options: RegistryClientOptions,
+  ) {
     const fetch = deps.fetch ?? globalThis.fetch;
     this.endpoint = endpointOf(options.registry, options.insecure);
     const authenticator = new Authenticator({ clock: deps.clock, fetch }, this.endpoint, options.credentials);
@@ -206,15 +209,14 @@ export class RegistryClient {
   private async ask(request: TransportRequest): Promise<Response> {
     const response = await this.transport.send(request);
     if (response.ok) return response;
-    throw await refusedBy(response, { registry: this.endpoint.registry, doing: request.doing });
+    throw await this.refused(response, request);
   }
 
   /** The same for what may be absent. */
   private async askFor(request: TransportRequest): Promise<Response | undefined> {
     const response = await this.transport.send(request);
     if (response.ok) return response;
-    if (response.status !== 404)
-      throw await refusedBy(response, { registry: this.endpoint.registry, doing: request.doing });
+    if (response.status !== 404) throw await this.refused(response, request);
     await response.body?.cancel();
     return undefined;
   }
@@ -230,6 +232,10 @@ export class RegistryClient {
       throw this.broken(doing, `the connection broke off after ${digester.sizeBytes} bytes`, error);
     }
     if (digester.digest() !== digest) throw this.mismatch(doing, digest, digester.digest());
+  }
+
+  private refused(response: Response, { doing }: TransportRequest): Promise<Error> {
+    return refusedBy(response, { registry: this.endpoint.registry, doing }, this.deps.clock.nowMs());
   }
 
   private broken(doing: string, problem: string, cause?: unknown): Error {

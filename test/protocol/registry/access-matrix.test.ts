@@ -142,7 +142,7 @@ const looks = (answer: WireResponse): unknown => [
   answer.bytes.toString(),
   [...answer.headers]
     .filter(([name]) => name !== 'date')
-    .map(([name, value]) => [name, withoutName(name, value)])
+    .map(([name, value]) => `${name}: ${withoutName(name, value)}`)
     .sort(),
 ];
 function withoutName(header: string, value: string): string {
