@@ -36,6 +36,12 @@ export class CloudFormationSchema {
     return type === 'AWS::ECR::Repository' || this.find(type)?.isStateful === true;
   }
 
+  /** Properties that CloudFormation changes only by making another resource in the place of this one. */
+  replacedBy(type: string): readonly string[] {
+    const properties = Object.entries(this.find(type)?.properties ?? {});
+    return properties.flatMap(([name, { causesReplacement = 'no' }]) => (causesReplacement === 'no' ? [] : [name]));
+  }
+
   private find(type: string): Resource | undefined {
     return this.database.lookup('resource', 'cloudFormationType', 'equals', type)[0];
   }

@@ -118,7 +118,7 @@ describe.each(APPS)('the templates of %s', (app) => {
     expect(nagFindings(synthesisOf(app))).toEqual([]);
   });
 
-  test('call what is to last by the ids that it was deployed under', () => {
+  test('call what is to last by the ids that it was deployed under, and replace none of it', () => {
     const synthesis = synthesisOf(app);
     const ids = synthesis.stacks.map((stack) => [stack, lastingIds(synthesis.resources(stack), schema)] as const);
     expect(Object.fromEntries(ids.filter(([, kept]) => kept.length > 0))).toEqual(LASTING_IDS[app] ?? {});
@@ -185,6 +185,15 @@ describe('the policy for people in docs/aws', () => {
 
 describe('the rules themselves', () => {
   const queue = (Properties: Record<string, unknown>) => ({ Type: 'AWS::SQS::Queue', Properties });
+
+  test('see that a table has other keys, or a bucket a name, and would be replaced', () => {
+    const table = { Type: 'AWS::DynamoDB::GlobalTable', Properties: { KeySchema: [], BillingMode: 'PAY_PER_REQUEST' } };
+    const bucket = { Type: 'AWS::S3::Bucket', Properties: { BucketName: 'blobs', Tags: [] } };
+    expect(lastingIds({ Table: table, Bucket: bucket }, schema)).toEqual([
+      'Bucket AWS::S3::Bucket BucketName=blobs',
+      'Table AWS::DynamoDB::GlobalTable KeySchema=[]',
+    ]);
+  });
 
   test('see a property, a type, an attribute and a reference that are not there', () => {
     const problems = schema.problems({
