@@ -15,7 +15,7 @@ import {
 } from 'aws-cdk-lib/aws-ecs';
 import { AccountPrincipal } from 'aws-cdk-lib/aws-iam';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { DockerfileImage } from '../../lib/constructs/index.js';
+import { DockerfileImage } from 'wharf';
 
 const BUILDS = { account: '111111111111', region: 'eu-central-1' };
 const PRODUCTION = { account: '222222222222', region: 'eu-central-1' };

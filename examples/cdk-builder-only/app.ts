@@ -1,7 +1,7 @@
 /** Only the builder, with its store: a function of one's own submits builds, no HTTP API and no cluster is made. */
 import { App, Stack } from 'aws-cdk-lib';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { ImageBuilder, ImageStore } from '../../lib/constructs/index.js';
+import { ImageBuilder, ImageStore } from 'wharf';
 
 const app = new App();
 const stack = new Stack(app, 'Builds');

@@ -3,7 +3,7 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Cluster, CpuArchitecture, FargateService, FargateTaskDefinition, LogDrivers } from 'aws-cdk-lib/aws-ecs';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { DockerfileImage } from '../../lib/constructs/index.js';
+import { DockerfileImage } from 'wharf';
 
 const app = new App();
 const stack = new Stack(app, 'Greeting');

@@ -1,7 +1,7 @@
 /** A Lambda function whose code is a folder with a Dockerfile: built in the cloud while the stack is deployed. */
 import { App, Stack } from 'aws-cdk-lib';
 import { Architecture, DockerImageFunction } from 'aws-cdk-lib/aws-lambda';
-import { DockerfileImage } from '../../lib/constructs/index.js';
+import { DockerfileImage } from 'wharf';
 
 const app = new App();
 const stack = new Stack(app, 'Handler');

@@ -3,7 +3,7 @@ import { App, Stack } from 'aws-cdk-lib';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Topic } from 'aws-cdk-lib/aws-sns';
-import { ContainerCluster, Monitoring, Wharf } from '../../lib/constructs/index.js';
+import { ContainerCluster, Monitoring, Wharf } from 'wharf';
 
 const app = new App();
 const stack = new Stack(app, 'Platform');

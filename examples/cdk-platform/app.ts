@@ -1,7 +1,7 @@
 /** The whole platform in one stack, with room for eight larger instances and an alarm on builds that nothing settled. */
 import { App, Stack } from 'aws-cdk-lib';
 import { InstanceType } from 'aws-cdk-lib/aws-ec2';
-import { ContainerCluster, Wharf } from '../../lib/constructs/index.js';
+import { ContainerCluster, Wharf } from 'wharf';
 
 const app = new App();
 const stack = new Stack(app, 'Team');

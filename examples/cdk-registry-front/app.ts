@@ -2,7 +2,7 @@
 import { App, CfnOutput, Stack } from 'aws-cdk-lib';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { HostedZone } from 'aws-cdk-lib/aws-route53';
-import { RegistryFront, Wharf } from '../../lib/constructs/index.js';
+import { RegistryFront, Wharf } from 'wharf';
 
 const app = new App();
 const stack = new Stack(app, 'Images');

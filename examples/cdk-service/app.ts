@@ -1,6 +1,6 @@
 /** A service in an app of its own, on a platform that another app deployed: all it needs to know is in two outputs. */
 import { App, CfnOutput, Stack } from 'aws-cdk-lib';
-import { Edge, Service, ServiceImage } from '../../lib/constructs/index.js';
+import { Edge, Service, ServiceImage } from 'wharf';
 
 const app = new App();
 const stack = new Stack(app, 'Shop');

@@ -1,6 +1,6 @@
 /** The platform on Spot instances: one that stays, the rest where most capacity is spare, of five types. */
 import { App, Stack } from 'aws-cdk-lib';
-import { Capacity, ContainerCluster, Wharf } from '../../lib/constructs/index.js';
+import { Capacity, ContainerCluster, Wharf } from 'wharf';
 
 const app = new App();
 const stack = new Stack(app, 'Cheap');

@@ -1,5 +1,6 @@
 /** The npm package, as a project that installs it has it: constructs with types, and the command. */
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -89,6 +90,27 @@ test('the five minutes of the page of DockerfileImage begin in an empty folder, 
   const template = await readFile(join(folder, 'out/Greeting.template.json'), 'utf8');
   expect(JSON.parse(template)).toMatchObject({ Outputs: { Uri: { Value: expect.anything() } } });
   expect(template).toContain('Custom::WharfDockerfileImage');
+}, 120_000);
+
+test('whatever its pages lead to is in it', async () => {
+  const installed = join(project, 'node_modules/wharf');
+  const pages = (await readdir(installed, { recursive: true })).filter((name) => name.endsWith('.md'));
+  const broken: string[] = [];
+  for (const page of pages) {
+    const text = await readFile(join(installed, page), 'utf8');
+    for (const [, link = ''] of text.matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
+      if (!/^\w+:/.test(link) && !existsSync(join(installed, page, '..', link))) broken.push(`${page}: ${link}`);
+    }
+  }
+  expect(pages.length).toBeGreaterThan(20);
+  expect(broken).toEqual([]);
+});
+
+test('an example out of it synthesises as it is, copied into a project', async () => {
+  const example = join(project, 'node_modules/wharf/examples/cdk-spot/app.ts');
+  await writeFile(join(project, 'example.ts'), await readFile(example));
+  await run('env', ['CDK_OUTDIR=example', resolve('node_modules/.bin/tsx'), 'example.ts']);
+  expect(await readFile(join(project, 'example/Cheap.template.json'), 'utf8')).toContain('price-capacity-optimized');
 }, 120_000);
 
 test('its command starts', async () => {
