@@ -2,19 +2,14 @@
  * The code of a function: `lambdas/<entry>` bundled by esbuild to ES modules. What a module imports late is a chunk of its
  * own, so a cold start reads the modules of its first answer and no others (CDK's NodejsFunction makes one file of all).
  */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AssetHashType, DockerImage, type ILocalBundling } from 'aws-cdk-lib';
 import { type AssetCode, Code } from 'aws-cdk-lib/aws-lambda';
-import {
-  type BuildOptions,
-  buildSync,
-  type Metafile,
-  type TransformOptions,
-  type TransformResult,
-  transformSync,
-} from 'esbuild';
+import { type BuildOptions, type BuildResult, buildSync, type Metafile } from 'esbuild';
+import { withUnusedSchemas } from './unused-schemas.js';
 
 /** In a checkout the functions are TypeScript; in the package they stand beside this file as JavaScript. */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -26,13 +21,10 @@ const ALIASES = {
   '@aws-sdk/credential-provider-node': `${ROOT}lib/host/aws/function-credentials${SUFFIX}`,
   // Tells browsers apart.
   bowser: `${ROOT}lib/host/aws/no-browser${SUFFIX}`,
+  '@smithy/core/event-streams': `${ROOT}lib/host/aws/no-event-streams${SUFFIX}`,
 };
 
-/** No path of this machine gets into what is made: the same sources are the same asset. */
-const BUNDLE = {
-  absWorkingDir: ROOT,
-  // Nothing is written there.
-  outdir: 'function',
+const CHUNKS = {
   entryNames: 'index',
   outExtension: { '.js': '.mjs' },
   bundle: true,
@@ -40,25 +32,32 @@ const BUNDLE = {
   platform: 'node',
   format: 'esm',
   target: 'node22',
-  mainFields: ['module', 'main'],
-  sourcemap: 'inline',
   sourcesContent: false,
   metafile: true,
-  // The SDK too: the pinned one, not whichever the runtime carries.
-  alias: ALIASES,
+  write: false,
   logLevel: 'error',
 } satisfies BuildOptions;
 
+/** No path of this machine gets into what is made: the same sources are the same asset. */
+const BUNDLE = {
+  ...CHUNKS,
+  absWorkingDir: ROOT,
+  // Nothing is written there.
+  outdir: 'function',
+  mainFields: ['module', 'main'],
+  sourcemap: 'inline',
+  // The SDK too: the pinned one, not whichever the runtime carries.
+  alias: ALIASES,
+} satisfies BuildOptions;
+
 const MINIFIED = {
+  ...CHUNKS,
+  // Beside the other, so that paths in maps stay what they are.
+  outdir: 'minified',
   minify: true,
-  treeShaking: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node22',
   sourcemap: 'external',
-  sourcesContent: false,
-  banner: "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);",
-} satisfies TransformOptions;
+  banner: { js: "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);" },
+} satisfies BuildOptions;
 
 export function functionCode(entry: string): AssetCode {
   return Code.fromAsset(join(ROOT, 'lambdas'), {
@@ -84,45 +83,51 @@ class FunctionBundling implements ILocalBundling {
 
 export interface FunctionBundle {
   readonly files: readonly { readonly name: string; readonly text: string }[];
-  /** Of what esbuild put together, before what nobody needs was left out of it. */
+  /** Of which of the sources each of them is made. */
   readonly metafile: Metafile;
 }
 
-/** @param entry file of `lambdas/`, without its ending */
+/**
+ * In two steps: what the second reads is written so that it can leave more of it out.
+ * @param entry file of `lambdas/`, without its ending
+ */
 export function bundleFunction(entry: string): FunctionBundle {
-  const { outputFiles, metafile } = buildSync({ ...BUNDLE, entryPoints: [`lambdas/${entry}${SUFFIX}`], write: false });
-  const chunks = new Map(
-    outputFiles.map(({ path, text }) => [basename(path), transformSync(withPlainKeys(text), MINIFIED)]),
+  const bundled = buildSync({ ...BUNDLE, entryPoints: [`lambdas/${entry}${SUFFIX}`] });
+  const minified = minify(new Map(bundled.outputFiles.map(({ path, text }) => [basename(path), text])));
+  const texts = new Map(minified.outputFiles.map(({ path, text }) => [basename(path), text]));
+  const files = [...reachable('index.mjs', texts)].flatMap((name) =>
+    [name, `${name}.map`].map((file) => ({ name: file, text: texts.get(file) ?? '' })),
   );
-  const files = [...reachable('index.mjs', chunks)].flatMap(([name, { code, map }]) => [
-    { name, text: code },
-    { name: `${name}.map`, text: map },
-  ]);
-  const made = { files, metafile };
+  const made = { files, metafile: ofSources(minified.metafile, bundled.metafile) };
   bundles.set(entry, made);
   return made;
 }
 
+function minify(chunks: ReadonlyMap<string, string>): BuildResult<typeof MINIFIED> {
+  const work = mkdtempSync(join(tmpdir(), 'wharf-function-'));
+  try {
+    mkdirSync(join(work, BUNDLE.outdir));
+    for (const [name, text] of chunks) writeFileSync(join(work, BUNDLE.outdir, name), withUnusedSchemas(text));
+    return buildSync({ ...MINIFIED, absWorkingDir: work, entryPoints: [`${BUNDLE.outdir}/index.mjs`] });
+  } finally {
+    rmSync(work, { recursive: true });
+  }
+}
+
 /** Also what is imported late by code that was left out is a chunk, which nobody would ever read. */
-function reachable(name: string, chunks: Chunks, found = new Map<string, TransformResult>()): Chunks {
-  const chunk = chunks.get(name);
-  if (chunk === undefined || found.has(name)) return found;
-  found.set(name, chunk);
-  for (const [imported] of chunk.code.matchAll(/[\w-]+\.mjs\b/g)) reachable(imported, chunks, found);
+function reachable(name: string, texts: ReadonlyMap<string, string>, found = new Set<string>()): ReadonlySet<string> {
+  const text = texts.get(name);
+  if (text === undefined || found.has(name)) return found;
+  found.add(name);
+  for (const [imported] of text.matchAll(/[\w-]+\.mjs\b/g)) reachable(imported, texts, found);
   return found;
 }
 
-type Chunks = ReadonlyMap<string, TransformResult>;
-
-/**
- * The SDK writes its schemas as `{ [_hH]: _ct }` over constants, and esbuild keeps whatever has a computed key: also the
- * schemas of calls that nobody makes, which are half of S3's. With plain keys it leaves them out.
- */
-function withPlainKeys(text: string): string {
-  const constants = new Map<string, string>();
-  for (const [, name = '', value = ''] of text.matchAll(/^var (_\w+) = ("[^"\\]*");$/gm)) constants.set(name, value);
-  return text.replaceAll(/([{,]) \[(_\w+)\]: /g, (found, before: string, name: string) => {
-    const value = constants.get(name);
-    return value === undefined ? found : `${before} ${value}: `;
-  });
+/** A chunk of the second step is made of whole chunks of the first, and those are made of sources. */
+function ofSources({ outputs }: Metafile, { inputs, outputs: chunks }: Metafile): Metafile {
+  const made = Object.entries(outputs).map(([path, output]): [string, Metafile['outputs'][string]] => [
+    path,
+    { ...output, inputs: Object.assign({}, ...Object.keys(output.inputs).map((chunk) => chunks[chunk]?.inputs)) },
+  ]);
+  return { inputs, outputs: Object.fromEntries(made) };
 }

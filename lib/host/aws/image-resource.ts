@@ -4,13 +4,13 @@
  * it is done. The same inputs are built once: what is in the registry under their hash is the image, whatever became of
  * the step cache since.
  */
-import { BatchDeleteImageCommand, type ECRClient, RepositoryNotFoundException } from '@aws-sdk/client-ecr';
+import { BatchDeleteImageCommand, type ECRClient } from '@aws-sdk/client-ecr';
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { type BuildService, eachOpenBuild } from '../../build/index.js';
 import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { Registry } from '../../registry/index.js';
-import { awsFailure } from '../../store/aws/aws-failure.js';
+import { awsErrorName, awsFailure } from '../../store/aws/aws-failure.js';
 import type { ByteSource, ContentStore, Logger, RecordStore } from '../../store/index.js';
 import { failureText } from './build-failure.js';
 import { type ImageEvent, imageOfPhysicalId, type WantedImage, wantedImage } from './image-request.js';
@@ -131,7 +131,7 @@ export class ImageResource {
     try {
       await this.deps.ecr.send(new BatchDeleteImageCommand({ repositoryName, imageIds: [{ imageDigest }] }));
     } catch (error) {
-      if (!(error instanceof RepositoryNotFoundException)) throw awsFailure('ECR', error);
+      if (awsErrorName(error) !== 'RepositoryNotFoundException') throw awsFailure('ECR', error);
     }
   }
 }

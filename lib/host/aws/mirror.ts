@@ -2,12 +2,12 @@
  * Copies images to Amazon ECR, where container instances pull them with their own role: no registry password lies on
  * any host, and a pull needs neither our functions nor our records. Copied once per image, and only what is missing.
  */
-import { CreateRepositoryCommand, ECRClient, RepositoryAlreadyExistsException } from '@aws-sdk/client-ecr';
+import { CreateRepositoryCommand, ECRClient } from '@aws-sdk/client-ecr';
 import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import { pushImage, RegistryClient } from '../../registry/client/index.js';
 import type { Images } from '../../registry/index.js';
-import { awsFailure } from '../../store/aws/aws-failure.js';
+import { awsErrorName, awsFailure } from '../../store/aws/aws-failure.js';
 import type { Clock, ContentStore, Logger } from '../../store/index.js';
 import { EcrSignIn } from './ecr-authorization.js';
 
@@ -88,7 +88,7 @@ export class EcrMirror {
     try {
       await this.deps.ecr.send(new CreateRepositoryCommand({ repositoryName }));
     } catch (error) {
-      if (!(error instanceof RepositoryAlreadyExistsException)) throw awsFailure('ECR', error);
+      if (awsErrorName(error) !== 'RepositoryAlreadyExistsException') throw awsFailure('ECR', error);
     }
   }
 }
