@@ -6,7 +6,7 @@ import { digestHex, digestOf } from '../../lib/oci/index.js';
 import { requireTools } from '../host-tools.js';
 import { PlatformProcess, runCommand } from './platform-process.js';
 
-const host = requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'busybox');
+const host = requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'busybox', 'script');
 
 interface TaskList {
   readonly tasks: readonly {
@@ -60,6 +60,11 @@ host.describe('a platform', () => {
     expect(good.stdout).not.toBe('');
     expect(await platform.wharf('exec', 'hello', '--', '/bin/nope')).toMatchObject({ exitCode: 127 });
     expect((await platform.wharf('exec', '-t', 'hello', '--', 'sh')).stderr).toContain('NO_TERMINAL');
+    // Keeps a terminal for its child, and leaves with the child's exit code.
+    const inTerminal = `${process.execPath} bin/wharf.cjs exec --data ${platform.data} -it hello -- sh`;
+    const typed = `printf 'tty; exit 9\\n' | script -qec '${inTerminal}' /dev/null`;
+    const shell = await runCommand('sh', ['-c', typed]);
+    expect(shell).toMatchObject({ exitCode: 9, stdout: expect.stringMatching(/^\/dev\/pts\/\d+\r$/m) as unknown });
     const refused = await platform.wharf('exec', '--container', 'other', 'hello', '--', 'true');
     expect(refused).toMatchObject({ exitCode: 4, stderr: expect.stringContaining('CONTAINER_NOT_FOUND') });
     const plain = await platform.api(`/v1/clusters/main/tasks/${(await tasks())[0]?.id ?? ''}/exec?command=true`, {

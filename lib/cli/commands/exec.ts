@@ -49,7 +49,11 @@ export async function exec(input: ExecInput, deps: CommandDeps): Promise<void> {
 }
 
 async function handOn(stdin: AsyncIterable<string | Uint8Array>, session: RemoteExec): Promise<void> {
-  for await (const chunk of stdin) await session.write(chunk);
+  try {
+    for await (const chunk of stdin) await session.write(chunk);
+  } catch {
+    // A terminal that goes, as ours does once the command has ended, ends the input and nothing else.
+  }
   session.endInput();
 }
 
