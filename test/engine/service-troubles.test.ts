@@ -217,7 +217,11 @@ describe('DeleteService', () => {
     expect(await fixture.refused('UpdateService', { service: 'web', desiredCount: 1 })).toMatchObject({
       __type: 'ServiceNotActiveException',
     });
+    fixture.clock.advance(1);
     await fixture.ecs('CreateService', create);
+    // Nothing is told of the service that had this name before.
+    expect((await fixture.service('web')).events).toEqual([]);
+    expect((await fixture.ecs('ListServiceDeployments', { service: 'web' }))['serviceDeployments']).toHaveLength(1);
     await steady(fixture, 'web');
   });
 });

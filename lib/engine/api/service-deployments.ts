@@ -39,10 +39,13 @@ const listServiceDeployments = operation(
   async (api, input) => {
     const owner = await requireCluster(api, input.cluster);
     const name = shortName('service', input.service, owner.name);
-    if ((await api.context.state.services.get(owner.name, name)) === undefined) throw serviceNotFound();
+    const service = await api.context.state.services.get(owner.name, name);
+    if (service === undefined) throw serviceNotFound();
     const all = await api.context.state.serviceDeployments.all(serviceScope(owner.name, name));
     const { before = Infinity, after = -Infinity } = input.createdAt ?? {};
     const rows = all
+      // Not those of a deleted service that had the same name.
+      .filter((row) => row.createdAtMs >= service.createdAtMs)
       .filter((row) => input.status === undefined || input.status.length === 0 || input.status.includes(row.status))
       .filter((row) => row.createdAtMs / 1000 < before && row.createdAtMs / 1000 > after)
       .map((row) => ({ row, sort: `${String(1e15 - row.createdAtMs)}#${row.id}` }))

@@ -11,7 +11,9 @@ export async function serviceView(context: Context, service: ServiceState, withT
   const { state, arns } = context;
   const scope = serviceScope(service.clusterName, service.name);
   const tasks = (await state.live.of(service.clusterName)).tasksOfService(service.name);
-  const events = await state.serviceEvents.newest(scope, SHOWN_EVENTS);
+  const newest = await state.serviceEvents.newest(scope, SHOWN_EVENTS);
+  // What is older is of a deleted service that had the same name.
+  const events = newest.filter(({ createdAtMs }) => createdAtMs >= service.createdAtMs);
   const primary = service.deployments[0];
   return {
     serviceArn: service.arn,
