@@ -14,6 +14,7 @@ import {
   waitUntilServicesStable,
 } from '@aws-sdk/client-ecs';
 import { expect, test } from '@jest/globals';
+import { takeControllersFromV2 } from '../cgroup-controllers.js';
 import { PlatformProcess, runCommand } from '../e2e/platform-process.js';
 import { requireTools } from '../host-tools.js';
 import { Random } from '../interleave/random.js';
@@ -22,6 +23,8 @@ import { CLUSTER, define, described, EXIT_CODE, list, Load, SERVICE } from './en
 const ASKED = process.env['WHARF_TEST_KILLS'];
 /** `npm run test:crash` kills a thousand registries and half as many platforms. */
 const KILLS = Number(ASKED ?? 100) / 2;
+const OCI_RUNTIME = process.env['WHARF_TEST_OCI_RUNTIME'] ?? 'runc';
+const UP = ['--oci-runtime', OCI_RUNTIME] as const;
 /** Among all tests the kills end after this, on a machine too slow for all of them: those that were are told. */
 const LONGEST_KILLING_MS = ASKED === undefined ? 90_000 : Number.POSITIVE_INFINITY;
 const SEED = Number(process.env['WHARF_TEST_SEED'] ?? randomInt(2 ** 31));
@@ -34,8 +37,8 @@ const LONGEST_WAIT_MS = 20_000;
 const LOGS_AT_ONCE = 8;
 const TEXT = { headers: { accept: 'text/plain' } };
 
-requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'busybox').describe(
-  `a platform that is killed ${String(KILLS)} times`,
+requireTools('root', 'runc', OCI_RUNTIME, 'conmon', 'bridge', 'ip', 'iptables', 'busybox').describe(
+  `a platform that is killed ${String(KILLS)} times, with ${OCI_RUNTIME}`,
   () => {
     test(
       'goes on with what ran, starts nothing twice, leaves nothing',
@@ -43,8 +46,9 @@ requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'busybox').de
         console.info(`engine.test.ts: seed ${String(SEED)}`);
         const random = new Random(SEED);
         const lap = laps();
+        const giveBack = OCI_RUNTIME === 'crun' ? await takeControllersFromV2() : undefined;
         const platform = await PlatformProcess.create();
-        const client = clientOf((await platform.start()).ecs);
+        const client = clientOf((await platform.start(...UP)).ecs);
         try {
           const script = ['--import', 'tsx', 'scripts/base-image.ts', platform.data];
           const pushed = await runCommand(process.execPath, script);
@@ -84,6 +88,7 @@ requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'busybox').de
         } finally {
           client.destroy();
           expect(await platform.remove()).toEqual([]);
+          await giveBack?.();
         }
       },
       600_000 + KILLS * 5000,
@@ -115,9 +120,9 @@ async function liveAndDie(platform: PlatformProcess, client: ECSClient, load: Lo
   const begin = performance.now();
   for (let killed = 0; killed < KILLS && performance.now() < begin + LONGEST_KILLING_MS; killed += 1) {
     const end = endOf(random.next());
-    if (end === 'starting') platform.launch();
+    if (end === 'starting') platform.launch(...UP);
     else {
-      await platform.start();
+      await platform.start(...UP);
       const now = await runtimeIds(client, load);
       for (const [arn, id] of ids) {
         if (load.asked.get(arn) !== false) continue;
@@ -138,7 +143,7 @@ async function liveAndDie(platform: PlatformProcess, client: ECSClient, load: Lo
     await work;
     kills[end] += 1;
   }
-  await platform.start();
+  await platform.start(...UP);
   return { adopted, kills };
 }
 
