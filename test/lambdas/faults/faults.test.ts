@@ -88,6 +88,6 @@ describe('in bad weather', () => {
       );
       process.stdout.write(`seed ${seed}: ${JSON.stringify(lab.weather.met)}\n`);
     },
-    300_000,
+    600_000,
   );
 });

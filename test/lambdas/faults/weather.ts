@@ -12,11 +12,14 @@ import { IMAGE, OTHER_IMAGE } from './service-operations.js';
 import { pullable, serviceTruth } from './truth.js';
 
 const MOST_TRIES = 60;
+/** Of the platform, until what was asked for holds: counted and not timed, since a round grows with all that was deployed before. */
+const MOST_ROUNDS = 40;
 
 /** What the outside does: callers that insist, a queue that delivers as queues do, a schedule. */
 class Outside {
   private isOver = false;
   private taken = 0;
+  private rounds = 0;
 
   constructor(
     private readonly lab: KillLab,
@@ -36,11 +39,12 @@ class Outside {
   }
 
   async until(what: string, holds: () => Promise<boolean>): Promise<void> {
-    for (let rounds = 0; rounds < 300; rounds += 1) {
+    const last = this.rounds + MOST_ROUNDS;
+    while (this.rounds <= last) {
       if (await holds().catch(() => false)) return;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    throw new Error(`never came about: ${what}`);
+    throw new Error(`never came about in ${MOST_ROUNDS} rounds of the platform: ${what}`);
   }
 
   /** Events and schedules until `end`; whatever fails comes again. */
@@ -51,6 +55,7 @@ class Outside {
         .fn('reconciler')
         .invoke(SCHEDULED)
         .catch(() => undefined);
+      this.rounds += 1;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
