@@ -56,6 +56,10 @@ export interface IImageBuilder extends IConstruct {
   readonly platform: string;
   /** Lets the grantee submit builds by itself, without the HTTP API: images, records and the queue. */
   grantBuild(grantee: IGrantable): void;
+  /** Builds that wait for a function. */
+  metricWaitingBuilds(options?: MetricOptions): Metric;
+  /** How long the oldest of them has waited. */
+  metricOldestBuildAge(options?: MetricOptions): Metric;
 }
 
 const DEFAULT_ID = 'WharfImageBuilder';
@@ -71,12 +75,10 @@ abstract class ImageBuilderBase extends Construct implements IImageBuilder {
     this.queue.grantSendMessages(grantee);
   }
 
-  /** Builds that wait for a function. */
   metricWaitingBuilds(options?: MetricOptions): Metric {
     return this.queue.metricApproximateNumberOfMessagesVisible(options);
   }
 
-  /** How long the oldest of them has waited. */
   metricOldestBuildAge(options?: MetricOptions): Metric {
     return this.queue.metricApproximateAgeOfOldestMessage(options);
   }

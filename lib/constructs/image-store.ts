@@ -48,6 +48,8 @@ export interface IImageStore extends IConstruct {
   readonly adminToken: ISecret;
   /** Read and write of images and records, with no right that the adapters do not use. */
   grantReadWrite(grantee: IGrantable): void;
+  /** Bytes of layers and contexts, as S3 counts them once a day. */
+  metricStoredBytes(options?: MetricOptions): Metric;
 }
 
 const OBJECT_ACTIONS = [
@@ -88,6 +90,10 @@ abstract class ImageStoreBase extends Construct implements IImageStore {
     // Of those that were given with a key of their own; the others are encrypted by keys of AWS.
     for (const key of [this.bucket.encryptionKey, this.table.encryptionKey]) key?.grant(grantee, ...KEY_ACTIONS);
     this.sealingKey.grantRead(grantee);
+  }
+
+  metricStoredBytes(options?: MetricOptions): Metric {
+    return storedBytes(this.bucket, options);
   }
 }
 
@@ -132,11 +138,6 @@ export class ImageStore extends ImageStoreBase {
     const token = this.token ?? this.createSecret('AdminToken', 'API token of the first Wharf administrator');
     this.token = token;
     return token;
-  }
-
-  /** Bytes of layers and contexts, as S3 counts them once a day. */
-  metricStoredBytes(options?: MetricOptions): Metric {
-    return storedBytes(this.bucket, options);
   }
 
   private createTable(): ITableV2 {

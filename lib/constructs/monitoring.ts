@@ -15,6 +15,7 @@ import {
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { RegistryFront } from './registry-front.js';
 import type { Wharf } from './wharf.js';
 
@@ -26,6 +27,8 @@ export interface MonitoringProps {
   readonly actions?: IAlarmAction[];
   /** Whether a dashboard is made (US$ 3 a month beyond the first three of an account). @default true */
   readonly dashboard?: boolean;
+  /** For `DeadBuilds`, `DeadEvents`, `OldBuild`, `ApiErrors`, `RegistryErrors`, `ReconcilerErrors`, `RegistryFrontDown` and `dashboard`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
 }
 
 const PERIOD = Duration.minutes(5);
@@ -49,6 +52,23 @@ export class Monitoring extends Construct {
     ];
     for (const alarm of this.alarms) for (const action of props.actions ?? []) alarm.addAlarmAction(action);
     this.dashboard = props.dashboard === false ? undefined : this.board(props.wharf);
+    const { dashboard } = this;
+    const [DeadBuilds, DeadEvents, OldBuild, ApiErrors, RegistryErrors, ReconcilerErrors, RegistryFrontDown] =
+      this.alarms;
+    overrideCfn(
+      this,
+      {
+        DeadBuilds,
+        DeadEvents,
+        OldBuild,
+        ApiErrors,
+        RegistryErrors,
+        ReconcilerErrors,
+        RegistryFrontDown,
+        dashboard,
+      },
+      props.cfnOverrides,
+    );
   }
 
   private alarm(id: string, alarmDescription: string, metric: IMetric, threshold: number): Alarm {

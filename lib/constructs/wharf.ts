@@ -7,6 +7,7 @@ import type { IHostedZone } from 'aws-cdk-lib/aws-route53';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { BuildWorker } from './build-worker.js';
+import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import { ContainerCluster } from './container-cluster.js';
 import type { IContainerCluster } from './container-cluster-base.js';
 import { ControlPlane } from './control-plane.js';
@@ -46,6 +47,8 @@ export interface WharfProps {
   readonly certificate?: ICertificate;
   /** Where that name is pointed at the API. @default - nowhere: that is done by whoever has the name */
   readonly hostedZone?: IHostedZone;
+  /** For the parts that are made here alone: `api`, `registry`, `reconciler`, `collector`, `executionRole`, `workerRole` and `httpApi`. @default - none */
+  readonly cfnOverrides?: CfnOverrides;
 }
 
 /**
@@ -96,6 +99,7 @@ export class Wharf extends Construct {
       controlPlane: this.controlPlane,
       ...given(props, 'domainName', 'certificate', 'hostedZone', 'accessLogs'),
     });
+    this.override(props.cfnOverrides);
     new CfnOutput(this, 'Url', { value: this.edge.url, description: 'Where the HTTP API answers' });
     new CfnOutput(this, 'AdminTokenSecret', {
       value: this.store.adminToken.secretArn,
@@ -106,6 +110,15 @@ export class Wharf extends Construct {
   private createBuilder({ builderLogs }: WharfProps): ImageBuilder {
     const logs = builderLogs === undefined ? {} : { logGroup: builderLogs };
     return new ImageBuilder(this, 'Builder', { store: this.store, platform: this.capacity.platform, ...logs });
+  }
+
+  private override(overrides: CfnOverrides | undefined): void {
+    const { executionRole } = this.controlPlane;
+    const { api: httpApi } = this.edge;
+    const { role: workerRole } = this.workers;
+    const functions = [this.controlPlane.api, this.controlPlane.registry, this.controlPlane.reconciler];
+    const [api, registry, reconciler, collector] = [...functions, this.collector.function].map((fn) => fn.function);
+    overrideCfn(this, { api, registry, reconciler, collector, executionRole, workerRole, httpApi }, overrides);
   }
 
   /** Lets the grantee build by itself, without the HTTP API: images, records and the queue. */

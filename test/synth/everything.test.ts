@@ -220,7 +220,16 @@ describe('cfnOverrides', () => {
       'registry-front',
       (stack, cfnOverrides) => new RegistryFront(stack, 'Made', { ...wharfOf(stack), plainHttp: true, cfnOverrides }),
     ],
+    ['wharf', (stack, cfnOverrides) => new Wharf(stack, 'Made', { cfnOverrides })],
+    ['monitoring', (stack, cfnOverrides) => monitoredFront(stack, cfnOverrides)],
   ];
+
+  function monitoredFront(stack: Stack, cfnOverrides: CfnOverrides): Monitoring {
+    const wharf = new Wharf(stack, 'Wharf');
+    const { store, builder, capacity } = wharf;
+    const registryFront = new RegistryFront(stack, 'Front', { store, builder, capacity, plainHttp: true });
+    return new Monitoring(stack, 'Made', { wharf, registryFront, cfnOverrides });
+  }
 
   test.each(all)('of %s reach every resource that they name', (file, make) => {
     const text = readFileSync(`lib/constructs/${file}.ts`, 'utf8');
