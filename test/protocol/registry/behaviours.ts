@@ -117,6 +117,29 @@ export function behaviours(openStore: StoreFactory): void {
       expect([answer.status, answer.code]).toEqual([400, 'MANIFEST_BLOB_UNKNOWN']);
     });
 
+    test.each(['sha256', 'sha512'] as const)(
+      'where a repository may lack parts, an index by %s is taken without them, and they when they come',
+      async (algorithm) => {
+        await registry.registry.sparseRepositories.add('sparse/*');
+        const sparse = new SetBuilder(`sparse ${algorithm}`, algorithm);
+        const inner = sparse.index([sparse.image({}, [sparse.layer(10)])]);
+        sparse.index([inner]);
+        const [child, nested, outer] = sparse.manifests;
+        if (child === undefined || nested === undefined || outer === undefined) throw new Error('no manifest');
+        const at = (digest: string): string => `/v2/sparse/${algorithm}/manifests/${digest}`;
+        for (const each of [outer, nested, child]) {
+          expect((await wire.send('GET', at(each.digest))).status).toBe(404);
+          expect((await wire.put(`sparse/${algorithm}`, each.digest, each)).status).toBe(201);
+          const got = await wire.send('GET', at(each.digest));
+          expect([got.status, got.bytes.equals(each.bytes)]).toEqual([200, true]);
+        }
+        const [config] = sparse.blobs;
+        expect((await wire.send('HEAD', `/v2/sparse/${algorithm}/blobs/${config?.digest}`)).status).toBe(404);
+        await wire.push(`sparse/${algorithm}`, config?.bytes ?? ten, 'stream', config?.digest);
+        expect((await wire.send('HEAD', `/v2/sparse/${algorithm}/blobs/${config?.digest}`)).status).toBe(200);
+      },
+    );
+
     test.each<[string, () => Promise<WireResponse>]>([
       ['text that is no JSON', () => put('{')],
       ['a list', () => put('[]')],

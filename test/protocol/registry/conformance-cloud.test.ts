@@ -9,6 +9,7 @@ const TELLING = [
   'a nested index',
   'an image with an empty blob',
   'a subject with referrers',
+  'a subject that is not there',
   'a referrer with 3 MB of annotations',
 ];
 

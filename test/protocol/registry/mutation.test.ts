@@ -76,6 +76,8 @@ const PIECES = [
   'uploads',
   '_catalog',
   '?n=',
+  '?ns=',
+  '?ns=docker.io',
   '?last=',
   '?digest=',
   '?mount=',
