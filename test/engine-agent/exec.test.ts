@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { type ExecOptions, type ExecSession } from '../../lib/runtime/index.js';
+import { type ExecOptions, type ExecSession, scopePaths } from '../../lib/runtime/index.js';
 import { isContainer, payloadOf, script } from './agent-host.js';
 import { AgentSuite, describeRuntimes } from './agent-suite.js';
 
@@ -97,7 +97,7 @@ describeRuntimes('exec', (ociRuntime) => {
     left.stderr.resume();
     expect(await textOf(left.stdout)).toBe('0\n');
     await left.ended;
-    const bundle = join(suite.host.scope.directory, 'bundles');
+    const bundle = scopePaths.supervisedBundles(suite.host.scope);
     const [name = ''] = (await readdir(bundle)).filter((each) => each.startsWith(taskId));
     expect((await readdir(join(bundle, name))).filter((each) => each.startsWith('session-'))).toEqual([]);
   });

@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { OCI_RUNTIMES, type OciRuntime, SupervisedContainers } from '../../lib/runtime/index.js';
+import { OCI_RUNTIMES, type OciRuntime, scopePaths, SupervisedContainers } from '../../lib/runtime/index.js';
 import { takeControllersFromV2 } from '../cgroup-controllers.js';
 import { requireTools } from '../host-tools.js';
 import { type RuntimeFixture, runtimeFixture } from './runtime-fixture.js';
@@ -69,7 +69,7 @@ function suite(ociRuntime: OciRuntime): void {
   ofRunc?.('runs, also where whoever started it was killed before its pipe was taken away', async () => {
     await start('sup-pipe', 'echo begun; while ! test -e /tmp/go; do sleep 0.05; done');
     await wrote(id, 'begun');
-    execFileSync('mkfifo', [join('/run', `wharf-${fixture.scope.id}`, 'runc', id, 'exec.fifo')]);
+    execFileSync('mkfifo', [join(scopePaths.runtimeRoot(fixture.scope, 'runc'), id, 'exec.fifo')]);
     await expect(containers.state(id)).resolves.toMatchObject({ status: 'running' });
     await containers.delete(id);
     await expect(lines(id)).resolves.toEqual(['stdout begun']);
@@ -152,7 +152,7 @@ function suite(ociRuntime: OciRuntime): void {
   test('whose supervisor is killed is ended too, with no exit code claimed', async () => {
     await start('sup-orphan', 'echo ready; sleep 1000');
     await wrote(id, 'ready');
-    const pid = Number(await readFile(join(fixture.scope.directory, 'bundles', id, 'conmon.pid'), 'utf8'));
+    const pid = Number(await readFile(join(scopePaths.supervisedBundle(fixture.scope, id), 'conmon.pid'), 'utf8'));
     process.kill(pid, 'SIGKILL');
     expect((await containers.waitExit(id)).exitCode).toBeUndefined();
   });

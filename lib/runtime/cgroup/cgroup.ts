@@ -91,6 +91,8 @@ export async function destroyCgroup(scope: HostScope, id: string, clock: Clock):
     const folders = await cgroupFolders(scope, id);
     if (folders.length === 0) return true;
     for (const folder of folders) {
+      // Mostly nothing is in it any more.
+      if (await isRemoved(folder)) continue;
       // One write kills a whole tree on cgroup v2 since Linux 5.14.
       const killAll = join(folder, 'cgroup.kill');
       if (existsSync(killAll)) await writeFile(killAll, '1').catch(() => undefined);
@@ -119,7 +121,16 @@ function processesBelow(folder: string): readonly number[] {
 /** Deepest first; a folder that is still in use stays. */
 async function removeTree(folder: string): Promise<void> {
   for (const name of foldersNow(folder) ?? []) await removeTree(join(folder, name));
-  await rmdir(folder).catch((error: unknown) => {
-    if (!['EBUSY', 'ENOENT', 'ENOTEMPTY'].includes(errnoCode(error) ?? '')) throw error;
-  });
+  await isRemoved(folder);
+}
+
+async function isRemoved(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder);
+    return true;
+  } catch (error) {
+    const code = errnoCode(error) ?? '';
+    if (!['EBUSY', 'ENOENT', 'ENOTEMPTY'].includes(code)) throw error;
+    return code === 'ENOENT';
+  }
 }

@@ -85,21 +85,25 @@ export function checkContainerId(id: string): string {
 export const scopePaths = {
   /** Volatile state: gone after a reboot, like the containers themselves. */
   run: (scope: HostScope): string => `/run/wharf-${scope.id}`,
+  /** Of it, what lies in memory; `ensureMemory` before anything is put there. */
+  memory: (scope: HostScope): string => `/run/wharf-${scope.id}/memory`,
   /** Where an OCI runtime keeps what it knows of its containers. */
-  runtimeRoot: (scope: HostScope, runtime: OciRuntime): string => `/run/wharf-${scope.id}/${runtime}`,
+  runtimeRoot: (scope: HostScope, runtime: OciRuntime): string => `/run/wharf-${scope.id}/memory/${runtime}`,
   /** Short, since a socket's path has at most 107 bytes. */
-  sockets: (scope: HostScope): string => `/run/wharf-${scope.id}/s`,
+  sockets: (scope: HostScope): string => `/run/wharf-${scope.id}/memory/s`,
+  /** Of build steps. */
   bundle: (scope: HostScope, id: string): string => join(scope.directory, 'bundles', checkContainerId(id)),
-  /** A small tmpfs, so that no path of the host shows in a container's mount table. */
-  etcRoot: (scope: HostScope): string => `/run/wharf-${scope.id}/etc`,
-  etc: (scope: HostScope, id: string): string => `/run/wharf-${scope.id}/etc/${checkContainerId(id)}`,
+  supervisedBundles: (scope: HostScope): string => `/run/wharf-${scope.id}/memory/bundles`,
+  supervisedBundle: (scope: HostScope, id: string): string =>
+    `/run/wharf-${scope.id}/memory/bundles/${checkContainerId(id)}`,
+  etc: (scope: HostScope, id: string): string => `/run/wharf-${scope.id}/memory/etc/${checkContainerId(id)}`,
+  /** Who has which link and address. */
+  attachments: (scope: HostScope): string => `/run/wharf-${scope.id}/memory/network`,
   exits: (scope: HostScope): string => join(scope.directory, 'exits'),
   exitFile: (scope: HostScope, id: string): string => join(scope.directory, 'exits', checkContainerId(id)),
   log: (scope: HostScope, id: string): string => join(scope.directory, 'logs', `${checkContainerId(id)}.log`),
   /** What of the network outlives a reboot. */
   network: (scope: HostScope): string => join(scope.directory, 'network'),
-  /** Who has which link and address: in memory, as the namespaces are. */
-  attachments: (scope: HostScope): string => `/run/wharf-${scope.id}/network`,
   netns: (scope: HostScope, id: string): string => `/run/netns/${netnsName(scope, id)}`,
 } as const;
 

@@ -36,7 +36,7 @@ export async function sweepHost(
   if (keep.size > 0) return sweepNetwork(scope, isStray);
   await removeNetwork(scope);
   await removeScopeCgroup(scope);
-  await unmountOverlay(scopePaths.etcRoot(scope));
+  await unmountOverlay(scopePaths.memory(scope));
   await rm(scopePaths.run(scope), { recursive: true, force: true });
 }
 
@@ -77,7 +77,7 @@ export async function hostResidue(scope: HostScope): Promise<readonly string[]> 
   for (const pid of await cgroupProcesses(scope)) found.push(`process ${pid} in cgroup ${cgroupPath(scope)}`);
   for (const { pid, command } of await scopeProcesses(scope)) found.push(`process ${pid}: ${command}`);
   for (const path of await scopeMounts(scope)) found.push(`mount ${path}`);
-  if ((await mountPoints()).includes(scopePaths.etcRoot(scope))) found.push(`mount ${scopePaths.etcRoot(scope)}`);
+  if ((await mountPoints()).includes(scopePaths.memory(scope))) found.push(`mount ${scopePaths.memory(scope)}`);
   for (const id of await scopeNamespaces(scope)) found.push(`network namespace of ${id}`);
   const link = await runCommand('ip', ['link', 'show', bridgeName(scope)]);
   if (link.exitCode === 0) found.push(`bridge ${bridgeName(scope)}`);

@@ -13,6 +13,7 @@ import { CniChain, type CniResult, findPluginFolder, PLUGINS } from './cni.js';
 import { namesNow, removeNow, textNow } from '../host/files-now.js';
 import { mustRun, runCommand } from '../host/host-command.js';
 import { bridgeName, netnsName, networkName, scopePaths } from '../host/host-scope.js';
+import { ensureMemory } from '../host/scope-memory.js';
 import { ensureBridgeRules, routeToLoopback } from './link-local.js';
 import { NetworkAddresses } from './network-addresses.js';
 import { removeRules, type RuleOwner } from './packet-rules.js';
@@ -76,6 +77,7 @@ export class BridgeNetwork {
    */
   attach(id: string, options: { readonly ports?: readonly PortMapping[] } = {}): Promise<NetworkAttachment> {
     return this.inTurn(id, async () => {
+      await ensureMemory(this.scope);
       const known = this.record(id);
       if (known?.link !== undefined && hasNetns(this.scope, id)) return this.attachment(id, known.link);
       if (known !== undefined) await this.undo(id, known);

@@ -11,6 +11,7 @@ import { removeBundle, writeBundle } from '../process/bundle.js';
 import { destroyCgroup, oomKills } from '../cgroup/cgroup.js';
 import { HOST_PATH, runCommand } from '../host/host-command.js';
 import { scopePaths } from '../host/host-scope.js';
+import { ensureMemory } from '../host/scope-memory.js';
 import { rememberMountStubs } from '../root/mount-stubs.js';
 import { checkRuntime, type RuntimeVerdict } from './oci-runtime-version.js';
 import type { ContainerSpec, HostScope } from '../types.js';
@@ -50,9 +51,11 @@ export class Runc {
   async run(spec: ContainerSpec, options: RunOptions): Promise<RunResult> {
     options.signal?.throwIfAborted();
     const { scope } = this;
+    await ensureMemory(scope);
     await mkdir(scopePaths.runtimeRoot(scope, 'runc'), { recursive: true, mode: 0o700 });
+    const directory = scopePaths.bundle(scope, spec.id);
     try {
-      const bundle = await writeBundle(scope, spec, options.address);
+      const bundle = await writeBundle(scope, directory, spec, options.address);
       const destinations = bundle.config.mounts.map(({ destination }) => destination);
       const removeStubs = await rememberMountStubs(spec.rootfs, destinations);
       try {
@@ -64,7 +67,7 @@ export class Runc {
         await removeStubs();
       }
     } finally {
-      await removeBundle(scope, spec.id);
+      await removeBundle(scope, directory, spec.id);
     }
   }
 

@@ -7,12 +7,11 @@ import { access, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import { missingFrom } from './capabilities.js';
-import { mustRun } from '../host/host-command.js';
 import { removeNow } from '../host/files-now.js';
 import { scopePaths } from '../host/host-scope.js';
+import { ensureMemory } from '../host/scope-memory.js';
 import { initProgram } from '../host/host-programs.js';
 import { containerResolvConf, hostResolvConf, hostsFile, ownResolvConf } from './name-files.js';
-import { mountPoints } from '../root/overlay.js';
 import { configText, type HostFacts, type OciRuntimeConfig, runtimeConfig } from './runtime-config.js';
 import { ETC_FILES } from './runtime-mounts.js';
 import type { ContainerSpec, HostScope } from '../types.js';
@@ -47,14 +46,22 @@ export interface Bundle {
 
 /**
  * Resolves the user in the mounted root and writes the bundle.
+ * @param directory of the bundle; made when absent
  * @param address of the container, for its hosts file
  * @throws AppError USER_UNKNOWN, GROUP_UNKNOWN, ROOT_UNSAFE and what runtimeConfig throws
  */
-export async function writeBundle(scope: HostScope, spec: ContainerSpec, address?: string): Promise<Bundle> {
-  await refuseLinkedMountPoints(spec.rootfs);
-  const user = await resolveUserIn(spec.rootfs, spec.process.user);
+export async function writeBundle(
+  scope: HostScope,
+  directory: string,
+  spec: ContainerSpec,
+  address?: string,
+): Promise<Bundle> {
+  const [user] = await Promise.all([
+    resolveUserIn(spec.rootfs, spec.process.user),
+    ...['dev', 'proc', 'sys'].map((name) => refuseLinkedMountPoint(spec.rootfs, name)),
+  ]);
   const config = runtimeConfig(spec, user, scope, await hostFacts());
-  const directory = scopePaths.bundle(scope, spec.id);
+  await ensureMemory(scope);
   await mkdir(directory, { recursive: true, mode: 0o711 });
   await writeFile(join(directory, 'config.json'), configText(config), { mode: 0o600 });
   await writeEtc(scope, spec, address);
@@ -62,23 +69,20 @@ export async function writeBundle(scope: HostScope, spec: ContainerSpec, address
 }
 
 /** The runtime mounts and writes there before the container is closed off (CVE-2026-41579, CVE-2019-19921). */
-async function refuseLinkedMountPoints(rootfs: string): Promise<void> {
-  for (const name of ['dev', 'proc', 'sys']) {
-    const stat = await lstat(join(rootfs, name)).catch(() => undefined);
-    if (stat?.isSymbolicLink() !== true) continue;
-    throw new AppError('ROOT_UNSAFE', `/${name} of the image is a symbolic link`, {
-      hint: `an image in which /${name} is a folder, or is not there`,
-    });
-  }
+async function refuseLinkedMountPoint(rootfs: string, name: string): Promise<void> {
+  const stat = await lstat(join(rootfs, name)).catch(() => undefined);
+  if (stat?.isSymbolicLink() !== true) return;
+  throw new AppError('ROOT_UNSAFE', `/${name} of the image is a symbolic link`, {
+    hint: `an image in which /${name} is a folder, or is not there`,
+  });
 }
 
-export async function removeBundle(scope: HostScope, id: string): Promise<void> {
-  await rm(scopePaths.bundle(scope, id), { recursive: true, force: true });
+export async function removeBundle(scope: HostScope, directory: string, id: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
   removeNow(scopePaths.etc(scope, id));
 }
 
 async function writeEtc(scope: HostScope, spec: ContainerSpec, address?: string): Promise<void> {
-  await mountEtcRoot(scope);
   const directory = scopePaths.etc(scope, spec.id);
   mkdirSync(directory, { recursive: true, mode: 0o711 });
   const resolvConf = await hostResolvConf();
@@ -92,15 +96,6 @@ async function writeEtc(scope: HostScope, spec: ContainerSpec, address?: string)
   };
   // In memory: at once.
   for (const name of ETC_FILES) writeFileSync(join(directory, name), files[name], { mode: 0o644 });
-}
-
-/** Mounts the scope's tmpfs once, under a lock: a second mount would hide the files of running containers. */
-async function mountEtcRoot(scope: HostScope): Promise<void> {
-  const root = scopePaths.etcRoot(scope);
-  await mkdir(root, { recursive: true, mode: 0o711 });
-  if ((await mountPoints()).includes(root)) return;
-  const script = 'mountpoint -q "$0" || mount -t tmpfs -o size=16m,mode=711,nosuid,nodev,noexec tmpfs "$0"';
-  await mustRun('flock', [scopePaths.run(scope), 'sh', '-c', script, root]);
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -3,7 +3,7 @@
  * of that number shares. What the runtime would find out in a process of its own is found here in three reads; at once,
  * since these files are in memory and a way by threads takes ten times as long.
  */
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { scopePaths } from '../host/host-scope.js';
 import { textNow } from '../host/files-now.js';
@@ -37,9 +37,9 @@ export async function containerInit(scope: HostScope, id: string): Promise<Conta
   for (const runtime of OCI_RUNTIMES) {
     const folder = join(scopePaths.runtimeRoot(scope, runtime), id);
     const { file, waiting, ...names } = STATE[runtime];
-    const state = parsed(textNow(join(folder, file)) || '{}');
-    const [pid, start] = [state[names.pid], state[names.start]];
-    if (typeof pid !== 'number' || typeof start !== 'number' || pid <= 0) continue;
+    const state = firstText(join(folder, file));
+    const [pid, start] = [figure(state, names.pid), figure(state, names.start)];
+    if (pid === undefined || start === undefined || pid <= 0) continue;
     const command = commandSince(pid, start);
     const lives = command !== undefined;
     // What it waits at is there until its start has been seen; a process of runc's it is until that start.
@@ -61,11 +61,27 @@ function commandSince(pid: number, start: number): string | undefined {
   return lives ? stat.slice(stat.indexOf('(') + 1, nameEnd) : undefined;
 }
 
-function parsed(text: string): Readonly<Record<string, unknown>> {
+/** runc's file goes on with the whole configuration of the container, which is not wanted here. */
+const FIRST_BYTES = 512;
+
+/** The beginning of a file, where both runtimes have the two figures; empty when there is no such file. */
+function firstText(path: string): string {
+  if (!existsSync(path)) return '';
+  const bytes = Buffer.alloc(FIRST_BYTES);
   try {
-    return JSON.parse(text) as Readonly<Record<string, unknown>>;
+    const file = openSync(path, 'r');
+    try {
+      return bytes.toString('utf8', 0, readSync(file, bytes, 0, FIRST_BYTES, 0));
+    } finally {
+      closeSync(file);
+    }
   } catch {
-    // Half written: the runtime knows.
-    return {};
+    return '';
   }
+}
+
+/** A figure that is not there, or half written, is one the runtime knows. */
+function figure(text: string, name: string): number | undefined {
+  const digits = new RegExp(`"${name}": ?(\\d+)[,}\\s]`).exec(text)?.[1];
+  return digits === undefined ? undefined : Number(digits);
 }

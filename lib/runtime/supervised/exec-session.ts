@@ -56,7 +56,7 @@ export async function openExecSession(
   id: string,
   options: ExecOptions,
 ): Promise<ExecSession> {
-  const bundle = scopePaths.bundle(deps.scope, id);
+  const bundle = scopePaths.supervisedBundle(deps.scope, id);
   const text = await readFile(join(bundle, 'config.json'), 'utf8').catch((error: unknown) => {
     if (errnoCode(error) === 'ENOENT') throw notRunning(id);
     throw error;

@@ -32,7 +32,7 @@ export async function rotateLog(
   signal: AbortSignal,
 ): Promise<void> {
   const log = scopePaths.log(scope, id);
-  const control = join(scopePaths.bundle(scope, id), 'ctl');
+  const control = join(scopePaths.supervisedBundle(scope, id), 'ctl');
   const most = limits.bytes / limits.files;
   let inode: number | undefined;
   while (!signal.aborted) {

@@ -3,11 +3,11 @@
  * writes its log and records its exit code; we may be killed and started again and find everything where it was.
  */
 import { mkdirSync } from 'node:fs';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import type { Clock } from '../../store/index.js';
-import { removeBundle, writeBundle } from '../process/bundle.js';
+import { writeBundle } from '../process/bundle.js';
 import { destroyCgroup, oomKills } from '../cgroup/cgroup.js';
 import { type ContainerInit, containerInit } from './container-init.js';
 import { type ContainerLogLine, readContainerLog, type ReadLogOptions } from './container-log.js';
@@ -16,7 +16,7 @@ import { endReaders, startByFifo } from './exec-fifo.js';
 import { type ContainerExit, ExitWatch } from './exit-watch.js';
 import { type CommandResult, parseSignal, runCommand } from '../host/host-command.js';
 import { type HostProcess, killProcess, scopeProcesses, signalProcess } from '../host/host-processes.js';
-import { removeNow } from '../host/files-now.js';
+import { namesNow, removeNow } from '../host/files-now.js';
 import { scopePaths } from '../host/host-scope.js';
 import { removeLog } from './log-files.js';
 import { type LogLimits, rotateLog } from './log-rotation.js';
@@ -66,7 +66,7 @@ export class SupervisedContainers {
    */
   async create(spec: ContainerSpec, address?: string): Promise<{ readonly pid: number }> {
     const { scope } = this.deps;
-    const bundle = await writeBundle(scope, spec, address);
+    const bundle = await writeBundle(scope, scopePaths.supervisedBundle(scope, spec.id), spec, address);
     for (const folder of [
       scopePaths.runtimeRoot(scope, this.runtime),
       scopePaths.sockets(scope),
@@ -91,10 +91,10 @@ export class SupervisedContainers {
    * @throws AppError CONTAINER_START_FAILED
    */
   async recreate(id: string, manner: Manner): Promise<{ readonly pid: number }> {
-    const bundle = scopePaths.bundle(this.deps.scope, id);
+    const bundle = scopePaths.supervisedBundle(this.deps.scope, id);
     await this.removeProcesses(id);
-    for (const name of ['pid', 'conmon.pid', 'runc.log', 'conmon.log']) await rm(join(bundle, name), { force: true });
-    await rm(join(scopePaths.sockets(this.deps.scope), id), { recursive: true, force: true });
+    for (const name of ['pid', 'conmon.pid', 'runc.log', 'conmon.log']) removeNow(join(bundle, name));
+    removeNow(join(scopePaths.sockets(this.deps.scope), id));
     await this.exits.forget(id);
     return { pid: await this.launch(id, bundle, manner) };
   }
@@ -169,7 +169,8 @@ export class SupervisedContainers {
   async delete(id: string): Promise<void> {
     const { scope } = this.deps;
     await this.removeProcesses(id);
-    await removeBundle(scope, id);
+    removeNow(scopePaths.supervisedBundle(scope, id));
+    removeNow(scopePaths.etc(scope, id));
     removeNow(join(scopePaths.sockets(scope), id));
     this.settled.delete(id);
   }
@@ -218,7 +219,7 @@ export class SupervisedContainers {
    * After `timeoutMs` the command is killed and `timedOut` set.
    */
   async exec(id: string, args: readonly string[], options: { readonly timeoutMs: number }): Promise<ExecResult> {
-    const bundle = scopePaths.bundle(this.deps.scope, id);
+    const bundle = scopePaths.supervisedBundle(this.deps.scope, id);
     this.settled.delete(id);
     const config = JSON.parse(await readFile(join(bundle, 'config.json'), 'utf8')) as OciRuntimeConfig;
     const name = join(bundle, `exec-${this.deps.clock.nowMs()}-${(execCount += 1)}`);
@@ -253,10 +254,9 @@ export class SupervisedContainers {
 
   /** Ids of all containers of the scope that have a bundle or that the runtime knows. */
   async list(): Promise<readonly string[]> {
-    const bundles = await readdir(join(this.deps.scope.directory, 'bundles')).catch(() => []);
-    const known = await Promise.all(
-      OCI_RUNTIMES.map((runtime) => readdir(scopePaths.runtimeRoot(this.deps.scope, runtime)).catch(() => [])),
-    );
+    const { scope } = this.deps;
+    const bundles = namesNow(scopePaths.supervisedBundles(scope));
+    const known = OCI_RUNTIMES.map((runtime) => namesNow(scopePaths.runtimeRoot(scope, runtime)));
     // crun keeps a cache beside them.
     return [...new Set([...bundles, ...known.flat().filter((name) => !name.startsWith('.'))])];
   }

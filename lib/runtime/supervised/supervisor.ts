@@ -98,7 +98,7 @@ export class Supervisor {
 
   /** Of conmon, if it lives: a zombie and a stranger with the same number do not count. */
   private async pid(id: string): Promise<number | undefined> {
-    const file = join(scopePaths.bundle(this.deps.scope, id), 'conmon.pid');
+    const file = join(scopePaths.supervisedBundle(this.deps.scope, id), 'conmon.pid');
     const pid = Number(textNow(file));
     if (pid <= 0) return undefined;
     const commandLine = textNow(`/proc/${pid}/cmdline`);
