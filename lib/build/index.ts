@@ -21,6 +21,7 @@ export { sentContext } from './plan/named-contexts.js';
 export { type StepKey } from './keys/keys.js';
 export { EgressGuard, type EgressOptions, type Resolve } from './fetch/egress-guard.js';
 export type { RemoteSourcesOptions } from './fetch/remote-files.js';
+export { sweepWorkFolders } from './fetch/work-folders.js';
 export {
   ARCHIVE_FORMATS,
   type ArchiveFormat,

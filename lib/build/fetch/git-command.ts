@@ -61,8 +61,9 @@ export class GitCommand {
   private output([program = '', ...args]: readonly string[], cwd: string, stop: AbortSignal): Promise<GitResult> {
     return new Promise((resolve, reject) => {
       const env = { PATH: HOST_PATH, LC_ALL: 'C', ...this.environment() };
-      const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
-      const kill = (): void => void child.kill('SIGKILL');
+      // A group of its own: what git starts (transports, ssh) ends with it, however long a server keeps them waiting.
+      const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+      const kill = (): void => endGroup(child.pid);
       stop.addEventListener('abort', kill, { once: true });
       if (stop.aborted) kill();
       const said = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
@@ -205,6 +206,14 @@ class ObjectReader {
     if (next.done === true) return false;
     this.held = this.held.length === 0 ? next.value : Buffer.concat([this.held, next.value]);
     return true;
+  }
+}
+
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    if (errnoCode(error) !== 'ESRCH') throw error;
   }
 }
 

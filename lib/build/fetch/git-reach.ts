@@ -3,6 +3,7 @@
  * build's credentials.
  */
 import { isIPv6 } from 'node:net';
+import { join } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import { sshKeysOf } from '../build-ssh.js';
 import type { EgressGuard } from './egress-guard.js';
@@ -21,11 +22,14 @@ export interface RepositoryCall extends RemoteCall {
   readonly host: string;
 }
 
+/** With a folder for what ssh needs, which goes away with the fetch. */
+type ReachCall = RepositoryCall & { readonly folder: string };
+
 export interface ReachedRepository {
   readonly transport: GitTransport;
   /** Where redirects led. */
   readonly url: string;
-  /** Takes away what ssh had. */
+  /** Ends what ssh had. */
   readonly close: () => Promise<void>;
 }
 
@@ -34,7 +38,7 @@ const DEFAULT_AGENT = 'default';
 const KNOWN_HOSTS = 'SSH_KNOWN_HOSTS';
 
 /** @throws AppError BUILD_SSH_MISSING, BUILD_EGRESS_REFUSED, BUILD_REMOTE_… */
-export async function reachRepository(deps: ReachDeps, url: string, call: RepositoryCall): Promise<ReachedRepository> {
+export async function reachRepository(deps: ReachDeps, url: string, call: ReachCall): Promise<ReachedRepository> {
   const ssh = sshAddress(url);
   if (ssh === undefined) return reachByHttp(deps, url, call);
   const keys = sshKeysOf(call.secrets, DEFAULT_AGENT);
@@ -42,7 +46,8 @@ export async function reachRepository(deps: ReachDeps, url: string, call: Reposi
   const host = isIPv6(ssh.host) ? `[${ssh.host}]` : ssh.host;
   const address = await deps.guard.check(new URL(`ssh://${host}:${ssh.port}`));
   const knownHosts = call.secrets.get(KNOWN_HOSTS);
-  const transport = await overSsh(ssh, address, { keys, ...(knownHosts === undefined ? {} : { knownHosts }) });
+  const credentials = { keys, ...(knownHosts === undefined ? {} : { knownHosts }) };
+  const transport = await overSsh(ssh, address, credentials, join(call.folder, 'ssh'));
   return { transport, url, close: () => transport.close() };
 }
 

@@ -2,8 +2,7 @@
  * The ways git may reach a repository: over http and https, or over ssh, each to the address that was checked and with
  * the build's own credentials. What git is told of it is settings and an environment, nothing of the machine's.
  */
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import { startSshAgent } from '../sandbox/ssh-agent.js';
@@ -43,48 +42,44 @@ export interface SshCredentials {
 }
 
 /**
- * Keys are in an agent, and what ssh reads in a folder, until `close`.
+ * Keys are in an agent until `close`, and what ssh reads in a folder that is made here and is the caller's.
  * @throws AppError BUILD_SSH_UNAVAILABLE, BUILD_SSH_KEY_INVALID
  */
 export async function overSsh(
   { host, port }: SshAddress,
   { address }: CheckedAddress,
   { keys, knownHosts }: SshCredentials,
+  folder: string,
 ): Promise<GitTransport & { close(): Promise<void> }> {
-  const folder = await mkdtemp(join(tmpdir(), 'wharf-ssh-'));
-  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { mode: 0o711 });
+  const known = join(folder, 'known_hosts');
+  await writeFile(known, knownHosts ?? '', { mode: 0o600 });
+  const agent = await startSshAgent({ directory: join(folder, 'agent'), keys, mode: 0o600, uid: 0, gid: 0 });
+  const config = join(folder, 'config');
+  const lines = [
+    ['User', 'git'],
+    ['HostName', address],
+    // As known_hosts has it.
+    ['HostKeyAlias', port === 22 ? host : `[${host}]:${port}`],
+    ['UserKnownHostsFile', `"${known}"`],
+    ['GlobalKnownHostsFile', '/dev/null'],
+    ['StrictHostKeyChecking', knownHosts === undefined ? 'accept-new' : 'yes'],
+    ['IdentityAgent', `"${agent.socket}"`],
+    ['ConnectTimeout', '30'],
+    ...ALWAYS,
+  ];
   try {
-    await chmod(folder, 0o711);
-    const agent = await startSshAgent({ directory: join(folder, 'agent'), keys, mode: 0o600, uid: 0, gid: 0 });
-    const known = join(folder, 'known_hosts');
-    await writeFile(known, knownHosts ?? '', { mode: 0o600 });
-    const config = join(folder, 'config');
-    const lines = [
-      ['User', 'git'],
-      ['HostName', address],
-      // As known_hosts has it.
-      ['HostKeyAlias', port === 22 ? host : `[${host}]:${port}`],
-      ['UserKnownHostsFile', `"${known}"`],
-      ['GlobalKnownHostsFile', '/dev/null'],
-      ['StrictHostKeyChecking', knownHosts === undefined ? 'accept-new' : 'yes'],
-      ['IdentityAgent', `"${agent.socket}"`],
-      ['ConnectTimeout', '30'],
-      ...ALWAYS,
-    ];
     await writeFile(config, `${lines.map(([name, value]) => `${name} ${value}`).join('\n')}\n`, { mode: 0o600 });
-    return {
-      protocols: 'ssh',
-      config: [],
-      environment: { GIT_SSH_COMMAND: `ssh -F '${config}'`, GIT_SSH_VARIANT: 'ssh' },
-      close: async () => {
-        await agent.stop();
-        await remove();
-      },
-    };
   } catch (error) {
-    await remove();
+    await agent.stop();
     throw error;
   }
+  return {
+    protocols: 'ssh',
+    config: [],
+    environment: { GIT_SSH_COMMAND: `ssh -F '${config}'`, GIT_SSH_VARIANT: 'ssh' },
+    close: () => agent.stop(),
+  };
 }
 
 /** Nothing of the machine's user, no way back, nobody to be asked. */

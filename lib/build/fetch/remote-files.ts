@@ -40,6 +40,8 @@ export interface RemoteSourcesOptions {
   readonly maxBytes?: number;
   /** For one file or repository; ten minutes when absent. */
   readonly timeoutMs?: number;
+  /** Where git works, a folder of this process alone; the temporary folder when absent. */
+  readonly workPlace?: string;
 }
 
 /** What a fetch belongs to. */
@@ -62,7 +64,7 @@ export class RemoteSources {
     const guard = deps.guard ?? new EgressGuard(options.egress);
     const fetch = new GuardedFetch({ guard, clock: deps.clock }, limits);
     this.http = new HttpSource({ ...deps, fetch });
-    this.git = new GitSource({ ...deps, fetch, guard }, limits);
+    this.git = new GitSource({ ...deps, fetch, guard, workPlace: options.workPlace }, limits);
   }
 
   /** @throws AppError BUILD_EGRESS_REFUSED, BUILD_REMOTE_…, BUILD_CHECKSUM_MISMATCH, BUILD_GIT_… */

@@ -3,8 +3,7 @@
  * commit. The reference is resolved to a commit first; a commit that was fetched before is not fetched again. Files are
  * read out of the object store (`git cat-file`), never checked out.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import { ImageTree, type LayerIndexes, type TarMember, writeLayer } from '../../layers/index.js';
@@ -21,6 +20,7 @@ import { reachRepository, type RepositoryCall } from './git-reach.js';
 import type { FetchLimits, GuardedFetch } from './guarded-fetch.js';
 import type { RemoteCall, RemoteFiles } from './remote-files.js';
 import type { RemoteRef } from '../plan/steps.js';
+import { makeWorkFolder } from './work-folders.js';
 
 type GitRef = RemoteRef & { readonly kind: 'git' };
 
@@ -36,6 +36,8 @@ export interface GitSourceDeps {
   readonly clock: Clock;
   readonly fetch: GuardedFetch;
   readonly guard: EgressGuard;
+  /** Where repositories lie while they are fetched; the temporary folder when absent. */
+  readonly workPlace?: string | undefined;
 }
 
 /** A commit's files, kept as a layer. */
@@ -91,10 +93,12 @@ export class GitSource {
   }
 
   private async download(remote: GitRef, pinned: string | undefined, call: GitCall): Promise<FetchedCommit> {
-    const directory = await mkdtemp(join(tmpdir(), 'wharf-git-'));
+    const folder = await makeWorkFolder(this.deps.workPlace);
+    const directory = join(folder, 'repository');
     let close = async (): Promise<void> => undefined;
     try {
-      const reached = await reachRepository(this.deps, remote.url, call);
+      await mkdir(directory);
+      const reached = await reachRepository(this.deps, remote.url, { ...call, folder });
       const { transport, url } = reached;
       close = reached.close;
       const { signal } = call;
@@ -113,7 +117,7 @@ export class GitSource {
       return { ...made, commit };
     } finally {
       await close();
-      await rm(directory, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true });
     }
   }
 

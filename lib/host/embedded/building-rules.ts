@@ -30,13 +30,16 @@ export function sandboxRules({ allow, memoryBytes, cpus }: BuildingRules = {}): 
   };
 }
 
-/** @throws AppError EGRESS_RANGE_INVALID, later, from the builder */
-export function builderRules({ fetchFrom, timeoutMs }: BuildingRules = {}): Pick<
-  ImageBuilderOptions,
-  'fetching' | 'runTimeoutMs'
-> {
+/**
+ * @param workPlace where git works
+ * @throws AppError EGRESS_RANGE_INVALID, later, from the builder
+ */
+export function builderRules(
+  workPlace: string,
+  { fetchFrom, timeoutMs }: BuildingRules = {},
+): Pick<ImageBuilderOptions, 'fetching' | 'runTimeoutMs'> {
   return {
-    ...(fetchFrom === undefined ? {} : { fetching: { egress: { allow: fetchFrom } } }),
+    fetching: { workPlace, ...(fetchFrom === undefined ? {} : { egress: { allow: fetchFrom } }) },
     ...(timeoutMs === undefined ? {} : { runTimeoutMs: timeoutMs }),
   };
 }

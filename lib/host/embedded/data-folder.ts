@@ -28,6 +28,8 @@ export class DataFolder {
     readonly sealingKey: string;
     readonly layers: string;
     readonly runtime: string;
+    /** Where git works for ADD and contexts. */
+    readonly fetches: string;
     /** Written by the operator. */
     readonly taskRoles: string;
     /** Written by the operator. */
@@ -44,6 +46,7 @@ export class DataFolder {
       sealingKey: join(directory, 'keys', 'sealing.key'),
       layers: join(directory, 'layers'),
       runtime: join(directory, 'runtime'),
+      fetches: join(directory, 'fetches'),
       objects: join(directory, 's3'),
       taskRoles: join(directory, 'task-roles.json'),
       logGroups: join(directory, 'log-groups.json'),

@@ -5,7 +5,14 @@
 import { cpus, totalmem } from 'node:os';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { ApiTokens, identitiesOf, RegistryTokens, Robots, TokenKeys } from '../../auth/index.js';
-import { BuildService, BuildWorker, ImageBuilder, RemoteImages, SentContexts } from '../../build/index.js';
+import {
+  BuildService,
+  BuildWorker,
+  ImageBuilder,
+  RemoteImages,
+  SentContexts,
+  sweepWorkFolders,
+} from '../../build/index.js';
 import { simulatedTargetGroups } from '../../engine/simulated/index.js';
 import { createApiApp, createConsole, createFront, serve } from '../../http/index.js';
 import { platformOfArch } from '../../oci/index.js';
@@ -137,6 +144,7 @@ async function compose(
 
   const builds = new BuildService({ records, content, queue, clock, ids, secrets });
   const contexts = new SentContexts({ records, content, clock, ids });
+  await sweepWorkFolders(folder.paths.fetches);
   const builder = new ImageBuilder(
     {
       records,
@@ -148,7 +156,7 @@ async function compose(
       clock,
       ids,
     },
-    { platform: machine, registryHosts, ...builderRules(options.building) },
+    { platform: machine, registryHosts, ...builderRules(folder.paths.fetches, options.building) },
   );
   const worker = new BuildWorker(
     { builds, records, queue, clock, ids, logger: logger.child({ part: 'builder' }), build: builder.build },

@@ -4,14 +4,12 @@
  * cost one pass. A layer that is asked for in another order is unpacked into one temporary file after a few rewinds,
  * and read from there.
  */
-import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { AppError } from '../../errors/index.js';
 import { layerCompression } from '../../oci/index.js';
-import type { ByteSource } from '../../store/index.js';
 import { ByteCursor } from '../tar/byte-cursor.js';
 import type { LayerDescriptor } from './layer-index.js';
 import { type LayerContent, openLayer } from './layer-reader.js';
@@ -25,6 +23,7 @@ export interface BodyPlace {
 /** Passing over so much costs less than asking a remote store again. */
 const WORTH_PASSING_BYTES = 1024 * 1024;
 const REWINDS_BEFORE_SPILL = 2;
+const PIECE_BYTES = 64 * 1024;
 
 interface OpenLayer {
   readonly cursor: ByteCursor;
@@ -35,9 +34,8 @@ interface OpenLayer {
 export class LayerBodies {
   private readonly layers = new Map<string, OpenLayer>();
   private readonly rewinds = new Map<string, number>();
-  /** Layers by the path of their uncompressed tar. */
-  private readonly spilled = new Map<string, string>();
-  private directory: string | undefined;
+  /** Uncompressed tars of layers. */
+  private readonly spilled = new Map<string, FileHandle>();
 
   /**
    * @param options.temporary where a layer is unpacked to when it must be
@@ -70,9 +68,9 @@ export class LayerBodies {
     const open = [...this.layers.values()];
     this.layers.clear();
     await Promise.all(open.map((layer) => layer.cursor.close()));
-    if (this.directory !== undefined) await rm(this.directory, { recursive: true, force: true });
-    this.directory = undefined;
+    const files = [...this.spilled.values()];
     this.spilled.clear();
+    await Promise.all(files.map((file) => file.close()));
   }
 
   private async at({ layer, offset }: BodyPlace): Promise<OpenLayer> {
@@ -89,7 +87,7 @@ export class LayerBodies {
 
   private open(layer: LayerDescriptor, offset: number): OpenLayer {
     const file = this.spilled.get(layer.digest);
-    if (file !== undefined) return { cursor: new ByteCursor(createReadStream(file, { start: offset })), base: offset };
+    if (file !== undefined) return { cursor: new ByteCursor(bytesFrom(file, offset)), base: offset };
     if (layerCompression(layer.mediaType) !== 'none') {
       return { cursor: new ByteCursor(openLayer(this.content, layer)), base: 0 };
     }
@@ -104,10 +102,25 @@ export class LayerBodies {
     const rewinds = (this.rewinds.get(layer.digest) ?? 0) + 1;
     this.rewinds.set(layer.digest, rewinds);
     if (rewinds <= REWINDS_BEFORE_SPILL) return;
-    this.directory ??= await mkdtemp(join(this.options.temporary ?? tmpdir(), 'wharf-layers-'));
-    const file = join(this.directory, String(this.spilled.size));
-    const source: ByteSource = openLayer(this.content, layer);
-    await pipeline(source, createWriteStream(file, { mode: 0o600 }));
+    const file = await namelessFile(this.options.temporary ?? tmpdir());
     this.spilled.set(layer.digest, file);
+    for await (const chunk of openLayer(this.content, layer)) await file.writeFile(chunk);
+  }
+}
+
+/** Gone with the process, however that ends. */
+async function namelessFile(directory: string): Promise<FileHandle> {
+  const path = join(directory, `wharf-layer-${randomBytes(8).toString('hex')}`);
+  const file = await open(path, 'wx+', 0o600);
+  await rm(path);
+  return file;
+}
+
+async function* bytesFrom(file: FileHandle, start: number): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let position = start; ;) {
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.allocUnsafe(PIECE_BYTES), position });
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
   }
 }
