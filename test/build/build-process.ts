@@ -1,6 +1,8 @@
 /**
  * A build worker in a process of its own, to be killed: store, sandbox and worker on a folder, as on a user's machine.
- * `tsx build-process.ts <folder> [<milliseconds of a lease>]`; prints `ready` when it takes builds.
+ * `build-process <folder> [<milliseconds of a lease> [<scope of the cache> [kill|say <operation>]]]`; prints `ready` when
+ * it takes builds. At the operation of its store with that number it dies by kill -9, or prints `reached`; when it is
+ * told to end, it prints how many there were.
  */
 import { join } from 'node:path';
 import { BuildService, BuildWorker, ImageBuilder } from '../../lib/build/index.js';
@@ -15,14 +17,24 @@ import { ContentStore, silentLogger } from '../../lib/store/index.js';
 import { RecordsQueue } from '../../lib/store/records/queue-records.js';
 import { openLmdbRecords } from '../../lib/store/folder/record-store-lmdb.js';
 import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
+import { countedBlobs, countedRecords } from '../fakes/counted-store.js';
 
-const [, , folder = '', leaseMs = '400'] = process.argv;
-const records = await openLmdbRecords(join(folder, 'store', 'records'), { clock });
-const blobs = await openFsBlobs(join(folder, 'store'), { clock, ids });
+const [, , folder = '', leaseMs = '400', cacheScope = 'default', what = '', operation = '0'] = process.argv;
+let operations = 0;
+const tell = (): void => {
+  operations += 1;
+  if (operations !== Number(operation)) return;
+  if (what === 'kill') process.kill(process.pid, 'SIGKILL');
+  process.stdout.write('reached\n');
+};
+process.once('SIGTERM', () => process.stdout.write(`${operations}\n`, () => process.exit()));
+const stored = await openLmdbRecords(join(folder, 'store', 'records'), { clock });
+const secrets = new RecordsSecretStore(stored, { key: Buffer.alloc(32, 7) });
+const queue = new RecordsQueue(stored, { clock, ids }, { name: 'builds' });
+const records = countedRecords(stored, tell);
+const blobs = countedBlobs(await openFsBlobs(join(folder, 'store'), { clock, ids }), tell);
 const content = new ContentStore(blobs, records);
-const secrets = new RecordsSecretStore(records, { key: Buffer.alloc(32, 7) });
 const registry = new Registry({ records, content, secrets, clock, ids });
-const queue = new RecordsQueue(records, { clock, ids }, { name: 'builds' });
 const scope = await openHostScope(join(folder, 'runtime'));
 const runc = await Runc.open({ scope, clock });
 const layers = await UnpackedLayers.open({ content }, join(scope.directory, 'layers'));
@@ -30,7 +42,7 @@ const sandbox = await OverlaySandbox.open({ scope, runc, layers });
 const builds = new BuildService({ records, content, queue, clock, ids, secrets });
 const builder = new ImageBuilder(
   { records, content, images: registry, sandbox, clock, ids },
-  { platform: { os: 'linux', architecture: 'amd64' } },
+  { platform: { os: 'linux', architecture: 'amd64' }, scope: cacheScope },
 );
 const worker = new BuildWorker(
   { builds, records, queue, clock, ids, logger: silentLogger, build: builder.build },
