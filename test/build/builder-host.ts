@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
+import type { RemoteSourcesOptions } from '../../lib/build/index.js';
 import { OverlaySandbox, type OverlaySandboxOptions } from '../../lib/build/sandbox/sandbox-overlay.js';
 import { UnpackedLayers } from '../../lib/layers/index.js';
 import { BridgeNetwork, hostResidue, type HostScope, openHostScope, Runc, sweepHost } from '../../lib/runtime/index.js';
@@ -16,6 +17,7 @@ interface BuilderOptions {
   readonly runTimeoutMs?: number;
   /** RUN has a network of its own; none when absent. */
   readonly hasNetwork?: boolean;
+  readonly fetching?: RemoteSourcesOptions;
 }
 
 export class BuilderHost {
@@ -33,10 +35,11 @@ export class BuilderHost {
   }
 
   /** With a store of its own, in which there is `busybox`. */
-  async builder({ sandbox, runTimeoutMs, hasNetwork = false }: BuilderOptions = {}): Promise<BuildFixture> {
+  async builder({ sandbox, runTimeoutMs, hasNetwork = false, fetching }: BuilderOptions = {}): Promise<BuildFixture> {
     const { scope } = this;
     const builder = await buildFixture({
       ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
+      ...(fetching === undefined ? {} : { fetching }),
       sandbox: async ({ content }) => {
         const runc = await Runc.open({ scope, clock: systemClock });
         const folder = join(scope.directory, `layers-${this.builders.length}`);
