@@ -71,6 +71,21 @@ describe('fetching under guard', () => {
     },
   );
 
+  test.each(['http://[::1]/', 'http://[::ffff:a9fe:a9fe]/', 'http://0xa9fea9fe/', 'http://127.1.1.1/', '//10.0.0.1/'])(
+    'a redirect to %s is refused, also the second one, and of a repository',
+    async (location) => {
+      web.files.set('/once', { status: 302, headers: { location } });
+      web.files.set('/twice', { status: 307, headers: { location: '/once' } });
+      web.files.set('/app.git/info/refs', { status: 301, headers: { location } });
+      const opened = await buildFixture({ fetching: { egress: { allow: ['127.0.0.1/32'] } } });
+      for (const path of ['once', 'twice', 'app.git']) {
+        const error = await failure(opened.build({ Dockerfile: `FROM scratch\nADD ${web.url}/${path} /` }));
+        expect([path, error.code, error.details?.['line']]).toEqual([path, 'BUILD_EGRESS_REFUSED', 2]);
+      }
+      await opened.close();
+    },
+  );
+
   test('checks where a redirect leads, and a name that has changed its mind', async () => {
     const target = await startWebServer();
     target.files.set('/secret', { body: 'secret' });
