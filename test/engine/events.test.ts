@@ -180,8 +180,9 @@ describe('a service', () => {
     expect(deployments[3]?.['reason']).toBe('ECS deployment circuit breaker: tasks failed to start.');
     expect(named('SERVICE_STEADY_STATE')).toMatchObject({
       'detail-type': 'ECS Service Action',
-      detail: { eventType: 'INFO' },
+      detail: { eventType: 'INFO', createdAt: iso, clusterArn: expect.stringContaining('cluster/default') as unknown },
     });
+    expect(named('SERVICE_STEADY_STATE')?.detail).not.toHaveProperty('updatedAt');
     expect(named('SERVICE_TASK_START_IMPAIRED')?.detail).toMatchObject({ eventType: 'WARN' });
   });
 });

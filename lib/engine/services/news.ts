@@ -49,10 +49,11 @@ export async function newsWrites(
 export function emitNews(context: Context, service: ServiceState, news: readonly News[]): void {
   for (const { event } of news) {
     if (event === undefined) continue;
+    const now = new Date(context.deps.clock.nowMs()).toISOString();
     context.events.emit(event.type, [service.arn], {
       ...event.detail,
       clusterArn: service.clusterArn,
-      updatedAt: new Date(context.deps.clock.nowMs()).toISOString(),
+      ...(event.type === 'ECS Service Action' ? { createdAt: now } : { updatedAt: now }),
     });
   }
 }
@@ -156,14 +157,15 @@ export function deploymentEvent(
   };
 }
 
+const ACTIONS = {
+  SERVICE_STEADY_STATE: 'INFO',
+  SERVICE_TASK_START_IMPAIRED: 'WARN',
+  SERVICE_TASK_PLACEMENT_FAILURE: 'ERROR',
+} as const;
+
 export function serviceAction(
-  eventName: 'SERVICE_STEADY_STATE' | 'SERVICE_TASK_START_IMPAIRED' | 'SERVICE_TASK_PLACEMENT_FAILURE',
+  eventName: keyof typeof ACTIONS,
   detail: Readonly<Record<string, unknown>> = {},
 ): NonNullable<News['event']> {
-  const eventType = {
-    SERVICE_STEADY_STATE: 'INFO',
-    SERVICE_TASK_START_IMPAIRED: 'WARN',
-    SERVICE_TASK_PLACEMENT_FAILURE: 'ERROR',
-  }[eventName];
-  return { type: 'ECS Service Action', detail: { eventType, eventName, ...detail } };
+  return { type: 'ECS Service Action', detail: { eventType: ACTIONS[eventName], eventName, ...detail } };
 }
