@@ -186,12 +186,15 @@ export class SupervisedContainers {
     await this.remove(id);
     // It ends by itself once it has written the exit code; one that does not is of no more use.
     for (let i = 0; i < 50 && (await this.supervisor.has(id)); i += 1) await clock.sleep(20);
-    if (this.settled.delete(id) && !(await this.supervisor.has(id))) return;
+    const isKnown = (): boolean => runtimeOf(this.deps.scope, id) !== undefined;
+    if (this.settled.delete(id) && !(await this.supervisor.has(id)) && !isKnown()) return;
     for (let makers = await this.processesOf(id); makers.length > 0; makers = await this.processesOf(id)) {
       for (const { pid } of makers) killProcess(pid);
       await clock.sleep(10);
       await this.remove(id);
     }
+    // Who was still making it may have written it down after it was looked for: nobody is left now who could.
+    if (isKnown()) await this.remove(id);
   }
 
   /** Removes the log and exit code of a container that was deleted. */
