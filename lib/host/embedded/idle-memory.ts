@@ -9,6 +9,8 @@ import { performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
+/** Of full collections, which a hidden class survives without an object that has it. More than a pause has. */
+const SHAPES_KEPT = 100;
 /** V8 judges by the last five seconds, which two collections without anything between them have to span. */
 const LOOK_MS = 2600;
 const MOST_TRIES = 4;
@@ -25,8 +27,16 @@ export function keepHeapSmall(): void {
   setFlagsFromString('--heap-growing-percent=100');
 }
 
-/** Goes on until the process ends, and does not keep it. */
+/**
+ * Goes on until the process ends, and does not keep it.
+ *
+ * A few collections without a request between them look to V8 like a program that changed: it drops code that was not run
+ * and hidden classes that no object has, and what it compiled for those. The next thousands of requests then take half as long
+ * again, until all is compiled anew. Both are kept instead.
+ */
 export function giveBackIdleMemory(): void {
+  setFlagsFromString('--no-flush-bytecode');
+  setFlagsFromString(`--retain-maps-for-n-gc=${SHAPES_KEPT}`);
   const collect = collector();
   let before = performance.eventLoopUtilization();
   let tries = 0;

@@ -57,8 +57,7 @@ function writerOf(outgoing: ServerResponse): (bytes: Uint8Array) => Promise<void
     new Promise((resolve, reject) => {
       if (outgoing.destroyed) return reject(gone);
       abandon = reject;
-      // A turn for the others: while the system takes all at once, what comes from memory would never leave them one.
-      outgoing.write(bytes, (error) => (error ? reject(error) : setImmediate(resolve)));
+      outgoing.write(bytes, (error) => (error ? reject(error) : resolve()));
     });
 }
 
