@@ -25,6 +25,7 @@ import type { SourceTimes } from './plan/source-epoch.js';
 import { PolicedSources } from './policy/policed-sources.js';
 import type { RemoteImages } from './images/remote-images.js';
 import { Redaction } from './redaction.js';
+import { EgressGuard } from './fetch/egress-guard.js';
 import { type RemoteFiles, RemoteSources, type RemoteSourcesOptions } from './fetch/remote-files.js';
 import { remoteTime } from './fetch/remote-time.js';
 import type { BuildReport, LintFinding, OutlineReport, PlanReport } from './report.js';
@@ -97,7 +98,8 @@ export class ImageBuilder {
     const { indexes } = this;
     this.cache = new StepCache({ records, content, clock });
     this.lastSteps = new LastSteps({ records, content, clock });
-    this.sources = new RemoteSources({ content, records, indexes, clock }, options.fetching);
+    const guard = new EgressGuard(options.fetching?.egress);
+    this.sources = new RemoteSources({ content, records, indexes, clock, guard }, options.fetching);
     const { platform, runTimeoutMs } = options;
     this.executor = new StepExecutor({
       content,
@@ -105,6 +107,7 @@ export class ImageBuilder {
       segments: new LayerSegmentStore({ content, records }),
       ids,
       platform,
+      proxies: { guard, clock },
       ...(sandbox === undefined ? {} : { sandbox }),
       ...(runTimeoutMs === undefined ? {} : { limit: { clock, timeoutMs: runTimeoutMs } }),
     });
@@ -269,6 +272,7 @@ export class ImageBuilder {
         emit: call.emit,
         signal: call.signal,
         secrets,
+        policed: (method, url) => call.policy.requested(method, url),
         remote: (remote, signal) => this.fetch(remote, call, signal),
         openContext: (digest, signal) => this.contexts.open(digest, call.owner ?? '', signal),
       },

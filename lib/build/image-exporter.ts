@@ -7,6 +7,7 @@ import { ImageTree, type LayerIndexes } from '../layers/index.js';
 import type { Platform } from '../oci/index.js';
 import type { Clock, RecordStore } from '../store/index.js';
 import { provenancePredicate, SLSA_PROVENANCE } from './attest/provenance.js';
+import { proxyFetches } from './attest/proxy-fetches.js';
 import { sbomAttestations } from './attest/sbom.js';
 import type { BuildSource } from './context/build-source.js';
 import type { LocalRequest } from './context/fetched-contexts.js';
@@ -117,14 +118,22 @@ export class ImageExporter {
     const { wanted, redaction } = this.call;
     const { provenance, ociArtifact } = wanted.attestations ?? {};
     const attestations: Attestation[] = solution.scan === undefined ? [] : [...(await this.scanned(solution.scan))];
-    if (provenance !== undefined) attestations.push(this.provenance(provenance, plan, solution));
+    if (provenance !== undefined) attestations.push(await this.provenance(provenance, plan, solution));
     if (attestations.length === 0) return {};
     const options = { tags: wanted.tags, ...(ociArtifact === undefined ? {} : { ociArtifact }) };
     const clean = redaction.value(attestations);
     return { attestations: await exportAttestations(this.deps, image, clean, options) };
   }
 
-  private provenance(wanted: BuildProvenance, plan: Plan, { layers, baseLayers }: Solution): Attestation {
+  private async provenance(
+    wanted: BuildProvenance,
+    plan: Plan,
+    { layers, baseLayers, known }: Solution,
+  ): Promise<Attestation> {
+    const proxied = await proxyFetches(
+      this.deps.content,
+      known.filter(({ planned }) => planned.stage !== plan.scan?.index),
+    );
     const { wanted: request, fetched, redaction, id, startedMs } = this.call;
     const { dockerfile, text } = this.source;
     const predicate = provenancePredicate({
@@ -132,6 +141,7 @@ export class ImageExporter {
       request,
       plan,
       fetched,
+      ...(proxied === undefined ? {} : { proxied }),
       builder: this.deps.platform,
       buildId: id,
       startedMs,

@@ -12,6 +12,8 @@ export type Entitlement = (typeof ENTITLEMENTS)[number];
 export interface RunSettings {
   /** Of a RUN that names none, or `default`. */
   readonly network?: 'default' | 'none' | 'host';
+  /** The only way out is a proxy that records what is fetched over HTTP and HTTPS. */
+  readonly proxyNetwork?: boolean;
   /** Further lines of /etc/hosts: addresses by name. */
   readonly hosts?: Readonly<Record<string, string>>;
   /** Of /dev/shm. */

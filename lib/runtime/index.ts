@@ -29,6 +29,7 @@ export { type HostFacts, type OciRuntimeConfig, runtimeConfig } from './process/
 export { tmpfsOptions } from './process/runtime-mounts.js';
 export * from './types.js';
 export { resolveInRoot, type ResolvedUser, resolveUser, resolveUserIn } from './process/user.js';
+export { listenInNamespace, makeClosedNetwork, removeClosedNetwork } from './network/closed-network.js';
 export { BridgeNetwork, type NetworkAttachment } from './network/bridge-network.js';
 export {
   type ContainerLogLine,

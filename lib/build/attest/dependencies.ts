@@ -6,6 +6,7 @@ import { parseReference } from '../../oci/index.js';
 import { contextAddress } from '../context/fetched-contexts.js';
 import { sourcesOf } from '../keys/step-keys.js';
 import type { Plan } from '../plan/plan.js';
+import type { ProxyMaterial } from '../proxy/proxy-capture.js';
 import type { BaseImage, RemoteRef } from '../plan/steps.js';
 import type { BuildRequest } from '../types.js';
 import type { DigestSet, FetchedSources } from './fetched-sources.js';
@@ -22,11 +23,13 @@ export function dependenciesOf(
   plan: Plan,
   request: Pick<BuildRequest, 'context' | 'contexts'>,
   fetched: FetchedSources,
+  proxied: readonly ProxyMaterial[] = [],
 ): readonly Dependency[] {
   const remotes = [...remoteContexts(request), ...remoteSources(plan)];
   const of = (kind: RemoteRef['kind']): Dependency[] =>
     remotes.filter((remote) => remote.kind === kind).map((remote) => fetchedDependency(remote, fetched));
-  return [imagesOf(plan).map(imageDependency), of('git'), of('http')].flatMap(sorted);
+  const seen = proxied.map(({ url, sha256 }): Dependency => ({ uri: url, digest: { sha256 } }));
+  return [imagesOf(plan).map(imageDependency), of('git'), [...of('http'), ...seen]].flatMap(sorted);
 }
 
 /** Base images and those that files are taken from. */
@@ -65,6 +68,7 @@ export function fetchedDependency(remote: RemoteRef, fetched: FetchedSources): D
 }
 
 function sorted(dependencies: readonly Dependency[]): readonly Dependency[] {
-  const byName = new Map(dependencies.map((each) => [each.uri, each]));
+  // An address may have given one thing to one step and another to the next.
+  const byName = new Map(dependencies.map((each) => [JSON.stringify(each), each]));
   return [...byName.values()].sort((a, b) => (a.uri < b.uri ? -1 : 1));
 }

@@ -9,8 +9,9 @@ import type { Plan } from '../plan/plan.js';
 import type { RunMount } from '../plan/steps.js';
 import type { BuildProvenance, BuildRequest } from '../types.js';
 import { buildDefinition, type DefinitionInput } from './build-definition.js';
-import { dependenciesOf, type Dependency, fetchedDependency, remoteContexts } from './dependencies.js';
+import { dependenciesOf, fetchedDependency, remoteContexts } from './dependencies.js';
 import type { FetchedSources } from './fetched-sources.js';
+import type { ProxyFetches } from './proxy-fetches.js';
 import { requestArgs } from './request-args.js';
 
 export const SLSA_PROVENANCE = 'https://slsa.dev/provenance/v1';
@@ -22,6 +23,8 @@ export interface ProvenanceInput extends DefinitionInput {
   readonly request: BuildRequest;
   readonly plan: Plan;
   readonly fetched: FetchedSources;
+  /** What RUN fetched through its proxy; absent when none had one. */
+  readonly proxied?: ProxyFetches;
   /** Of the machine that builds. */
   readonly builder: Platform;
   readonly buildId: string;
@@ -30,11 +33,13 @@ export interface ProvenanceInput extends DefinitionInput {
 }
 
 export function provenancePredicate(input: ProvenanceInput): object {
-  const { wanted, request, plan, fetched, builder } = input;
+  const { wanted, request, plan, fetched, builder, proxied } = input;
   const isMax = wanted.mode === 'max';
   const locals = localContexts(request);
-  const dependencies = dependenciesOf(plan, request, fetched).map((each) => (isMax ? each : withoutQuery(each)));
-  const isComplete = locals.length === 0;
+  const dependencies = dependenciesOf(plan, request, fetched, proxied?.materials).map((each) =>
+    isMax ? each : withoutQuery(each),
+  );
+  const isComplete = locals.length === 0 && (proxied?.incomplete ?? []).length === 0;
   const args = requestArgs(request);
   const shown = isMax ? args : args.filter(([name]) => !/^(build-arg|label):/.test(name));
   const definition = isMax ? buildDefinition(input) : undefined;
@@ -47,7 +52,7 @@ export function provenancePredicate(input: ProvenanceInput): object {
           frontend: 'dockerfile.v0',
           ...(shown.length === 0 ? {} : { args: Object.fromEntries(shown) }),
           ...(isMax ? givenIds(plan) : {}),
-          ...(isComplete ? {} : { locals: locals.map((name) => ({ name })) }),
+          ...(locals.length === 0 ? {} : { locals: locals.map((name) => ({ name })) }),
         },
       },
       internalParameters: {
@@ -62,7 +67,10 @@ export function provenancePredicate(input: ProvenanceInput): object {
         invocationId: input.buildId,
         startedOn: new Date(input.startedMs).toISOString(),
         finishedOn: new Date(input.finishedMs).toISOString(),
-        buildkit_metadata: definition?.metadata ?? {},
+        buildkit_metadata: {
+          ...definition?.metadata,
+          ...(proxied === undefined ? {} : networkMetadata(proxied, isMax)),
+        },
         ...(isComplete && !usesNetwork(plan) ? { buildkit_hermetic: true } : {}),
         buildkit_completeness: { request: shown.length === args.length, resolvedDependencies: isComplete },
         ...(wanted.reproducible === true ? { buildkit_reproducible: true } : {}),
@@ -71,8 +79,16 @@ export function provenancePredicate(input: ProvenanceInput): object {
   };
 }
 
+function networkMetadata({ incomplete }: ProxyFetches, isMax: boolean): object {
+  const shown = incomplete.map(({ uri, ...each }) => {
+    if (uri === undefined) return each;
+    return isMax ? { ...each, uri } : withoutQuery({ ...each, uri });
+  });
+  return { network: { mode: 'proxy', ...(shown.length === 0 ? {} : { proxy: { incomplete: shown } }) } };
+}
+
 /** A query may be what makes an address secret: a signature, a token out of a build argument. */
-function withoutQuery(dependency: Dependency): Dependency {
+function withoutQuery<T extends { readonly uri: string }>(dependency: T): T {
   if (!/^https?:/.test(dependency.uri)) return dependency;
   return { ...dependency, uri: dependency.uri.replace(/\?.*$/, '') };
 }

@@ -105,20 +105,15 @@ export class GuardedFetch {
 
   private ask(
     url: URL,
-    { address, family }: CheckedAddress,
+    address: CheckedAddress,
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<IncomingMessage> {
-    // Whatever the name means by now, this is where we go.
-    const pinned: LookupFunction = (_host, options, callback) => {
-      if (options.all === true) callback(null, [{ address, family }]);
-      else callback(null, address, family);
-    };
     const options: RequestOptions = {
       method: 'GET',
       headers: { 'accept-encoding': 'identity', 'user-agent': 'wharf', ...headers },
       agent: false,
-      lookup: pinned,
+      lookup: pinnedTo(address),
       signal,
     };
     return new Promise((resolve, reject) => {
@@ -164,6 +159,14 @@ export class GuardedFetch {
       drop();
     }
   }
+}
+
+/** Whatever the name means by now, this is where a connection goes. */
+export function pinnedTo({ address, family }: CheckedAddress): LookupFunction {
+  return (_host, options, callback) => {
+    if (options.all === true) callback(null, [{ address, family }]);
+    else callback(null, address, family);
+  };
 }
 
 function redirected(from: URL, location: string): URL {

@@ -115,8 +115,10 @@ async function runParts(op: RunOp, inputs: KeyInputs): Promise<KeyPart[]> {
 }
 
 /** Names of hosts and not their addresses, as with BuildKit; limits decide over nothing that a command makes. */
-function settingParts({ hosts = {}, shmBytes, ulimits = [] }: RunOp['settings'] = {}): KeyPart[] {
+function settingParts({ hosts = {}, shmBytes, ulimits = [], proxyNetwork }: RunOp['settings'] = {}): KeyPart[] {
   return [
+    // What was made without the proxy has no record of what it fetched.
+    ...(proxyNetwork === true ? [{ name: 'network', value: 'proxy' }] : []),
     ...Object.keys(hosts)
       .sort()
       .map((value) => ({ name: 'host', value })),

@@ -53,6 +53,17 @@ export class PolicedSources {
     return remote.kind === 'http' ? httpAfter(remote, before, after) : gitAfter(remote, before, after);
   }
 
+  /** An address that a RUN asks for through its proxy. @returns what it gets instead */
+  requested(method: string, url: string): string {
+    const before: SourceIdentifier = { identifier: withoutPassword(url), attrs: {} };
+    const after = this.evaluate(before);
+    if (after === before) return url;
+    onlyAttrs(before, after, []);
+    if (method !== 'GET') throw unsuitable(`${method} ${before.identifier} cannot be converted`, 'only GET can');
+    if (!/^https?:\/\//.test(after.identifier)) throw otherKind(before, after, 'the URL of a file');
+    return after.identifier;
+  }
+
   /** The request with the contexts that are to be fetched; what was sent is `local://context` and `local://dockerfile`. */
   contexts<T extends Pick<BuildRequest, 'context' | 'contexts'>>(request: T): T {
     if (this.rules === undefined) return request;
@@ -125,6 +136,13 @@ function addressOf(remote: RemoteRef): string {
     ...(skipSubmodules ? { submodules: 'false' } : {}),
   });
   return query.size === 0 ? url : `${url}?${query.toString()}`;
+}
+
+function withoutPassword(url: string): string {
+  const plain = new URL(url);
+  plain.username = '';
+  plain.password = '';
+  return plain.href;
 }
 
 function onlyAttrs(before: SourceIdentifier, after: SourceIdentifier, known: readonly string[]): void {

@@ -22,9 +22,11 @@ import {
 } from '../../runtime/index.js';
 import { emulates } from '../plan/emulation-linux.js';
 import { type Entitlement, withinHost } from '../run-settings.js';
+import { ProxiedNetworks } from './proxied-network.js';
 import { CacheFolders } from './sandbox-cache.js';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.js';
 import { mountLayers, RunMounts } from './sandbox-mounts.js';
+import { trust } from './trust-bundle.js';
 
 export interface OverlaySandboxDeps {
   readonly scope: HostScope;
@@ -45,15 +47,24 @@ const DEFAULT_LIMITS: ContainerLimits = { pids: 16_384 };
 /** Same for every build: a name that a command writes into a file must not differ. */
 const HOSTNAME = 'build';
 
+interface RunNetworking {
+  readonly mode: NetworkMode;
+  readonly address?: string;
+  /** What the command needs to find its way out. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 export class OverlaySandbox implements Sandbox {
   private readonly directory: string;
   private readonly caches: CacheFolders;
+  private readonly proxied: ProxiedNetworks;
 
   private constructor(
     private readonly deps: OverlaySandboxDeps,
     private readonly options: OverlaySandboxOptions,
   ) {
     this.directory = join(deps.scope.directory, 'builds');
+    this.proxied = new ProxiedNetworks(deps.scope);
     this.caches = new CacheFolders(join(deps.scope.directory, 'build-caches'));
   }
 
@@ -83,8 +94,9 @@ export class OverlaySandbox implements Sandbox {
       await mountLayers(this.deps.layers, request.layers, rootfs, { upper, work: join(folder, 'work') });
       await this.makeWorkdir(rootfs, request);
       const mounts = await runMounts.prepare(request.mounts);
-      const network = await this.network(id, request.network);
-      const env = await this.withSecrets(id, runMounts, request);
+      const network = await this.network(id, request);
+      const env = await this.withSecrets(id, runMounts, request, network.env);
+      const distrust = request.proxy && (await trust(rootfs, request.lower, request.proxy.certificate));
       const startMs = await fileClock(folder);
       const { exitCode, outOfMemory } = await this.deps.runc.run(
         {
@@ -104,6 +116,7 @@ export class OverlaySandbox implements Sandbox {
         },
       );
       if (exitCode !== 0) return { exitCode, outOfMemory };
+      await distrust?.();
       const window = { startMs, endMs: await fileClock(folder) };
       // Nothing may hold files open while the folder is read.
       await unmountOverlay(rootfs);
@@ -166,9 +179,14 @@ export class OverlaySandbox implements Sandbox {
   }
 
   /** The environment. With secrets in it, what the runtime writes of it goes to memory instead of the disk. */
-  private async withSecrets(id: string, mounts: RunMounts, request: SandboxRequest): Promise<readonly string[]> {
-    const { secretEnv } = request;
-    const { env } = request.process;
+  private async withSecrets(
+    id: string,
+    mounts: RunMounts,
+    { secretEnv, process: { env: asked } }: SandboxRequest,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<readonly string[]> {
+    const given = asked.filter((entry) => !(entry.slice(0, entry.indexOf('=')) in more));
+    const env = [...given, ...Object.entries(more).map(([name, value]) => `${name}=${value}`)];
     if (secretEnv === undefined || secretEnv.size === 0) return env;
     const bundle = join(await mounts.memory(), 'bundle');
     const link = scopePaths.bundle(this.deps.scope, id);
@@ -185,13 +203,9 @@ export class OverlaySandbox implements Sandbox {
     await mkdir(join(rootfs, path), { recursive: true, mode: 0o755 });
   }
 
-  private async network(
-    id: string,
-    network: SandboxRequest['network'],
-  ): Promise<{ readonly mode: NetworkMode; readonly address?: string }> {
+  private async network(id: string, { network, proxy }: SandboxRequest): Promise<RunNetworking> {
     if (network === 'none') return { mode: { mode: 'none' } };
-    if (network === 'host') {
-      if (this.options.allow?.includes('network.host') === true) return { mode: { mode: 'host' } };
+    if (network === 'host' && this.options.allow?.includes('network.host') !== true) {
       throw new AppError(
         'BUILD_UNSUPPORTED_RUN_NETWORK',
         "RUN --network=host: the host's network is not allowed here",
@@ -202,6 +216,8 @@ export class OverlaySandbox implements Sandbox {
         },
       );
     }
+    if (proxy !== undefined) return this.proxied.open(id, proxy);
+    if (network === 'host') return { mode: { mode: 'host' } };
     if (this.deps.network === undefined) {
       throw new AppError('BUILD_RUN_UNAVAILABLE', 'this host has no network for RUN', {
         kind: 'unsupported',
@@ -217,6 +233,7 @@ export class OverlaySandbox implements Sandbox {
     const folder = join(this.directory, id);
     await this.deps.runc.delete(id);
     await this.deps.network?.detach(id);
+    await this.proxied.close(id);
     // What a killed process left of the runtime's files; a link, when they are in memory.
     await rm(scopePaths.bundle(this.deps.scope, id), { recursive: true, force: true });
     await rm(scopePaths.etc(this.deps.scope, id), { recursive: true, force: true });

@@ -2,6 +2,7 @@
  * The port through which RUN leaves the process: lower layers and a command in, an exit code and the changes out.
  * Where it runs (overlayfs and runc on this machine, a task on a cluster) is the adapter's business.
  */
+import type { Socket } from 'node:net';
 import type { ImageTree, TarMember } from '../../layers/index.js';
 import type { Platform } from '../../oci/index.js';
 import type { CacheMount, Layer, RunNetwork, RunOp, RunSecurity } from '../plan/steps.js';
@@ -44,6 +45,13 @@ export type SandboxMount =
   /** A small read-only file. */
   | { readonly type: 'file'; readonly target: string; readonly content: string; readonly mode: number };
 
+/** What takes the connections of a command that has no other way out. */
+export interface SandboxProxy {
+  /** PEM: what the command is to trust while it runs. */
+  readonly certificate: string;
+  accept(socket: Socket): void;
+}
+
 export interface SandboxRequest {
   /** Names the run: letters, digits and `-`, unique on the host. */
   readonly id: string;
@@ -63,6 +71,8 @@ export interface SandboxRequest {
   /** More of the environment, by name; like secret files it is never written to a disk. */
   readonly secretEnv?: ReadonlyMap<string, string>;
   readonly network: RunNetwork;
+  /** In the place of the network. */
+  readonly proxy?: SandboxProxy;
   readonly security?: RunSecurity;
   /** What the command sees as the machine's name. */
   readonly hostname?: string;

@@ -12,7 +12,9 @@ export async function knownSteps(
   const inImage = stepsBelow(plan, plan.target);
   const known = plan.steps.map(async (each): Promise<readonly KnownStep[]> => {
     const step = await solved.find(each);
-    return step === undefined ? [] : [{ key: solved.key(each), step, inImage: inImage.has(each.number) }];
+    return step === undefined
+      ? []
+      : [{ key: solved.key(each), planned: each, step, inImage: inImage.has(each.number) }];
   });
   return (await Promise.all(known)).flat();
 }

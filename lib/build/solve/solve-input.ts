@@ -47,6 +47,8 @@ export interface SolveInput {
   readonly signal: AbortSignal;
   /** Fetches what ADD names on the network. */
   readonly remote: (remote: RemoteRef, signal: AbortSignal) => Promise<RemoteFiles>;
+  /** What the source policy makes of an address that a RUN asks for. */
+  readonly policed: (method: string, url: string) => string;
   /** Opens another context of the request. */
   readonly openContext: (context: Digest, signal: AbortSignal) => Promise<BuildContext>;
   /** Caches of the request, asked for steps that our cache does not have. */
@@ -71,6 +73,7 @@ export interface Solution {
 }
 
 export interface KnownStep extends SharedStep {
+  readonly planned: Step;
   /** Its layer is one of the image. */
   readonly inImage: boolean;
 }

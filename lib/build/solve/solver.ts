@@ -295,6 +295,7 @@ export class Solver {
       source: (source) => this.sources.tree(source),
       sourceLayers: (source) => this.sources.layers(source),
       secrets: this.input.secrets,
+      policed: this.input.policed,
       emit: this.input.emit,
       signal: this.signal,
       ...(this.input.compression === undefined ? {} : { compression: this.input.compression }),

@@ -12,16 +12,19 @@ export interface CachedStep extends Layer {
   readonly newestSeconds: number;
   /** Its key by content, where that was found out. */
   readonly contentKey?: string;
+  /** What a RUN fetched through its proxy: a ProxyRecord, in the store. */
+  readonly fetches?: Digest;
   /** The cache of the request that had it; absent when it is our own. */
   readonly importedFrom?: string;
 }
 
-/** The record. It holds the layer's blob as long as it lives. */
+/** The record. It holds the layer's blob, and what else it names, as long as it lives. */
 export interface StepRecord {
   readonly diffId: Digest;
   readonly descriptor: Pick<Descriptor, 'mediaType' | 'digest' | 'size' | 'annotations'>;
   readonly newestSeconds: number;
   readonly contentKey?: string;
+  readonly fetches?: Digest;
   readonly createdMs: number;
   readonly hitMs: number;
 }
@@ -47,7 +50,7 @@ export class StepCache {
     if (record === undefined || (await content.stat(record.value.descriptor.digest)) === undefined) return undefined;
     const now = clock.nowMs();
     if (now - record.value.hitMs > HIT_MS) {
-      await content.hold(record.value.descriptor.digest, holderOf(key), { forMs: KEEP_MS });
+      await this.hold(key, record.value);
       const value: StepRecord = { ...record.value, hitMs: now };
       // Whoever else wrote it meanwhile has said the same.
       await records.put(recordKey(key), value, { expect: { version: record.version }, expiresAtMs: now + KEEP_MS });
@@ -61,21 +64,23 @@ export class StepCache {
    * @param replace for builds without cache: the new layer counts
    */
   async keep(keys: readonly string[], step: CachedStep, replace: boolean): Promise<CachedStep> {
-    const { records, content, clock } = this.deps;
+    const { records, clock } = this.deps;
     const now = clock.nowMs();
     const { mediaType, digest, size, annotations } = step.descriptor;
+    const { contentKey, fetches } = step;
     const value: StepRecord = {
       diffId: step.diffId,
       descriptor: { mediaType, digest, size, ...(annotations === undefined ? {} : { annotations }) },
       newestSeconds: step.newestSeconds,
-      ...(step.contentKey === undefined ? {} : { contentKey: step.contentKey }),
+      ...(contentKey === undefined ? {} : { contentKey }),
+      ...(fetches === undefined ? {} : { fetches }),
       createdMs: now,
       hitMs: now,
     };
     let kept = step;
     for (const key of new Set(keys)) {
       const options = { expiresAtMs: now + KEEP_MS };
-      await content.hold(digest, holderOf(key), { forMs: KEEP_MS });
+      await this.hold(key, value);
       const first = await records.put(recordKey(key), value, { ...options, expect: replace ? 'any' : 'absent' });
       if (first.outcome === 'written') continue;
       const winner = await this.find(key);
@@ -84,13 +89,25 @@ export class StepCache {
     }
     return kept;
   }
+
+  private async hold(key: string, { descriptor, fetches }: StepRecord): Promise<void> {
+    for (const digest of [descriptor.digest, ...(fetches === undefined ? [] : [fetches])]) {
+      await this.deps.content.hold(digest, holderOf(key), { forMs: KEEP_MS });
+    }
+  }
 }
 
 const recordKey = (key: string): RecordKey => ({ partition: `STEP#${key}`, sort: '-' });
 const holderOf = (key: string): string => `STEP#${key}`;
 
 function cached(record: StepRecord): CachedStep {
-  const { diffId, newestSeconds, contentKey } = record;
+  const { diffId, newestSeconds, contentKey, fetches } = record;
   const descriptor: Descriptor = record.descriptor;
-  return { diffId, descriptor, newestSeconds, ...(contentKey === undefined ? {} : { contentKey }) };
+  return {
+    diffId,
+    descriptor,
+    newestSeconds,
+    ...(contentKey === undefined ? {} : { contentKey }),
+    ...(fetches === undefined ? {} : { fetches }),
+  };
 }

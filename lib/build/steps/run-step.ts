@@ -5,6 +5,8 @@ import type { ImageTree, TarMember } from '../../layers/index.js';
 import type { Clock } from '../../store/index.js';
 import type { EmitEvent } from '../build-log.js';
 import type { RedactedStream, Redaction } from '../redaction.js';
+import type { BuildProxy } from '../proxy/build-proxy.js';
+import type { ProxyCapture } from '../proxy/proxy-capture.js';
 import type { Sandbox, SandboxMount } from '../sandbox/sandbox.js';
 import type { Layer, RunOp, Step } from '../plan/steps.js';
 
@@ -19,6 +21,8 @@ export interface RunInput {
   readonly agentEnv: readonly string[];
   readonly secretEnv: ReadonlyMap<string, string>;
   readonly redaction: Redaction;
+  /** The command's only way out, and what is seen there. */
+  readonly proxied?: { readonly proxy: BuildProxy; readonly capture: ProxyCapture };
   readonly timeSeconds: number;
   /** How long the command may take; as long as it wants when absent. */
   readonly limit?: { readonly clock: Clock; readonly timeoutMs: number };
@@ -48,6 +52,7 @@ export async function runStep<T>(
         process: { args: op.args, env: [...op.env, ...op.hiddenEnv, ...input.agentEnv], user: op.user, cwd: op.cwd },
         ...(input.secretEnv.size === 0 ? {} : { secretEnv: input.secretEnv }),
         network: op.network,
+        ...(input.proxied === undefined ? {} : { proxy: input.proxied.proxy }),
         security: op.security,
         ...(op.hostname === undefined ? {} : { hostname: op.hostname }),
         ...(op.settings === undefined ? {} : { settings: op.settings }),
@@ -59,6 +64,7 @@ export async function runStep<T>(
       },
       collect,
     );
+    await tellRequests(input, output);
     output.end();
     if ('value' in result) return result.value;
     throw failed(step, result.exitCode, result.outOfMemory, output);
@@ -71,8 +77,17 @@ export async function runStep<T>(
       ...(error.hint === undefined ? {} : { hint: error.hint }),
     });
   } finally {
+    await input.proxied?.proxy.close();
     deadline.end();
   }
+}
+
+/** As BuildKit tells it. */
+async function tellRequests({ proxied }: RunInput, output: StepOutput): Promise<void> {
+  await proxied?.proxy.close();
+  const requests = proxied?.capture.requests ?? [];
+  const lines = requests.map(({ method, url, status }) => `- ${method} ${url} -> ${status}\n`);
+  if (lines.length > 0) output.write('stderr', Buffer.from(`proxy network requests:\n${lines.join('')}`));
 }
 
 /** Ends a command that takes too long. */

@@ -3,8 +3,13 @@ import { AppError } from '../../errors/index.js';
 import { completeChangeset, type ImageTree } from '../../layers/index.js';
 import { formatPlatform, type Platform, platformMatches } from '../../oci/index.js';
 import type { Clock, Ids } from '../../store/index.js';
+import { usesProxy } from '../attest/proxy-fetches.js';
 import type { EmitEvent } from '../build-log.js';
+import type { EgressGuard } from '../fetch/egress-guard.js';
 import type { CopyOp, Layer, RunOp, SourceRef, Step } from '../plan/steps.js';
+import { Authority } from '../proxy/authority.js';
+import { BuildProxy } from '../proxy/build-proxy.js';
+import { ProxyCapture } from '../proxy/proxy-capture.js';
 import { Redaction } from '../redaction.js';
 import type { Sandbox } from '../sandbox/sandbox.js';
 import type { CachedStep } from '../solve/step-cache.js';
@@ -25,6 +30,13 @@ export interface StepExecutorDeps extends StepLayersDeps {
   readonly platform: Platform;
   /** For the time limit of a RUN; no limit when absent. */
   readonly limit?: { readonly clock: Clock; readonly timeoutMs: number };
+  readonly proxies: ProxySettings;
+}
+
+/** What a RUN with a proxy may reach through it. */
+export interface ProxySettings {
+  readonly guard: EgressGuard;
+  readonly clock: Clock;
 }
 
 export interface ExecutionInput extends MountInput, LayerRules {
@@ -34,6 +46,8 @@ export interface ExecutionInput extends MountInput, LayerRules {
   readonly target: ImageTree;
   /** Time of what the step makes without a time of its own. */
   readonly timeSeconds: number;
+  /** What the source policy makes of an address that a RUN asks for. */
+  readonly policed: (method: string, url: string) => string;
   readonly emit: EmitEvent;
 }
 
@@ -139,7 +153,9 @@ export class StepExecutor {
     const planned = await Promise.all(step.op.mounts.map((mount) => mountContents(mount, input)));
     const mounts = planned.filter((mount) => mount !== undefined);
     const { layers, target, timeSeconds, emit, signal } = input;
-    return runStep(
+    const redaction = new Redaction(input.secrets);
+    const proxied = usesProxy(step.op) ? this.proxied(step.op, input, redaction) : undefined;
+    const made = await runStep(
       {
         step,
         sandbox,
@@ -149,7 +165,8 @@ export class StepExecutor {
         mounts,
         agentEnv: agentEnv(step.op, mounts),
         secretEnv: secretEnv(step.op, input.secrets),
-        redaction: new Redaction(input.secrets),
+        redaction,
+        ...(proxied === undefined ? {} : { proxied }),
         timeSeconds,
         emit,
         signal,
@@ -157,6 +174,23 @@ export class StepExecutor {
       },
       (changes) => this.layers.write(changes, input),
     );
+    if (proxied === undefined) return made;
+    const record = await this.deps.content.putBytes(Buffer.from(JSON.stringify(proxied.capture.record())));
+    return { ...made, fetches: record.digest };
+  }
+
+  private proxied(
+    { network }: RunOp,
+    { policed }: ExecutionInput,
+    redaction: Redaction,
+  ): { readonly proxy: BuildProxy; readonly capture: ProxyCapture } {
+    const { guard, clock } = this.deps.proxies;
+    const capture = new ProxyCapture((text) => redaction.text(text));
+    const authority = new Authority(clock.nowMs());
+    return {
+      capture,
+      proxy: new BuildProxy({ authority, capture, policed, ...(network === 'host' ? {} : { guard }) }),
+    };
   }
 }
 

@@ -7,6 +7,7 @@ import { collect, filled, size, whole } from './option-values.js';
 export interface RunOptions {
   readonly allow: readonly string[];
   readonly network?: 'default' | 'none' | 'host';
+  readonly proxyNetwork?: boolean;
   readonly addHost: readonly string[];
   readonly shmSize?: number;
   readonly ulimit: readonly string[];
@@ -28,6 +29,7 @@ export function addRunOptions(command: Command): Command {
       [],
     )
     .addOption(new Option('--network <mode>', 'of RUN that names none').choices(['default', 'none', 'host']))
+    .option('--proxy-network', 'the only way out of RUN is a proxy that records what is fetched, for provenance')
     .option('--add-host <name:address>', 'for /etc/hosts of RUN; repeatable', collect, [])
     .option('--shm-size <bytes>', '/dev/shm of RUN, as 128m', size)
     .option('--ulimit <name=soft[:hard]>', 'of RUN; repeatable', collect, [])
@@ -48,7 +50,8 @@ export function allowed({ allow }: RunOptions): readonly Entitlement[] | undefin
 }
 
 export function runSettings(options: RunOptions): RunSettings | undefined {
-  const { network, shmSize, memory, memorySwap, cpuShares, cpuPeriod, cpuQuota, cpusetCpus, cpusetMems } = options;
+  const { network, proxyNetwork, shmSize, memory, memorySwap, cpuShares, cpuPeriod, cpuQuota, cpusetCpus, cpusetMems } =
+    options;
   const hosts = Object.fromEntries(options.addHost.map(hostOf));
   const limits = defined({
     memoryBytes: memory,
@@ -61,6 +64,7 @@ export function runSettings(options: RunOptions): RunSettings | undefined {
   });
   const settings: RunSettings = defined({
     network,
+    proxyNetwork,
     hosts: Object.keys(hosts).length === 0 ? undefined : hosts,
     shmBytes: shmSize,
     ulimits: filled(options.ulimit)?.map(ulimitOf),

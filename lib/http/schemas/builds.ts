@@ -85,6 +85,10 @@ export const BuildAttestations = z
 const RunSettings = z
   .strictObject({
     network: z.enum(['default', 'none', 'host']).exactOptional(),
+    proxyNetwork: z
+      .boolean()
+      .exactOptional()
+      .meta({ description: 'The only way out is a proxy that records what is fetched, for provenance.' }),
     hosts: words.exactOptional().meta({ description: 'Further lines of /etc/hosts: addresses by name.' }),
     shmBytes: z.number().int().exactOptional(),
     ulimits: z
