@@ -1,6 +1,6 @@
 /** Names in FROM and --from that the request gives another meaning. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { imageArchive } from '../../lib/build/index.js';
+import { type BuildRequest, imageArchive } from '../../lib/build/index.js';
 import { readTar } from '../../lib/layers/index.js';
 import { type Digest, digestOf } from '../../lib/oci/index.js';
 import type { ByteSource } from '../../lib/store/index.js';
@@ -24,6 +24,21 @@ describe('a named context', () => {
     expect([await text(given, 'name'), await text(given, 'copy')]).toEqual(['other', 'other']);
     const image = await f.build({ Dockerfile }, { contexts: { real: { image: 'other' } } });
     expect(await text(image, 'name')).toBe('other');
+  });
+
+  test('may be for one platform, before one for all of them', async () => {
+    const Dockerfile = 'FROM real AS base\nFROM scratch\nCOPY --from=base /name /';
+    const name = async (contexts: BuildRequest['contexts'] = {}): Promise<string> =>
+      text(await f.build({ Dockerfile }, { contexts }), 'name');
+    const given = { image: 'other' };
+    for (const platform of ['linux/amd64', 'x86_64', 'linux/amd64/v1']) {
+      expect(await name({ [`docker.io/library/real:latest::${platform}`]: given })).toBe('other');
+    }
+    expect(await name({ 'real::linux/arm64': given })).toBe('real');
+    expect(await name({ 'real::linux/arm64': { image: 'no/such' }, real: given })).toBe('other');
+    expect((await failure(name({ 'real::a/b/c/d': given }))).code).toBe('PLATFORM_INVALID');
+    // A word of the language stays what it is.
+    expect(await name({ scratch: { image: 'no/such' } })).toBe('real');
   });
 
   test('stands for another stage of the file', async () => {

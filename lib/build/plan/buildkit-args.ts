@@ -15,6 +15,8 @@ export interface BuildkitSettings {
   readonly inlineCache: boolean;
 }
 
+/** For lists of builds on the client's side; nothing here has a place for it. */
+const BUILD_NAME = 'BUILDKIT_BUILD_NAME';
 const CACHE_NAMESPACE = 'BUILDKIT_CACHE_MOUNT_NS';
 const HOSTNAME = 'BUILDKIT_SANDBOX_HOSTNAME';
 const MULTI_PLATFORM = 'BUILDKIT_MULTI_PLATFORM';
@@ -28,6 +30,7 @@ type Args = Readonly<Record<string, string>>;
 
 /** Arguments that mean something without an ARG. */
 export const SETTINGS: readonly string[] = [
+  BUILD_NAME,
   CACHE_NAMESPACE,
   HOSTNAME,
   MULTI_PLATFORM,

@@ -179,11 +179,12 @@ class Planner {
     // While it is found out, no stage may see the word for it.
     this.args = args;
     this.globals = globals;
-    const { dockerfile, times } = this.input;
+    const { dockerfile, platform, times } = this.input;
     const contexts = new NamedContexts(this.input.contexts ?? {});
     this.epochSeconds = await epochSeconds(word, {
       dockerfile,
       contexts,
+      platform,
       times,
       stage: (index) => this.stage(index),
     });

@@ -6,6 +6,7 @@ import { type Dockerfile, findStage } from '../../dockerfile/index.js';
 import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import { type Place, withPlace } from '../build-errors.js';
+import type { Platform } from '../../oci/index.js';
 import type { NamedContexts } from './named-contexts.js';
 import type { DraftStage } from './stage-sources.js';
 import type { RemoteRef } from './steps.js';
@@ -23,6 +24,8 @@ export interface SourceTimes {
 export interface EpochInput {
   readonly dockerfile: Dockerfile;
   readonly contexts: NamedContexts;
+  /** Of the result. */
+  readonly platform: Platform;
   readonly times: SourceTimes;
   readonly stage: (index: number) => Promise<DraftStage>;
 }
@@ -40,7 +43,7 @@ export async function epochSeconds(word: EpochWord, input: EpochInput): Promise<
   try {
     if (/^\d{1,11}$/.test(text)) return Number(text);
     if (text === 'context') return await input.times.context();
-    const named = input.contexts.find(text);
+    const named = input.contexts.find(text, input.platform);
     if (named !== undefined) return 'context' in named ? await input.times.context(named.context) : undefined;
     if (!/^[a-z][a-z0-9-_.]*$/i.test(text)) throw invalid(text, 'is not a time');
     return await timeOfStage(text, input);

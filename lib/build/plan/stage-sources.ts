@@ -78,7 +78,7 @@ export class StageSources {
     const { from } = stage;
     const expandGlobal = (word: string): string => expandWord(word, globals, { escape: this.input.dockerfile.escape });
     const platform = this.platformOf(from, globals);
-    const instead = from.name === undefined ? undefined : this.named.find(from.name);
+    const instead = from.name === undefined ? undefined : this.named.find(from.name, platform);
     if (instead !== undefined) {
       const found = await this.given(stage, from.name ?? '', instead, platform);
       return { ...found, triggers: [], replaced: true };
@@ -90,7 +90,7 @@ export class StageSources {
         word: from.image,
       });
     }
-    const context = this.named.find(written);
+    const context = this.named.find(written, platform);
     const found =
       context === undefined
         ? await this.byName(stage, written, platform)
@@ -106,7 +106,7 @@ export class StageSources {
         word: name,
       });
     }
-    const given = trusted ? this.named.find(name) : undefined;
+    const given = trusted ? this.named.find(name, platform) : undefined;
     if (given !== undefined && !('stage' in given)) {
       if ('context' in given) return { from: 'context', context: given.context };
       return { from: 'image', image: await this.image(given, name, platform) };
