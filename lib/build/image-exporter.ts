@@ -56,7 +56,17 @@ export class ImageExporter {
     const { digest, imageId, tags, layers, platforms } = await this.images(solved);
     const steps = solved.flatMap(({ solution }) => solution.steps);
     const stepsCached = steps.filter(({ cached }) => cached).length;
-    const result = { digest, imageId, tags, layers, steps, stepsCached, ...(caches.length === 0 ? {} : { caches }) };
+    const epochSeconds = solved[0]?.plan.epochSeconds;
+    const result = {
+      digest,
+      imageId,
+      tags,
+      layers,
+      steps,
+      stepsCached,
+      ...(epochSeconds === undefined ? {} : { epochSeconds }),
+      ...(caches.length === 0 ? {} : { caches }),
+    };
     return platforms === undefined ? result : { ...result, platforms };
   }
 

@@ -216,6 +216,8 @@ export interface BuildResult {
   readonly platforms?: readonly PlatformResult[];
   readonly steps: readonly BuildStepSummary[];
   readonly stepsCached: number;
+  /** SOURCE_DATE_EPOCH, wherever it came from. */
+  readonly epochSeconds?: number;
   /** One for each `cacheTo`, in its order. */
   readonly caches?: readonly ExportedCache[];
 }

@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type ArchiveFormat, builtArchive, imageArchive } from '../../lib/build/index.js';
-import { readTar } from '../../lib/layers/index.js';
-import { MediaType } from '../../lib/oci/index.js';
+import { type ArchiveFormat, type BuildRequest, builtArchive, imageArchive } from '../../lib/build/index.js';
+import { type LayerEntry, readTar } from '../../lib/layers/index.js';
+import { digestOf, MediaType } from '../../lib/oci/index.js';
 import { requireTools } from '../host-tools.js';
-import { type BuildFixture, buildFixture, failure } from './fixture.js';
+import { type BuildFixture, buildFixture, failure, type Files } from './fixture.js';
 
 const run = promisify(execFile);
 const Dockerfile = 'FROM base:1\nCOPY a /dir/a\nCOPY link /dir/link\nCMD ["/dir/a"]\n';
@@ -177,3 +177,59 @@ test.each<[string[]]>([[[]], [['app']]])(
     expect((await failure(builtArchive(deps, failed, { format: 'oci' }))).code).toBe('BUILD_NO_IMAGE');
   },
 );
+
+describe('the root folder of a build', () => {
+  const rootOf = async (request: Partial<BuildRequest>, context: Files = files) => {
+    const { result } = await f.build(context, request);
+    const build = {
+      id: 'b',
+      status: 'succeeded',
+      request: { context: digestOf(''), tags: [], ...request },
+      result,
+    } as const;
+    const deps = { images: f.registry, content: f.store.content, indexes: f.indexes };
+    const found = new Map<string, { readonly entry: LayerEntry; readonly text: string }>();
+    for await (const { entry, body } of readTar(await builtArchive(deps, build, { format: 'rootfs' }))) {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of body) chunks.push(chunk);
+      found.set(entry.path, { entry, text: Buffer.concat(chunks).toString() });
+    }
+    return found;
+  };
+
+  test('has what is attested beside its files, and about them', async () => {
+    const found = await rootOf({ attestations: { provenance: {} } });
+    const { entry, text } = found.get('provenance.json') ?? {};
+    expect(entry?.mode).toBe(0o600);
+    const { subject, predicateType } = JSON.parse(text ?? '');
+    expect(predicateType).toBe('https://slsa.dev/provenance/v1');
+    const sha256 = (content: string): string => createHash('sha256').update(content).digest('hex');
+    expect(subject).toEqual([
+      { name: 'dir/a', digest: { sha256: sha256('A') } },
+      { name: 'dir/link', digest: { sha256: sha256('A') } },
+      { name: 'etc/name', digest: { sha256: sha256('base') } },
+      { name: 'etc/other', digest: { sha256: sha256('base') } },
+    ]);
+    expect([...(await rootOf({})).keys()].filter((path) => path.endsWith('.json'))).toEqual([]);
+  });
+
+  test('has one time under SOURCE_DATE_EPOCH, that of the base too', async () => {
+    const args = { SOURCE_DATE_EPOCH: '1000000000' };
+    const found = await rootOf({ args, attestations: { provenance: {} } });
+    expect(new Set([...found.values()].map(({ entry }) => entry.mtimeSeconds))).toEqual(new Set([1_000_000_000]));
+  });
+
+  test('has a folder for each platform', async () => {
+    const scratch = { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY a /$TARGETARCH\n', a: 'A' };
+    const request = { platforms: ['linux/amd64', 'linux/arm64'], attestations: { provenance: {} } };
+    const found = await rootOf(request, scratch);
+    expect([...found.keys()]).toEqual([
+      'linux_amd64',
+      'linux_amd64/amd64',
+      'linux_amd64/provenance.json',
+      'linux_arm64',
+      'linux_arm64/arm64',
+      'linux_arm64/provenance.json',
+    ]);
+  });
+});

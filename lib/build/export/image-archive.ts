@@ -3,10 +3,11 @@
  * of the merged root folder. Blobs pass as they are stored; the same image always gives the same bytes.
  */
 import { AppError } from '../../errors/index.js';
-import { completeChangeset, ImageTree, type LayerIndexes, type TarMember, writeTar } from '../../layers/index.js';
+import { ImageTree, type LayerIndexes, type TarMember, writeTar } from '../../layers/index.js';
 import {
   type Descriptor,
   type Digest,
+  formatPlatform,
   isIndexType,
   isManifestType,
   type Manifest,
@@ -19,12 +20,17 @@ import {
 } from '../../oci/index.js';
 import type { Images, StoredManifest } from '../../registry/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
-import { blobPath, bytesMember, fileEntry, folders, rootMembers, sorted } from '../steps/archive-members.js';
+import { blobPath, bytesMember, fileEntry, folders, sorted } from '../steps/archive-members.js';
 import { parseTag } from './export.js';
+import { type RootfsPart, rootfsMembers, type Statement } from './rootfs-archive.js';
 import type { Build } from '../types.js';
 
 export const ARCHIVE_FORMATS = ['oci', 'docker', 'rootfs'] as const;
 export type ArchiveFormat = (typeof ARCHIVE_FORMATS)[number];
+
+/** An SBOM may be long. */
+const MAX_STATEMENT_BYTES = 64 * 1024 * 1024;
+const UNKNOWN = { os: 'unknown', architecture: 'unknown' };
 
 export interface ImageArchiveDeps {
   readonly images: Pick<Images, 'manifest'>;
@@ -99,6 +105,7 @@ export async function builtArchive(
     name: `build ${id}`,
     tags: result.tags,
     ...(indexDescriptor === undefined ? {} : { annotations: indexDescriptor }),
+    ofBuild: result.epochSeconds === undefined ? {} : { epochSeconds: result.epochSeconds },
     manifest: (child) => stored(child),
   });
 }
@@ -112,6 +119,8 @@ export interface ArchiveSource {
   readonly tags: readonly string[];
   /** Of the layout's entry for the image. */
   readonly annotations?: Readonly<Record<string, string>>;
+  /** The image as a build made it: a root folder has all its platforms, the time it was given, and its attestations. */
+  readonly ofBuild?: { readonly epochSeconds?: number };
   readonly manifest: (digest: Digest) => Promise<StoredManifest | undefined>;
 }
 
@@ -122,8 +131,8 @@ export async function archiveOf(
 ): Promise<ByteSource> {
   const archive = new ImageArchive(deps, source);
   if (options.format === 'oci') return archive.ociLayout(options.platform);
-  const manifest = await archive.single(options.platform);
-  return options.format === 'docker' ? archive.dockerTar(manifest) : archive.rootfs(manifest);
+  if (options.format === 'rootfs') return archive.rootfs(options.platform);
+  return archive.dockerTar(await archive.single(options.platform));
 }
 
 class ImageArchive {
@@ -168,7 +177,41 @@ class ImageArchive {
     return writeTar([...members.values(), bytesMember('manifest.json', document)]);
   }
 
-  async rootfs(manifest: Manifest): Promise<ByteSource> {
+  async rootfs(platform: string | undefined): Promise<ByteSource> {
+    const { root, ofBuild } = this.source;
+    const document = parseManifestDocument(root.bytes, root.mediaType);
+    const images = document.kind === 'index' ? document.index.manifests.filter(isRunnable) : [];
+    const isSplit = ofBuild !== undefined && platform === undefined && images.length > 1;
+    const wanted = isSplit ? images.map((entry) => formatPlatform(entry.platform ?? UNKNOWN)) : [platform];
+    const parts: RootfsPart[] = [];
+    for (const each of wanted) {
+      const { stored, manifest } = await this.select(each);
+      const statements = ofBuild === undefined ? [] : await this.statements(stored.digest);
+      const folder = isSplit ? { folder: (each ?? '').replaceAll('/', '_') } : {};
+      parts.push({ tree: await this.tree(manifest), image: stored.digest, statements, ...folder });
+    }
+    return writeTar(rootfsMembers(parts, ofBuild?.epochSeconds));
+  }
+
+  /** What is attested of an image, in its order. */
+  private async statements(image: Digest): Promise<readonly Statement[]> {
+    const { root } = this.source;
+    const document = parseManifestDocument(root.bytes, root.mediaType);
+    const entries = document.kind === 'index' ? document.index.manifests : [];
+    const entry = entries.find(({ annotations = {} }) => annotations['vnd.docker.reference.digest'] === image);
+    const stored = entry === undefined ? undefined : await this.source.manifest(entry.digest);
+    if (stored === undefined) return [];
+    const attested = parseManifestDocument(stored.bytes, stored.mediaType);
+    const statements: Statement[] = [];
+    for (const { digest } of attested.kind === 'manifest' ? attested.manifest.layers : []) {
+      const bytes = await this.deps.content.read(digest, MAX_STATEMENT_BYTES);
+      if (bytes === undefined) throw this.incomplete(digest);
+      statements.push(JSON.parse(bytes.toString('utf8')) as Statement);
+    }
+    return statements;
+  }
+
+  private async tree(manifest: Manifest): Promise<ImageTree> {
     const { content, indexes } = this.deps;
     const bytes = await content.read(manifest.config.digest);
     if (bytes === undefined) throw this.incomplete(manifest.config.digest);
@@ -181,7 +224,7 @@ class ImageArchive {
       }
       tree = tree.withLayer(await indexes.get({ descriptor, diffId }));
     }
-    return writeTar(completeChangeset(rootMembers(tree), tree));
+    return tree;
   }
 
   /** The manifest of one platform: the only one there is, or the one that was asked for. */
@@ -193,7 +236,7 @@ class ImageArchive {
     const { root } = this.source;
     const document = parseManifestDocument(root.bytes, root.mediaType);
     if (document.kind === 'manifest') return { stored: root, manifest: document.manifest };
-    const images = document.index.manifests.filter((each) => each.platform?.os !== 'unknown');
+    const images = document.index.manifests.filter(isRunnable);
     const wanted = platform === undefined ? undefined : parsePlatform(platform);
     const fitting = images.filter(
       (each) => wanted === undefined || (each.platform !== undefined && platformMatches(wanted, each.platform)),
@@ -252,6 +295,11 @@ class ImageArchive {
   private incomplete(digest: Digest): AppError {
     return incomplete(digest, this.source.name);
   }
+}
+
+/** Not one of attestations. */
+function isRunnable({ platform }: Descriptor): boolean {
+  return platform?.os !== 'unknown';
 }
 
 function incomplete(digest: Digest, of: string): AppError {

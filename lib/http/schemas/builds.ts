@@ -249,6 +249,7 @@ export const Build = z
           }),
         ),
         stepsCached: z.number(),
+        epochSeconds: z.number().exactOptional(),
         caches: z
           .array(
             z.object({
