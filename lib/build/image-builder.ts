@@ -23,6 +23,7 @@ import type { Plan } from './plan/plan.js';
 import { type PlatformBuild, planPlatforms, platformsOf } from './plan/platform-plans.js';
 import type { SourceTimes } from './plan/source-epoch.js';
 import { PolicedSources } from './policy/policed-sources.js';
+import { SourceRules } from './policy/source-policy.js';
 import type { RemoteImages } from './images/remote-images.js';
 import { Redaction } from './redaction.js';
 import { EgressGuard } from './fetch/egress-guard.js';
@@ -38,7 +39,7 @@ import { Solver } from './solve/solver.js';
 import { type CachedStep, StepCache } from './solve/step-cache.js';
 import { StepExecutor } from './steps/step-executor.js';
 import type { Layer, RemoteRef } from './plan/steps.js';
-import type { BuildResult } from './types.js';
+import type { BuildResult, SourcePolicy } from './types.js';
 import type { BuildFunction } from './build-tries.js';
 
 export interface ImageBuilderDeps {
@@ -70,6 +71,10 @@ export interface ImageBuilderOptions {
   readonly fetching?: RemoteSourcesOptions;
   /** How long one RUN may take; as long as it wants when absent. */
   readonly runTimeoutMs?: number;
+  /** For all builds, beside the policy that a request has. */
+  readonly sourcePolicy?: SourcePolicy;
+  /** Every RUN has the proxy as its only way out, whatever a request says. */
+  readonly proxyNetwork?: boolean;
   /** Whose cache this is: builds of other scopes share nothing with it. */
   readonly scope?: string;
 }
@@ -86,6 +91,7 @@ export class ImageBuilder {
   private readonly lastSteps: LastSteps;
   private readonly executor: StepExecutor;
   private readonly sources: RemoteSources;
+  private readonly hostRules: SourceRules | undefined;
   private readonly flights = new SingleFlight<CachedStep>();
 
   constructor(
@@ -100,7 +106,8 @@ export class ImageBuilder {
     this.lastSteps = new LastSteps({ records, content, clock });
     const guard = new EgressGuard(options.fetching?.egress);
     this.sources = new RemoteSources({ content, records, indexes, clock, guard }, options.fetching);
-    const { platform, runTimeoutMs } = options;
+    const { platform, runTimeoutMs, sourcePolicy } = options;
+    this.hostRules = sourcePolicy && new SourceRules(sourcePolicy, "this builder's source policy");
     this.executor = new StepExecutor({
       content,
       indexes,
@@ -122,8 +129,9 @@ export class ImageBuilder {
     const { startedMs = this.deps.clock.nowMs() } = call;
     const fetched = new FetchedSources();
     try {
-      const policy = new PolicedSources(request.sourcePolicy);
-      const wanted = policy.contexts(request);
+      const policy = new PolicedSources(request.sourcePolicy, this.hostRules);
+      const isProxied = this.options.proxyNetwork === true;
+      const wanted = policy.contexts(isProxied ? { ...request, run: { ...request.run, proxyNetwork: true } } : request);
       return await this.run({ ...call, emit, wanted, startedMs, fetched, redaction, policy });
     } catch (error) {
       throw redaction.error(error);

@@ -1,4 +1,5 @@
 /** What a command is given: the world as values, so that a test can give another one. */
+import type { SourcePolicy } from '../build/index.js';
 import type { HttpCall, WharfClient } from '../client/index.js';
 import type { Clock } from '../store/index.js';
 import type { PlatformAddress } from './connection.js';
@@ -19,6 +20,9 @@ export interface BuildingRules {
   readonly allow?: readonly ('network.host' | 'security.insecure')[];
   /** Ranges of addresses that are not public, for ADD and contexts. */
   readonly fetchFrom?: readonly string[];
+  /** For all builds. */
+  readonly sourcePolicy?: SourcePolicy;
+  readonly proxyNetwork?: boolean;
   /** Of each RUN. */
   readonly memoryBytes?: number;
   readonly cpus?: number;

@@ -146,6 +146,45 @@ describe('a build with a policy', () => {
     expect(attrs.code).toBe('BUILD_SOURCE_POLICY_INVALID');
   });
 
+  test('knows an image by its digest, whatever its name is', async () => {
+    const digest = (await f.registry.manifest('base', { tag: '2' }))?.digest;
+    const lines = 'FROM base:1\nCOPY --from=base:2 /name /';
+    const error = await failure(build(lines, [deny(`*@${digest}`)]));
+    expect([error.code, error.details]).toEqual([
+      'BUILD_SOURCE_DENIED',
+      expect.objectContaining({ line: 2, source: `docker-image://docker.io/library/base:2@${digest}` }),
+    ]);
+    // What is allowed by its name stays so when its digest is known.
+    const hub = 'docker-image://docker.io/library/base';
+    const allow = (identifier: string): PolicyRule => ({ selector: { identifier, match_type: 'EXACT' } });
+    await build(lines, [deny('docker-image://*'), allow(`${hub}:1`), allow(`${hub}:2`)]);
+    await build(lines, [deny(`*@${digest}`), allow(`${hub}:2@${digest}`)]);
+  });
+
+  test('has to do with the rules of the host as well', async () => {
+    const [first, second] = ['docker-image://docker.io/library/base:1', 'docker-image://docker.io/library/base:2'];
+    const host = await buildFixture({ sourcePolicy: { rules: [deny(second)] } });
+    try {
+      await host.push('base:1', { name: 'one' });
+      await host.push('base:2', { name: 'two' });
+      const build = (from: string, rules: readonly PolicyRule[] = []) =>
+        host.build({ Dockerfile: `FROM ${from}` }, { sourcePolicy: { rules } });
+      await build('base:1');
+      for (const ask of [
+        build('base:2', [{ selector: { identifier: '*' } }]),
+        build('base:1', [convert(first, second)]),
+      ]) {
+        const error = await failure(ask);
+        expect(error.message).toMatch(/is denied by rule 1 \(DENY .*:2\) of this builder's source policy/);
+      }
+    } finally {
+      await host.close();
+    }
+    await expect(buildFixture({ sourcePolicy: { rules: [deny('**')] } })).rejects.toThrow(
+      /this builder's source policy/,
+    );
+  });
+
   test('holds for what ADD fetches: denied, from a mirror, with a checksum', async () => {
     const Dockerfile = `FROM scratch\nADD ${web.url}/tool /`;
     const denied = await failure(build(Dockerfile, [deny('http://*')]));

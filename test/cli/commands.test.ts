@@ -348,19 +348,26 @@ describe('wharf up', () => {
   test('gives builds what the operator says', async () => {
     const { asked, deps } = starts(({ building }) => building);
     const rights = ['--allow', 'network.host,security.insecure', '--fetch-from', '10.1.0.0/16'];
+    const rules = [{ action: 'DENY', selector: { identifier: 'http://*' } }];
+    await writeFile(join(cli.folder, 'policy.json'), JSON.stringify({ rules }));
+    const seen = ['--source-policy-file', 'policy.json', '--proxy-network'];
     await cli.run(['up'], deps);
-    await cli.run(['up', ...rights, '--run-memory', '2g', '--run-cpus', '1.5', '--run-timeout', '30m'], deps);
+    await cli.run(['up', ...rights, ...seen, '--run-memory', '2g', '--run-cpus', '1.5', '--run-timeout', '30m'], deps);
     expect(asked).toEqual([
       undefined,
       {
         allow: ['network.host', 'security.insecure'],
         fetchFrom: ['10.1.0.0/16'],
+        sourcePolicy: { rules },
+        proxyNetwork: true,
         memoryBytes: 2 * 1024 ** 3,
         cpus: 1.5,
         timeoutMs: 1_800_000,
       },
     ]);
     expect((await cli.run(['up', '--allow', 'everything'], deps)).code).toBe(2);
+    const missing = await cli.run(['up', '--source-policy-file', 'none.json'], { startEmbedded: deps.startEmbedded });
+    expect(missing.stderr).toContain('SOURCE_POLICY_INVALID');
   });
 
   test('refuses an address that is none', async () => {

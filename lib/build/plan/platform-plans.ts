@@ -38,7 +38,12 @@ export async function planPlatforms(
 ): Promise<readonly PlatformBuild[]> {
   const { policy } = bases;
   const found = basesOf(bases, emit);
-  const base = async (name: string, platform: Platform): Promise<BaseImage> => found(policy.image(name), platform);
+  const base = async (name: string, platform: Platform): Promise<BaseImage> => {
+    const wanted = policy.image(name);
+    const image = await found(wanted, platform);
+    policy.found(wanted, image.name);
+    return image;
+  };
   const platforms = platformsOf(request, own);
   const scanner = await scannerOf(request, (name) => base(name, own));
   const builds: PlatformBuild[] = [];

@@ -16,10 +16,11 @@ import { SourceRules } from './source-policy.js';
 
 /** Every method throws BUILD_SOURCE_DENIED without a place, BUILD_SOURCE_POLICY_… when the policy makes no sense. */
 export class PolicedSources {
-  private readonly rules: SourceRules | undefined;
+  private readonly rules: readonly SourceRules[];
 
-  constructor(policy: SourcePolicy | undefined) {
-    this.rules = policy === undefined ? undefined : new SourceRules(policy);
+  /** @param host the rules of whoever runs the builder: they have the last word */
+  constructor(policy: SourcePolicy | undefined, host?: SourceRules) {
+    this.rules = [...(policy === undefined ? [] : [new SourceRules(policy)]), ...(host === undefined ? [] : [host])];
   }
 
   /** @param name as in FROM @returns the name to look up */
@@ -35,6 +36,16 @@ export class PolicedSources {
     if (parseReference(name).registry !== undefined || named.registry !== 'docker.io') return reference;
     const { registry: _, repository, ...rest } = named;
     return formatReference({ ...rest, repository: repository.replace(/^library\//, '') });
+  }
+
+  /** What the name turned out to be. @param name that was looked up @param found the same, with its digest */
+  found(name: string, found: string): void {
+    const { digest } = parseReference(found);
+    if (digest === undefined) return;
+    const source = imageIdentifier(name);
+    const { digest: _, ...rest } = parseReference(source.identifier.replace(/^docker-image:\/\//, ''));
+    const pinned = { ...source, identifier: `docker-image://${formatReference({ ...rest, digest })}` };
+    for (const rules of this.rules) rules.check(source, pinned);
   }
 
   layout(digest: string): void {
@@ -66,7 +77,7 @@ export class PolicedSources {
 
   /** The request with the contexts that are to be fetched; what was sent is `local://context` and `local://dockerfile`. */
   contexts<T extends Pick<BuildRequest, 'context' | 'contexts'>>(request: T): T {
-    if (this.rules === undefined) return request;
+    if (this.rules.length === 0) return request;
     const { context, contexts } = request;
     if (typeof context === 'string') for (const name of ['context', 'dockerfile']) this.local(name);
     const named = Object.entries(contexts ?? {}).map(([name, each]) => [name, this.named(name, each)] as const);
@@ -89,7 +100,7 @@ export class PolicedSources {
   }
 
   private evaluate(source: SourceIdentifier): SourceIdentifier {
-    return this.rules?.evaluate(source) ?? source;
+    return this.rules.reduce((current, rules) => rules.evaluate(current), source);
   }
 
   private unconverted(before: SourceIdentifier): void {

@@ -5,6 +5,7 @@ import { doctor } from '../commands/doctor.js';
 import { engine, type EngineInput } from '../commands/engine.js';
 import { up } from '../commands/up.js';
 import type { BuildingRules, CliDeps, RuntimeName } from '../deps.js';
+import { readSourcePolicy } from '../source-policy-file.js';
 import { collect, duration, filled, size } from './option-values.js';
 import { connected, type Shared, talking } from './shared-options.js';
 export function addUp(wharf: Command, deps: CliDeps): void {
@@ -25,10 +26,12 @@ export function addUp(wharf: Command, deps: CliDeps): void {
       collect,
       [],
     )
+    .option('--source-policy-file <path>', "rules for the sources of all builds, in BuildKit's JSON")
+    .option('--proxy-network', 'the only way out of every RUN is a proxy that records what is fetched')
     .option('--run-memory <bytes>', 'of each RUN of a build at most, as 2g', size)
     .option('--run-cpus <n>', 'processors of each RUN of a build at most, as 1.5', processors)
     .option('--run-timeout <duration>', 'how long a RUN of a build may take, as 30m', duration)
-    .action((options: UpOptions) => up({ ...options, ...buildingRules(options) }, deps));
+    .action(async (options: UpOptions) => up({ ...options, ...(await buildingRules(options, deps)) }, deps));
 }
 
 interface UpOptions extends Shared {
@@ -38,16 +41,20 @@ interface UpOptions extends Shared {
   readonly eventsWebhook?: string;
   readonly allow: readonly string[];
   readonly fetchFrom: readonly string[];
+  readonly sourcePolicyFile?: string;
+  readonly proxyNetwork?: boolean;
   readonly runMemory?: number;
   readonly runCpus?: number;
   readonly runTimeout?: number;
 }
 
-function buildingRules(options: UpOptions): { readonly building?: BuildingRules } {
-  const { fetchFrom, runMemory, runCpus, runTimeout } = options;
+async function buildingRules(options: UpOptions, { cwd }: CliDeps): Promise<{ readonly building?: BuildingRules }> {
+  const { fetchFrom, sourcePolicyFile, proxyNetwork, runMemory, runCpus, runTimeout } = options;
   const building: BuildingRules = defined({
     allow: filled(options.allow.flatMap((each) => each.split(',')).map(entitlement)),
     fetchFrom: filled(fetchFrom),
+    sourcePolicy: sourcePolicyFile === undefined ? undefined : await readSourcePolicy(sourcePolicyFile, cwd),
+    proxyNetwork,
     memoryBytes: runMemory,
     cpus: runCpus,
     timeoutMs: runTimeout,

@@ -1,5 +1,5 @@
 /** What builds get and may do on this machine, as its operator says it; handed on to the parts of the builder. */
-import type { Entitlement, ImageBuilderOptions } from '../../build/index.js';
+import type { Entitlement, ImageBuilderOptions, SourcePolicy } from '../../build/index.js';
 import type { OverlaySandboxOptions } from '../../build/sandbox/sandbox-overlay.js';
 
 export interface BuildingRules {
@@ -7,6 +7,10 @@ export interface BuildingRules {
   readonly allow?: readonly Entitlement[];
   /** Ranges of addresses that ADD and contexts may be fetched from although they are not public. */
   readonly fetchFrom?: readonly string[];
+  /** For all builds, beside the policies that requests have. */
+  readonly sourcePolicy?: SourcePolicy;
+  /** Every RUN has a recording proxy as its only way out. */
+  readonly proxyNetwork?: boolean;
   /** Of each RUN at most; as much as there is when absent. */
   readonly memoryBytes?: number;
   readonly cpus?: number;
@@ -32,14 +36,16 @@ export function sandboxRules({ allow, memoryBytes, cpus }: BuildingRules = {}): 
 
 /**
  * @param workPlace where git works
- * @throws AppError EGRESS_RANGE_INVALID, later, from the builder
+ * @throws AppError EGRESS_RANGE_INVALID, BUILD_SOURCE_POLICY_INVALID, later, from the builder
  */
 export function builderRules(
   workPlace: string,
-  { fetchFrom, timeoutMs }: BuildingRules = {},
-): Pick<ImageBuilderOptions, 'fetching' | 'runTimeoutMs'> {
+  { fetchFrom, sourcePolicy, proxyNetwork, timeoutMs }: BuildingRules = {},
+): Pick<ImageBuilderOptions, 'fetching' | 'runTimeoutMs' | 'sourcePolicy' | 'proxyNetwork'> {
   return {
     fetching: { workPlace, ...(fetchFrom === undefined ? {} : { egress: { allow: fetchFrom } }) },
+    ...(sourcePolicy === undefined ? {} : { sourcePolicy }),
+    ...(proxyNetwork === undefined ? {} : { proxyNetwork }),
     ...(timeoutMs === undefined ? {} : { runTimeoutMs: timeoutMs }),
   };
 }
