@@ -65,10 +65,14 @@ export class BuildTries {
   /** Marks the build as running; undefined when it is not to be run after all. */
   async begin(id: string): Promise<StoredRecord<BuildRecord> | undefined> {
     const { builds, clock, records } = this.deps;
+    // As the lease was taken: whoever holds it is the only one that counts. A write that was done and not heard of looks
+    // like a lost race when it is sent again, and would count twice.
+    let before: number | undefined;
     for (;;) {
       const state = await builds.state(id);
       if (state === undefined || isFinal(state.value.build)) return undefined;
-      const { build, attempts } = state.value;
+      const { build } = state.value;
+      const attempts = (before ??= state.value.attempts);
       if (attempts >= (this.options.maxAttempts ?? 3)) {
         const error = new AppError('BUILD_INTERRUPTED', `the build was interrupted ${attempts} times and is given up`, {
           kind: 'failed',

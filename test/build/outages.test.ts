@@ -87,6 +87,24 @@ describe('a build during an outage of the store', () => {
     expect(await isAcknowledged()).toBe(true);
   });
 
+  test('counts as begun once, also when the first write of it was done and not heard of', async () => {
+    const { records: store } = f.store;
+    let unheard = 1;
+    records.put = async (key, value, options) => {
+      const result = await store.put(key, value, options);
+      if (key.partition !== buildKey(id).partition || unheard === 0) return result;
+      unheard -= 1;
+      return { outcome: 'lost' };
+    };
+    const seen: unknown[] = [];
+    await worker(async (...call) => {
+      seen.push((await state())?.attempts);
+      return f.builder.build(...call);
+    }).handle(message);
+    expect([seen, unheard]).toEqual([[1], 0]);
+    expect(await state()).toMatchObject({ build: { status: 'succeeded' } });
+  });
+
   test('fails with what the store said when there are too many of them', async () => {
     await worker(out, { maxOutages: 1 }).handle(message);
     await again();
