@@ -19,6 +19,7 @@ leave() {
   turns=40
   while [ -n "${WHARF_URL:-}" ] && [ $turns -gt 0 ] \
     && npx --no-install tsx bin/wharf.ts cluster rm wharf-verify 2> /dev/null; do turns=$((turns - 1)); sleep 30; done
+  npx --no-install cdk destroy --force --app 'npx tsx examples/cdk-dockerfile-lambda/app.ts' Handler || echo 'NOT CLEAN: Handler is left'
   npx --no-install cdk destroy --force -c registryPlainHttp=true WharfRegistry WharfPlatform WharfCapacity || echo 'NOT CLEAN: cdk destroy failed'
   step 'leftovers, which docs/aws/removal.md explains'
   aws ecr describe-repositories --query "repositories[?starts_with(repositoryName, 'wharf/')].repositoryName" || true
@@ -93,5 +94,4 @@ for turn in 1 2; do
     describe-stack-resources --stack-name Handler --output text \
     --query "StackResources[?starts_with(LogicalResourceId, 'Function') && ResourceType=='AWS::Lambda::Function'].PhysicalResourceId | [0]")"
 done
-npx --no-install cdk destroy --force --app 'npx tsx examples/cdk-dockerfile-lambda/app.ts' Handler
 echo 'verify-on-aws: done; what was printed is to be compared with TESTING.md'
