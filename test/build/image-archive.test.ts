@@ -219,6 +219,28 @@ describe('the root folder of a build', () => {
     expect(new Set([...found.values()].map(({ entry }) => entry.mtimeSeconds))).toEqual(new Set([1_000_000_000]));
   });
 
+  test('is dated in a layout, unless an annotation says otherwise', async () => {
+    const annotationsOf = async (request: Partial<BuildRequest>): Promise<unknown> => {
+      const { result } = await f.build(files, { tags: [], ...request });
+      const common = { id: 'b', status: 'succeeded', finishedMs: 1_700_000_000_123 } as const;
+      const build = { ...common, request: { context: digestOf(''), tags: [], ...request }, result };
+      const deps = { images: f.registry, content: f.store.content, indexes: f.indexes };
+      for await (const { entry, body } of readTar(await builtArchive(deps, build, { format: 'oci' }))) {
+        const chunks: Uint8Array[] = [];
+        for await (const chunk of body) chunks.push(chunk);
+        if (entry.path === 'index.json') return JSON.parse(Buffer.concat(chunks).toString()).manifests[0].annotations;
+      }
+      return undefined;
+    };
+    const name = 'org.opencontainers.image.created';
+    expect(await annotationsOf({})).toEqual({ [name]: '2023-11-14T22:13:20Z' });
+    expect(await annotationsOf({ args: { SOURCE_DATE_EPOCH: '1000000000' } })).toEqual({
+      [name]: '2001-09-09T01:46:40Z',
+    });
+    const indexDescriptor = { [name]: 'then' };
+    expect(await annotationsOf({ annotations: { indexDescriptor } })).toEqual(indexDescriptor);
+  });
+
   test('has a folder for each platform', async () => {
     const scratch = { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY a /$TARGETARCH\n', a: 'A' };
     const request = { platforms: ['linux/amd64', 'linux/arm64'], attestations: { provenance: {} } };

@@ -28,6 +28,7 @@ import type { Build } from '../types.js';
 export const ARCHIVE_FORMATS = ['oci', 'docker', 'rootfs'] as const;
 export type ArchiveFormat = (typeof ARCHIVE_FORMATS)[number];
 
+const CREATED = 'org.opencontainers.image.created';
 /** An SBOM may be long. */
 const MAX_STATEMENT_BYTES = 64 * 1024 * 1024;
 const UNKNOWN = { os: 'unknown', architecture: 'unknown' };
@@ -76,7 +77,7 @@ export async function imageArchive(
  */
 export async function builtArchive(
   deps: ImageArchiveDeps,
-  { id, status, request, result }: Pick<Build, 'id' | 'status' | 'request' | 'result'>,
+  { id, status, request, result, finishedMs }: Pick<Build, 'id' | 'status' | 'request' | 'result' | 'finishedMs'>,
   options: ImageArchiveOptions,
 ): Promise<ByteSource> {
   if (result === undefined) {
@@ -99,13 +100,16 @@ export async function builtArchive(
   };
   const root = await stored(result.digest);
   if (root === undefined) throw incomplete(result.digest, `build ${id}`);
-  const { indexDescriptor } = request.annotations ?? {};
+  const { epochSeconds } = result;
+  // As BuildKit dates a layout; of one build it is always the same.
+  const createdMs = epochSeconds === undefined ? finishedMs : epochSeconds * 1000;
+  const created = createdMs === undefined ? {} : { [CREATED]: new Date(createdMs).toISOString().replace(/\.\d+/, '') };
   return archiveOf(deps, options, {
     root,
     name: `build ${id}`,
     tags: result.tags,
-    ...(indexDescriptor === undefined ? {} : { annotations: indexDescriptor }),
-    ofBuild: result.epochSeconds === undefined ? {} : { epochSeconds: result.epochSeconds },
+    annotations: { ...created, ...request.annotations?.indexDescriptor },
+    ofBuild: epochSeconds === undefined ? {} : { epochSeconds },
     manifest: (child) => stored(child),
   });
 }
