@@ -80,7 +80,8 @@ requireTools('git', 'prlimit').describe('a fetch', () => {
       server.closeAllConnections();
       server.close();
     }
-  });
+    // Left to itself, git gives up a server that says nothing after 60 s.
+  }, 30_000);
 });
 
 test('what a killed process left in the place is taken away, and nothing else', async () => {
