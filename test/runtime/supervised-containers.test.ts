@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { OCI_RUNTIMES, type OciRuntime, scopePaths, SupervisedContainers } from '../../lib/runtime/index.js';
@@ -155,6 +155,16 @@ function suite(ociRuntime: OciRuntime): void {
     const pid = Number(await readFile(join(scopePaths.supervisedBundle(fixture.scope, id), 'conmon.pid'), 'utf8'));
     process.kill(pid, 'SIGKILL');
     expect((await containers.waitExit(id)).exitCode).toBeUndefined();
+  });
+
+  test('is removed also where its runtime was killed before it had written down what it made', async () => {
+    id = 'sup-half';
+    const folder = join(scopePaths.runtimeRoot(fixture.scope, ociRuntime), id);
+    await mkdir(folder, { recursive: true });
+    for (const file of ['state.json', 'status']) await writeFile(join(folder, file), '{"id":');
+    expect(await containers.list()).toContain(id);
+    await containers.delete(id);
+    expect(await containers.list()).not.toContain(id);
   });
 
   test('leaves nothing when it cannot be made', async () => {

@@ -195,6 +195,8 @@ export class SupervisedContainers {
     }
     // Who was still making it may have written it down after it was looked for: nobody is left now who could.
     if (isKnown()) await this.remove(id);
+    // A runtime does not know what it had half written down, and leaves it: with its processes it has ended for good.
+    for (const runtime of OCI_RUNTIMES) removeNow(join(scopePaths.runtimeRoot(this.deps.scope, runtime), id));
   }
 
   /** Removes the log and exit code of a container that was deleted. */
