@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, request, type RequestListener, type
 import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, createServer as createNetServer, type Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { EgressGuard } from '../../lib/build/fetch/egress-guard.js';
 import { PolicedSources } from '../../lib/build/policy/policed-sources.js';
 import { Authority } from '../../lib/build/proxy/authority.js';
@@ -22,8 +22,12 @@ async function textOf(message: IncomingMessage): Promise<string> {
 }
 
 describe('Authority', () => {
-  const authority = new Authority(Date.now());
-  const ca = new X509Certificate(authority.certificate);
+  let authority: Authority;
+  let ca: X509Certificate;
+  beforeAll(async () => {
+    authority = await Authority.create(Date.now());
+    ca = new X509Certificate(authority.certificate);
+  });
 
   test('makes certificates that OpenSSL takes, for names and addresses', () => {
     expect(ca.ca).toBe(true);
@@ -37,13 +41,13 @@ describe('Authority', () => {
     }
   });
 
-  test('is another one each time', () => {
-    expect(new Authority(Date.now()).certificate).not.toBe(authority.certificate);
+  test('is another one each time', async () => {
+    expect((await Authority.create(Date.now())).certificate).not.toBe(authority.certificate);
   });
 });
 
 describe('BuildProxy', () => {
-  const own = new Authority(Date.now());
+  let own: Authority;
   let plain: Server;
   let secure: Server;
   let front: ReturnType<typeof createNetServer>;
@@ -65,7 +69,7 @@ describe('BuildProxy', () => {
   const open = async (options: Partial<BuildProxyDeps> = {}): Promise<void> => {
     capture = new ProxyCapture((text) => text.replaceAll('hunter2', '***'));
     const guard = new EgressGuard({ allow: ['127.0.0.0/8'] });
-    const authority = new Authority(Date.now());
+    const authority = await Authority.create(Date.now());
     proxy = new BuildProxy({ authority, capture, guard, trusted: [own.certificate], ...options });
     front = createNetServer((socket: Socket) => proxy.accept(socket));
     await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
@@ -97,6 +101,9 @@ describe('BuildProxy', () => {
     return Buffer.concat(chunks).toString();
   };
 
+  beforeAll(async () => {
+    own = await Authority.create(Date.now());
+  });
   beforeEach(async () => {
     seen = [];
     plain = createServer(serve);

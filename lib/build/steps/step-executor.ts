@@ -154,7 +154,7 @@ export class StepExecutor {
     const mounts = planned.filter((mount) => mount !== undefined);
     const { layers, target, timeSeconds, emit, signal } = input;
     const redaction = new Redaction(input.secrets);
-    const proxied = usesProxy(step.op) ? this.proxied(step.op, input, redaction) : undefined;
+    const proxied = usesProxy(step.op) ? await this.proxied(step.op, input, redaction) : undefined;
     const made = await runStep(
       {
         step,
@@ -179,14 +179,14 @@ export class StepExecutor {
     return { ...made, fetches: record.digest };
   }
 
-  private proxied(
+  private async proxied(
     { network }: RunOp,
     { policed }: ExecutionInput,
     redaction: Redaction,
-  ): { readonly proxy: BuildProxy; readonly capture: ProxyCapture } {
+  ): Promise<{ readonly proxy: BuildProxy; readonly capture: ProxyCapture }> {
     const { guard, clock } = this.deps.proxies;
     const capture = new ProxyCapture((text) => redaction.text(text));
-    const authority = new Authority(clock.nowMs());
+    const authority = await Authority.create(clock.nowMs());
     return {
       capture,
       proxy: new BuildProxy({ authority, capture, policed, ...(network === 'host' ? {} : { guard }) }),
