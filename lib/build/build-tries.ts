@@ -64,17 +64,30 @@ export class BuildTries {
 
   /** Marks the build as running; undefined when it is not to be run after all. */
   async begin(id: string): Promise<StoredRecord<BuildRecord> | undefined> {
+    const found = await this.deps.builds.state(id);
+    if (found === undefined) return undefined;
+    try {
+      return await this.beginFrom(found);
+    } catch (error) {
+      // It may have been written all the same, and nobody has died of it.
+      if (isOutage(error)) await this.takeBack(id, found.value.attempts);
+      throw error;
+    }
+  }
+
+  /**
+   * @param found whose attempts are the ones before: whoever holds the lease is the only one that counts. A write that
+   * was done and not heard of looks like a lost race when it is sent again, and would count twice
+   */
+  private async beginFrom(found: StoredRecord<BuildRecord>): Promise<StoredRecord<BuildRecord> | undefined> {
     const { builds, clock, records } = this.deps;
-    // As the lease was taken: whoever holds it is the only one that counts. A write that was done and not heard of looks
-    // like a lost race when it is sent again, and would count twice.
-    let before: number | undefined;
-    for (;;) {
-      const state = await builds.state(id);
+    const { id } = found.value.build;
+    const before = found.value.attempts;
+    for (let state: typeof found | undefined = found; ; state = await builds.state(id)) {
       if (state === undefined || isFinal(state.value.build)) return undefined;
       const { build } = state.value;
-      const attempts = (before ??= state.value.attempts);
-      if (attempts >= (this.options.maxAttempts ?? 3)) {
-        const error = new AppError('BUILD_INTERRUPTED', `the build was interrupted ${attempts} times and is given up`, {
+      if (before >= (this.options.maxAttempts ?? 3)) {
+        const error = new AppError('BUILD_INTERRUPTED', `the build was interrupted ${before} times and is given up`, {
           kind: 'failed',
           hint: 'look at the memory and disk of the worker, then build again: finished steps are kept',
         });
@@ -84,9 +97,18 @@ export class BuildTries {
         continue;
       }
       const running: Build = { ...build, status: 'running', startedMs: build.startedMs ?? clock.nowMs() };
-      const value: BuildRecord = { ...state.value, build: running, attempts: attempts + 1 };
+      const value: BuildRecord = { ...state.value, build: running, attempts: before + 1 };
       const result = await records.put(buildKey(id), value, { expect: { version: state.version } });
       if (result.outcome === 'written') return { ...state, value, version: result.version };
+    }
+  }
+
+  /** When the store stays out, the try counts as a worker that died: nobody can tell it from one. */
+  private async takeBack(id: string, attempts: number): Promise<void> {
+    try {
+      await this.handBack(id, (value) => ({ ...value, attempts }));
+    } catch (error) {
+      this.deps.logger.warn('a try that never began counts as one that died', { id, error: String(error) });
     }
   }
 
@@ -98,7 +120,7 @@ export class BuildTries {
       if (!this.waitsOut(error, state)) throw error;
       const { id } = state.value.build;
       this.deps.logger.warn('the store is out, the build goes on later', { id, error: String(error) });
-      await this.handBack(id, 'outage');
+      await this.handBack(id, (value) => ({ ...withoutThisTry(value), outages: (value.outages ?? 0) + 1 }));
       return { afterSeconds: OUTAGE_SECONDS * 3 ** (state.value.outages ?? 0) };
     }
   }
@@ -136,7 +158,7 @@ export class BuildTries {
       const reason: unknown = signal.aborted ? signal.reason : error;
       if (reason instanceof BuildStopped && reason.why !== 'cancelled') {
         await log.close().catch(() => undefined);
-        if (reason.why === 'worker-stopping') await this.handBack(id, 'stop');
+        if (reason.why === 'worker-stopping') await this.handBack(id, withoutThisTry);
         return 'again';
       }
       if (this.waitsOut(reason, state)) {
@@ -171,18 +193,17 @@ export class BuildTries {
     return 'done';
   }
 
-  /** A try that ends in good order, or by an outage, does not count as a worker that died. */
-  private async handBack(id: string, why: 'stop' | 'outage'): Promise<void> {
+  private async handBack(id: string, change: (value: BuildRecord) => BuildRecord): Promise<void> {
     const { builds, records, clock } = this.deps;
     const state = await insist(clock, this.leaseMs, () => builds.state(id));
     if (state === undefined || isFinal(state.value.build)) return;
-    const { attempts, outages = 0 } = state.value;
-    const value: BuildRecord = {
-      ...state.value,
-      attempts: Math.max(0, attempts - 1),
-      ...(why === 'outage' ? { outages: outages + 1 } : {}),
-    };
+    const value = change(state.value);
     // When it came through unheard, the second try finds another version, and leaves it.
     await insist(clock, this.leaseMs, () => records.put(buildKey(id), value, { expect: { version: state.version } }));
   }
+}
+
+/** A try that ends in good order, or by an outage, does not count as a worker that died. */
+function withoutThisTry(value: BuildRecord): BuildRecord {
+  return { ...value, attempts: Math.max(0, value.attempts - 1) };
 }

@@ -135,11 +135,12 @@ describe('a build during an outage of the store', () => {
   });
 
   test.each(['before', 'after'] as const)(
-    'comes again soon when its beginning failed %s it was written',
+    'comes again soon, as if nobody had begun it, when its beginning failed %s it was written',
     async (moment) => {
       records.fail({ moment, times: 1, of: (op, [key]) => op === 'put' && key?.partition === buildKey(id).partition });
       await expect(worker().handle(message)).rejects.toThrow('cannot be reached');
       expect(hidden).toEqual([LEASE_SECONDS]);
+      expect(await state()).toMatchObject({ attempts: 0 });
       expect(await f.store.records.get(leaseKey(id))).toBeUndefined();
       await again();
       await worker().handle(message);
