@@ -17,12 +17,15 @@ export interface Deaths {
 
 let worlds = 0;
 
-/** @param wanted at which writes; at all when absent */
+/**
+ * @param wanted at which writes; at all when absent
+ * @param tell each death and each wrong as it comes: a whole operation takes minutes
+ */
 export async function killAtEveryWrite(
   lab: KillLab,
   operation: Operation,
   moment: Moment,
-  wanted?: readonly number[],
+  { wanted, tell }: { readonly wanted?: readonly number[]; readonly tell: (line: string) => void },
 ): Promise<Deaths> {
   const deaths: Death[] = [];
   const wrong: string[] = [];
@@ -30,7 +33,9 @@ export async function killAtEveryWrite(
   for (let at = 1; at <= last; at += 1) {
     if (wanted?.includes(at) === false) continue;
     const { death, write, problem } = await die(lab, operation, at, moment);
-    if (problem !== undefined) wrong.push(`${death ? `${moment} write ${at} (${write})` : 'alive'}: ${problem}`);
+    const what = death ? `${moment} write ${at} (${write})` : 'alive';
+    tell(`${operation.name}: ${what}${problem === undefined ? '' : `: ${problem}`}`);
+    if (problem !== undefined) wrong.push(`${what}: ${problem}`);
     // It has no such write: it went through.
     if (!death) break;
     deaths.push({ at, write });
