@@ -66,7 +66,7 @@ function inserted(scope: HostScope, name: string, rule: string): string {
 /** The chain, and the way into it. A kernel without the match for signs of life asks us alone. */
 async function restoreAnswers(scope: HostScope, jump: string): Promise<void> {
   const chain = networkName(scope);
-  const [upstream] = (await hostNameServers()).filter((address) => !address.includes(':'));
+  const [upstream] = hostNameServers().filter((address) => !address.includes(':'));
   const alive = ` -m recent --name ${chain} --rcheck --rdest --seconds ${RESOLVER_SILENT_SECONDS}`;
   const lines = (sign: string): readonly string[] => [
     ...[`*nat`, `:${chain} - [0:0]`],

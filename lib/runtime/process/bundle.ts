@@ -3,7 +3,7 @@
  * belong to the container. Written whole before the runtime is called, gone with the container.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { access, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, lstat, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import { missingFrom } from './capabilities.js';
@@ -62,9 +62,9 @@ export async function writeBundle(
   ]);
   const config = runtimeConfig(spec, user, scope, await hostFacts());
   await ensureMemory(scope);
-  await mkdir(directory, { recursive: true, mode: 0o711 });
-  await writeFile(join(directory, 'config.json'), configText(config), { mode: 0o600 });
-  await writeEtc(scope, spec, address);
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  writeFileSync(join(directory, 'config.json'), configText(config), { mode: 0o600 });
+  writeEtc(scope, spec, address);
   return { directory, config };
 }
 
@@ -82,10 +82,10 @@ export async function removeBundle(scope: HostScope, directory: string, id: stri
   removeNow(scopePaths.etc(scope, id));
 }
 
-async function writeEtc(scope: HostScope, spec: ContainerSpec, address?: string): Promise<void> {
+function writeEtc(scope: HostScope, spec: ContainerSpec, address?: string): void {
   const directory = scopePaths.etc(scope, spec.id);
   mkdirSync(directory, { recursive: true, mode: 0o711 });
-  const resolvConf = await hostResolvConf();
+  const resolvConf = hostResolvConf();
   const files: Readonly<Record<(typeof ETC_FILES)[number], string>> = {
     hostname: `${spec.hostname}\n`,
     hosts: hostsFile(spec.hostname, address, spec.names?.hosts),

@@ -1,6 +1,7 @@
 /** What /etc/hosts, /etc/hostname and /etc/resolv.conf hold inside a container. */
 import { readFile } from 'node:fs/promises';
 import { AppError } from '../../errors/index.js';
+import { textNow } from '../host/files-now.js';
 import type { ContainerNames } from '../types.js';
 
 /**
@@ -16,16 +17,16 @@ export function containerResolvConf(hostText: string): string {
 }
 
 /** The host's resolvers; where a stub on loopback stands in front (systemd-resolved), those behind it. */
-export async function hostResolvConf(): Promise<string> {
-  const text = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
+export function hostResolvConf(): string {
+  const text = textNow('/etc/resolv.conf');
   if (/^\s*nameserver\s/m.test(containerResolvConf(text))) return text;
-  const behind = await readFile('/run/systemd/resolve/resolv.conf', 'utf8').catch(() => '');
+  const behind = textNow('/run/systemd/resolve/resolv.conf');
   return behind === '' ? text : behind;
 }
 
 /** Addresses of the name servers of this host that answer from beyond its loopback. */
-export async function hostNameServers(): Promise<readonly string[]> {
-  const text = containerResolvConf(await hostResolvConf());
+export function hostNameServers(): readonly string[] {
+  const text = containerResolvConf(hostResolvConf());
   return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map(([, address = '']) => address);
 }
 

@@ -89,7 +89,8 @@ const MAX_LINKS = 40;
 
 /** Resolves `user` in the root of a container that is not running yet. */
 export async function resolveUserIn(rootfs: string, user: string): Promise<ResolvedUser> {
-  return resolveUser(user, await readInRoot(rootfs, 'etc/passwd'), await readInRoot(rootfs, 'etc/group'));
+  const [passwd, group] = await Promise.all(['etc/passwd', 'etc/group'].map((path) => readInRoot(rootfs, path)));
+  return resolveUser(user, passwd ?? '', group ?? '');
 }
 
 /** Text of a regular file of the root, empty when absent. Links are followed inside the root only. */

@@ -33,7 +33,9 @@ export class ExitWatch {
   }
 
   async forget(id: string): Promise<void> {
-    await rm(scopePaths.exitFile(this.scope, id), { force: true });
+    const path = scopePaths.exitFile(this.scope, id);
+    // Most are new and have none.
+    if (existsSync(path)) await rm(path, { force: true });
   }
 
   /** Calls back whenever something happens to the container's exit file. Returns the way to stop. */
