@@ -1,13 +1,14 @@
 /**
- * Makes a container out of its image, ready to start: ports, secrets, network, root, volumes, the process set up. Its
- * record is on disk before the first step but its link to the network, so that whatever a kill leaves half made is found
- * and taken away; what is learnt on the way goes to disk with the next record, that of its start.
+ * Makes a container out of its image, ready to start: ports, secrets, root, volumes, the process set up; and beside them
+ * its network, of which only the namespace has to be there before the process is. Its record is on disk before the
+ * first step but its link to the network, so that whatever a kill leaves half made is found and taken away; what is
+ * learnt on the way goes to disk with the next record, that of its start.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mountOverlay, RESOLVER_ADDRESS } from '../../runtime/index.js';
 import { failingAs } from './container-failure.js';
-import { attachNetwork, chooseBindings, linkedNames } from './container-network.js';
+import { attachNetwork, chooseBindings, type ContainerPlace, linkedNames } from './container-network.js';
 import { containerSpec } from './container-spec.js';
 import type { ContainerRunDeps, ContainerSurroundings } from './container-surroundings.js';
 import { logGroupOf } from './log-retention.js';
@@ -39,58 +40,82 @@ export async function createContainer(
   plan: ContainerPlan,
   signal: AbortSignal,
 ): Promise<void> {
-  const { runtimeId, rootfs, payload, image } = plan;
+  const { runtimeId, payload } = plan;
   await rm(join(task.folder, runtimeId), { recursive: true, force: true });
   const bindings = await chooseBindings(deps, task, payload, runtimeId);
-  let record: ContainerRecord = { ...firstRecord(plan, deps.clock.nowMs()), bindings };
+  const record: ContainerRecord = { ...firstRecord(plan, deps.clock.nowMs()), bindings };
   const written = task.write(record);
-  const [network, { secrets, filed, volumes }] = await both(
-    (async () => {
-      // A link without ports is the same whoever makes it, and has a record of its own: it need not wait for this one.
-      if (bindings.length > 0) await written;
-      return failingAs('CannotStartContainerError', signal, async () => {
-        const place = await attachNetwork(deps, task, payload, { runtimeId, bindings });
-        if (place.address !== undefined) await deps.announceNames();
-        return place;
-      });
-    })(),
-    (async () => {
-      await written;
-      const values = {
-        secrets: await secretEnvironment(deps.secrets, payload),
-        filed: await filedEnvironment(deps.objects, payload),
-      };
-      return failingAs('CannotCreateContainerError', signal, async () => {
-        await mountRoot(deps, task, plan);
-        const declared = Object.keys(image.config.config?.Volumes ?? {});
-        const prepared = await task.volumes.prepare(payload, rootfs, declared, inherited(task, payload));
-        return { ...values, volumes: prepared };
-      });
-    })(),
-  );
-  record = { ...record, mounts: volumes };
-  task.note(record);
-  plan.prepared();
-  signal.throwIfAborted();
-  const spec = containerSpec(payload, image, {
-    id: runtimeId,
-    rootfs,
-    network: network.mode,
-    volumes,
-    filed,
-    secrets,
-    ownEnvironment: (env) => endpointEnvironment(deps.scope, task.payload, payload, task.endpointIds(), env),
-    ...(network.address === undefined ? {} : { resolver: RESOLVER_ADDRESS }),
-    linked: linkedNames(task, payload),
+  let joinable: (place: ContainerPlace) => void = () => undefined;
+  const early = new Promise<ContainerPlace>((resolve) => void (joinable = resolve));
+  const network = failingAs('CannotStartContainerError', signal, async () => {
+    // A link without ports is the same whoever makes it, and has a record of its own: it need not wait for this one.
+    if (bindings.length > 0) await written;
+    const place = await attachNetwork(deps, task, payload, { runtimeId, bindings }, joinable);
+    if (place.address !== undefined) await deps.announceNames();
+    return place;
   });
-  await failingAs('CannotStartContainerError', signal, () => deps.containers.create(spec, network.address));
-  const { address, macAddress } = network;
+  const process = (async () => {
+    await written;
+    const surroundings = await prepare(deps, task, plan, signal);
+    const prepared: ContainerRecord = { ...record, mounts: surroundings.volumes };
+    task.note(prepared);
+    plan.prepared();
+    // The runtime takes longer than the rest of the network: both go on side by side.
+    await setUp(deps, task, plan, { ...surroundings, place: await Promise.race([early, network]) }, signal);
+    return prepared;
+  })();
+  const [{ address, macAddress }, prepared] = await both(network, process);
   task.note({
-    ...record,
+    ...prepared,
     phase: 'created',
     ...(address === undefined ? {} : { address }),
     ...(macAddress === undefined ? {} : { macAddress }),
   });
+}
+
+interface Prepared {
+  readonly secrets: readonly string[];
+  readonly filed: readonly string[];
+  readonly volumes: readonly VolumeMount[];
+}
+
+/** What the container is made of but its network: secrets, the root, volumes. */
+async function prepare(
+  deps: ContainerRunDeps,
+  task: ContainerSurroundings,
+  plan: ContainerPlan,
+  signal: AbortSignal,
+): Promise<Prepared> {
+  const { rootfs, payload, image } = plan;
+  const secrets = await secretEnvironment(deps.secrets, payload);
+  const filed = await filedEnvironment(deps.objects, payload);
+  return failingAs('CannotCreateContainerError', signal, async () => {
+    await mountRoot(deps, task, plan);
+    const declared = Object.keys(image.config.config?.Volumes ?? {});
+    const volumes = await task.volumes.prepare(payload, rootfs, declared, inherited(task, payload));
+    return { secrets, filed, volumes };
+  });
+}
+
+/** The container's process, which waits for its start. */
+async function setUp(
+  deps: ContainerRunDeps,
+  task: ContainerSurroundings,
+  { runtimeId, rootfs, payload, image }: ContainerPlan,
+  { place, ...prepared }: Prepared & { readonly place: ContainerPlace },
+  signal: AbortSignal,
+): Promise<void> {
+  signal.throwIfAborted();
+  const spec = containerSpec(payload, image, {
+    ...prepared,
+    id: runtimeId,
+    rootfs,
+    network: place.mode,
+    ownEnvironment: (env) => endpointEnvironment(deps.scope, task.payload, payload, task.endpointIds(), env),
+    ...(place.address === undefined ? {} : { resolver: RESOLVER_ADDRESS }),
+    linked: linkedNames(task, payload),
+  });
+  await failingAs('CannotStartContainerError', signal, () => deps.containers.create(spec, place.address));
 }
 
 function firstRecord({ runtimeId, image, payload }: ContainerPlan, nowMs: number): ContainerRecord {

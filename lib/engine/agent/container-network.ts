@@ -1,5 +1,5 @@
 /** A container's place in its task's network: which ports of the host it takes, its address, and the names beside it. */
-import type { ContainerNames, NetworkMode } from '../../runtime/index.js';
+import type { ContainerNames, NetworkAttachment, NetworkMode } from '../../runtime/index.js';
 import type { ContainerRunDeps, ContainerSurroundings } from './container-surroundings.js';
 import type { ContainerPayload, NetworkBinding } from './types.js';
 
@@ -28,12 +28,16 @@ export async function chooseBindings(
   }));
 }
 
-/** Gives the container its network. Repeated, it answers with what is there. */
+/**
+ * Gives the container its network. Repeated, it answers with what is there.
+ * @param joinable told of a place that the container may be set up in already, and must not be started in
+ */
 export async function attachNetwork(
   deps: ContainerRunDeps,
   task: ContainerSurroundings,
   container: ContainerPayload,
   attachment: { readonly runtimeId: string; readonly bindings: readonly NetworkBinding[] },
+  joinable: (place: ContainerPlace) => void,
 ): Promise<ContainerPlace> {
   const { networkMode } = task.payload;
   if (container.disableNetworking === true) return { mode: { mode: 'none' } };
@@ -43,12 +47,12 @@ export async function attachNetwork(
   }
   if (networkMode !== 'bridge') return { mode: { mode: networkMode } };
   const ports = attachment.bindings.map(({ bindIP, ...binding }) => ({ ...binding, hostIp: bindIP }));
-  const { netnsPath, address, macAddress } = await deps.network.attach(attachment.runtimeId, { ports });
-  return {
-    mode: { mode: 'namespace', path: netnsPath },
-    address,
-    ...(macAddress === undefined ? {} : { macAddress }),
-  };
+  const told = (attached: NetworkAttachment): void => joinable(placeOf(attached));
+  return placeOf(await deps.network.attach(attachment.runtimeId, { ports, joinable: told }));
+}
+
+function placeOf({ netnsPath, address, macAddress }: NetworkAttachment): ContainerPlace {
+  return { mode: { mode: 'namespace', path: netnsPath }, address, macAddress };
 }
 
 /** The addresses of the containers that this one links to, under their names and aliases. */

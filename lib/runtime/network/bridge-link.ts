@@ -36,14 +36,19 @@ export async function hasBridge(scope: HostScope): Promise<boolean> {
   );
 }
 
-/** A network namespace for the container, and in it eth0 with this address and the way out. */
+/**
+ * A network namespace for the container, and in it eth0 with this address and the way out.
+ * @param joinable told when the namespace is there with eth0 in it, before that has its address
+ */
 export async function makeLink(
   scope: HostScope,
   id: string,
   { address, subnet, mtu }: { readonly address: string; readonly subnet: Subnet; readonly mtu: number },
+  joinable: (link: LinkedAddress) => void,
 ): Promise<LinkedAddress> {
   const netns = netnsName(scope, id);
   const macAddress = macOf(address);
+  const made: LinkedAddress = { address, gateway: subnet.gateway, macAddress };
   // The link of an earlier container may be on its way out: no name comes twice. At most 15 characters.
   const link = `wv${scope.id}${randomBytes(3).toString('hex')}`;
   const peer = `peer name eth0 address ${macAddress} mtu ${mtu} netns ${netns}`;
@@ -54,6 +59,7 @@ export async function makeLink(
     // So that a container reaches itself by a port it has published.
     `link set ${link} type bridge_slave hairpin on`,
   ]);
+  joinable(made);
   await batch(
     [
       'link set lo up',
@@ -63,7 +69,7 @@ export async function makeLink(
     ],
     ['-n', netns],
   );
-  return { address, gateway: subnet.gateway, macAddress };
+  return made;
 }
 
 /** A local hardware address that holds the IP address: whoever gets the address next has the same. */

@@ -25,6 +25,15 @@ export interface NetworkAttachment extends LinkedAddress {
   readonly netnsPath: string;
 }
 
+export interface AttachOptions {
+  readonly ports?: readonly PortMapping[];
+  /**
+   * Told as soon as the namespace is there: a container may be set up in it while the rest is made, and must not be
+   * started before that.
+   */
+  readonly joinable?: (attachment: NetworkAttachment) => void;
+}
+
 interface AttachmentRecord {
   readonly id: string;
   readonly ports: readonly PortMapping[];
@@ -75,7 +84,8 @@ export class BridgeNetwork {
    * Gives the container a namespace, an address and its ports. Called again, it answers with what is there.
    * @throws AppError NETWORK_ATTACH_FAILED; nothing is left then
    */
-  attach(id: string, options: { readonly ports?: readonly PortMapping[] } = {}): Promise<NetworkAttachment> {
+  attach(id: string, options: AttachOptions = {}): Promise<NetworkAttachment> {
+    const joinable = (link: LinkedAddress): void => options.joinable?.(this.attachment(id, link));
     return this.inTurn(id, async () => {
       await ensureMemory(this.scope);
       const known = this.record(id);
@@ -84,7 +94,7 @@ export class BridgeNetwork {
       const record: AttachmentRecord = { id, ports: options.ports ?? [] };
       this.write(record);
       try {
-        const link = await this.link(id, record.ports);
+        const link = await this.link(id, record.ports, joinable);
         this.write({ ...record, link });
         return this.attachment(id, link);
       } catch (error) {
@@ -135,13 +145,17 @@ export class BridgeNetwork {
     return done;
   }
 
-  private async link(id: string, ports: readonly PortMapping[]): Promise<LinkedAddress> {
+  private async link(
+    id: string,
+    ports: readonly PortMapping[],
+    joinable: (link: LinkedAddress) => void,
+  ): Promise<LinkedAddress> {
     const { scope, subnet, mtu } = this;
     await this.ensureBridge();
-    // Nothing runs in the namespace before both are done.
+    // No program of a container runs in the namespace before both are done.
     const [rules, made] = await Promise.allSettled([
       this.ensureRules(),
-      (async () => makeLink(scope, id, { address: this.addresses.claim(id), subnet, mtu }))(),
+      (async () => makeLink(scope, id, { address: this.addresses.claim(id), subnet, mtu }, joinable))(),
     ]);
     if (made.status === 'rejected') throw made.reason;
     if (rules.status === 'rejected') throw rules.reason;
