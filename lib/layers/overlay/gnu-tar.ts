@@ -61,15 +61,16 @@ export async function extractTar(tar: ByteSource, directory: string): Promise<vo
 /**
  * A tar of just these names of a folder, in their order: every file whole (no hard links), extended attributes and
  * times with fractions as PAX records.
- * @param names as bytes, relative to the folder
+ * @param names as bytes, relative to the folder; one at least, or tar refuses
  * @throws AppError CHANGESET_FAILED with what tar said, HOST_TOOL_MISSING
  */
-export async function* createTar(directory: string, names: readonly Uint8Array[]): ByteSource {
+export async function* createTar(directory: string, names: AsyncIterable<readonly Uint8Array[]>): ByteSource {
   const run = start([`--directory=${directory}`, ...CREATE]);
   let ended = false;
   try {
     const fed = writeInto(run.child.stdin, listOf(names));
-    fed.catch(() => {});
+    // Without an end of its list tar would wait for it for ever.
+    fed.catch(() => run.child.stdin.destroy());
     yield* run.child.stdout as AsyncIterable<Uint8Array>;
     await fed;
     await run.finished('CHANGESET_FAILED');
@@ -79,9 +80,9 @@ export async function* createTar(directory: string, names: readonly Uint8Array[]
   }
 }
 
-async function* listOf(names: readonly Uint8Array[]): ByteSource {
-  for (let at = 0; at < names.length; at += 1000) {
-    yield Buffer.concat(names.slice(at, at + 1000).flatMap((name) => [Buffer.from('./'), name, Buffer.alloc(1)]));
+async function* listOf(names: AsyncIterable<readonly Uint8Array[]>): ByteSource {
+  for await (const some of names) {
+    yield Buffer.concat(some.flatMap((name) => [Buffer.from('./'), name, Buffer.alloc(1)]));
   }
 }
 

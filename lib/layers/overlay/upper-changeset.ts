@@ -12,10 +12,10 @@ import { type ChangesetRules, impliedDirectory } from '../tree/changeset.js';
 import { createTar } from './gnu-tar.js';
 import type { ImageTree, TreeContents, TreeEntry } from '../tree/image-tree.js';
 import { OPAQUE_XATTR } from './overlay-members.js';
-import { comparePaths, encodeName, joinPath, quoteName } from '../tree/path-name.js';
+import { comparePaths, joinPath, quoteName } from '../tree/path-name.js';
 import { type PlacedMember, readTar } from '../tar/tar-reader.js';
 import type { LayerEntry, TarMember } from '../types.js';
-import { scanUpper, type UpperNode, upperPath } from './upper-scan.js';
+import { presentPaths, type UpperFacts, upperFacts, type UpperName, upperNames, upperPath } from './upper-scan.js';
 
 export interface UpperChangesetOptions extends ChangesetRules {
   /** What the upper folder was mounted over. */
@@ -36,16 +36,13 @@ export async function* changesetOfUpper(
   directory: string,
   options: UpperChangesetOptions,
 ): AsyncGenerator<TarMember, void, undefined> {
-  const root = await scanUpper(directory);
-  const names = [...present(root)].map((node) => encodeName(node.path));
-  if (names.length === 0) {
-    // Only deletions at the root, or nothing at all: tar would not create an empty archive.
-    yield* new UpperWalk(directory, emptyTar(), options).folder(root, false);
-    return;
-  }
-  const walk = new UpperWalk(directory, readTar(createTar(directory, names)), options);
+  const paths = presentPaths(directory);
+  const first = await paths.next();
+  // Only deletions at the root, or nothing at all: tar would not create an empty archive.
+  const members = first.done === true ? emptyTar() : readTar(createTar(directory, startingWith(first.value, paths)));
+  const walk = new UpperWalk(directory, members, options);
   try {
-    yield* walk.folder(root, false);
+    yield* walk.folder('', false);
     await walk.finish();
   } finally {
     await walk.close();
@@ -54,14 +51,23 @@ export async function* changesetOfUpper(
 
 async function* emptyTar(): AsyncGenerator<PlacedMember, void, undefined> {}
 
-/** Everything that tar is asked for, in order. */
-function* present(folder: UpperNode): Generator<UpperNode> {
-  for (const node of folder.children) {
-    if (node.kind === 'whiteout') continue;
-    yield node;
-    yield* present(node);
-  }
+async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  yield first;
+  yield* rest;
 }
+
+interface PresentNode extends UpperFacts {
+  readonly path: string;
+  readonly kind: 'directory' | 'other';
+}
+
+type UpperNode = PresentNode | { readonly path: string; readonly kind: 'whiteout' };
+
+function isPresent(node: UpperNode): node is PresentNode {
+  return node.kind !== 'whiteout';
+}
+
+const FACTS_AT_ONCE = 32;
 
 interface LowerContents extends Pick<TreeContents, 'close'> {
   read(entry: TreeEntry): ByteSource;
@@ -83,13 +89,14 @@ class UpperWalk {
   }
 
   /** @param anew whether the folder hides the one below, so that what is missing in it is gone */
-  async *folder(folder: UpperNode, anew: boolean): AsyncGenerator<TarMember, void, undefined> {
-    const upper = new Map(folder.children.map((node) => [node.name, node]));
-    for (const name of this.names(folder, anew)) {
-      const node = upper.get(name);
-      const path = joinPath(folder.path, name);
-      if (node !== undefined && node.kind !== 'whiteout') yield* this.present(node, anew);
-      else if (this.options.lower.exact(path) !== undefined) yield* this.writer.removed(path);
+  async *folder(path: string, anew: boolean): AsyncGenerator<TarMember, void, undefined> {
+    const names = await this.names(path, anew);
+    for (let at = 0; at < names.length; at += FACTS_AT_ONCE) {
+      const nodes = await Promise.all(names.slice(at, at + FACTS_AT_ONCE).map((name) => this.node(path, name)));
+      for (const node of nodes) {
+        if (isPresent(node)) yield* this.present(node, anew);
+        else if (this.options.lower.exact(node.path) !== undefined) yield* this.writer.removed(node.path);
+      }
     }
   }
 
@@ -104,28 +111,37 @@ class UpperWalk {
     await this.contents.close();
   }
 
-  private names(folder: UpperNode, anew: boolean): string[] {
-    const names = folder.children.map((node) => node.name);
-    if (!anew || this.options.lower.exact(folder.path)?.type !== 'directory') return names;
-    const below = (this.options.lower.list(folder.path) ?? []).map((entry) => entry.path.slice(folder.path.length + 1));
-    return [...new Set([...names, ...below])].sort(comparePaths);
+  private async names(path: string, anew: boolean): Promise<readonly UpperName[]> {
+    const names = await upperNames(this.directory, path);
+    if (!anew || this.options.lower.exact(path)?.type !== 'directory') return names;
+    const known = new Set(names.map(({ name }) => name));
+    const hidden = (this.options.lower.list(path) ?? [])
+      .map((entry) => entry.path.slice(path.length + 1))
+      .filter((name) => !known.has(name))
+      .map((name) => ({ name, kind: 'whiteout' as const }));
+    return [...names, ...hidden].sort((a, b) => comparePaths(a.name, b.name));
   }
 
-  private async *present(node: UpperNode, anew: boolean): AsyncGenerator<TarMember, void, undefined> {
+  private async node(folder: string, { name, kind }: UpperName): Promise<UpperNode> {
+    const path = joinPath(folder, name);
+    return kind === 'whiteout' ? { path, kind } : { path, kind, ...(await upperFacts(this.directory, path)) };
+  }
+
+  private async *present(node: PresentNode, anew: boolean): AsyncGenerator<TarMember, void, undefined> {
     const member = await this.next(node);
     const below = this.options.lower.exact(node.path);
     const { entry } = member;
     if (node.kind === 'directory') this.folders.set(node.path, entry);
-    const inode = node.isLinked ? node.inode : undefined;
-    if (below === undefined || !(await this.isSame(node, member, below))) yield* this.writer.changed(member, inode);
-    else if (anew) yield* this.writer.kept(entry, inode);
+    if (below === undefined || !(await this.isSame(node, member, below)))
+      yield* this.writer.changed(member, node.inode);
+    else if (anew) yield* this.writer.kept(entry, node.inode);
     if (node.kind === 'directory') {
       const opaque = entry.xattrs?.get(OPAQUE_XATTR);
-      yield* this.folder(node, anew || (opaque !== undefined && below !== undefined));
+      yield* this.folder(node.path, anew || (opaque !== undefined && below !== undefined));
     }
   }
 
-  private async next(node: UpperNode): Promise<PlacedMember> {
+  private async next(node: PresentNode): Promise<PlacedMember> {
     const next = await this.members.next();
     if (next.done === true || next.value.entry.path !== node.path) throw outOfStep(node.path);
     for (const name of ['trusted.overlay.redirect', 'trusted.overlay.metacopy']) {
@@ -140,7 +156,7 @@ class UpperWalk {
   }
 
   /** Whether a path of the upper folder is as it is below: copied up, touched, or moved away and back. */
-  private async isSame(node: UpperNode, { entry }: TarMember, below: TreeEntry): Promise<boolean> {
+  private async isSame(node: PresentNode, { entry }: TarMember, below: TreeEntry): Promise<boolean> {
     if (entry.type !== below.type) return false;
     // Linux keeps no mode of a link; a layer may have any.
     if (entry.type !== 'symlink' && entry.mode !== below.mode) return false;
