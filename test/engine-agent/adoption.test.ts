@@ -134,7 +134,7 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
       });
     });
 
-    test('starts a container that was made and not started, once', async () => {
+    test('starts a container that was being made, once', async () => {
       const payload = payloadOf({ app: script('echo once; exit 0') });
       await runAndKill(payload, (event) => event.type === 'container' && event.status === 'PENDING');
       await withHost(async (host) => {

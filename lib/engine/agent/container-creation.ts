@@ -29,7 +29,7 @@ export interface ContainerPlan {
   readonly image: ResolvedImage;
   /** Short names of the image's unpacked layers, the bottom one first. */
   readonly layers: readonly string[];
-  /** Told when what the container mounts is ready for others. */
+  /** Told when what the container mounts is ready for others, and its place in the network is known. */
   readonly prepared: () => void;
 }
 
@@ -57,20 +57,22 @@ export async function createContainer(
   const process = (async () => {
     await written;
     const surroundings = await prepare(deps, task, plan, signal);
-    const prepared: ContainerRecord = { ...record, mounts: surroundings.volumes };
+    const place = await Promise.race([early, network]);
+    const { address, macAddress } = place;
+    const prepared: ContainerRecord = {
+      ...record,
+      mounts: surroundings.volumes,
+      ...(address === undefined ? {} : { address }),
+      ...(macAddress === undefined ? {} : { macAddress }),
+    };
     task.note(prepared);
     plan.prepared();
     // The runtime takes longer than the rest of the network: both go on side by side.
-    await setUp(deps, task, plan, { ...surroundings, place: await Promise.race([early, network]) }, signal);
+    await setUp(deps, task, plan, { ...surroundings, place }, signal);
     return prepared;
   })();
-  const [{ address, macAddress }, prepared] = await both(network, process);
-  task.note({
-    ...prepared,
-    phase: 'created',
-    ...(address === undefined ? {} : { address }),
-    ...(macAddress === undefined ? {} : { macAddress }),
-  });
+  const [, prepared] = await both(network, process);
+  task.note({ ...prepared, phase: 'created' });
 }
 
 interface Prepared {

@@ -86,9 +86,12 @@ export class ContainerRun {
     // What an earlier attempt left half made; its record was written before anything else.
     if (this.task.record() !== undefined) await this.release();
     const { runtimeId, rootfs, payload } = this;
-    const prepared = (): void => this.status.set({ ...this.status.value, prepared: true });
+    const prepared = (): void => {
+      this.status.set({ ...this.status.value, prepared: true });
+      // Written down by the engine while the runtime works, not when the container's start is written down.
+      this.task.emit({ ...this.event('PENDING'), ...this.facts() });
+    };
     await createContainer(this.deps, this.task, { runtimeId, rootfs, payload, image, layers, prepared }, signal);
-    this.task.emit({ ...this.event('PENDING'), ...this.facts() });
   }
 
   /** Runs the created container's process. @throws ContainerFailure */
