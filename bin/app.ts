@@ -1,7 +1,8 @@
 /**
  * The CDK app: Wharf as three stacks, so that what is stateful, what costs by the hour and what changes with every
- * release can be deployed apart. Synthesis needs no credentials, no context look-up and no Docker. A fourth, with the
- * registry front, is there when it is asked for:
+ * release can be deployed apart. Synthesis needs no credentials, no context look-up and no Docker. Workers of builds have
+ * their image made with the platform, and a fourth stack has the registry front, when it is asked for:
+ *   npx cdk deploy --all -c workerBaseImage=build-worker-base:1
  *   npx cdk deploy --all -c registryDomain=registry.example.org -c registryCertificate=arn:aws:acm:…
  *   npx cdk deploy --all -c registryPlainHttp=true
  */
@@ -27,9 +28,13 @@ const capacityStack = new Stack(app, 'WharfCapacity', { description: 'Wharf: EC2
 const capacity = new ContainerCluster(capacityStack, 'ContainerCluster');
 
 const platform = new Stack(app, 'WharfPlatform', { description: 'Wharf: builder, control plane and HTTP API' });
-const { builder } = new Wharf(platform, 'Wharf', { store, capacity });
-
 const context = (name: string): string | undefined => app.node.tryGetContext(name) as string | undefined;
+const workerBaseImage = context('workerBaseImage');
+const { builder } = new Wharf(platform, 'Wharf', {
+  ...{ store, capacity },
+  ...(workerBaseImage === undefined ? {} : { workerBaseImage }),
+});
+
 const [domainName, certificateArn] = [context('registryDomain'), context('registryCertificate')];
 const plainHttp = context('registryPlainHttp') === 'true';
 const hasRegistryFront = domainName !== undefined || certificateArn !== undefined || plainHttp;

@@ -16,7 +16,7 @@ import { type Synthesis, synthesise } from '../test/synth/synthesis.js';
 import { BASE_IMAGE, baseContext } from './base-image.js';
 import { newBytes, Releases } from './demo/releases.js';
 import { Story } from './demo/story.js';
-import { buildWorkerImage, WORKER_IMAGE } from './worker-image.js';
+import { buildWorkerImage } from './worker-image.js';
 
 /** As bin/app.ts names it. */
 const CLUSTER = 'wharf';
@@ -105,7 +105,7 @@ async function tell(at: Stage, wharf: WharfClient): Promise<void> {
       'the base image is there',
       async () => (await wharf.builds.get(base.id)).status === 'succeeded',
     );
-    story.say(`${WORKER_IMAGE} ${await buildWorkerImage(wharf)}`);
+    story.say(await buildWorkerImage(wharf));
   });
   await wharf.clusters.put(CLUSTER, { instances: 2 });
 

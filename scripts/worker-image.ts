@@ -1,8 +1,9 @@
 /**
  * Makes the image that build workers run on AWS: the worker's bundle, and from this machine (Debian or Ubuntu, of the
  * architecture of the instances) node, runc, the CNI plugins and what else a sandbox needs, with their libraries. It is
- * built by the platform itself from a Dockerfile with nothing but COPY:
- *   npm run worker-image -- URL TOKEN
+ * built by the platform itself from a Dockerfile with nothing but COPY. Without the bundle it is a base, over which each
+ * deployment of the platform makes its own worker:
+ *   npm run worker-image -- [--base] URL TOKEN
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -20,12 +21,13 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build as bundle } from 'esbuild';
 import { withContext } from '../lib/cli/send-context.js';
 import { WharfClient } from '../lib/client/index.js';
+import { WORKER_LINES, workerFiles } from '../lib/constructs/build-worker-context.js';
 import { systemClock } from '../lib/store/system/clock-system.js';
 
 export const WORKER_IMAGE = 'build-worker:1';
+export const WORKER_BASE_IMAGE = 'build-worker-base:1';
 
 /** What lib/runtime, lib/layers and lib/build call, and a shell for the scripts among it. */
 const PROGRAMS = [
@@ -40,19 +42,31 @@ const FOLDERS = [
   '/etc/ssl/certs',
   '/usr/share/ca-certificates',
 ];
-const DOCKERFILE = 'FROM scratch\nCOPY root/ /\nENTRYPOINT ["/usr/bin/node", "/worker/build-worker.mjs"]\n';
+const BASE_LINES = [
+  'FROM scratch',
+  'COPY root/ /',
+  'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+];
 
 /** A context for the image in a folder of its own, which the caller removes. */
-export async function workerContext(): Promise<string> {
+export function workerContext(): string {
+  const folder = workerBaseContext();
+  for (const [path, text] of Object.entries(workerFiles())) writeFileSync(join(folder, path), text);
+  writeFileSync(join(folder, 'Dockerfile'), [...BASE_LINES, ...WORKER_LINES, ''].join('\n'));
+  return folder;
+}
+
+/** The same without the bundle. */
+export function workerBaseContext(): string {
   const folder = mkdtempSync(join(tmpdir(), 'wharf-worker-'));
   const root = join(folder, 'root');
-  writeFileSync(join(folder, 'Dockerfile'), DOCKERFILE);
+  writeFileSync(join(folder, 'Dockerfile'), [...BASE_LINES, ''].join('\n'));
   for (const each of ['bin', 'sbin', 'lib', 'lib64']) {
     // Debian's roots are merged: /bin is /usr/bin.
     mkdirSync(join(root, 'usr', each), { recursive: true });
     symlinkSync(`usr/${each}`, join(root, each));
   }
-  for (const each of ['etc', 'proc', 'sys', 'dev', 'run', 'root', 'var/lib/wharf', 'worker']) {
+  for (const each of ['etc', 'proc', 'sys', 'dev', 'run', 'root', 'var/lib/wharf']) {
     mkdirSync(join(root, each), { recursive: true });
   }
   mkdirSync(join(root, 'tmp'));
@@ -68,18 +82,6 @@ export async function workerContext(): Promise<string> {
   writeFileSync(join(root, 'var/lib/dpkg/status'), execFileSync('dpkg-query', ['-s', 'runc']));
   const plugins = PLUGIN_FOLDERS.find((each) => existsSync(join(each, 'bridge'))) ?? '';
   for (const name of PLUGINS) copyProgram(join(plugins, name), root);
-  await bundle({
-    entryPoints: ['bin/build-worker.ts'],
-    outfile: join(root, 'worker/build-worker.mjs'),
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    mainFields: ['module', 'main'],
-    minify: true,
-    banner: { js: "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);" },
-    logLevel: 'error',
-  });
   return folder;
 }
 
@@ -126,16 +128,17 @@ function gnuArchitecture(): string {
 }
 
 /** Builds it there and waits for the end. @throws Error when the build fails */
-export async function buildWorkerImage(wharf: WharfClient): Promise<string> {
-  const folder = await workerContext();
+export async function buildWorkerImage(wharf: WharfClient, isBase = false): Promise<string> {
+  const folder = isBase ? workerBaseContext() : workerContext();
+  const [name, tag] = isBase ? ['build-worker-base', WORKER_BASE_IMAGE] : ['build-worker', WORKER_IMAGE];
   try {
     const deps = { client: wharf, cwd: folder, env: {}, clock: systemClock };
-    const { id } = await withContext(deps, { folder, name: 'build-worker' }, (context, dockerfile) =>
-      wharf.builds.fromContext({ context, dockerfile, tags: [WORKER_IMAGE] }),
+    const { id } = await withContext(deps, { folder, name }, (context, dockerfile) =>
+      wharf.builds.fromContext({ context, dockerfile, tags: [tag] }),
     );
     for await (const { event } of wharf.builds.follow(id)) {
       if (event.type !== 'finished') continue;
-      if (event.result !== undefined) return event.result.digest;
+      if (event.result !== undefined) return `${tag}@${event.result.digest}`;
       throw new Error(`the build ${event.status}: ${event.error?.message ?? ''}`);
     }
     throw new Error('the build log ended before the build');
@@ -145,10 +148,11 @@ export async function buildWorkerImage(wharf: WharfClient): Promise<string> {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const [url, token] = process.argv.slice(2);
-  if (url === undefined || token === undefined) {
-    console.error('worker-image: npm run worker-image -- URL TOKEN');
+  const given = process.argv.slice(2);
+  const [url, token, ...more] = given.filter((each) => each !== '--base');
+  if (url === undefined || token === undefined || more.length > 0) {
+    console.error('worker-image: npm run worker-image -- [--base] URL TOKEN');
     process.exit(2);
   }
-  console.log(`${WORKER_IMAGE}@${await buildWorkerImage(new WharfClient({ url, token }))}`);
+  console.log(await buildWorkerImage(new WharfClient({ url, token }), given.includes('--base')));
 }

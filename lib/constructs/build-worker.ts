@@ -10,9 +10,11 @@ import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { acknowledgeWildcards, STORED_OBJECTS } from './acknowledge-wildcards.js';
+import { buildWorkerImage } from './build-worker-image.js';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { IContainerCluster } from './container-cluster-base.js';
 import type { ControlPlane } from './control-plane.js';
+import type { DockerfileImage } from './dockerfile-image.js';
 import type { ImageBuilder } from './image-builder.js';
 import type { IImageStore } from './image-store.js';
 
@@ -24,6 +26,8 @@ export interface BuildWorkerProps {
   readonly controlPlane: ControlPlane;
   /** `repository:tag` in Wharf's own registry; made by `npm run worker-image`. @default build-worker:1 */
   readonly image?: string;
+  /** Instead of `image`: what the worker's bundle is copied over while the stack is deployed. @default - nothing is made */
+  readonly baseImage?: string;
   /** ECS CPU units. @default 1024 */
   readonly cpu?: number;
   /** MiB, a hard limit; what is left of a t4g.small is about 1,900. @default 1536 */
@@ -40,12 +44,16 @@ export class BuildWorker extends Construct {
   /** What a worker may do: read and write images and records. */
   readonly role: Role;
   readonly logGroup: LogGroup;
+  /** What is made over `baseImage`. Where an image of the same stack has a RUN, let its `resource` depend on that of this one. */
+  readonly image: DockerfileImage | undefined;
   private readonly clusterName: string;
 
+  /** @throws Error for an image and a base, and for a base that is no name */
   constructor(scope: Construct, id: string, props: BuildWorkerProps) {
     super(scope, id);
     const { store, builder, capacity, controlPlane } = props;
     this.clusterName = capacity.clusterName;
+    this.image = this.imageOver(props);
     this.logGroup =
       props.logGroup ??
       new LogGroup(this, 'Logs', { retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
@@ -62,7 +70,9 @@ export class BuildWorker extends Construct {
       WHARF_EXECUTION_ROLE_ARN: controlPlane.executionRole.roleArn,
       WHARF_TASK_LOG_GROUP: this.logGroup.logGroupName,
       WHARF_MIRROR_PREFIX: controlPlane.mirrorPrefix,
-      WHARF_WORKER_IMAGE: props.image ?? 'build-worker:1',
+      // As lib/host/aws/worker-image.ts reads it. No digest: the builder would wait for what it is to build.
+      WHARF_WORKER_IMAGE:
+        this.image === undefined ? (props.image ?? 'build-worker:1') : `${this.image.sourceRepository}:*`,
       WHARF_WORKER_ROLE_ARN: this.role.roleArn,
       WHARF_WORKER_CPU: String(props.cpu ?? 1024),
       WHARF_WORKER_MEMORY: String(props.memoryMiB ?? 1536),
@@ -71,6 +81,16 @@ export class BuildWorker extends Construct {
     this.allow(builder, capacity, controlPlane);
     this.listen(builder, capacity, props.sweepInterval ?? Duration.minutes(1));
     overrideCfn(this, { role: this.role, logGroup: this.logGroup }, props.cfnOverrides);
+  }
+
+  private imageOver({ image, baseImage, builder, capacity }: BuildWorkerProps): DockerfileImage | undefined {
+    if (baseImage === undefined) return undefined;
+    if (image !== undefined) {
+      throw new Error(
+        `${this.node.path}: image ${image} is given and baseImage ${baseImage} as well: one of the two, an image that was made or a base to make it of`,
+      );
+    }
+    return buildWorkerImage(this, 'Image', { builder, platform: capacity.platform, baseImage });
   }
 
   private allow(builder: ImageBuilder, capacity: IContainerCluster, controlPlane: ControlPlane): void {

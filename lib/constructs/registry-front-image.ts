@@ -4,22 +4,15 @@
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { Construct } from 'constructs';
-import { buildSync } from 'esbuild';
 import { DockerfileImage } from './dockerfile-image.js';
 import type { IImageBuilder } from './image-builder.js';
+import { programBundle } from './program-bundle.js';
 
 export const FRONT_BUNDLE = 'registry-front.mjs';
 /** Current Node on musl: the front has no native module. Fetched without a login. */
 const BASE_IMAGE = 'public.ecr.aws/docker/library/node:24-alpine';
-
-/** In a checkout the entry is TypeScript; in the package it stands beside this file as JavaScript. */
-const ENTRY = `lib/host/aws/registry-front-main${extname(fileURLToPath(import.meta.url))}`;
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-
-let bundled: string | undefined;
 
 export interface RegistryFrontImageProps {
   readonly builder: IImageBuilder;
@@ -32,7 +25,7 @@ export interface RegistryFrontImageProps {
 export function registryFrontImage(scope: Construct, id: string, props: RegistryFrontImageProps): DockerfileImage {
   const directory = mkdtempSync(join(tmpdir(), 'wharf-registry-front-'));
   try {
-    writeFileSync(join(directory, FRONT_BUNDLE), frontBundle());
+    writeFileSync(join(directory, FRONT_BUNDLE), programBundle('lib/host/aws/registry-front-main', 'node22'));
     writeFileSync(join(directory, 'Dockerfile'), dockerfile(props.baseImage ?? BASE_IMAGE));
     return new DockerfileImage(scope, id, { directory, builder: props.builder, platform: props.platform });
   } finally {
@@ -50,28 +43,4 @@ function dockerfile(base: string): string {
     `ENTRYPOINT ["/usr/local/bin/node", "/wharf/${FRONT_BUNDLE}"]`,
     '',
   ].join('\n');
-}
-
-/** The same bytes for the same sources: no path of this machine is in it, so that the image is the same too. */
-function frontBundle(): string {
-  if (bundled !== undefined) return bundled;
-  const { outputFiles } = buildSync({
-    absWorkingDir: ROOT,
-    entryPoints: [ENTRY],
-    outfile: FRONT_BUNDLE,
-    write: false,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node22',
-    mainFields: ['module', 'main'],
-    // Names stay, for stacks in the log.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    legalComments: 'none',
-    banner: { js: "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);" },
-    logLevel: 'error',
-  });
-  bundled = outputFiles[0]?.text ?? '';
-  return bundled;
 }

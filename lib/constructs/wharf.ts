@@ -23,6 +23,8 @@ export interface WharfProps {
   readonly capacity?: IContainerCluster;
   /** Over the same store. @default - a new one, for the processor of the capacity, without Docker Hub */
   readonly builder?: ImageBuilder;
+  /** What build workers are made of while the stack is deployed. @default - none: their image is made by `npm run worker-image` */
+  readonly workerBaseImage?: string;
   /** 43 letters and digits or more; what those show who may deploy. @default - a new secret, made when something asks for it */
   readonly deployToken?: ISecret;
   /** What `api` writes. @default - a new log group, as all of these: kept for a month, gone with the stack */
@@ -90,6 +92,7 @@ export class Wharf extends Construct {
       capacity: this.capacity,
       controlPlane: this.controlPlane,
       ...(props.workerLogs === undefined ? {} : { logGroup: props.workerLogs }),
+      ...(props.workerBaseImage === undefined ? {} : { baseImage: props.workerBaseImage }),
     });
     this.collector = new ImageCollector(this, 'Collector', {
       store: this.store,

@@ -1,19 +1,22 @@
 /**
- * The lab of images of templates with workers: a RUN goes on in the worker image, which the lab's own builder made of a
- * Dockerfile of COPY alone, as a task of the embedded engine with the keys and endpoints of the lab's fakes.
+ * The lab of images of templates with workers: a RUN goes on in the worker image, which is an image of a template itself,
+ * as a task of the embedded engine with the keys and endpoints of the lab's fakes. Its base has no bundle: what runs is
+ * what the deployment copied over it.
  */
 import { createReadStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { WORKER_BUNDLE, workerContextOver } from '../../lib/constructs/build-worker-context.js';
 import { AwsBuildTasks } from '../../lib/host/aws/build-tasks.js';
+import type { ImageEvent } from '../../lib/host/aws/image-request.js';
 import { openContextFolder } from '../../lib/layers/context/context-folder-fs.js';
 import { writeContextTar } from '../../lib/layers/context/context-tar-fs.js';
 import { writeTar } from '../../lib/layers/index.js';
 import { hostResidue } from '../../lib/runtime/index.js';
 import { Ecs, EcsRates, lateEcsClient, TaskDefinitions } from '../../lib/platform/index.js';
 import { baseContext } from '../../scripts/base-image.js';
-import { WORKER_IMAGE, workerContext } from '../../scripts/worker-image.js';
+import { WORKER_BASE_IMAGE, workerBaseContext } from '../../scripts/worker-image.js';
 import { type ContainerEcs, startContainerEcs } from '../fakes/account/ecs-containers.js';
 import { REGION } from '../fakes/account/template.js';
 import { startJsonApi } from '../fakes/json-api.js';
@@ -30,11 +33,15 @@ export interface BuildWorkerLab extends ImageResourceLab {
   readonly ecs: ContainerEcs;
   /** As the images here have to be for. */
   readonly platform: string;
+  /** The event of a deployment of the worker image; the bundle of another version ends with a comment that says so. */
+  workerDeployment(version?: string): Promise<ImageEvent>;
   /** What is left of its containers after `close`. */
   residue(): Promise<readonly string[]>;
 }
 
 const CLUSTER = 'wharf';
+/** In ECR, as the template names it. */
+export const WORKER_REPOSITORY = 'worker';
 
 export async function openBuildWorkerLab(): Promise<BuildWorkerLab> {
   const folder = await mkdtemp(join(tmpdir(), 'wharf-build-worker-'));
@@ -58,9 +65,26 @@ export async function openBuildWorkerLab(): Promise<BuildWorkerLab> {
     return workersOn(ecs, parts, platform);
   };
   const lab = await openImageResourceLab({ platform, ecr: ecs.ecr, tasks });
-  await makeWorkerImage(lab);
+  await makeBases(lab);
+  let deployments = 0;
+  ecs.ecr.repositories.add(WORKER_REPOSITORY);
   return {
     ...lab,
+    async workerDeployment(version) {
+      const files = workerContextOver(WORKER_BASE_IMAGE);
+      const later = version === undefined ? {} : { [WORKER_BUNDLE]: `${files[WORKER_BUNDLE]}// ${version}\n` };
+      return {
+        RequestType: 'Create',
+        RequestId: `worker-${(deployments += 1)}`,
+        ResourceProperties: {
+          ContextBucket: 'assets',
+          ContextKey: await lab.asset({ ...files, ...later }),
+          Repository: WORKER_REPOSITORY,
+          Dockerfile: 'Dockerfile',
+          Platform: platform,
+        },
+      };
+    },
     ecs,
     platform,
     async close() {
@@ -88,18 +112,18 @@ function workersOn(ecs: ContainerEcs, { store, registry, mirror }: LabParts, pla
       ...{ region: REGION, table: LAB_TABLE, bucket: LAB_BUCKET, sealingKeyArn: 'arn:aws:secretsmanager:sealing-key' },
       ...{ platform, dockerHub: 'no', cluster: CLUSTER, capacityProvider: 'capacity', taskLogGroup: 'builds' },
       ...{ executionRoleArn: 'arn:aws:iam::123456789012:role/execution', mirrorPrefix: 'wharf' },
-      ...{ workerImage: WORKER_IMAGE, workerRoleArn: 'arn:aws:iam::123456789012:role/worker' },
+      ...{ workerImage: `cdk/${WORKER_REPOSITORY}:*`, workerRoleArn: 'arn:aws:iam::123456789012:role/worker' },
       ...{ workerCpu: '512', workerMemory: '1024' },
     },
   );
 }
 
-async function makeWorkerImage(lab: ImageResourceLab): Promise<void> {
-  const context = await workerContext();
+async function makeBases(lab: ImageResourceLab): Promise<void> {
+  const context = workerBaseContext();
   try {
     const tar = join(context, 'context.tar');
     writeContextTar(openContextFolder(context, '.', { exclude: ['context.tar'] }).look(), tar);
-    await build(lab, createReadStream(tar), WORKER_IMAGE);
+    await build(lab, createReadStream(tar), WORKER_BASE_IMAGE);
     await build(lab, writeTar(baseContext()), 'busybox:1');
   } finally {
     await rm(context, { recursive: true, force: true });

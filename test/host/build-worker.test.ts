@@ -1,14 +1,14 @@
 /**
- * The worker of a RUN on AWS as it is deployed: the entry of the worker image (bin/build-worker.ts) in the image that
- * Wharf's own builder makes of a Dockerfile of COPY alone, run as a container, over fakes of S3, DynamoDB, SQS and ECR.
- * What asks for it is an image of a template, from CloudFormation's event to the digest that it gets back.
+ * The worker of a RUN on AWS as it is deployed: its bundle (lib/host/aws/build-worker-main.ts) in the image that Wharf's
+ * own builder makes while the stack is deployed, of a Dockerfile of COPY alone, run as a container, over fakes of S3,
+ * DynamoDB, SQS and ECR. What asks for it is an image of a template, from CloudFormation's event to the digest.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ImageEvent } from '../../lib/host/aws/image-request.js';
 import type { ImageProgress } from '../../lib/host/aws/image-resource.js';
 import { requireTools } from '../host-tools.js';
 import { Wire } from '../protocol/registry/wire.js';
-import { type BuildWorkerLab, openBuildWorkerLab } from './build-worker-lab.js';
+import { type BuildWorkerLab, openBuildWorkerLab, WORKER_REPOSITORY } from './build-worker-lab.js';
 
 const LONGEST_MS = 90_000;
 
@@ -25,6 +25,14 @@ host.describe('an image of a template with a RUN', () => {
   }, 60_000);
 
   const workers = (): number => lab.ecs.calls.filter(({ operation }) => operation === 'RunTask').length;
+
+  async function lastWorkerImage(): Promise<string> {
+    const { input } = lab.ecs.calls.findLast(({ operation }) => operation === 'RunTask') ?? {};
+    const { taskDefinition } = (await lab.ecs.ask('DescribeTaskDefinition', {
+      taskDefinition: input?.['taskDefinition'],
+    })) as { taskDefinition: { containerDefinitions: readonly { image: string }[] } };
+    return taskDefinition.containerDefinitions[0]?.image ?? '';
+  }
 
   async function wanted(repository: string, dockerfile: string): Promise<ImageEvent> {
     lab.ecr.repositories.add(repository);
@@ -55,6 +63,26 @@ host.describe('an image of a template with a RUN', () => {
     throw new Error(`not done: ${JSON.stringify(await lab.builds.get(begun.BuildId))}`);
   }
 
+  test('fails while the worker image of the stack is not made yet, and says who makes it', async () => {
+    const failed = deploy(await wanted('too-early', 'FROM busybox:1\nRUN echo early > /early\n'));
+    await expect(failed).rejects.toThrow(
+      /cdk\/worker, and it is not there \(BUILD_RUN_UNAVAILABLE\)\n.*depend on that of the image of the workers/,
+    );
+    expect(workers()).toBe(0);
+  }, 60_000);
+
+  test('has workers of the image that the stack makes: once for the same sources', async () => {
+    const first = await deploy(await lab.workerDeployment());
+    const tags = await lab.registry.tags(`cdk/${WORKER_REPOSITORY}`);
+    expect(tags?.map(({ digest }) => digest)).toEqual([first.Data?.Digest]);
+    const again = await lab.workerDeployment();
+    // Nothing to build, and nothing new to name.
+    expect((await lab.resource.onEvent(again)).BuildId).toBe('');
+    expect((await deploy(again)).Data).toEqual(first.Data);
+    expect(await lab.registry.tags(`cdk/${WORKER_REPOSITORY}`)).toEqual(tags);
+    expect(workers()).toBe(0);
+  }, 120_000);
+
   test('goes on in a worker, and CloudFormation gets the digest that lies in ECR', async () => {
     const dockerfile = 'FROM busybox:1\nCOPY greeting /greeting\nRUN tr a-z A-Z < /greeting > /loud\n';
     const { Data } = await deploy(await wanted('with-run', dockerfile));
@@ -84,4 +112,17 @@ host.describe('an image of a template with a RUN', () => {
     await lab.build();
     expect([(await lab.builds.get(begun.BuildId))?.status, workers()]).toEqual(['cancelled', 2]);
   });
+
+  test('goes on in the worker of the newest version, and in that of the one before once that is rolled back', async () => {
+    const before = (await deploy(await lab.workerDeployment())).Data?.Digest;
+    const event = await lab.workerDeployment('the next version');
+    const begun = await lab.resource.onEvent(event);
+    const next = (await deploy(event)).Data?.Digest;
+    expect(next).not.toBe(before);
+    await deploy(await wanted('with-next', 'FROM busybox:1\nRUN echo next > /next\n'));
+    expect(await lastWorkerImage()).toMatch(new RegExp(`/cdk/worker@${next}$`));
+    await lab.resource.onEvent({ ...event, ...begun, RequestType: 'Delete', BuildId: '' });
+    await deploy(await wanted('with-before', 'FROM busybox:1\nRUN echo before > /before\n'));
+    expect([await lastWorkerImage(), workers()]).toEqual([expect.stringMatching(`/cdk/worker@${before}$`), 4]);
+  }, 120_000);
 });

@@ -191,3 +191,17 @@ describe('a registry front that is asked for', () => {
     }
   }, 120_000);
 });
+
+describe('a base for workers that is given', () => {
+  test('has the platform make their image, without an open finding of cdk-nag', () => {
+    const based = synthesise({ bundles: false, context: { workerBaseImage: 'build-worker-base:1' } });
+    try {
+      expect(based.stacks.toSorted()).toEqual(STACKS.toSorted());
+      const report = based.readJson('validation-report.json') as { pluginReports: { conclusion: string }[] };
+      expect(report.pluginReports.map((plugin) => plugin.conclusion)).not.toContain('failure');
+      expect(based.ofType('WharfPlatform', 'Custom::WharfDockerfileImage')).toHaveLength(1);
+    } finally {
+      based.remove();
+    }
+  }, 120_000);
+});

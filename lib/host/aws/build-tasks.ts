@@ -2,8 +2,6 @@
  * Workers for builds on AWS: one task of ECS for one build, on the cluster's own capacity, which starts from none. The
  * worker image is an ordinary image of our own registry, copied to ECR when it is first needed.
  */
-import { AppError } from '../../errors/index.js';
-import { type Digest, parseReference } from '../../oci/index.js';
 import type { BuildTasks, BuildTaskState } from '../../build/index.js';
 import {
   contentHash,
@@ -22,6 +20,7 @@ import type { Registry } from '../../registry/index.js';
 import type { AwsConfig, STORE_SETTINGS, WORKER_SETTINGS } from './config.js';
 import { openImageNaming } from './mirror-late.js';
 import type { AwsStore } from './store.js';
+import { findWorkerImage } from './worker-image.js';
 
 export type BuildTaskConfig = AwsConfig<
   (typeof STORE_SETTINGS)[number] | (typeof WORKER_SETTINGS)[number] | 'platform' | 'dockerHub'
@@ -76,20 +75,10 @@ export class AwsBuildTasks implements BuildTasks {
     await this.deps.ecs.tasks.stop(this.config.cluster, task, reason);
   }
 
-  /** As the instances name it. @throws AppError BUILD_WORKER_IMAGE_ABSENT */
+  /** As the instances name it. @throws AppError BUILD_RUN_UNAVAILABLE */
   private async image(): Promise<string> {
-    const { registry, nameImage } = this.deps;
-    const { repository, tag = 'latest' } = parseReference(this.config.workerImage);
-    const digest: Digest | undefined = (await registry.manifest(repository, { tag }))?.digest;
-    if (digest !== undefined) return nameImage(repository, digest);
-    throw new AppError(
-      'BUILD_RUN_UNAVAILABLE',
-      `RUN needs the worker image ${repository}:${tag}, which nobody has made yet`,
-      {
-        kind: 'unsupported',
-        hint: 'npm run worker-image -- URL TOKEN, once, on a machine of the architecture of the instances',
-      },
-    );
+    const { repository, digest } = await findWorkerImage(this.deps.registry, this.config.workerImage);
+    return this.deps.nameImage(repository, digest);
   }
 
   private definition(image: string): TaskDefinitionInput {

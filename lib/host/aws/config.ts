@@ -29,7 +29,7 @@ const VARIABLES = {
   taskLogGroup: 'WHARF_TASK_LOG_GROUP',
   /** First part of the names of ECR repositories, as `wharf`. */
   mirrorPrefix: 'WHARF_MIRROR_PREFIX',
-  /** `repository:tag` in our own registry. */
+  /** `repository:tag` in our own registry, or `repository:*` for the newest tag there. */
   workerImage: 'WHARF_WORKER_IMAGE',
   /** What a build's worker may do. */
   workerRoleArn: 'WHARF_WORKER_ROLE_ARN',

@@ -1,6 +1,6 @@
 /** The entry of the worker image: builds the one build that the task was started for. Ends with 0 when it is settled. */
-import { readAwsConfig, STORE_SETTINGS } from '../lib/host/aws/config.js';
-import { runBuildWorker } from '../lib/host/aws/build-worker.js';
+import { readAwsConfig, STORE_SETTINGS } from './config.js';
+import { runBuildWorker } from './build-worker.js';
 
 const { WHARF_BUILD: build = '', WHARF_WORKER_DATA: folder = '/var/lib/wharf' } = process.env;
 if (build === '') {
