@@ -56,8 +56,8 @@ describeAgent('secrets of a task', () => {
       expect(line.text).toBe(`${CANARY.length} ${`${CANARY}-parameter`.length} 5432`);
       break;
     }
-    // While it runs, only the bundle that the runtime reads holds them, for root alone.
-    expect((await filesWith(CANARY, suite.directory)).map((path) => path.split('/').at(-1))).toEqual(['config.json']);
+    // While it runs, only the bundle that the runtime reads holds them, in memory (decision 130).
+    expect(await filesWith(CANARY, suite.directory)).toEqual([]);
     suite.host.agent.stop(taskId, { stopCode: 'UserInitiated', reason: 'enough' });
     await suite.host.event(isStopped(taskId));
     expect(await filesWith(CANARY, suite.directory)).toEqual([]);
