@@ -76,8 +76,10 @@ export class BuildProxy {
 
   private tunnel(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { url: target = '' } = request;
-    const host = /^\[?([^[\]]+?)\]?(?::\d+)?$/.exec(target)?.[1];
-    if (host === undefined || !URL.canParse(`https://${target}/`)) {
+    const address = `https://${target}/`;
+    // As URL writes it: an IPv6 address in hexadecimal groups alone, a name in ASCII.
+    const host = URL.canParse(address) ? new URL(address).hostname.replace(/^\[|\]$/g, '') : '';
+    if (host === '') {
       socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n');
       return;
     }
