@@ -8,8 +8,8 @@ const { pathToFileURL } = require('node:url');
 const { Script } = require('node:vm');
 
 const ROOT = path.dirname(__dirname);
-/** Commands that stay. They are modules that are loaded as they are needed; the rest is one script. */
-const SERVERS = ['up', 'engine'];
+/** Commands of the embedded host. They are modules that are loaded as they are needed; the rest is one script. */
+const OF_THE_HOST = ['up', 'engine', 'down'];
 
 const made = path.join(ROOT, 'node_modules/.cache/wharf', fingerprint());
 if (existsSync(made)) run();
@@ -43,8 +43,8 @@ async function bundled() {
 }
 
 function run() {
-  // No command starts a server unless its name is there. Should another argument be called so, it only takes longer.
-  if (process.argv.some((argument) => SERVERS.includes(argument))) {
+  // No command needs the host unless its name is there. Should another argument be called so, it only takes longer.
+  if (process.argv.some((argument) => OF_THE_HOST.includes(argument))) {
     void import(pathToFileURL(path.join(made, 'wharf.mjs')).href);
     return;
   }

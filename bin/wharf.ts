@@ -1,4 +1,5 @@
 /** The `wharf` command: the process around `lib/cli`. The embedded platform is loaded only when it is started. */
+import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import type { EmbeddedOptions, EngineStart, Terminal } from '../lib/cli/index.js';
 import { ExitCode } from '../lib/cli/exit-code.js';
@@ -13,6 +14,16 @@ const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   // A second Ctrl-C ends the process at once.
   process.once(signal, () => interruption.abort());
+}
+
+// Who reads no more wants no more, as `wharf logs web | head`: the end is that of a program which SIGPIPE ends. A server
+// goes on.
+let isServer = false;
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (!isServer) process.exit(128 + constants.signals.SIGPIPE);
+  });
 }
 
 let isInputOpen = false;
@@ -32,6 +43,10 @@ void runCli(process.argv.slice(2), {
     const { startEmbedded } = await import('../lib/host/embedded/platform.js');
     return startEmbedded({ ...options, logger: await serverLogger() });
   },
+  takeDown: async (data: string) => {
+    const { takeDown } = await import('../lib/host/embedded/take-down.js');
+    return takeDown(data, systemClock);
+  },
   startEngine: async (options: EngineStart) => {
     const { startEngine } = await import('../lib/host/embedded/engine-alone.js');
     return startEngine({ ...options, logger: await serverLogger() });
@@ -50,6 +65,7 @@ function standardInput(): typeof process.stdin {
 
 /** For a process that stays: what it needs besides the server itself. */
 async function serverLogger(): Promise<Logger> {
+  isServer = true;
   const { giveBackIdleMemory, keepHeapSmall } = await import('../lib/host/embedded/idle-memory.js');
   keepHeapSmall();
   giveBackIdleMemory();

@@ -65,6 +65,9 @@ export interface Embedded extends PlatformAddress {
   close(): Promise<void>;
 }
 
+/** What a platform that is stopped still has on this machine is taken away. */
+export type TakeDown = (data: string) => Promise<{ readonly containers: number }>;
+
 export type StartEmbedded = (options: EmbeddedOptions) => Promise<Embedded>;
 
 /** The terminal the program was started in. */
@@ -85,6 +88,7 @@ export interface CliDeps {
   /** Makes the requests to the platform; Node's client when absent. */
   readonly http?: HttpCall;
   readonly startEmbedded: StartEmbedded;
+  readonly takeDown: TakeDown;
   readonly startEngine: (options: EngineStart) => Promise<StartedEngine>;
   /** Absent when standard input is no terminal. */
   readonly terminal?: Terminal;

@@ -13,6 +13,7 @@ export {
   checkContainerId,
   netnsName,
   networkName,
+  findHostScope,
   openHostScope,
   scopePaths,
 } from './host/host-scope.js';

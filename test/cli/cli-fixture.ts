@@ -60,6 +60,7 @@ export async function createCliFixture(): Promise<CliFixture> {
         version: '0.0.0',
         startEmbedded: () => Promise.reject(new Error('not in this test')),
         startEngine: () => Promise.reject(new Error('not in this test')),
+        takeDown: () => Promise.reject(new Error('not in this test')),
         ...change,
         env,
       });

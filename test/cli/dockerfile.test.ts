@@ -32,6 +32,7 @@ async function run(args: readonly string[], stdin = ''): Promise<Ran> {
     version: '0.0.0',
     startEmbedded: () => Promise.reject(new Error('not in this test')),
     startEngine: () => Promise.reject(new Error('not in this test')),
+    takeDown: () => Promise.reject(new Error('not in this test')),
     stdin: (async function* () {
       yield Buffer.from(stdin);
     })(),

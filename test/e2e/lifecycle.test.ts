@@ -1,5 +1,5 @@
 /** The life of a platform on one machine: stopped, killed and started again, and refusing what it must refuse. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { digestHex, digestOf } from '../../lib/oci/index.js';
@@ -53,6 +53,38 @@ host.describe('a platform', () => {
       expect((await platform.must('images')).stdout).toContain('hello');
     }
   }, 180_000);
+
+  test('takes away by `wharf down` what runs, also when its folder forgot what it had, and starts it again', async () => {
+    expect(await platform.wharf('down')).toMatchObject({
+      exitCode: 5,
+      stderr: expect.stringContaining('IN_USE') as unknown,
+    });
+    for (const forgets of [false, true]) {
+      const before = (await tasks()).map((task) => task.id);
+      await platform.end('SIGINT');
+      const left = await platform.residue();
+      expect(left.filter((each) => each.startsWith('process'))).not.toEqual([]);
+      const scope = readFileSync(join(platform.data, 'runtime/scope.json'), 'utf8');
+      if (forgets) rmSync(join(platform.data, 'runtime/scope.json'));
+      const down = await platform.must('down');
+      expect(down.stdout).toMatch(/^2 containers taken away/);
+      writeFileSync(join(platform.data, 'runtime/scope.json'), scope);
+      expect(await platform.residue()).toEqual([]);
+      await platform.start();
+      await platform.must('deploy', 'hello', '--env', `FORGETS=${String(forgets)}`);
+      expect(await answers()).toEqual(['release 1\n', 'release 1\n']);
+      const after = (await tasks()).map((task) => task.id);
+      expect(after.filter((id) => before.includes(id))).toEqual([]);
+    }
+    const nothing = await runCommand(process.execPath, ['bin/wharf.cjs', 'down', '--data', '/nowhere']);
+    expect(nothing).toMatchObject({ exitCode: 4, stderr: expect.stringContaining('PLATFORM_NOT_FOUND') as unknown });
+  }, 180_000);
+
+  test('ends like any program when nobody reads what it says', async () => {
+    const script = '{ "$0" bin/wharf.cjs ps --data "$1"; echo $? >&2; } | :';
+    const unread = await runCommand('sh', ['-c', script, process.execPath, platform.data]);
+    expect(unread.stderr).toBe('141\n');
+  });
 
   test('runs a command in a running container and leaves with its exit code', async () => {
     const good = await platform.wharf('exec', 'hello', '--', 'sh', '-c', 'cat /proc/1/comm; echo aside >&2; exit 9');

@@ -50,7 +50,10 @@ host.describe('the README', () => {
     const lines = shellBlock('npm start').filter((line) => line !== 'npm start');
     expect(lines.length).toBeGreaterThanOrEqual(7);
     for (const line of lines) {
+      const isAfterCtrlC = line === 'npx wharf down';
+      if (isAfterCtrlC) await platform.end('SIGINT');
       const printed = await run(line);
+      if (isAfterCtrlC) await platform.start();
       if (line.startsWith('curl')) expect(printed).toContain('Hello from Wharf');
       if (line.startsWith('npx wharf ps')) expect(printed).toContain('hello');
     }

@@ -45,7 +45,7 @@ export async function engine(input: EngineInput, deps: CliDeps): Promise<void> {
     else output.result(welcome(running, keys !== undefined, output.colors.bold));
     if (input.runtime === 'simulated') output.say(`${SIMULATED}\n`);
     await interrupted(deps.interrupted);
-    output.say('stopping; containers go on running\n');
+    output.say('stopping; containers go on running until `wharf down`\n');
   } finally {
     await running.close();
   }

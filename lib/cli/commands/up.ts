@@ -42,7 +42,7 @@ export async function up(input: UpInput, deps: CliDeps): Promise<void> {
     else output.result(welcome(url, token, output.colors.bold));
     if (input.runtime === 'simulated') output.say(`${SIMULATED}\n`);
     await interrupted(deps.interrupted);
-    output.say('stopping; containers of services go on running\n');
+    output.say('stopping; containers of services go on running until `wharf down`\n');
   } finally {
     await platform.close();
   }

@@ -9,7 +9,7 @@ import { addDeploy } from './deploy.js';
 import { addImages } from './images.js';
 import { addRegistry } from './registry.js';
 import { addLooking, addStopping } from './tasks.js';
-import { addDoctor, addEngine, addUp } from './up.js';
+import { addDoctor, addDown, addEngine, addUp } from './up.js';
 
 /** Runs one command line. @param args without `node` and the program @returns the exit code */
 export async function runCli(args: readonly string[], deps: CliDeps): Promise<number> {
@@ -35,6 +35,7 @@ export function program(deps: CliDeps): Command {
     .addHelpText('after', `\n${EXIT_CODES_HELP}\nEnvironment: WHARF_URL, WHARF_TOKEN, WHARF_CLUSTER, NO_COLOR.`);
   addUp(wharf, deps);
   addEngine(wharf, deps);
+  addDown(wharf, deps);
   addBuild(wharf, deps);
   addDeploy(wharf, deps);
   addLooking(wharf, deps);

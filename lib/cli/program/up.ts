@@ -1,6 +1,7 @@
-/** `wharf up`, `wharf engine` and `wharf doctor`. */
+/** `wharf up`, `wharf engine`, `wharf down` and `wharf doctor`. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { defined } from '../../platform/values/index.js';
+import { down } from '../commands/down.js';
 import { doctor } from '../commands/doctor.js';
 import { engine, type EngineInput } from '../commands/engine.js';
 import { up } from '../commands/up.js';
@@ -70,6 +71,15 @@ function entitlement(text: string): 'network.host' | 'security.insecure' {
 function processors(text: string): number {
   if (/^\d{1,3}(\.\d{1,2})?$/.test(text) && Number(text) > 0) return Number(text);
   throw new InvalidArgumentError('a number of processors is wanted, as 1.5');
+}
+
+export function addDown(wharf: Command, deps: CliDeps): void {
+  wharf
+    .command('down')
+    .description('end the containers that a stopped platform left running on this machine; its data stays')
+    .option('--data <dir>', 'its data folder, also when that was deleted (default: .wharf)')
+    .option('--json', 'one JSON document on stdout')
+    .action((options: Pick<Shared, 'data' | 'json'>) => down(options, deps));
 }
 
 export function addDoctor(wharf: Command, deps: CliDeps): void {

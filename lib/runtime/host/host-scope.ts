@@ -4,8 +4,8 @@
  * things and a sweep can find every piece of its own.
  */
 import { randomBytes } from 'node:crypto';
-import { access, link, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { link, mkdir, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { AppError, errnoCode } from '../../errors/index.js';
 import type { OciRuntime } from '../oci-runtime/oci-runtime.js';
 import type { HostScope } from '../types.js';
@@ -18,7 +18,7 @@ interface ScopeFile {
 
 /**
  * Opens (or makes) the runtime folder of a platform. The id stays the same for the life of the folder; a copy of the
- * folder gets its own.
+ * folder gets its own. One that was deleted while its containers ran gets the id of these, so that a sweep finds them.
  */
 export async function openHostScope(directory: string): Promise<HostScope> {
   await mkdir(directory, { recursive: true, mode: 0o711 });
@@ -27,10 +27,11 @@ export async function openHostScope(directory: string): Promise<HostScope> {
   for (;;) {
     const known = await readScope(file);
     if (known !== undefined) {
-      if (known.directory === path || !(await isSameScope(known))) return { id: known.id, directory: path };
+      if (await isOf(path, known)) return { id: known.id, directory: path };
       await rm(file, { force: true });
     }
-    const fresh: ScopeFile = { id: randomBytes(3).toString('hex'), directory: path };
+    const id = (await scopeLeftBy(path)) ?? randomBytes(3).toString('hex');
+    const fresh: ScopeFile = { id, directory: path };
     const temporary = `${file}.${randomBytes(4).toString('hex')}`;
     await writeFile(temporary, JSON.stringify(fresh), { flush: true });
     try {
@@ -42,6 +43,31 @@ export async function openHostScope(directory: string): Promise<HostScope> {
       await rm(temporary, { force: true });
     }
   }
+}
+
+/** The scope of a runtime folder, if it has one or left one on the host; makes nothing. */
+export async function findHostScope(directory: string): Promise<HostScope | undefined> {
+  const path = await realpath(directory).catch(() => resolve(directory));
+  const known = await readScope(join(path, 'scope.json'));
+  const id = known !== undefined && (await isOf(path, known)) ? known.id : await scopeLeftBy(path);
+  return id === undefined ? undefined : { id, directory: path };
+}
+
+/** Beside what the scope has on the host: whose it is. */
+export function scopeNote(scope: HostScope): { readonly path: string; readonly text: string } {
+  const note: ScopeFile = { id: scope.id, directory: scope.directory };
+  return { path: join(scopePaths.run(scope), 'scope.json'), text: JSON.stringify(note) };
+}
+
+/** The id of what a runtime folder of this path has on the host. */
+async function scopeLeftBy(path: string): Promise<string | undefined> {
+  for (const name of await readdir('/run')) {
+    if (!/^wharf-[0-9a-f]{6}$/.test(name)) continue;
+    // Another platform may be writing its own right now.
+    const left = await readScope(join('/run', name, 'scope.json')).catch(() => undefined);
+    if (left?.directory === path && name === `wharf-${left.id}`) return left.id;
+  }
+  return undefined;
 }
 
 async function readScope(file: string): Promise<ScopeFile | undefined> {
@@ -62,13 +88,11 @@ async function readScope(file: string): Promise<ScopeFile | undefined> {
   return { id: value.id, directory: value.directory };
 }
 
-async function isSameScope(known: ScopeFile): Promise<boolean> {
-  try {
-    await access(known.directory);
-    return (await readScope(join(known.directory, 'scope.json')))?.id === known.id;
-  } catch {
-    return false;
-  }
+/** False for what came with a copy of another folder. */
+async function isOf(path: string, known: ScopeFile): Promise<boolean> {
+  if (known.directory === path) return true;
+  const there = await readScope(join(known.directory, 'scope.json')).catch(() => undefined);
+  return there?.id !== known.id;
 }
 
 const CONTAINER_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/;
