@@ -1,6 +1,6 @@
 /** The engine put together: state, API, task lifecycle and service scheduler over the ports it is given. */
 import { call, serve } from './api/wire.js';
-import { Arns, shortName, parseArn } from './arn.js';
+import { Arns, ownName, parseArn } from './arn.js';
 import { CapacityLoop } from './capacity/capacity-loop.js';
 import { DEFAULT_OPTIONS, type Context, type EngineDeps, type EngineOptions } from './context.js';
 import { EventBus } from './events.js';
@@ -61,14 +61,14 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
     exec: (taskArn, containerName, execOptions) => exec.open(taskArn, containerName, execOptions),
     async loseInstance(instanceArn) {
       const cluster = parseArn(instanceArn)?.path[0] ?? '';
-      const isLost = await loseInstance(context, lifecycle, cluster, shortName('container-instance', instanceArn));
+      const isLost = await loseInstance(context, lifecycle, cluster, ownName(instanceArn));
       if (isLost) await clusterChanged(cluster);
       return isLost;
     },
     unplaced: (cluster) => allUnplaced(context, cluster),
     unplacedService: (cluster, service) => unplacedService(context, cluster, service),
     logs(taskArn, containerName, logOptions) {
-      const id = shortName('task', taskArn);
+      const id = ownName(taskArn);
       const cluster = parseArn(taskArn)?.path[0];
       return logsOf(context, cluster, id, containerName, logOptions);
     },

@@ -165,12 +165,41 @@ describe('identifiers', () => {
     const arn = tasks?.[0]?.taskArn ?? '';
     expect(await fixture.refused('DescribeTasks', { cluster: 'other', tasks: [arn] })).toMatchObject({
       __type: 'InvalidParameterException',
+      message: 'Invalid identifier: Identifier is for cluster default. Your cluster is other',
     });
     expect(await fixture.refused('DescribeServices', { services: [arn] })).toMatchObject({
       __type: 'InvalidParameterException',
     });
     expect(await fixture.refused('ListTasks', { cluster: 'none' })).toMatchObject({
       __type: 'ClusterNotFoundException',
+    });
+  });
+
+  test.each([
+    ['region', 'eu-west-1:123456789012', /^Invalid Region in ARN: "eu-west-1" .*; this is eu-central-1\.$/],
+    ['account', 'eu-central-1:210987654321', /^Invalid account in ARN: "210987654321" .*; this is 123456789012\.$/],
+  ])('of another %s are not taken for ours', async (_, where, words) => {
+    await fixture.definition('web');
+    const arn = (path: string): string => `arn:aws:ecs:${where}:${path}`;
+    for (const [operation, input] of [
+      ['DescribeClusters', { clusters: [arn('cluster/default')] }],
+      ['ListTasks', { cluster: arn('cluster/default') }],
+      ['DescribeTasks', { tasks: [arn(`task/default/${'f'.repeat(32)}`)] }],
+      ['DescribeTaskDefinition', { taskDefinition: arn('task-definition/web:1') }],
+      ['ListTagsForResource', { resourceArn: arn('cluster/default') }],
+      ['DescribeServiceDeployments', { serviceDeploymentArns: [arn('service-deployment/default/web/abc')] }],
+    ] as const) {
+      const refused = { __type: 'InvalidParameterException', message: expect.stringMatching(words) as unknown };
+      expect([operation, await fixture.refused(operation, input)]).toMatchObject([operation, refused]);
+    }
+  });
+
+  test('of tasks and instances have a length, as empty variables of scripts are told', async () => {
+    expect(await fixture.refused('DescribeTasks', { tasks: ['None'] })).toMatchObject({
+      message: 'taskId length should be one of [32,36]',
+    });
+    expect(await fixture.refused('DescribeContainerInstances', { containerInstances: ['None'] })).toMatchObject({
+      message: 'instanceId length should be one of [32,36]',
     });
   });
 });
@@ -203,9 +232,8 @@ describe('container instances', () => {
     ).toMatchObject({
       attributes: [{ name: 'a1', value: 'x', targetId }],
     });
-    expect(await fixture.refused('PutAttributes', { attributes: [{ name: 'a', targetId: 'nobody' }] })).toMatchObject({
-      __type: 'TargetNotFoundException',
-    });
+    const nobodys = { attributes: [{ name: 'a', targetId: 'f'.repeat(32) }] };
+    expect(await fixture.refused('PutAttributes', nobodys)).toMatchObject({ __type: 'TargetNotFoundException' });
   });
 });
 

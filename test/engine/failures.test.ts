@@ -13,6 +13,7 @@ afterEach(() => fixture.close());
 
 const NOBODY = 'f'.repeat(32);
 const arn = (kind: string, name: string): string => `arn:aws:ecs:eu-central-1:123456789012:${kind}/${name}`;
+const FOREIGN = 'arn:aws:ecs:eu-west-1:123456789012:cluster/default';
 const inCluster = (kind: string, name: string): string => arn(kind, `default/${name}`);
 
 describe('what is described and not there is MISSING', () => {
@@ -187,6 +188,19 @@ describe('the errors of each operation', () => {
     {},
     { cluster: 'none', tasks: ['x'], services: ['x'], containerInstances: ['x'], service: 'x', task: 'x' },
     { cluster: 'default', task: NOBODY, service: 'none', containerInstance: NOBODY, taskDefinition: 'none' },
+    {
+      cluster: FOREIGN,
+      clusters: [FOREIGN],
+      taskDefinition: FOREIGN,
+      taskDefinitions: [FOREIGN],
+      resourceArn: FOREIGN,
+      serviceDeploymentArn: FOREIGN,
+      capacityProvider: FOREIGN,
+      capacityProviders: [FOREIGN],
+      tagKeys: ['a'],
+      tags: [],
+      name: FOREIGN,
+    },
     { cluster: 1, clusterName: 'a b', maxResults: 0, nextToken: 'x', name: 'x', value: 'x', family: 'a b' },
     { cluster: arn('task', 'x'), resourceArn: arn('cluster', 'none'), tags: [{ key: 'aws:x' }], tagKeys: ['a'] },
     { resourceArn: 'rubbish', tags: [], tagKeys: [], attributes: [{ name: 'a', targetId: NOBODY }] },

@@ -22,7 +22,8 @@ async function alone(options: Parameters<typeof createEngineFixture>[0] = {}): P
 }
 
 const many = <T>(count: number, item: (index: number) => T): T[] => Array.from({ length: count }, (_, i) => item(i));
-const names = (count: number): string[] => many(count, (i) => `x${String(i)}`);
+/** Long enough to be ids of tasks and instances. */
+const names = (count: number): string[] => many(count, (i) => `x${String(i).padStart(31, '0')}`);
 const tags = (count: number): object[] => many(count, (i) => ({ key: String(i), value: '' }));
 const strategies = (count: number): object[] => many(count, () => ({ type: 'binpack', field: 'cpu' }));
 const constraints = (count: number): object[] =>
@@ -66,8 +67,8 @@ describe('just within a limit an operation is done, just beyond it is refused', 
     [
       '36 characters of who starts on an instance',
       'StartTask',
-      run({ containerInstances: ['x'], startedBy: 'x'.repeat(36) }),
-      run({ containerInstances: ['x'], startedBy: 'x'.repeat(37) }),
+      run({ containerInstances: names(1), startedBy: 'x'.repeat(36) }),
+      run({ containerInstances: names(1), startedBy: 'x'.repeat(37) }),
     ],
     ['128 of who runs', 'RunTask', run({ startedBy: 'x'.repeat(128) }), run({ startedBy: 'x'.repeat(129) })],
     ['100 tasks described', 'DescribeTasks', { tasks: names(100) }, { tasks: names(101) }],
@@ -216,7 +217,7 @@ describe('what is no limit but a rule', () => {
       service({ deploymentConfiguration: { minimumHealthyPercent: 100, maximumPercent: 100 }, desiredCount: 1 }),
     ],
     ['RegisterContainerInstance', {}],
-    ['UpdateContainerInstancesState', { containerInstances: ['x'], status: 'GONE' }],
+    ['UpdateContainerInstancesState', { containerInstances: names(1), status: 'GONE' }],
   ])('%s refuses what breaks it (%#)', async (operation, input) => {
     expect(await fixture.refused(operation, input)).toMatchObject({ __type: 'InvalidParameterException', status: 400 });
   });

@@ -105,6 +105,24 @@ describe('RegisterTaskDefinition', () => {
     expect(body.message).toContain(word);
   });
 
+  test.each([
+    ['bridge', 0],
+    ['host', 80],
+    ['awsvpc', 80],
+  ])('in mode %s shows a port that was left open as %i', async (networkMode, hostPort) => {
+    const portMappings = [{ containerPort: 80 }, { containerPort: 81, hostPort: 81 }, { containerPortRange: '90-91' }];
+    const containerDefinitions = [{ ...container, portMappings: portMappings.slice(0, hostPort === 0 ? 3 : 2) }];
+    await fixture.ecs('RegisterTaskDefinition', { family: 'f', networkMode, containerDefinitions });
+    const { taskDefinition } = await fixture.ecs('DescribeTaskDefinition', { taskDefinition: 'f' });
+    const [shown] = (taskDefinition as { containerDefinitions: { portMappings: object[] }[] }).containerDefinitions;
+    expect(shown?.portMappings.map((mapping) => ({ ...mapping, protocol: undefined }))).toEqual(
+      [{ containerPort: 80, hostPort }, { containerPort: 81, hostPort: 81 }, { containerPortRange: '90-91' }].slice(
+        0,
+        hostPort === 0 ? 3 : 2,
+      ),
+    );
+  });
+
   test('takes secrets only from an agent that has a source of them', async () => {
     const secrets = [{ name: 'PASSWORD', valueFrom: '/app/password' }];
     expect((await fixture.refused('RegisterTaskDefinition', definitionWith(secrets))).message).toContain('secrets');

@@ -148,7 +148,8 @@ describe('a task', () => {
       expect((await describeOne(task.taskArn)).containers[0]?.networkBindings[0]?.hostPort).toBeGreaterThan(32_000);
     }
     const { taskDefinition } = await fixture.ecs('DescribeTaskDefinition', { taskDefinition: 'web' });
-    expect(taskDefinition).toMatchObject({ containerDefinitions: [{ portMappings: [{ containerPort: 80 }] }] });
+    const portMappings = [{ containerPort: 80, hostPort: 0, protocol: 'tcp' }];
+    expect(taskDefinition).toMatchObject({ containerDefinitions: [{ portMappings }] });
   });
 });
 

@@ -3,7 +3,6 @@
  * is `../capacity`.
  */
 import * as z from 'zod';
-import { shortName } from '../arn.js';
 import { groupOf } from '../capacity/group.js';
 import { changedSettings, settingsOf } from '../capacity/provider.js';
 import { EcsError, invalidParameter } from '../ecs-error.js';
@@ -82,7 +81,7 @@ const describeCapacityProviders = operation(
     const failures: Failure[] = [];
     const found: object[] = [];
     for (const asked of input.capacityProviders) {
-      const name = shortName('capacity-provider', asked);
+      const name = api.context.arns.shortName('capacity-provider', asked);
       const item = all.find((candidate) => candidate.name === name);
       if (item === undefined) failures.push({ arn: api.context.arns.capacityProvider(name), reason: 'MISSING' });
       else found.push(view(item, withTags));
@@ -100,7 +99,7 @@ const updateCapacityProvider = operation(
   }),
   async (api, input) => {
     refuseManagedInstances(input);
-    const name = shortName('capacity-provider', input.name);
+    const name = api.context.arns.shortName('capacity-provider', input.name);
     const after = await api.context.state.providers.update('', name, (now) => {
       const settings = changedSettings(now.autoScalingGroupProvider, input.autoScalingGroupProvider ?? {});
       const next = { ...now, autoScalingGroupProvider: settings };
@@ -114,7 +113,7 @@ const updateCapacityProvider = operation(
 );
 
 const deleteCapacityProvider = operation(z.object({ capacityProvider: text, cluster }), async (api, input) => {
-  const name = shortName('capacity-provider', input.capacityProvider);
+  const name = api.context.arns.shortName('capacity-provider', input.capacityProvider);
   const { state } = api.context;
   const item = await state.providers.get('', name);
   if (item === undefined) throw invalidParameter(`The specified capacity provider '${name}' was not found.`);

@@ -1,6 +1,5 @@
 /** Clusters: create, describe, list, change, delete. */
 import * as z from 'zod';
-import { shortName } from '../arn.js';
 import { checkStrategy, refuseFargate } from '../capacity/strategy.js';
 import { EcsError, clusterNotFound, invalidParameter } from '../ecs-error.js';
 import type { ClusterState } from '../state/model.js';
@@ -85,7 +84,7 @@ const describeClusters = operation(
     const clusters: object[] = [];
     const failures: Failure[] = [];
     for (const asked of input.clusters ?? ['default']) {
-      const name = shortName('cluster', asked);
+      const name = api.context.arns.shortName('cluster', asked);
       const cluster = await api.context.state.clusters.get('', name);
       if (cluster === undefined) failures.push({ arn: api.context.arns.cluster(name), reason: 'MISSING' });
       else clusters.push(await clusterView(api.context, cluster, include));

@@ -1,6 +1,5 @@
 /** Container instances: logical ones, made by RegisterContainerInstance, each with resources and attributes of its own. */
 import * as z from 'zod';
-import { shortName } from '../arn.js';
 import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { instanceView } from '../instance-events.js';
 import { addInstance, RESERVED_TCP } from '../instances/add-instance.js';
@@ -48,7 +47,7 @@ const registerContainerInstance = operation(
     const id =
       input.containerInstanceArn === undefined
         ? deps.ids.hex(16)
-        : shortName('container-instance', input.containerInstanceArn, name);
+        : api.context.arns.shortName('container-instance', input.containerInstanceArn, name);
     const attributes = registrationAttributes(identity, api.context.options, input.attributes ?? []);
     const existing = await state.instances.get(name, id);
     if (existing !== undefined && existing.status !== 'INACTIVE') {
@@ -84,7 +83,7 @@ const deregisterContainerInstance = operation(
   async (api, input) => {
     const { state, deps } = api.context;
     const { name } = await requireCluster(api, input.cluster);
-    const id = shortName('container-instance', input.containerInstance, name);
+    const id = api.context.arns.shortName('container-instance', input.containerInstance, name);
     const instance = await state.instances.get(name, id);
     if (instance === undefined || instance.status === 'INACTIVE') throw noInstance();
     const tasks = (await state.tasks.all(name)).filter((task) => task.instanceId === id);
@@ -117,7 +116,7 @@ const updateContainerInstancesState = operation(
     const failures: Failure[] = [];
     const containerInstances: object[] = [];
     for (const asked of input.containerInstances) {
-      const id = shortName('container-instance', asked, name);
+      const id = api.context.arns.shortName('container-instance', asked, name);
       const instance = await state.instances.get(name, id);
       if (instance === undefined || instance.status === 'INACTIVE') {
         failures.push({
@@ -147,7 +146,7 @@ const describeContainerInstances = operation(
     const failures: Failure[] = [];
     const containerInstances: object[] = [];
     for (const asked of input.containerInstances) {
-      const id = shortName('container-instance', asked, name);
+      const id = arns.shortName('container-instance', asked, name);
       const instance = await state.instances.get(name, id);
       if (instance === undefined) failures.push({ arn: arns.instance(name, id), reason: 'MISSING' });
       else {

@@ -1,6 +1,5 @@
 /** Attributes of container instances: those every instance has, and those that clients put on it. */
 import * as z from 'zod';
-import { shortName } from '../arn.js';
 import { EcsError, invalidParameter } from '../ecs-error.js';
 import { mergeAttributes } from '../instances/attributes.js';
 import type { InstanceState } from '../state/model.js';
@@ -16,7 +15,7 @@ const putAttributes = operation(
   z.object({ cluster, attributes: z.array(targeted).min(1).max(10) }),
   async (api, input) => {
     const { name } = await requireCluster(api, input.cluster);
-    const byTarget = groupByTarget(name, input.attributes);
+    const byTarget = groupByTarget(api, name, input.attributes);
     for (const id of byTarget.keys()) await requireTarget(api, name, id);
     for (const [id, attributes] of byTarget) {
       await api.context.state.instances.update(name, id, (instance) => {
@@ -42,7 +41,7 @@ const deleteAttributes = operation(
   z.object({ cluster, attributes: z.array(targeted).min(1).max(10) }),
   async (api, input) => {
     const { name } = await requireCluster(api, input.cluster);
-    const byTarget = groupByTarget(name, input.attributes);
+    const byTarget = groupByTarget(api, name, input.attributes);
     for (const id of byTarget.keys()) await requireTarget(api, name, id);
     for (const [id, attributes] of byTarget) {
       const gone = new Set(attributes.map((item) => item.name));
@@ -90,11 +89,11 @@ const listAttributes = operation(
 
 type Targeted = z.infer<typeof targeted>;
 
-function groupByTarget(cluster: string, attributes: readonly Targeted[]): Map<string, Targeted[]> {
+function groupByTarget(api: Api, cluster: string, attributes: readonly Targeted[]): Map<string, Targeted[]> {
   const groups = new Map<string, Targeted[]>();
   for (const item of attributes) {
     if (item.targetId === undefined) throw invalidParameter(`Attribute ${item.name} needs a targetId.`);
-    const id = shortName('container-instance', item.targetId, cluster);
+    const id = api.context.arns.shortName('container-instance', item.targetId, cluster);
     groups.set(id, [...(groups.get(id) ?? []), item]);
   }
   return groups;

@@ -1,7 +1,6 @@
 /** An operation of the API: a schema for its input and a handler for what the schema let through. */
 import type * as z from 'zod';
 import { clusterNotFound } from '../ecs-error.js';
-import { shortName } from '../arn.js';
 import type { Context } from '../context.js';
 import type { ServiceScheduler } from '../services/scheduler.js';
 import type { ClusterState } from '../state/model.js';
@@ -37,7 +36,10 @@ export interface Failure {
 
 /** The cluster a request is about, `default` when it names none. @throws ClusterNotFoundException */
 export async function requireCluster(api: Api, nameOrArn: string | undefined): Promise<ClusterState> {
-  const cluster = await api.context.state.clusters.get('', shortName('cluster', nameOrArn ?? 'default'));
+  const cluster = await api.context.state.clusters.get(
+    '',
+    api.context.arns.shortName('cluster', nameOrArn ?? 'default'),
+  );
   if (cluster?.status !== 'ACTIVE') throw clusterNotFound();
   return cluster;
 }

@@ -1,6 +1,5 @@
 /** The history of a service's deployments and the revisions they went to. */
 import * as z from 'zod';
-import { parseArn, shortName } from '../arn.js';
 import { EcsError, clientError, invalidParameter, serviceNotFound } from '../ecs-error.js';
 import { breakerThreshold } from '../services/bounds.js';
 import { changeService } from '../services/service-changes.js';
@@ -38,7 +37,7 @@ const listServiceDeployments = operation(
   }),
   async (api, input) => {
     const owner = await requireCluster(api, input.cluster);
-    const name = shortName('service', input.service, owner.name);
+    const name = api.context.arns.shortName('service', input.service, owner.name);
     const service = await api.context.state.services.get(owner.name, name);
     if (service === undefined) throw serviceNotFound();
     const all = await api.context.state.serviceDeployments.all(serviceScope(owner.name, name));
@@ -88,7 +87,7 @@ const describeServiceRevisions = operation(
     const serviceRevisions: object[] = [];
     const failures: Failure[] = [];
     for (const arn of input.serviceRevisionArns) {
-      const parsed = parseArn(arn);
+      const parsed = api.context.arns.parse(arn);
       if (parsed?.kind !== 'service-revision') throw invalidParameter(`"${arn}" is not the ARN of a service-revision.`);
       const [clusterName = '', name = '', id = ''] = parsed.path;
       const rows = await api.context.state.serviceDeployments.all(serviceScope(clusterName, name));
@@ -104,7 +103,7 @@ async function findDeployment(
   api: Api,
   arn: string,
 ): Promise<{ readonly row: ServiceDeploymentState; readonly service: ServiceState | undefined } | undefined> {
-  const parsed = parseArn(arn);
+  const parsed = api.context.arns.parse(arn);
   if (parsed?.kind !== 'service-deployment') throw invalidParameter(`"${arn}" is not the ARN of a service-deployment.`);
   const [clusterName = '', name = '', id = ''] = parsed.path;
   const row = await api.context.state.serviceDeployments.get(serviceScope(clusterName, name), id);

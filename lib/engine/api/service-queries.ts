@@ -1,6 +1,5 @@
 /** What clients ask about services: describe, list. */
 import * as z from 'zod';
-import { shortName } from '../arn.js';
 import { primaryOf } from '../services/deployments.js';
 import { namespaceName } from '../services/service-connect.js';
 import { cluster, maxResults, nextToken, strings, text } from './input.js';
@@ -16,7 +15,7 @@ const describeServices = operation(
     const services: object[] = [];
     const failures: Failure[] = [];
     for (const asked of input.services) {
-      const name = shortName('service', asked, owner.name);
+      const name = arns.shortName('service', asked, owner.name);
       const service = await state.services.get(owner.name, name);
       if (service === undefined) failures.push({ arn: arns.service(owner.name, name), reason: 'MISSING' });
       else services.push(await serviceView(api.context, service, input.include?.includes('TAGS') === true));

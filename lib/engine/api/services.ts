@@ -1,7 +1,6 @@
 /** Services: create, change, delete. What follows from the record is the scheduler's work; queries are next door. */
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
-import { shortName } from '../arn.js';
 import { EcsError, clientError, invalidParameter, serviceNotFound } from '../ecs-error.js';
 import { changePrimary, newDeployment, primaryOf, withPrimary } from '../services/deployments.js';
 import { definitionByArn } from '../services/launch-service.js';
@@ -133,7 +132,7 @@ async function createOrFind(api: Api, service: ServiceState): Promise<ServiceSta
 const updateService = operation(updateServiceInput, async (api, input) => {
   const { deps, state } = api.context;
   const owner = await requireCluster(api, input.cluster);
-  const name = shortName('service', input.service, owner.name);
+  const name = api.context.arns.shortName('service', input.service, owner.name);
   const before = await state.services.get(owner.name, name);
   if (before === undefined) throw serviceNotFound();
   if (before.status !== 'ACTIVE') throw notActive();
@@ -217,7 +216,7 @@ const deleteService = operation(
   async (api, input) => {
     const { state } = api.context;
     const owner = await requireCluster(api, input.cluster);
-    const name = shortName('service', input.service, owner.name);
+    const name = api.context.arns.shortName('service', input.service, owner.name);
     const after = await state.services.update(owner.name, name, (now) => {
       if (now.status !== 'ACTIVE') return undefined;
       if (input.force !== true && now.schedulingStrategy === 'REPLICA' && now.desiredCount > 0) {

@@ -1,6 +1,6 @@
 /** Tags of anything that has an ARN of its own: they live in the record of what they tag. */
 import * as z from 'zod';
-import { parseArn, type ParsedArn } from '../arn.js';
+import type { ParsedArn } from '../arn.js';
 import { groupOf } from '../capacity/group.js';
 import { EcsError, invalidParameter } from '../ecs-error.js';
 import { revisionKey } from '../state/engine-state.js';
@@ -56,7 +56,7 @@ async function tagsOf(
   arn: string,
   change: (tags: readonly Tag[]) => readonly Tag[] | undefined,
 ): Promise<readonly Tag[] | undefined> {
-  const parsed = parseArn(arn);
+  const parsed = api.context.arns.parse(arn);
   const place = parsed === undefined ? undefined : placeOf(api, parsed);
   if (place === undefined)
     throw invalidParameter(`Invalid identifier: "${arn}" is not the ARN of a resource with tags.`);
@@ -74,7 +74,7 @@ async function tagsOf(
 }
 
 async function tagsChanged(api: Api, arn: string): Promise<void> {
-  const parsed = parseArn(arn);
+  const parsed = api.context.arns.parse(arn);
   if (parsed?.kind === 'capacity-provider') await providerChanged(api, parsed.path[0] ?? '');
 }
 
@@ -114,7 +114,7 @@ function placeOf(api: Api, arn: ParsedArn): Place | undefined {
     case 'task':
       return { tables: of(state.tasks, state.stoppedTasks), scope: first, sort: second };
     case 'task-definition': {
-      const { family, revision } = parseDefinitionName(first);
+      const { family, revision } = parseDefinitionName(api, first);
       return { tables: of(state.taskDefinitions), scope: family, sort: revisionKey(revision ?? 0) };
     }
     case 'container':

@@ -1,6 +1,5 @@
 /** Task definitions: numbered revisions of a family, never changed once registered. */
 import * as z from 'zod';
-import { parseArn } from '../arn.js';
 import { clientError, invalidParameter } from '../ecs-error.js';
 import { revisionKey } from '../state/engine-state.js';
 import type { TaskDefinitionState } from '../state/model.js';
@@ -11,7 +10,7 @@ import { pageOf } from './page.js';
 import { refuseUnsupported } from './runtime-support.js';
 import { registerTaskDefinition as registerInput } from './task-definition-input.js';
 import { checkTaskDefinition } from './task-definition-rules.js';
-import { epochSeconds } from './task-view.js';
+import { taskDefinitionView } from './task-definition-view.js';
 
 const registerTaskDefinition = operation(registerInput, async (api, input) => {
   const { state, arns, deps } = api.context;
@@ -64,7 +63,7 @@ const describeTaskDefinition = operation(
 );
 
 const deregisterTaskDefinition = operation(z.object({ taskDefinition: text }), async (api, input) => {
-  const { family, revision } = parseDefinitionName(input.taskDefinition);
+  const { family, revision } = parseDefinitionName(api, input.taskDefinition);
   if (revision === undefined) throw invalidParameter(`Invalid revision number. Number: ${input.taskDefinition}`);
   const nowMs = api.context.deps.clock.nowMs();
   const after = await api.context.state.taskDefinitions.update(family, revisionKey(revision), (now) =>
@@ -79,7 +78,7 @@ const deleteTaskDefinitions = operation(z.object({ taskDefinitions: strings.min(
   const failures: Failure[] = [];
   const taskDefinitions: object[] = [];
   for (const name of input.taskDefinitions) {
-    const { family, revision } = parseDefinitionName(name);
+    const { family, revision } = parseDefinitionName(api, name);
     const existing = revision === undefined ? undefined : await state.taskDefinition(family, revision);
     if (existing === undefined || revision === undefined) {
       const detail =
@@ -157,8 +156,8 @@ const listTaskDefinitionFamilies = operation(
 );
 
 /** `family`, `family:revision` or an ARN. */
-export function parseDefinitionName(name: string): { readonly family: string; readonly revision?: number } {
-  const arn = name.startsWith('arn:') ? parseArn(name) : undefined;
+export function parseDefinitionName(api: Api, name: string): { readonly family: string; readonly revision?: number } {
+  const arn = name.startsWith('arn:') ? api.context.arns.parse(name) : undefined;
   if (name.startsWith('arn:') && arn?.kind !== 'task-definition') {
     throw invalidParameter(`Invalid identifier: "${name}" is not the ARN of a task-definition.`);
   }
@@ -173,7 +172,7 @@ export function parseDefinitionName(name: string): { readonly family: string; re
 
 /** @throws ClientException when there is none */
 export async function requireTaskDefinition(api: Api, name: string): Promise<TaskDefinitionState> {
-  const { family, revision } = parseDefinitionName(name);
+  const { family, revision } = parseDefinitionName(api, name);
   const definition = await api.context.state.taskDefinition(family, revision);
   if (definition === undefined) throw noDefinition();
   return definition;
@@ -181,7 +180,7 @@ export async function requireTaskDefinition(api: Api, name: string): Promise<Tas
 
 /** One that may be launched. @throws ClientException when it is missing or INACTIVE */
 export async function requireActiveTaskDefinition(api: Api, name: string): Promise<TaskDefinitionState> {
-  const { family, revision } = parseDefinitionName(name);
+  const { family, revision } = parseDefinitionName(api, name);
   const definition = await api.context.state.taskDefinition(family, revision);
   if (definition === undefined) throw clientError('TaskDefinition not found.');
   if (definition.status !== 'ACTIVE') throw clientError('TaskDefinition is inactive');
@@ -189,21 +188,6 @@ export async function requireActiveTaskDefinition(api: Api, name: string): Promi
 }
 
 const noDefinition = (): Error => clientError('Unable to describe task definition.');
-
-function taskDefinitionView(state: TaskDefinitionState): object {
-  return {
-    ...state.definition,
-    taskDefinitionArn: state.arn,
-    revision: state.revision,
-    status: state.status,
-    compatibilities: ['EXTERNAL', 'EC2'],
-    requiresAttributes: [],
-    registeredAt: epochSeconds(state.registeredAtMs),
-    deregisteredAt: epochSeconds(state.deregisteredAtMs),
-    deleteRequestedAt: epochSeconds(state.deleteRequestedAtMs),
-    registeredBy: state.arn.replace(/^arn:aws:ecs:[^:]*:(\d*):.*$/, 'arn:aws:iam::$1:root'),
-  };
-}
 
 export const taskDefinitionOperations: Readonly<Record<string, Operation>> = {
   RegisterTaskDefinition: registerTaskDefinition,

@@ -1,6 +1,5 @@
 /** What is asked about tasks: describe, list, and the protection of service tasks from scale-in. */
 import * as z from 'zod';
-import { shortName } from '../arn.js';
 import { invalidParameter, serviceNotFound } from '../ecs-error.js';
 import { changeTask } from '../tasks/task-changes.js';
 import type { TaskState } from '../state/model.js';
@@ -20,7 +19,7 @@ const describeTasks = operation(
     const tasks: object[] = [];
     const failures: Failure[] = [];
     for (const asked of input.tasks) {
-      const id = shortName('task', asked, name);
+      const id = arns.shortName('task', asked, name);
       const task = await state.task(name, id);
       if (task === undefined) failures.push({ arn: arns.task(name, id), reason: 'MISSING' });
       else tasks.push(taskView(task, withTags));
@@ -48,7 +47,8 @@ const listTasks = operation(
     if (input.daemonName !== undefined) {
       throw invalidParameter('daemonName: there are no daemons but services here; use serviceName.');
     }
-    const service = input.serviceName === undefined ? undefined : shortName('service', input.serviceName, name);
+    const service =
+      input.serviceName === undefined ? undefined : api.context.arns.shortName('service', input.serviceName, name);
     if (service !== undefined && (await state.services.get(name, service)) === undefined) throw serviceNotFound();
     const desired = input.desiredStatus ?? 'RUNNING';
     // ECS never wants a task to be PENDING, so that filter finds nothing.
@@ -59,7 +59,7 @@ const listTasks = operation(
     const instance =
       input.containerInstance === undefined
         ? undefined
-        : shortName('container-instance', input.containerInstance, name);
+        : api.context.arns.shortName('container-instance', input.containerInstance, name);
     const wanted = (task: TaskState): boolean =>
       (instance === undefined || task.instanceId === instance) &&
       (input.family === undefined || task.family === input.family) &&
@@ -88,7 +88,7 @@ const getTaskProtection = operation(
     const protectedTasks: object[] = [];
     const failures: Failure[] = [];
     for (const asked of input.tasks) {
-      const id = shortName('task', asked, name);
+      const id = arns.shortName('task', asked, name);
       const task = await state.task(name, id);
       if (task === undefined) failures.push({ arn: arns.task(name, id), reason: 'MISSING' });
       else protectedTasks.push(protectionView(task, nowMs));
@@ -111,7 +111,7 @@ const updateTaskProtection = operation(
     const protectedTasks: object[] = [];
     const failures: Failure[] = [];
     for (const asked of input.tasks) {
-      const id = shortName('task', asked, name);
+      const id = arns.shortName('task', asked, name);
       const task = await state.task(name, id);
       if (task === undefined || task.serviceName === undefined || task.desiredStatus === 'STOPPED') {
         failures.push({

@@ -1,7 +1,6 @@
 /** Standalone tasks: run, start on a given instance, stop. What is asked about tasks is in `task-queries.ts`. */
 import * as z from 'zod';
 import { createHash } from 'node:crypto';
-import { shortName } from '../arn.js';
 import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { explain, type Rejection } from '../placement/place.js';
 import { MOST_WAITING } from '../tasks/launch.js';
@@ -137,7 +136,7 @@ const startTask = operation(startTaskInput, async (api, input) => {
   const tasks: object[] = [];
   const failures: Failure[] = [];
   for (const asked of input.containerInstances) {
-    const id = shortName('container-instance', asked, owner.name);
+    const id = api.context.arns.shortName('container-instance', asked, owner.name);
     const instance = await api.context.state.instances.get(owner.name, id);
     if (instance === undefined || instance.status === 'INACTIVE') {
       failures.push({
@@ -170,7 +169,7 @@ const stopTask = operation(
   z.object({ cluster, task: text.min(1), reason: z.string().max(1024).optional() }),
   async (api, input) => {
     const { name } = await requireCluster(api, input.cluster);
-    const id = shortName('task', input.task, name);
+    const id = api.context.arns.shortName('task', input.task, name);
     const stopped = await api.lifecycle.stop(name, id, {
       stopCode: 'UserInitiated',
       reason: input.reason ?? 'Task stopped by user',

@@ -1,7 +1,7 @@
 /** Commands inside the containers of a task, so many at once in each as ECS Exec allows. */
 import { AppError } from '../../errors/index.js';
 import type { ExecOptions, ExecSession } from '../../runtime/index.js';
-import { parseArn, shortName } from '../arn.js';
+import { ownName, parseArn } from '../arn.js';
 import type { Context } from '../context.js';
 import type { TaskState } from '../state/model.js';
 
@@ -20,7 +20,7 @@ export class TaskExec {
     if (agent.exec === undefined) {
       throw new AppError('EXEC_UNSUPPORTED', 'this engine runs no real containers', { kind: 'unsupported' });
     }
-    const id = shortName('task', taskArn);
+    const id = ownName(taskArn);
     const task = await context.state.task(parseArn(taskArn)?.path[0] ?? '', id);
     const container =
       containerName ?? (task?.containers.find(({ essential }) => essential) ?? task?.containers[0])?.name;

@@ -4,6 +4,8 @@ import { SERVED } from '../../../lib/engine/api/operations.js';
 import { createEngineFixture, until, type Body, type EngineFixture } from '../../engine/engine-fixture.js';
 import { shapeProblems } from './shapes.js';
 
+const GONE = 'f'.repeat(32);
+
 describe('the check of shapes', () => {
   test.each<[string, string, unknown, string]>([
     ['an unknown member', 'ListTasks', { taskArns: [], more: 1 }, 'ListTasks.more is no member of ListTasksResponse'],
@@ -62,7 +64,7 @@ describe('an answer of the engine', () => {
     await call('ListAttributes', { targetType: 'container-instance' });
     await call('DeleteAttributes', { attributes: [{ name: 'rack', targetId: instance }] });
     await call('ListContainerInstances', { filter: 'attribute:ecs.os-type == linux' });
-    await call('DescribeContainerInstances', { containerInstances: [instance, 'gone'], include: ['TAGS'] });
+    await call('DescribeContainerInstances', { containerInstances: [instance, GONE], include: ['TAGS'] });
     await call('UpdateContainerInstancesState', { containerInstances: [instance], status: 'ACTIVE' });
 
     await call('TagResource', { resourceArn: clusterArn, tags: [{ key: 'c', value: 'd' }] });
@@ -79,10 +81,10 @@ describe('an answer of the engine', () => {
     await call('DeleteTaskDefinitions', { taskDefinitions: ['old:1', 'app:9'] });
 
     const { tasks } = await call('RunTask', { taskDefinition: 'app', tags });
-    await call('StartTask', { taskDefinition: 'app', containerInstances: [instance, 'gone'] });
+    await call('StartTask', { taskDefinition: 'app', containerInstances: [instance, GONE] });
     const task = tasks?.[0]?.taskArn ?? '';
     await until('it runs', async () => (await engine.tasks())[0]?.lastStatus === 'RUNNING');
-    await call('DescribeTasks', { tasks: [task, 'gone'], include: ['TAGS'] });
+    await call('DescribeTasks', { tasks: [task, GONE], include: ['TAGS'] });
     await call('ListTasks');
 
     await call('CreateService', { serviceName: 'web', taskDefinition: 'app', desiredCount: 1, tags });
