@@ -1,8 +1,7 @@
 /** The HTTP API v1, typed. Errors are AppErrors with the server's codes; streams resume by themselves. */
 import { randomUUID } from 'node:crypto';
 import type { ApiTokenInfo, CreatedApiToken, Role } from '../auth/index.js';
-import type { Build, BuildRequest, LoggedBuildEvent, SandboxReport } from '../build/index.js';
-import type { Descriptor, Digest, ImageConfig } from '../oci/index.js';
+import type { SandboxReport } from '../build/index.js';
 import type {
   Cluster,
   ClusterSpec,
@@ -18,125 +17,26 @@ import type {
   TaskLogLine,
   TaskSpec,
 } from '../platform/index.js';
-import { buildQuery, type ContextAnswer, contextList, type TarBuild } from './build-query.js';
+import { BuildCalls } from './build-calls.js';
 import { follow } from './event-stream.js';
 import { type ExecCall, openExec, type RemoteExec } from './exec-session.js';
 import { RegistryCalls } from './registry-calls.js';
 import { TagCalls } from './tag-calls.js';
-import { Transport, type TransportOptions } from './transport.js';
-
-export interface PageQuery {
-  readonly limit?: number;
-  readonly cursor?: string;
-}
-
-/** As SubmitOptions has them. */
-export interface GivenSecrets {
-  readonly secrets?: ReadonlyMap<string, Uint8Array>;
-  readonly ssh?: ReadonlyMap<string, readonly Uint8Array[]>;
-}
-
-export interface ImageView {
-  readonly repository: string;
-  readonly tag?: string;
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly imageId?: Digest;
-  readonly platform?: string;
-  readonly config?: ImageConfig;
-  readonly layers?: readonly Descriptor[];
-  readonly manifests?: readonly Descriptor[];
-  readonly sizeBytes: number;
-}
-
-/** An image as a tar. */
-export interface ArchiveQuery {
-  readonly format: 'oci' | 'docker' | 'rootfs';
-  readonly platform?: string;
-}
-
-export interface TagView {
-  readonly tag: string;
-  readonly digest: Digest;
-  readonly updatedMs: number;
-}
-
-interface CallSettings {
-  readonly signal?: AbortSignal;
-}
+import { type CallSettings, Transport, type TransportOptions } from './transport.js';
+import type { ArchiveQuery, ImageView, PageQuery, TagView } from './views.js';
 
 export class WharfClient {
+  readonly builds: BuildCalls;
   readonly registry: RegistryCalls;
   readonly tags: TagCalls;
   private readonly transport: Transport;
 
   constructor(private readonly options: TransportOptions) {
     this.transport = new Transport(options);
+    this.builds = new BuildCalls(this.transport);
     this.registry = new RegistryCalls(this.transport);
     this.tags = new TagCalls(this.transport);
   }
-
-  readonly builds = {
-    /** Builds from a tar while it streams. */
-    fromTar: (tar: AsyncIterable<Uint8Array>, build: TarBuild, settings: CallSettings = {}): Promise<Build> =>
-      this.transport.call('POST', '/v1/builds', {
-        body: tar,
-        contentType: 'application/x-tar',
-        idempotencyKey: randomUUID(),
-        query: buildQuery(build),
-        ...settings,
-      }),
-    /** Builds from a context that was sent before. @throws AppError CONTEXT_NOT_FOUND */
-    fromSent: (context: Digest, build: TarBuild, settings: CallSettings = {}): Promise<Build> =>
-      this.transport.call('POST', '/v1/builds', {
-        idempotencyKey: randomUUID(),
-        query: { context, ...buildQuery(build) },
-        ...settings,
-      }),
-    /** @param given values that are kept apart from the request, and sealed */
-    fromContext: (request: BuildRequest, { secrets, ssh }: GivenSecrets = {}): Promise<Build> =>
-      this.transport.call('POST', '/v1/builds', {
-        json: {
-          ...request,
-          ...(secrets === undefined ? {} : { secrets: Object.fromEntries([...secrets].map(inBase64)) }),
-          ...(ssh === undefined
-            ? {}
-            : { ssh: Object.fromEntries([...ssh].map(([id, keys]) => [id, keys.map(base64)])) }),
-        },
-        idempotencyKey: randomUUID(),
-      }),
-    uploadContext: (tar: AsyncIterable<Uint8Array>): Promise<{ digest: Digest; sizeBytes: number }> =>
-      this.transport.call('POST', '/v1/contexts', { body: tar, contentType: 'application/x-tar' }),
-    /** @param list as encodeContextManifest writes it */
-    offerContext: (list: Uint8Array, name: string, settings: CallSettings = {}): Promise<ContextAnswer> =>
-      this.transport.call('POST', '/v1/contexts', { ...contextList(list), query: { name }, ...settings }),
-    /** Sends contents that are missing, from an offset on. */
-    sendContents: (
-      upload: string,
-      contents: AsyncIterable<Uint8Array>,
-      offset = 0,
-      settings: CallSettings = {},
-    ): Promise<{ readonly digest: Digest; readonly sizeBytes: number } | { readonly offset: number }> =>
-      this.transport.call('PUT', `/v1/contexts/${segment(upload)}`, {
-        body: contents,
-        contentType: 'application/octet-stream',
-        query: { offset },
-        ...settings,
-      }),
-    get: (id: string): Promise<Build> => this.transport.call('GET', `/v1/builds/${segment(id)}`),
-    list: (query: PageQuery = {}): Promise<{ builds: readonly Build[]; cursor?: string }> =>
-      this.transport.call('GET', '/v1/builds', { query: { ...query } }),
-    cancel: (id: string): Promise<Build> => this.transport.call('POST', `/v1/builds/${segment(id)}/cancel`),
-    /** What a build made as a tar, while it streams. */
-    image: (id: string, query: ArchiveQuery, settings: CallSettings = {}): Promise<AsyncIterable<Uint8Array>> =>
-      this.stream(`/v1/builds/${segment(id)}/image`, query, settings),
-    /** A cache that a build wrote for a folder, as the tar of an OCI layout. */
-    cache: (id: string, digest: Digest, settings: CallSettings = {}): Promise<AsyncIterable<Uint8Array>> =>
-      this.stream(`/v1/builds/${segment(id)}/cache`, { digest }, settings),
-    /** All events from the first to the last, over broken connections too. */
-    follow: (id: string, settings: CallSettings = {}): AsyncIterable<LoggedBuildEvent> =>
-      this.followBuild(id, settings),
-  };
 
   readonly images = {
     repositories: (query: PageQuery = {}): Promise<{ repositories: readonly string[]; cursor?: string }> =>
@@ -152,7 +52,7 @@ export class WharfClient {
       query: ArchiveQuery,
       settings: CallSettings = {},
     ): Promise<AsyncIterable<Uint8Array>> => {
-      return this.stream(`/v1/images/${segment(reference)}/export`, query, settings);
+      return this.transport.stream(`/v1/images/${segment(reference)}/export`, { query: { ...query }, ...settings });
     },
   };
 
@@ -258,22 +158,6 @@ export class WharfClient {
     return (await this.transport.call<{ sandboxes: readonly SandboxReport[] }>('GET', '/v1/sandboxes')).sandboxes;
   }
 
-  private async stream(
-    path: string,
-    query: ArchiveQuery | { readonly digest: Digest },
-    settings: CallSettings,
-  ): Promise<AsyncIterable<Uint8Array>> {
-    return (await this.transport.send('GET', path, { query: { ...query }, ...settings })).body;
-  }
-
-  private async *followBuild(id: string, settings: CallSettings): AsyncIterable<LoggedBuildEvent> {
-    const events = follow(this.transport, `/v1/builds/${segment(id)}/log`, {
-      ...settings,
-      isLast: ({ event }) => event === 'finished',
-    });
-    for await (const event of events) yield JSON.parse(event.data) as LoggedBuildEvent;
-  }
-
   private async *readLogs(
     cluster: string,
     id: string,
@@ -304,12 +188,4 @@ function taskPath(cluster: string, task: string): string {
 
 function segment(text: string): string {
   return encodeURIComponent(text);
-}
-
-function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64');
-}
-
-function inBase64([id, bytes]: readonly [string, Uint8Array]): [string, string] {
-  return [id, base64(bytes)];
 }

@@ -22,6 +22,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Of a call that the caller may break off. */
+export interface CallSettings {
+  readonly signal?: AbortSignal;
+}
+
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 export class Transport {
@@ -35,6 +40,11 @@ export class Transport {
   async call<T>(method: Method, path: string, options: CallOptions = {}): Promise<T> {
     const text = await textOf(await this.send(method, path, options));
     return (text === '' ? undefined : JSON.parse(text)) as T;
+  }
+
+  /** The answer's bytes while they come. @throws as call */
+  async stream(path: string, options: CallOptions): Promise<AsyncIterable<Uint8Array>> {
+    return (await this.send('GET', path, options)).body;
   }
 
   /** The answer with its stream. @throws as call */
