@@ -8,7 +8,7 @@ import { problemOf } from '../problem.js';
 import { route, type Route } from '../route.js';
 import { ImageCopyRequest } from '../schemas/index.js';
 import { sseResponse } from '../sse.js';
-import { streamOptions } from './builds.js';
+import { streamOptions } from './stream-options.js';
 
 export function imageCopyRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] {
   return [

@@ -5,7 +5,7 @@ import type { ApiDeps, ApiOptions } from '../api-deps.js';
 import { route, type Route } from '../route.js';
 import { flag, isSet } from '../schemas/index.js';
 import { sseResponse } from '../sse.js';
-import { streamOptions } from './builds.js';
+import { streamOptions } from './stream-options.js';
 
 const count = (description: string) => z.number().meta({ description });
 

@@ -9,7 +9,7 @@ import { parseWith, wantsText } from '../input.js';
 import { type Call, route, type Route } from '../route.js';
 import { clusterName, flag, isSet, listOf, page, Task, TaskSpec } from '../schemas/index.js';
 import { sseResponse, textResponse } from '../sse.js';
-import { streamOptions } from './builds.js';
+import { streamOptions } from './stream-options.js';
 
 export function taskRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] {
   const { tasks } = deps.platform;
