@@ -51,6 +51,7 @@ describe('bounds', () => {
     [3, 50, 200, 2, 6],
     [5, 50, 150, 3, 7],
     [10, 0, 100, 0, 10],
+    [1, 101, 200, 1, 2],
   ])('of %i at %i and %i percent are %i and %i', (desired, minimum, maximum, lower, upper) => {
     expect(deploymentBounds(desired, minimum, maximum)).toEqual({ lower, upper });
   });

@@ -10,7 +10,8 @@ export interface Bounds {
 
 export function deploymentBounds(desired: number, minimumHealthyPercent: number, maximumPercent: number): Bounds {
   return {
-    lower: Math.ceil((desired * minimumHealthyPercent) / 100),
+    // More than are wanted can never be asked of it: nothing could be replaced.
+    lower: Math.min(desired, Math.ceil((desired * minimumHealthyPercent) / 100)),
     upper: Math.floor((desired * maximumPercent) / 100),
   };
 }
