@@ -54,11 +54,21 @@ export interface AgentHostOptions extends Partial<AgentOptions> {
   readonly credentials?: TaskCredentialsSource;
   readonly objects?: ObjectSource;
   readonly logRetention?: LogRetention;
+  /** Where the CNI plugins are. */
+  readonly pluginFolders?: readonly string[];
 }
 
 export async function openAgentHost(
   directory: string,
-  { ociRuntime = 'runc', secrets, credentials, objects, logRetention, ...options }: AgentHostOptions = {},
+  {
+    ociRuntime = 'runc',
+    secrets,
+    credentials,
+    objects,
+    logRetention,
+    pluginFolders,
+    ...options
+  }: AgentHostOptions = {},
 ): Promise<AgentHost> {
   await mkdir(directory, { recursive: true });
   const clock = systemClock;
@@ -69,7 +79,7 @@ export async function openAgentHost(
   const scope = await openHostScope(join(directory, 'runtime'));
   const layers = await UnpackedLayers.open({ content }, join(directory, 'layers'));
   const containers = new SupervisedContainers({ scope, clock }, { ociRuntime });
-  const network = await BridgeNetwork.open(scope);
+  const network = await BridgeNetwork.open(scope, pluginFolders);
   const agent = createAgent(
     {
       content,

@@ -1,7 +1,8 @@
 /** Engine and agent together with real containers: a service answers, survives a restart of both, rolls over, ends. */
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createEngine, type Engine } from '../../lib/engine/index.js';
 import { hostResidue, sweepHost } from '../../lib/runtime/index.js';
@@ -149,6 +150,42 @@ requireTools('root', 'runc', 'conmon', 'ip', 'iptables', 'bridge', 'busybox').de
       await ecs('DeleteService', { service: 'web', force: true });
       await serviceIs((service) => service.status === 'INACTIVE');
       expect((await hostResidue(host.scope)).filter((line) => before.some((id) => line.includes(id)))).toEqual([]);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'a service whose first starts find no network goes on to a steady state, and leaves nothing of them',
+    async () => {
+      const { network } = host;
+      const attach = network.attach.bind(network);
+      let failures = 0;
+      network.attach = (id, options) => {
+        const joinable: NonNullable<typeof options>['joinable'] = (attachment) => {
+          options?.joinable?.(attachment);
+          failures += 1;
+          // While the container is being set up in it.
+          if (failures <= 2) execFileSync('ip', ['netns', 'delete', basename(attachment.netnsPath)]);
+        };
+        return attach(id, { ...options, joinable });
+      };
+      await ecs('CreateService', { serviceName: 'web', taskDefinition: 'web', desiredCount: 2 });
+      await serviceIs((service) => service.runningCount === 2 && service.deployments[0]?.rolloutState === 'COMPLETED');
+      const { taskArns: stopped } = await ecs('ListTasks', { serviceName: 'web', desiredStatus: 'STOPPED' });
+      const failed = ((await ecs('DescribeTasks', { tasks: stopped })).tasks ?? []).filter(
+        ({ stopCode }) => stopCode === 'TaskFailedToStart',
+      );
+      expect(failed).toMatchObject(
+        [1, 2].map(() => ({
+          stoppedReason: 'Task failed to start',
+          containers: [{ reason: expect.stringMatching(/^CannotStartContainerError: .* got no network/) }],
+        })),
+      );
+      const residue = await hostResidue(host.scope);
+      const ids = failed.map(({ taskArn }) => taskArn.split('/').at(-1) ?? '');
+      expect(residue.filter((line) => ids.some((id) => line.includes(id)))).toEqual([]);
+      await ecs('DeleteService', { service: 'web', force: true });
+      await serviceIs((service) => service.status === 'INACTIVE');
     },
     LONG_MS,
   );

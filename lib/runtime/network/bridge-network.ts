@@ -9,14 +9,14 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import { hasBridge, type LinkedAddress, makeBridge, makeLink, withPrefix } from './bridge-link.js';
-import { CniChain, type CniResult, findPluginFolder, PLUGINS } from './cni.js';
+import { CniChain, type CniResult, findPluginFolder, PLUGIN_FOLDERS, PLUGINS } from './cni.js';
 import { namesNow, removeNow, textNow } from '../host/files-now.js';
 import { mustRun, runCommand } from '../host/host-command.js';
 import { bridgeName, netnsName, networkName, scopePaths } from '../host/host-scope.js';
 import { ensureMemory } from '../host/scope-memory.js';
 import { ensureBridgeRules, routeToLoopback } from './link-local.js';
 import { NetworkAddresses } from './network-addresses.js';
-import { removeRules, type RuleOwner } from './packet-rules.js';
+import { removePublished, removeRules, type RuleOwner } from './packet-rules.js';
 import { claimSubnet, releaseSubnet, type Subnet } from './subnet.js';
 import type { HostScope, PortMapping } from '../types.js';
 
@@ -63,9 +63,12 @@ export class BridgeNetwork {
     this.addresses = new NetworkAddresses(join(this.directory, 'addresses'), subnet);
   }
 
-  /** @throws AppError HOST_TOOL_MISSING without the plugins, NETWORK_FULL */
-  static async open(scope: HostScope): Promise<BridgeNetwork> {
-    const folder = await findPluginFolder(PLUGINS);
+  /**
+   * @param pluginFolders where the CNI plugins are looked for
+   * @throws AppError HOST_TOOL_MISSING without the plugins, NETWORK_FULL
+   */
+  static async open(scope: HostScope, pluginFolders: readonly string[] = PLUGIN_FOLDERS): Promise<BridgeNetwork> {
+    const folder = await findPluginFolder(PLUGINS, pluginFolders);
     if (folder === undefined) {
       throw new AppError('HOST_TOOL_MISSING', `no folder has the CNI plugins ${PLUGINS.join(', ')}`, {
         kind: 'unavailable',
@@ -205,7 +208,9 @@ export class BridgeNetwork {
     const { ports = [], link } = record ?? {};
     if (ports.length > 0) {
       const attachment = exists ? this.cniAttachment(id) : { ...this.cniAttachment(id), netns: '' };
-      await this.published(ports).delete(attachment, link && this.cniResult(id, link));
+      const undone = this.published(ports).delete(attachment, link && this.cniResult(id, link));
+      // Nobody else may get the address while a port of the host leads to it.
+      await undone.catch(() => removePublished(networkName(this.scope), id));
     }
     // The link goes with it.
     if (exists) await mustRun('ip', ['netns', 'delete', netnsName(this.scope, id)]);

@@ -30,8 +30,11 @@ export interface CniAttachment {
 }
 
 /** The folder that holds all of these plugins; undefined when there is none. */
-export async function findPluginFolder(plugins: readonly string[]): Promise<string | undefined> {
-  for (const folder of PLUGIN_FOLDERS) {
+export async function findPluginFolder(
+  plugins: readonly string[],
+  folders: readonly string[] = PLUGIN_FOLDERS,
+): Promise<string | undefined> {
+  for (const folder of folders) {
     const found = await Promise.all(plugins.map((name) => isExecutable(join(folder, name))));
     if (found.every(Boolean)) return folder;
   }

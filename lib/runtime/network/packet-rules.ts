@@ -79,8 +79,28 @@ export async function removeRules(owner: RuleOwner): Promise<void> {
   });
 }
 
+/**
+ * Removes the rules that publish one container's ports, where the plugin that made them does not. They name its id, and
+ * lead to a chain of its own.
+ */
+export async function removePublished(networkName: string, containerId: string): Promise<void> {
+  await withNetworkLock(async () => {
+    const { stdout } = await runCommand('iptables-save', []);
+    const { rules } = findOwnRules(stdout, { networkName, bridge: '' });
+    const saying = rules.filter(({ rule }) => rule.includes(`id: \\"${containerId}\\"`));
+    const chains = saying.flatMap(({ table, rule }) => {
+      const chain = /-j (CNI-DN-[0-9a-f]+)$/.exec(rule)?.[1];
+      return chain === undefined ? [] : [{ table, chain }];
+    });
+    await removeFound({ rules: saying, chains });
+  });
+}
+
 async function removeOwnRules(owner: RuleOwner): Promise<void> {
-  const own = await readOwnRules(owner);
+  await removeFound(await readOwnRules(owner));
+}
+
+async function removeFound(own: OwnRules): Promise<void> {
   for (const table of new Set(own.rules.map((entry) => entry.table))) {
     const chains = own.chains.filter((entry) => entry.table === table).map(({ chain }) => chain);
     const inOwnChain = (rule: string): boolean => chains.some((chain) => rule.startsWith(`-A ${chain} `));
