@@ -1,7 +1,7 @@
 /**
- * A builder that is killed, or whose build is cancelled, at any of the operations of its store: between them lie all
- * steps of a build. Started again, the build goes on from the last finished step and comes to the same image; of the
- * end before its time nothing is left.
+ * A builder that is killed, or whose build is cancelled or one of its RUNs out of time, at any of the operations of its
+ * store: between them lie all steps of a build. Started again, the build goes on from the last finished step and comes to
+ * the same image; of the end before its time nothing is left.
  */
 import { randomInt } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
@@ -143,5 +143,28 @@ requireTools('root', 'runc', 'flock', 'ssh-agent').describe(`a build that is end
       await builder.kill();
     }
     expect(cancelled).toBeGreaterThan(0);
+  }, 3_600_000);
+
+  test(`by the time limit of RUN leaves nothing at once, and the next one goes on (seed ${SEED})`, async () => {
+    let late = 0;
+    for (let n = 0; n < ENDS; n++) {
+      const scope = `late-${n}`;
+      const id = await submit();
+      // The first before any RUN; a time that is over after the last one ends nothing.
+      builder = start(scope, 'late', n === 0 ? '1' : anywhere());
+      const before = await eventsOf(id);
+      const { status, error } = (await builds.get(id)) ?? {};
+      expect([status, error?.code]).toEqual(
+        status === 'failed' ? ['failed', 'BUILD_RUN_TIMEOUT'] : ['succeeded', undefined],
+      );
+      if (status === 'failed') late += 1;
+      await builder.says('ready');
+      expect(await leftBehind(f.store.directory, secrets)).toEqual(kept);
+      const next = await submit();
+      expectGoneOn(before, await eventsOf(next));
+      expect(await digestOf(next)).toBe(whole.digest);
+      await builder.kill();
+    }
+    expect(late).toBeGreaterThan(0);
   }, 3_600_000);
 });
