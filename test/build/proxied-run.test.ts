@@ -92,7 +92,11 @@ requireTools('root', 'runc', 'bridge', 'nsenter').describe('RUN behind a proxy',
       build(`RUN http_proxy=$http_proxy NO_PROXY= no_proxy= wget -q -O /x http://127.0.0.2:1/`),
     );
     expect(refused.code).toBe('BUILD_RUN_FAILED');
-    expect(JSON.stringify(refused.details)).toMatch(/403 Forbidden.*http:\/\/127.0.0.2:1\/ -> 403/);
+    // What the command said last, and not what we add to it.
+    expect(refused.message).toMatch(/failed with exit code 1: wget: .*403 Forbidden$/);
+    expect(JSON.stringify(refused.details)).toMatch(
+      /http:\/\/127.0.0.2:1\/ -> 403: .*builds do not fetch from addresses like this/,
+    );
   });
 
   test("a RUN with the host's network reaches what the host reaches", async () => {
@@ -106,6 +110,20 @@ requireTools('root', 'runc', 'bridge', 'nsenter').describe('RUN behind a proxy',
     const sourcePolicy = { rules: [{ action: 'DENY' as const, selector: { identifier: `${web.url}/*` } }] };
     const built = await build(`RUN NO_PROXY= no_proxy= wget -q -O /x ${web.url}/tool; true`, { sourcePolicy });
     expect(output(built)).toMatch(/\/tool -> 403/);
+  });
+
+  test('a file outside of the image holds the authority, for programs with stores of their own', async () => {
+    const names = 'SSL_CERT_FILE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO NODE_EXTRA_CA_CERTS';
+    const lines = [
+      'ENV GIT_SSL_CAINFO=/own',
+      `RUN rm /etc/ssl/certs/ca-certificates.crt; for name in ${names}; do eval echo "\\$$name"; done; grep -c BEGIN $SSL_CERT_FILE`,
+      'RUN ls /dev/pipes; touch /made',
+    ];
+    const built = await build(lines.join('\n'));
+    const file = '/dev/pipes/wharf-build-proxy.pem';
+    expect(output(built)).toBe(`${[file, file, '/own', file].join('\n')}\n1\nwharf-build-proxy.pem\n`);
+    const tree = await f.tree(built.result.digest);
+    expect(tree.lookup('dev/pipes')).toBeUndefined();
   });
 
   test('its authority is trusted while it runs, and is in no layer', async () => {

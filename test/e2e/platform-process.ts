@@ -55,7 +55,8 @@ export class PlatformProcess {
   launch(...more: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
     const port = this.ready === undefined ? '0' : new URL(this.ready.url).port;
     const args = [PROGRAM, 'up', '--data', this.data, '--listen', `127.0.0.1:${port}`, '--json', ...more];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // Said, since under Jest it is otherwise the variables that Jest began with.
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: process.env });
     this.child = child;
     child.stderr.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
     return child;

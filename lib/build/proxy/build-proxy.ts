@@ -110,9 +110,10 @@ export class BuildProxy {
     } catch (error) {
       const isForbidden = error instanceof AppError && error.code !== 'BUILD_REMOTE_UNREACHABLE';
       const status = isForbidden ? 403 : 502;
-      capture.request({ method, url: asked.href, status });
+      const why = error instanceof Error ? error.message : String(error);
+      capture.request({ method, url: asked.href, status, why });
       if (!isForbidden) reason = 'upstream_error';
-      refuse(response, status, error instanceof Error ? error.message : String(error));
+      refuse(response, status, why);
     }
     if (reason !== undefined) capture.incomplete({ method, url: asked.href, reason });
   }

@@ -7,6 +7,8 @@ export interface ProxyRequest {
   readonly status: number;
   /** Where the answer leads on to. */
   readonly location?: string;
+  /** Of a refusal of the proxy's own: programs seldom show what it answered. */
+  readonly why?: string;
 }
 
 export interface ProxyMaterial {
@@ -58,11 +60,12 @@ export class ProxyCapture {
       this.isFull = true;
       return;
     }
-    const { location } = request;
+    const { location, why } = request;
     this.asked.push({
       ...request,
       url: this.shown(request.url),
       ...(location === undefined ? {} : { location: this.shown(location) }),
+      ...(why === undefined ? {} : { why: this.clean(why) }),
     });
   }
 

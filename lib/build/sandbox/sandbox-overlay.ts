@@ -54,6 +54,12 @@ interface RunNetworking {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+interface MoreVariables {
+  /** Where the command has none of its own. */
+  readonly defaults?: Readonly<Record<string, string>> | undefined;
+  readonly forced?: Readonly<Record<string, string>> | undefined;
+}
+
 export class OverlaySandbox implements Sandbox {
   private readonly directory: string;
   private readonly caches: CacheFolders;
@@ -93,10 +99,10 @@ export class OverlaySandbox implements Sandbox {
       const upper = join(folder, 'upper');
       await mountLayers(this.deps.layers, request.layers, rootfs, { upper, work: join(folder, 'work') });
       await this.makeWorkdir(rootfs, request);
-      const mounts = await runMounts.prepare(request.mounts);
+      const trusted = request.proxy && (await trust(rootfs, request.lower, request.proxy.certificate));
+      const mounts = await runMounts.prepare([...request.mounts, ...(trusted === undefined ? [] : [trusted.mount])]);
       const network = await this.network(id, request);
-      const env = await this.withSecrets(id, runMounts, request, network.env);
-      const distrust = request.proxy && (await trust(rootfs, request.lower, request.proxy.certificate));
+      const env = await this.withSecrets(id, runMounts, request, { defaults: trusted?.env, forced: network.env });
       const startMs = await fileClock(folder);
       const { exitCode, outOfMemory } = await this.deps.runc.run(
         {
@@ -116,7 +122,7 @@ export class OverlaySandbox implements Sandbox {
         },
       );
       if (exitCode !== 0) return { exitCode, outOfMemory };
-      await distrust?.();
+      await trusted?.end();
       const window = { startMs, endMs: await fileClock(folder) };
       // Nothing may hold files open while the folder is read.
       await unmountOverlay(rootfs);
@@ -183,17 +189,21 @@ export class OverlaySandbox implements Sandbox {
     id: string,
     mounts: RunMounts,
     { secretEnv, process: { env: asked } }: SandboxRequest,
-    more: Readonly<Record<string, string>> = {},
+    { defaults = {}, forced = {} }: MoreVariables,
   ): Promise<readonly string[]> {
-    const given = asked.filter((entry) => !(entry.slice(0, entry.indexOf('=')) in more));
-    const env = [...given, ...Object.entries(more).map(([name, value]) => `${name}=${value}`)];
+    const names = new Set(asked.map(nameOf));
+    const env = [
+      ...asked.filter((entry) => !(nameOf(entry) in forced)),
+      ...entriesOf(defaults).filter((entry) => !names.has(nameOf(entry))),
+      ...entriesOf(forced),
+    ];
     if (secretEnv === undefined || secretEnv.size === 0) return env;
     const bundle = join(await mounts.memory(), 'bundle');
     const link = scopePaths.bundle(this.deps.scope, id);
     await mkdir(bundle, { mode: 0o711 });
     await mkdir(join(link, '..'), { recursive: true, mode: 0o711 });
     await symlink(bundle, link);
-    const others = env.filter((entry) => !secretEnv.has(entry.slice(0, entry.indexOf('='))));
+    const others = env.filter((entry) => !secretEnv.has(nameOf(entry)));
     return [...others, ...[...secretEnv].map(([name, value]) => `${name}=${value}`)];
   }
 
@@ -241,6 +251,14 @@ export class OverlaySandbox implements Sandbox {
     for (const path of mounted.reverse()) await unmountOverlay(path);
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+function nameOf(entry: string): string {
+  return entry.slice(0, entry.indexOf('='));
+}
+
+function entriesOf(variables: Readonly<Record<string, string>>): string[] {
+  return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
 }
 
 /** The time the file system gives to a file that is written now: what changes will be compared with. */

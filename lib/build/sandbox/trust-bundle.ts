@@ -1,7 +1,8 @@
 /**
  * Lets what runs on a root trust one more certificate authority for a while: it is added to the bundle that the root's
  * TLS libraries read, and taken out again, so that a bundle which nobody changed is as it was to the second. As BuildKit
- * does it, in the places that it knows.
+ * does it, in the places that it knows. What has a store of its own, or reads the bundle after a command has made it anew,
+ * is led by variables to a file outside of the root.
  */
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -9,6 +10,7 @@ import { join } from 'node:path/posix';
 import { AppError } from '../../errors/index.js';
 import type { ImageTree } from '../../layers/index.js';
 import { openFolderBelow } from './open-folder.js';
+import type { SandboxMount } from './sandbox.js';
 
 /** Debian and Alpine, Fedora, openSUSE, older Red Hat, RHEL, and LibreSSL's; the first that is there counts. */
 const BUNDLES = [
@@ -20,22 +22,32 @@ const BUNDLES = [
   'etc/ssl/cert.pem',
 ];
 const MAX_BYTES = 10 * 1024 * 1024;
+/** Where a command finds the bundle whatever becomes of the root's; nothing of it stays in a layer. */
+const OUTSIDE = '/dev/pipes/wharf-build-proxy.pem';
+/** OpenSSL, curl and Go; Python's requests, with pip; git; Node. */
+const NAMES_OF_BUNDLES = ['SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'GIT_SSL_CAINFO', 'NODE_EXTRA_CA_CERTS'];
 
-/**
- * @param rootfs a folder over `lower` that nobody writes to yet
- * @returns takes the authority out again, once nobody writes there any more; undefined where there is no bundle
- */
-export async function trust(
-  rootfs: string,
-  lower: ImageTree,
-  certificate: string,
-): Promise<(() => Promise<void>) | undefined> {
-  const entry = BUNDLES.map((path) => lower.lookup(path)).find((each) => each?.type === 'file');
-  if (entry === undefined) return undefined;
-  const block = `\n# wharf build proxy begin\n${certificate}# wharf build proxy end\n`;
-  const { path } = entry;
-  await rewrite(rootfs, path, (text) => Buffer.concat([text, Buffer.from(block)]));
-  return () => rewrite(rootfs, path, (text) => without(text, Buffer.from(block)));
+export interface Trust {
+  readonly mount: SandboxMount;
+  /** For names that the command does not have by itself. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Takes the authority out again, once nobody writes there any more. */
+  end(): Promise<void>;
+}
+
+/** @param rootfs a folder over `lower` that nobody writes to yet */
+export async function trust(rootfs: string, lower: ImageTree, certificate: string): Promise<Trust> {
+  const block = Buffer.from(`\n# wharf build proxy begin\n${certificate}# wharf build proxy end\n`);
+  const path = BUNDLES.map((each) => lower.lookup(each)).find((each) => each?.type === 'file')?.path;
+  let bundle: Buffer = block;
+  if (path !== undefined) await rewrite(rootfs, path, (text) => (bundle = Buffer.concat([text, block])));
+  return {
+    mount: { type: 'file', target: OUTSIDE, content: bundle.toString('utf8'), mode: 0o644 },
+    env: Object.fromEntries(NAMES_OF_BUNDLES.map((name) => [name, OUTSIDE])),
+    end: async () => {
+      if (path !== undefined) await rewrite(rootfs, path, (text) => without(text, block));
+    },
+  };
 }
 
 function without(text: Buffer, block: Buffer): Buffer {

@@ -64,8 +64,8 @@ export async function runStep<T>(
       },
       collect,
     );
-    await tellRequests(input, output);
     output.end();
+    await tellRequests(input, output);
     if ('value' in result) return result.value;
     throw failed(step, result.exitCode, result.outOfMemory, output);
   } catch (error) {
@@ -82,12 +82,14 @@ export async function runStep<T>(
   }
 }
 
-/** As BuildKit tells it. */
+/** As BuildKit tells it, with the reason where there was no answer. */
 async function tellRequests({ proxied }: RunInput, output: StepOutput): Promise<void> {
   await proxied?.proxy.close();
   const requests = proxied?.capture.requests ?? [];
-  const lines = requests.map(({ method, url, status }) => `- ${method} ${url} -> ${status}\n`);
-  if (lines.length > 0) output.write('stderr', Buffer.from(`proxy network requests:\n${lines.join('')}`));
+  const lines = requests.map(
+    ({ method, url, status, why }) => `- ${method} ${url} -> ${status}${why === undefined ? '' : `: ${why}`}\n`,
+  );
+  if (lines.length > 0) output.note(`proxy network requests:\n${lines.join('')}`);
 }
 
 /** Ends a command that takes too long. */
@@ -174,10 +176,19 @@ class StepOutput {
     return linesOf(this.lastOf.stderr).at(-1) ?? linesOf(this.lastOf.stdout).at(-1);
   }
 
+  /** Of ours, behind what the command said, and never the reason that it failed. */
+  note(text: string): void {
+    this.tell('stderr', text);
+  }
+
   private say(stream: 'stdout' | 'stderr', text: string): void {
     if (text === '') return;
-    this.last = (this.last + text).slice(-TAIL_CHARACTERS);
     this.lastOf[stream] = (this.lastOf[stream] + text).slice(-TAIL_CHARACTERS);
+    this.tell(stream, text);
+  }
+
+  private tell(stream: 'stdout' | 'stderr', text: string): void {
+    this.last = (this.last + text).slice(-TAIL_CHARACTERS);
     const before = this.characters;
     this.characters += text.length;
     if (before < MAX_CHARACTERS) this.emit({ type: 'step-output', step: this.step, stream, text });
