@@ -52,5 +52,6 @@ export {
   withContent,
 } from './context/context-manifest.js';
 export { splitLines } from './lines.js';
+export { removeTree } from './overlay/remove-tree.js';
 export { layerName, type UnpackedLayer, UnpackedLayers } from './overlay/unpacked-layers.js';
 export { changesetOfUpper, type UpperChangesetOptions } from './overlay/upper-changeset.js';

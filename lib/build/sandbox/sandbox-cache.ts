@@ -4,8 +4,9 @@
  * among all processes that use the directory. A folder appears whole or not at all.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { access, chmod, chown, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { access, chmod, chown, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeTree } from '../../layers/index.js';
 import { takeFileLock } from './file-lock.js';
 import type { SandboxMount } from './sandbox.js';
 
@@ -49,7 +50,7 @@ export class CacheFolders {
       // Whoever is at it holds this lock.
       const done = await takeFileLock(join(this.directory, `${name}.new`), false, NEVER_STOPPED);
       if (done === undefined) continue;
-      await rm(join(this.directory, entry), { recursive: true, force: true });
+      await removeTree(join(this.directory, entry));
       await done();
     }
   }
@@ -100,7 +101,7 @@ export class CacheFolders {
       } else await fill(fresh);
       await rename(fresh, path);
     } catch (error) {
-      await rm(fresh, { recursive: true, force: true });
+      await removeTree(fresh);
       throw error;
     }
   }

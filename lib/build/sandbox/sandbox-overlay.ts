@@ -7,7 +7,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../errors/index.js';
-import { changesetOfUpper, copyEntry, isWhiteout, type TarMember, type UnpackedLayers } from '../../layers/index.js';
+import {
+  changesetOfUpper,
+  copyEntry,
+  isWhiteout,
+  removeTree,
+  type TarMember,
+  type UnpackedLayers,
+} from '../../layers/index.js';
 import type { Platform } from '../../oci/index.js';
 import {
   type BridgeNetwork,
@@ -249,7 +256,7 @@ export class OverlaySandbox implements Sandbox {
     await rm(scopePaths.etc(this.deps.scope, id), { recursive: true, force: true });
     const mounted = (await mountPoints()).filter((path) => path.startsWith(`${folder}/`));
     for (const path of mounted.reverse()) await unmountOverlay(path);
-    await rm(folder, { recursive: true, force: true });
+    await removeTree(folder);
   }
 }
 

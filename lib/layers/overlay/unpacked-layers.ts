@@ -19,6 +19,7 @@ import { checkDiffId, type LayerContent, openLayer } from '../stored/layer-reade
 import { overlayMembers } from './overlay-members.js';
 import { readTar } from '../tar/tar-reader.js';
 import { writeTar } from '../tar/tar-writer.js';
+import { removeTree } from './remove-tree.js';
 import { bootId, isAlive, processMark } from './process-mark.js';
 import type { TarMember } from '../types.js';
 
@@ -57,10 +58,10 @@ export class UnpackedLayers {
     const directory = join(base, boot);
     for (const part of [TEMPORARY, NOTES]) await mkdir(join(directory, part), { recursive: true, mode: 0o700 });
     for (const other of await readdir(base)) {
-      if (other !== boot) await rm(join(base, other), { recursive: true, force: true });
+      if (other !== boot) await removeTree(join(base, other));
     }
     for (const leftover of await readdir(join(directory, TEMPORARY))) {
-      if (!(await isAlive(leftover))) await rm(join(directory, TEMPORARY, leftover), { recursive: true, force: true });
+      if (!(await isAlive(leftover))) await removeTree(join(directory, TEMPORARY, leftover));
     }
     return new UnpackedLayers(deps.content, directory, deps.clock ?? systemClock);
   }
@@ -87,7 +88,7 @@ export class UnpackedLayers {
     } catch (error) {
       if (errnoCode(error) !== 'ENOENT') throw error;
     } finally {
-      await rm(temporary, { recursive: true, force: true });
+      await removeTree(temporary);
     }
     await rm(this.note(name), { force: true });
   }
@@ -153,7 +154,7 @@ export class UnpackedLayers {
       // Another process was faster; its folder has the same bytes.
       if (!LOST_RACE.has(errnoCode(error) ?? '')) throw error;
     } finally {
-      await rm(temporary, { recursive: true, force: true });
+      await removeTree(temporary);
     }
   }
 
