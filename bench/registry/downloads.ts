@@ -5,6 +5,7 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { readMemory } from '../../lib/store/folder/read-memory-fs.js';
 
 const HEAD_END = '\r\n\r\n';
 const MEMORY_BYTES = 256 * 1024;
@@ -12,7 +13,7 @@ const MEMORY_BYTES = 256 * 1024;
 export class Downloads {
   private readonly idle: Connection[] = [];
   private readonly all: Connection[] = [];
-  private readonly memory = Buffer.allocUnsafe(MEMORY_BYTES);
+  private readonly memory = readMemory(MEMORY_BYTES);
 
   constructor(
     private readonly base: URL,

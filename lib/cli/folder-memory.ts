@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import type { FileStamp } from '../layers/index.js';
 import type { Digest } from '../oci/index.js';
 import type { Clock } from '../store/index.js';
+import { readMemory } from '../store/folder/read-memory-fs.js';
 
 interface Head {
   readonly format: string;
@@ -194,7 +195,7 @@ function headOf(bytes: Buffer): { readonly head: Head; readonly end: number } {
   return { head, end };
 }
 
-const buffer = Buffer.allocUnsafe(PIECE_BYTES);
+const buffer = readMemory(PIECE_BYTES);
 
 function hashFile(path: string): string {
   const hash = createHash('sha256');

@@ -11,6 +11,7 @@ import { type ContextFolderOptions, openContextFolder } from '../layers/context/
 import { encodeContextManifest, type FolderMember, type ManifestEntry, withContent } from '../layers/index.js';
 import type { Digest } from '../oci/index.js';
 import type { Clock } from '../store/index.js';
+import { readMemory } from '../store/folder/read-memory-fs.js';
 import { FolderMemory, folderMemoryPath, rememberedContext } from './folder-memory.js';
 
 export interface SendContextDeps {
@@ -149,7 +150,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
 
 /** The contents one after the other, small files together in large pieces; a piece is good until the next one. */
 async function* contentsOf(files: readonly ListedFile[]): AsyncGenerator<Uint8Array, void> {
-  const piece = Buffer.allocUnsafe(PIECE_BYTES);
+  const piece = readMemory(PIECE_BYTES);
   let filled = 0;
   for (const { entry, file: full } of files) {
     const { path, sizeBytes } = entry;

@@ -27,7 +27,7 @@ const MOST: Readonly<Partial<Record<FunctionName, number>>> = { builder: 2 };
  * module, git over ssh is told its keys by an agent: of these little is left.
  */
 const NEVER =
-  /^(node_modules\/(@aws-sdk\/(nested-clients|credential-provider-)|lmdb|msgpackr|aws-cdk-lib|constructs|cdk-nag|commander|tsx|esbuild)\/|lib\/(engine|runtime|constructs|cli)\/|lib\/host\/(?!aws|version|ecr-)|lib\/build\/sandbox\/(?!sandbox-elsewhere|index|ssh-agent)|test\/|lib\/store\/folder\/(?!file-readable|shared-pieces))/;
+  /^(node_modules\/(@aws-sdk\/(nested-clients|credential-provider-)|lmdb|msgpackr|aws-cdk-lib|constructs|cdk-nag|commander|tsx|esbuild)\/|lib\/(engine|runtime|constructs|cli)\/|lib\/host\/(?!aws|version|ecr-)|lib\/build\/sandbox\/(?!sandbox-elsewhere|index|ssh-agent)|test\/|lib\/store\/folder\/(?!file-readable|read-memory|shared-pieces))/;
 
 /** Clients of the stores: loaded with the first call of one. */
 const LATER =

@@ -7,6 +7,7 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import type { FolderMember } from './folder-state.js';
 import { BLOCK_BYTES, paddingOf } from '../tar/tar-format.js';
 import { AppError } from '../../errors/index.js';
+import { readMemory } from '../../store/folder/read-memory-fs.js';
 import { quoteName } from '../tree/path-name.js';
 import { encodeHeader } from '../tar/tar-writer.js';
 
@@ -40,7 +41,7 @@ export function writeContextTar(members: Iterable<FolderMember>, target: string)
 
 /** As many bytes as the header says, should the file grow meanwhile. */
 function copy(file: string, sizeBytes: number, put: (bytes: Uint8Array) => void): void {
-  const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, sizeBytes));
+  const chunk = readMemory(Math.min(CHUNK_BYTES, sizeBytes));
   const source = openSync(file, 'r');
   try {
     for (let left = sizeBytes; left > 0;) {

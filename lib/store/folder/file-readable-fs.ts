@@ -5,6 +5,7 @@
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { OpenFile } from './files-fs.js';
+import { readMemory } from './read-memory-fs.js';
 import { PIECE_BYTES, type SharedPieces, type TakenPiece } from './shared-pieces.js';
 import type { ByteSource } from '../ports.js';
 
@@ -68,7 +69,7 @@ export class FileReadable extends Readable {
     }
     const at = this.at;
     this.at += size;
-    this.fill(Buffer.allocUnsafe(size), at).then(
+    this.fill(readMemory(size), at).then(
       (bytes) => this.push(bytes),
       (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
     );
@@ -105,7 +106,7 @@ export class FileReadable extends Readable {
     const most = this.isAlone ? PIECE_BYTES : OWN_PIECE_BYTES;
     // Up to where shared ones begin.
     const size = Math.min(most, left, PIECE_BYTES - (this.at % PIECE_BYTES));
-    this.own ??= [Buffer.allocUnsafe(Math.min(most, left)), Buffer.allocUnsafe(Math.min(most, left))];
+    this.own ??= [readMemory(Math.min(most, left)), readMemory(Math.min(most, left))];
     const [memory, other] = this.own;
     this.own = [other, memory];
     const bytes = this.fill(memory.subarray(0, size), this.at);

@@ -3,6 +3,7 @@
  * time: what one of them had read is there for those behind it, as long as they are near. Reading costs as much as sending,
  * and new memory for every piece keeps the collector of garbage busy.
  */
+import { readMemory } from './read-memory-fs.js';
 
 export const PIECE_BYTES = 1024 * 1024;
 const MOST_PIECES = 48;
@@ -70,7 +71,7 @@ export class SharedPieces {
     if (spare !== undefined) return spare;
     if (this.made < this.most) {
       this.made++;
-      return Buffer.allocUnsafeSlow(PIECE_BYTES);
+      return readMemory(PIECE_BYTES);
     }
     for (const [place, piece] of this.pieces) {
       if (piece.users > 0) continue;

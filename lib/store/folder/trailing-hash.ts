@@ -5,6 +5,7 @@
  */
 import { Digester, type DigestAlgorithm } from '../../oci/index.js';
 import type { OpenFile } from './files-fs.js';
+import { readMemory } from './read-memory-fs.js';
 
 const PIECE_BYTES = 1 << 20;
 
@@ -36,7 +37,7 @@ export class TrailingHash {
   }
 
   private async follow(file: OpenFile, digester: Digester): Promise<Digester> {
-    const piece = Buffer.allocUnsafe(PIECE_BYTES);
+    const piece = readMemory(PIECE_BYTES);
     for (;;) {
       const left = this.end - digester.sizeBytes;
       if (left > 0) {
