@@ -192,7 +192,7 @@ describe('RunTask', () => {
     ]);
   });
 
-  test('with the same client token makes nothing twice, and finishes what was missing', async () => {
+  test('with the same client token gives the tasks of the first answer again, and makes no more', async () => {
     await fixture.instance({ cpu: 256 });
     await fixture.definition('job', {}, { cpu: 128 });
     const input = { taskDefinition: 'job', count: 3, clientToken: 'once' };
@@ -201,15 +201,37 @@ describe('RunTask', () => {
     expect(first.failures).toHaveLength(1);
     await fixture.instance({ cpu: 256 });
     const again = await fixture.ecs('RunTask', input);
-    expect(again.tasks).toHaveLength(3);
     const arns = (list: typeof first): string[] => (list.tasks ?? []).map((task) => task.taskArn);
-    expect(arns(again)).toEqual(expect.arrayContaining(arns(first)));
-    expect(fixture.agent.taskIds).toHaveLength(3);
+    expect(arns(again)).toEqual(arns(first));
+    expect(fixture.agent.taskIds).toHaveLength(2);
     const clash = await fixture.refused('RunTask', { ...input, count: 1 });
     expect(clash).toMatchObject({
       __type: 'ConflictException',
       resourceIds: expect.arrayContaining(arns(first)) as unknown,
     });
+  });
+
+  test('with the same client token starts now what had no room before', async () => {
+    await fixture.instance({ cpu: 64 });
+    await fixture.definition('job', {}, { cpu: 128 });
+    const input = { taskDefinition: 'job', count: 3, clientToken: 'once' };
+    expect(await fixture.ecs('RunTask', input)).toMatchObject({ tasks: [], failures: [{ reason: 'RESOURCE:CPU' }] });
+    await fixture.instance({ cpu: 512 });
+    expect((await fixture.ecs('RunTask', input)).tasks).toHaveLength(3);
+  });
+
+  test('killed before it answered, finishes by the same client token what was missing', async () => {
+    await fixture.instance({ cpu: 512 });
+    await fixture.definition('job', {}, { cpu: 128 });
+    const input = { taskDefinition: 'job', count: 3, clientToken: 'once' };
+    // The token and the first task are written by then.
+    const death = new Promise<void>((resolve) => fixture.records.killAt(2, 'after', resolve));
+    void fixture.ecs('RunTask', input);
+    await death;
+    await fixture.restart();
+    expect((await fixture.tasks()).length).toBeLessThan(3);
+    expect((await fixture.ecs('RunTask', input)).tasks).toHaveLength(3);
+    expect(await fixture.tasks()).toHaveLength(3);
   });
 
   test('without any instance is refused, without room it fails inside a success', async () => {

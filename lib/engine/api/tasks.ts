@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { createHash } from 'node:crypto';
 import { EcsError, clientError, invalidParameter } from '../ecs-error.js';
 import { explain, type Rejection } from '../placement/place.js';
+import type { TaskState } from '../state/model.js';
 import { MOST_WAITING } from '../tasks/launch.js';
 import { taskTags } from '../tasks/task-tags.js';
 import {
@@ -104,6 +105,9 @@ const runTask = operation(
       taskIds,
     });
     if (result.tasks.length === 0 && result.tooManyWaiting > 0) throw clientError(TOO_MANY_WAITING);
+    if (result.tasks.length > 0 && result.tasks.length < taskIds.length) {
+      await rememberAnswer(api, owner.name, input.clientToken, result.tasks);
+    }
     return {
       tasks: result.tasks.map((task) => taskView(task, true)),
       failures: [
@@ -182,7 +186,8 @@ const stopTask = operation(
 
 /**
  * The ids of the tasks that a RunTask makes. With a client token they are decided once and kept, so that a retry finds
- * the tasks of the first try and makes only those that are still missing.
+ * the tasks of the first try, and makes those that are missing if nobody was answered: once some of them have been the
+ * answer, `rememberAnswer` leaves only these.
  */
 async function idempotentIds(
   api: Api,
@@ -211,6 +216,21 @@ async function idempotentIds(
     );
   }
   return known.ids;
+}
+
+/** What a token has started is its answer from then on ("the result of the original request is returned"). */
+async function rememberAnswer(
+  api: Api,
+  clusterName: string,
+  token: string | undefined,
+  tasks: readonly TaskState[],
+): Promise<void> {
+  if (token === undefined || token === '') return;
+  const started = new Set(tasks.map(({ id }) => id));
+  await api.context.state.idempotency.update('RunTask', `${clusterName}#${token}`, (known) => ({
+    ...known,
+    ids: known.ids.filter((id) => started.has(id)),
+  }));
 }
 
 /** A hash of the value that does not depend on the order of members. */
