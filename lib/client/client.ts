@@ -15,6 +15,7 @@ import type {
   ServiceSpec,
   Task,
   TaskLogLine,
+  TaskRun,
   TaskSpec,
 } from '../platform/index.js';
 import { BuildCalls } from './build-calls.js';
@@ -110,6 +111,12 @@ export class WharfClient {
   readonly tasks = {
     run: (cluster: string, spec: TaskSpec): Promise<Task> =>
       this.transport.call('POST', `${clusterPath(cluster)}/tasks`, { json: spec, idempotencyKey: randomUUID() }),
+    /** So many equal tasks, 100 at most; some may find a place and others none. */
+    runMany: (cluster: string, spec: TaskSpec, count: number): Promise<TaskRun> =>
+      this.transport.call('POST', `${clusterPath(cluster)}/tasks`, {
+        json: { ...spec, count },
+        idempotencyKey: randomUUID(),
+      }),
     get: (cluster: string, id: string): Promise<Task> => this.transport.call('GET', taskPath(cluster, id)),
     list: (
       cluster: string,

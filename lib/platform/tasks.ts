@@ -5,14 +5,25 @@
 import { AppError } from '../errors/index.js';
 import type { ExecSession } from '../runtime/index.js';
 import type { Clock, Ids, RecordStore } from '../store/index.js';
-import type { Ecs } from './ecs/index.js';
+import type { Ecs, NewTask } from './ecs/index.js';
 import type { Events, NewEvent } from './events.js';
 import { checkImage, exposedPorts, type ImageCheckDeps, type ImageCheckOptions } from './image-check.js';
 import { clusterNotFound, keys, TASK_SHARDS, taskPartition } from './keys.js';
 import type { TaskDefinitions } from './task-definition.js';
 import type { TaskPlacement } from './task-placement.js';
 import { describeStop, projectTask, type TaskProjection } from './task-view.js';
-import type { ExecRequest, Page, PageOptions, Task, TaskExec, TaskLogLine, TaskLogs, TaskSpec } from './types.js';
+import type {
+  ExecRequest,
+  Page,
+  PageOptions,
+  Task,
+  TaskExec,
+  TaskLogLine,
+  TaskLogs,
+  TaskRun,
+  TaskSpec,
+} from './types.js';
+import { defined } from './values/index.js';
 
 export interface TasksDeps extends ImageCheckDeps {
   readonly ecs: Ecs;
@@ -51,23 +62,23 @@ export class Tasks {
    * @throws AppError CLUSTER_NOT_FOUND, TASK_PLACEMENT_FAILED, and what the image check throws
    */
   async run(cluster: string, spec: TaskSpec, intent?: string): Promise<Task> {
-    if ((await this.deps.records.get(keys.cluster(cluster))) === undefined) throw clusterNotFound(cluster);
-    const image = await checkImage(this.deps, this.options, spec.image);
-    const taskDefinition = await this.deps.taskDefinitions.ensure({
-      family: `${cluster}--run`,
-      name: 'main',
-      image,
-      spec,
-      ports: spec.ports ?? exposedPorts(image.config),
-    });
-    const clientToken = intent ?? this.deps.ids.ulid();
-    const task = await this.deps.ecs.tasks.run({
-      cluster,
-      taskDefinition,
-      ...this.options.placement(cluster),
-      clientToken,
-    });
+    const task = await this.deps.ecs.tasks.run(await this.newTask(cluster, spec, intent));
     return this.apply(projectTask(task, cluster));
+  }
+
+  /**
+   * Runs so many equal tasks; some may find a place and others none.
+   * @throws AppError as `run` does; TASK_PLACEMENT_FAILED only when none found a place
+   */
+  async runMany(cluster: string, spec: TaskSpec, count: number, intent?: string): Promise<TaskRun> {
+    const started = await this.deps.ecs.tasks.runMany(await this.newTask(cluster, spec, intent), count);
+    const tasks: Task[] = [];
+    for (const task of started.tasks) tasks.push(await this.apply(projectTask(task, cluster)));
+    return {
+      tasks,
+      notStarted: count - tasks.length,
+      failures: started.failures.map(({ reason = 'no reason given', detail, arn }) => defined({ reason, detail, arn })),
+    };
   }
 
   async get(cluster: string, id: string): Promise<Task | undefined> {
@@ -184,6 +195,20 @@ export class Tasks {
       stoppedReason: 'ECS no longer knows the task',
       ecsVersion: task.ecsVersion + 1,
     };
+  }
+
+  private async newTask(cluster: string, spec: TaskSpec, intent: string | undefined): Promise<NewTask> {
+    if ((await this.deps.records.get(keys.cluster(cluster))) === undefined) throw clusterNotFound(cluster);
+    const image = await checkImage(this.deps, this.options, spec.image);
+    const taskDefinition = await this.deps.taskDefinitions.ensure({
+      family: `${cluster}--run`,
+      name: 'main',
+      image,
+      spec,
+      ports: spec.ports ?? exposedPorts(image.config),
+    });
+    const clientToken = intent ?? this.deps.ids.ulid();
+    return { cluster, taskDefinition, ...this.options.placement(cluster), clientToken };
   }
 
   private async require(cluster: string, id: string): Promise<Task> {

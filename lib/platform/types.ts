@@ -177,6 +177,14 @@ export interface Task {
   readonly runtime?: string;
 }
 
+/** What became of a wish for so many equal tasks. */
+export interface TaskRun {
+  readonly tasks: readonly Task[];
+  readonly notStarted: number;
+  /** Why, in ECS's words: one for each instance that said no. Empty when all were started. */
+  readonly failures: readonly { readonly reason: string; readonly detail?: string; readonly arn?: string }[];
+}
+
 export interface PlatformEvent {
   readonly id: string;
   readonly timeMs: number;

@@ -36,7 +36,7 @@ host.describe('the README', () => {
     const command = line
       .replaceAll('7070', new URL(ready?.url ?? '').port)
       .replace(/^npm run base-image$/, `node --import tsx scripts/base-image.ts ${data}`)
-      .replace(/^npx wharf (.*?)( -f)?$/, `node ${resolve('bin/wharf.cjs')} $1 --data ${data}`);
+      .replace(/^npx wharf (.*?)( -- .*)?( -f)?$/, `node ${resolve('bin/wharf.cjs')} $1 --data ${data}$2`);
     const environment = {
       TOKEN: ready?.token ?? '',
       REGISTRY_AUTH_FILE: join(platform.folder, 'auth.json'),

@@ -85,6 +85,17 @@ describe('Idempotency-Key', () => {
     expect((await run('k2')).body['id']).not.toBe(first.body['id']);
   });
 
+  test('starts so many tasks once', async () => {
+    const first = await run('many', { count: 12 });
+    expect(first).toMatchObject({ status: 200, body: { notStarted: 0, failures: [] } });
+    expect(first.body['tasks']).toHaveLength(12);
+    expect((await run('many', { count: 12 })).body).toEqual(first.body);
+    for (const count of [0, 101, 1.5]) {
+      const refused = await run('wrong', { count });
+      expect(refused).toMatchObject({ status: 400, body: { errors: [{ pointer: '/count' }] } });
+    }
+  });
+
   test('with other parameters is refused', async () => {
     await run('k3');
     expect(await run('k3', { memory: 7 })).toMatchObject({ status: 409, body: { code: 'IDEMPOTENCY_KEY_REUSED' } });

@@ -149,6 +149,28 @@ describe('a one-off task', () => {
     });
   });
 
+  test('runs so many times at once; a repetition finds the same tasks, also when not all had a place', async () => {
+    const { platform } = fixture;
+    await platform.clusters.put('main', { instances: 1 });
+    const spec = { image: 'hello:1', cpu: 2, memory: 6 };
+    const run = await platform.tasks.runMany('main', spec, 23, 'job-1');
+    expect([run.tasks.length, run.notStarted, run.failures]).toEqual([23, 0, []]);
+    expect(new Set(run.tasks.map(({ id }) => id)).size).toBe(23);
+    const again = await platform.tasks.runMany('main', spec, 23, 'job-1');
+    expect(again.tasks.map(({ id }) => id)).toEqual(run.tasks.map(({ id }) => id));
+
+    const [instance] = await platform.clusters.instances('main');
+    const third = { image: 'hello:1', memory: Math.floor((instance?.remaining.memory ?? 0) / 3) };
+    const some = await platform.tasks.runMany('main', third, 23, 'job-2');
+    expect([some.tasks.length, some.notStarted]).toEqual([3, 20]);
+    expect(some.failures).toEqual([expect.objectContaining({ reason: 'RESOURCE:MEMORY' })]);
+    const none = platform.tasks.runMany('main', third, 2, 'job-3');
+    await expect(none).rejects.toMatchObject({ code: 'TASK_PLACEMENT_FAILED' });
+    const found = await platform.tasks.runMany('main', third, 23, 'job-2');
+    expect(found.tasks.map(({ id }) => id)).toEqual(some.tasks.map(({ id }) => id));
+    expect((await platform.tasks.list('main')).items).toHaveLength(26);
+  });
+
   test('is stopped by request; stopping it again changes nothing', async () => {
     const { platform, until } = fixture;
     await platform.clusters.put('main', { instances: 1 });

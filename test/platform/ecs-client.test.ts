@@ -120,6 +120,74 @@ describe('the ECS client', () => {
     expect(fake?.calls).toHaveLength(1);
   });
 
+  describe('asked for many equal tasks', () => {
+    const many = { cluster: 'main', taskDefinition: 'x', clientToken: 't' };
+    const made = (count: number) => Array.from({ length: count }, () => ({ taskArn: 'arn:task/1' }));
+    const asked = () => fake?.calls.map(({ input }) => [input['count'], input['clientToken']]) ?? [];
+
+    test('starts them in groups of ten, each under a token that a repetition has again', async () => {
+      const ecs = await ecsThat((_, { count }) => ({ body: { tasks: made(Number(count)) } }));
+      const { tasks, failures } = await ecs.tasks.runMany(many, 25);
+      expect([tasks.length, failures]).toEqual([25, []]);
+      const first = asked();
+      expect(first.map(([count]) => count)).toEqual([10, 10, 5]);
+      expect(new Set(first.map(([, token]) => token)).size).toBe(3);
+      expect(first.every(([, token]) => /^[!-~]{1,64}$/.test(String(token)))).toBe(true);
+      await ecs.tasks.runMany(many, 25);
+      expect(asked().slice(3)).toEqual(first);
+    });
+
+    test('asks for the missing ones again, under another token, when room may come', async () => {
+      const failures = [{ arn: 'i1', reason: 'RESOURCE:CPU' }];
+      const ecs = await ecsThat(
+        (_, { count }, n) => ({ body: n === 1 ? { tasks: made(6), failures } : { tasks: made(Number(count)) } }),
+        { roomAttempts: 2 },
+      );
+      expect((await ecs.tasks.runMany(many, 12)).tasks).toHaveLength(12);
+      expect(asked().map(([count]) => count)).toEqual([10, 6]);
+      expect(asked()[1]?.[1]).not.toBe('t');
+      expect(waits).toEqual([500]);
+    });
+
+    test('says which were not started and why, when room never comes or ECS refuses the rest', async () => {
+      const failures = [{ arn: 'i1', reason: 'ATTRIBUTE' }];
+      const ecs = await ecsThat(() => ({ body: { tasks: made(4), failures } }), { roomAttempts: 3 });
+      expect(await ecs.tasks.runMany(many, 30)).toMatchObject({ tasks: made(4), failures });
+      expect([asked().length, waits]).toEqual([1, []]);
+      await fake?.close();
+      client?.destroy();
+      const limited = await ecsThat((_, __, n) =>
+        n === 1 ? { body: { tasks: made(10) } } : { error: 'ClientException', message: 'too many wait' },
+      );
+      const started = await limited.tasks.runMany(many, 30);
+      expect(started.tasks).toHaveLength(10);
+      expect(started.failures).toEqual([{ reason: 'ECS_CLIENT', detail: 'ECS RunTask: too many wait' }]);
+    });
+
+    test('fails when a call has no answer, since its tasks may run; asked again it finds those that do', async () => {
+      let isOut = true;
+      const ecs = await ecsThat((_, { count }, n) =>
+        isOut && n > 1 ? 'cut' : { body: { tasks: made(Number(count)) } },
+      );
+      await expect(ecs.tasks.runMany(many, 20)).rejects.toMatchObject({ kind: 'unavailable', retryable: true });
+      const before = asked().slice(0, 2);
+      isOut = false;
+      fake?.calls.splice(0);
+      expect((await ecs.tasks.runMany(many, 20)).tasks).toHaveLength(20);
+      expect(asked()).toEqual(before);
+    });
+
+    test('adopts a whole group that its token made before', async () => {
+      const ecs = await ecsThat((operation, _, n) =>
+        operation === 'RunTask' && n === 1
+          ? { error: 'ConflictException', resourceIds: ['arn:task/1', 'arn:task/2'] }
+          : { body: { tasks: made(2) } },
+      );
+      expect((await ecs.tasks.runMany(many, 4)).tasks).toHaveLength(4);
+      expect(fake?.calls.map(({ operation }) => operation)).toEqual(['RunTask', 'DescribeTasks', 'RunTask']);
+    });
+  });
+
   test('keeps to the rates of ECS: a burst, then one registration a second', async () => {
     let nowMs = 0;
     const slow: Clock = { nowMs: () => nowMs, sleep: (ms) => (waits.push(ms), Promise.resolve()) };

@@ -8,6 +8,7 @@ import { addClusters } from './clusters.js';
 import { addDeploy } from './deploy.js';
 import { addImages } from './images.js';
 import { addRegistry } from './registry.js';
+import { addRun } from './run.js';
 import { addLooking, addStopping } from './tasks.js';
 import { addDoctor, addDown, addEngine, addUp } from './up.js';
 
@@ -38,6 +39,7 @@ export function program(deps: CliDeps): Command {
   addDown(wharf, deps);
   addBuild(wharf, deps);
   addDeploy(wharf, deps);
+  addRun(wharf, deps);
   addLooking(wharf, deps);
   addImages(wharf, deps);
   addStopping(wharf, deps);

@@ -7,7 +7,7 @@ import { EXEC_PROTOCOL } from '../exec/index.js';
 import { joinExec, terminalSize } from '../exec-connection.js';
 import { parseWith, wantsText } from '../input.js';
 import { type Call, route, type Route } from '../route.js';
-import { clusterName, flag, isSet, listOf, page, Task, TaskSpec } from '../schemas/index.js';
+import { clusterName, flag, isSet, listOf, page, Task, TaskRun, TaskSpec } from '../schemas/index.js';
 import { sseResponse, textResponse } from '../sse.js';
 import { streamOptions } from './stream-options.js';
 
@@ -22,14 +22,19 @@ export function taskRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[]
   return [
     route('POST', base, {
       id: 'runTask',
-      summary: 'Runs a container once, outside any service',
+      summary: 'Runs a container once, or so many times at once, outside any service',
       tag,
       access: 'deploy',
       params: z.strictObject({ cluster: clusterName }),
       body: TaskSpec,
-      answers: [{ status: 201, description: 'The task', schema: Task }],
-      handler: async ({ params, body, call }) => {
-        const task = await tasks.run(params.cluster, body, call.idempotency.intentOf(call, 'runTask'));
+      answers: [
+        { status: 201, description: 'The task', schema: Task },
+        { status: 200, description: 'With a count: what was started, and why the rest was not', schema: TaskRun },
+      ],
+      handler: async ({ params, body: { count, ...spec }, call }) => {
+        const intent = call.idempotency.intentOf(call, 'runTask');
+        if (count !== undefined) return { body: await tasks.runMany(params.cluster, spec, count, intent) };
+        const task = await tasks.run(params.cluster, spec, intent);
         return { status: 201, body: task, headers: { location: `/v1/clusters/${params.cluster}/tasks/${task.id}` } };
       },
     }),

@@ -3,7 +3,18 @@ import * as z from 'zod';
 import { clusterName, serviceName, timeMs } from './common.js';
 import { containerSpec } from './containers.js';
 
-export const TaskSpec = z.strictObject(containerSpec).meta({ id: 'TaskSpec' });
+export const TaskSpec = z
+  .strictObject({
+    ...containerSpec,
+    count: z
+      .number()
+      .int()
+      .min(1)
+      .max(100)
+      .exactOptional()
+      .meta({ description: 'So many equal tasks, answered as a TaskRun; one, answered as a Task, when absent.' }),
+  })
+  .meta({ id: 'TaskSpec' });
 
 export const Task = z
   .object({
@@ -37,6 +48,16 @@ export const Task = z
     runtime: z.string().exactOptional().meta({ description: '`simulated` where no container runs.' }),
   })
   .meta({ id: 'Task' });
+
+export const TaskRun = z
+  .object({
+    tasks: z.array(Task),
+    notStarted: z.number().meta({ description: 'Of those that were asked for.' }),
+    failures: z
+      .array(z.object({ reason: z.string(), detail: z.string().exactOptional(), arn: z.string().exactOptional() }))
+      .meta({ description: "Why, in ECS's words, one for each instance that said no." }),
+  })
+  .meta({ id: 'TaskRun' });
 
 const portsOrNumber = z.union([z.number(), z.array(z.number())]);
 

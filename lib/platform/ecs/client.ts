@@ -11,14 +11,15 @@ import { EcsInstances } from './instances.js';
 import type { EcsClientOptions } from './sdk.js';
 import { EcsServices } from './services.js';
 import { EcsTaskDefinitions } from './task-definitions.js';
-import { EcsTasks, type EcsTasksOptions } from './tasks.js';
+import { EcsTasks } from './tasks.js';
+import type { TaskStartOptions } from './task-starts.js';
 
 /** A client that is made, and its part of the SDK loaded, by the first call. */
 export function lateEcsClient(options: EcsClientOptions): EcsConnection {
   return late(async () => (await import('./sdk.js')).ecsClient(options));
 }
 
-export type EcsOptions = EcsCallOptions & EcsTasksOptions;
+export type EcsOptions = EcsCallOptions & TaskStartOptions;
 
 export class Ecs {
   readonly clusters: EcsClusters;

@@ -22,8 +22,12 @@ export function placementError(cluster: string, failures: readonly Failure[]): A
 }
 
 /** Whether every instance said no for a reason that passes by itself. */
+export function arePassing(failures: readonly Failure[]): boolean {
+  return failures.length > 0 && failures.every(({ reason = '' }) => PASSING.test(reason));
+}
+
+/** The same of a refusal. */
 export function isPassingPlacement(error: unknown): boolean {
   if (!(error instanceof AppError) || error.code !== 'TASK_PLACEMENT_FAILED') return false;
-  const failures = error.details['failures'] as readonly Failure[];
-  return failures.length > 0 && failures.every(({ reason = '' }) => PASSING.test(reason));
+  return arePassing(error.details['failures'] as readonly Failure[]);
 }

@@ -1,42 +1,36 @@
-/** Tasks of ECS: started once for a token, whatever becomes of the answer. */
-import type { RunTaskCommandInput, Task } from '@aws-sdk/client-ecs';
-import { AppError } from '../../errors/index.js';
-import type { EcsCalls } from './calls.js';
+/** Tasks of ECS. How they are started is in `task-starts.ts`. */
+import type { Task } from '@aws-sdk/client-ecs';
+import { type EcsCalls, present } from './calls.js';
 import { isEcsError } from './errors.js';
-import { isPassingPlacement, placementError } from './placement-failures.js';
+import { type NewTask, type StartedTasks, TaskStarts, type TaskStartOptions } from './task-starts.js';
 
 const TASKS_PER_CALL = 100;
-const ROOM_BASE_MS = 500;
-
-export interface EcsTasksOptions {
-  /** How often room is asked for when there is none just now; 1 when absent. */
-  readonly roomAttempts?: number;
-}
-
-export type NewTask = RunTaskCommandInput & { readonly cluster: string; readonly clientToken: string };
 
 export class EcsTasks {
+  private readonly starts: TaskStarts;
+
   constructor(
     private readonly ecs: EcsCalls,
-    private readonly options: EcsTasksOptions = {},
-  ) {}
+    options: TaskStartOptions = {},
+  ) {
+    this.starts = new TaskStarts(ecs, (cluster, arns) => this.describe(cluster, arns), options);
+  }
 
   /**
    * One task, idempotent by `clientToken`. A token that was used before gives the task it made then.
    * @throws AppError TASK_PLACEMENT_FAILED, with ECS's failures in the details
    */
   async run(input: NewTask): Promise<Task> {
-    const { roomAttempts = 1 } = this.options;
-    const { random = Math.random, signal } = this.ecs.options;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.runOnce(input);
-      } catch (error) {
-        if (attempt >= roomAttempts || !isPassingPlacement(error)) throw error;
-        // Full jitter, as for calls: many that wait for room must not come back at the same moment.
-        await this.ecs.clock.sleep(random() * ROOM_BASE_MS * 2 ** (attempt - 1), signal);
-      }
-    }
+    const { tasks } = await this.starts.start(input, 1);
+    return present(tasks[0], 'RunTask', 'tasks');
+  }
+
+  /**
+   * So many equal tasks, in groups of ten, idempotent as one is. Some may be started and others not.
+   * @throws AppError TASK_PLACEMENT_FAILED when none was
+   */
+  runMany(input: NewTask, count: number): Promise<StartedTasks> {
+    return this.starts.start(input, count);
   }
 
   /** Undefined when ECS does not know the task. */
@@ -66,30 +60,5 @@ export class EcsTasks {
       const output = await this.ecs.call('ListTasks', (sdk, client) => client.send(new sdk.ListTasksCommand(input)));
       return { items: output.taskArns ?? [], nextToken: output.nextToken };
     });
-  }
-
-  private async runOnce(input: NewTask): Promise<Task> {
-    const { cluster } = input;
-    try {
-      const output = await this.ecs.call('RunTask', (sdk, client) =>
-        client.send(new sdk.RunTaskCommand({ ...input, count: 1 })),
-      );
-      const [task] = output.tasks ?? [];
-      if (task !== undefined) return task;
-      throw placementError(cluster, output.failures ?? []);
-    } catch (error) {
-      const adopted = isEcsError(error, 'ConflictException') ? await this.adopt(cluster, error) : undefined;
-      if (adopted !== undefined) return adopted;
-      throw error;
-    }
-  }
-
-  /** The task that an earlier call with this token made. */
-  private async adopt(cluster: string, error: unknown): Promise<Task | undefined> {
-    const ids: unknown = error instanceof AppError ? error.details['resourceIds'] : undefined;
-    if (!Array.isArray(ids)) return undefined;
-    const arns = ids.filter((id) => typeof id === 'string');
-    const [task] = await this.describe(cluster, arns);
-    return task;
   }
 }

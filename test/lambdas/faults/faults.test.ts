@@ -14,7 +14,17 @@ import { build, chooseUnused, collect, handOver, push, submitBuild } from './bui
 import { KillLab } from './lab.js';
 import type { Operation } from './operation.js';
 import { killAtEveryWrite } from './deaths.js';
-import { deploy, endByEvents, IMAGE, OTHER_IMAGE, remove, rollback, runTask, scale } from './service-operations.js';
+import {
+  deploy,
+  endByEvents,
+  IMAGE,
+  OTHER_IMAGE,
+  remove,
+  rollback,
+  runTask,
+  runTasks,
+  scale,
+} from './service-operations.js';
 import { liveThrough } from './weather.js';
 
 const every = process.env['WHARF_TEST_KILL_EVERY'] ?? '';
@@ -40,6 +50,7 @@ const OPERATIONS: readonly (readonly [Operation, quick: readonly number[]])[] = 
   [rollback, []],
   [remove, []],
   [runTask, [4]],
+  [runTasks, []],
   [endByEvents, []],
   [submitBuild, []],
   [build, [5]],

@@ -1,6 +1,6 @@
 /** Services and tasks: what a death of the API or of the reconciler may leave, and what it may not. */
 import { expect } from '@jest/globals';
-import { CLUSTER, found, type KillLab, SCHEDULED } from './lab.js';
+import { CLUSTER, found, type KillLab } from './lab.js';
 import type { Operation } from './operation.js';
 import { ecsService, ecsTasks, serviceTruth, told } from './truth.js';
 
@@ -123,28 +123,54 @@ export const remove: Operation = {
   },
 };
 
+/** The tasks that ECS has started for this world. */
+function startedIn({ cloud }: KillLab, world: string): string[] {
+  const tasks = cloud.ecs.agent.runs.filter(({ containers }) =>
+    containers.some(({ environment }) => environment.includes(`WORLD=${world}`)),
+  );
+  return [...new Set(tasks.map(({ taskId }) => taskId))];
+}
+
 export const runTask: Operation = {
   name: 'run a task',
   dies: 'api',
   prepare: (lab, id) => {
     const options = { key: `task-${id}`, json: { image: IMAGE, env: { WORLD: id } } };
-    const started = async (): Promise<readonly string[]> => {
-      const tasks = lab.cloud.ecs.agent.runs.filter(({ containers }) =>
-        containers.some(({ environment }) => environment.includes(`WORLD=${id}`)),
-      );
-      return [...new Set(tasks.map(({ taskId }) => taskId))];
-    };
     return Promise.resolve({
       act: async () => (await lab.now.call('POST', `/v1/clusters/${CLUSTER}/tasks`, options)).status === 201,
       check: async (acknowledged) => {
-        await lab.later.fn('reconciler').invoke(SCHEDULED);
-        const alone = await started();
-        if (acknowledged) expect(alone).toHaveLength(1);
-        for (const task of alone) {
-          expect(await lab.later.client.tasks.get(CLUSTER, task)).toMatchObject({ desiredStatus: 'RUNNING' });
-        }
+        // ECS may still be at it when the function has died.
+        await lab.upkeep('what was started is known', async () => {
+          const known = startedIn(lab, id).map((task) => found(lab.later.client.tasks.get(CLUSTER, task)));
+          return (await Promise.all(known)).every((task) => task?.desiredStatus === 'RUNNING');
+        });
+        if (acknowledged) expect(startedIn(lab, id)).toHaveLength(1);
         const { status, body } = await lab.later.call('POST', `/v1/clusters/${CLUSTER}/tasks`, options);
-        expect([status, await started()]).toEqual([201, [body['id']]]);
+        expect([status, startedIn(lab, id)]).toEqual([201, [body['id']]]);
+      },
+    });
+  },
+};
+
+const MANY = 12;
+
+export const runTasks: Operation = {
+  name: 'run many tasks',
+  dies: 'api',
+  prepare: (lab, id) => {
+    const json = { image: IMAGE, env: { WORLD: id }, count: MANY, cpu: 2, memory: 6 };
+    const ask = (run: KillLab['now']) =>
+      run.call('POST', `/v1/clusters/${CLUSTER}/tasks`, { key: `tasks-${id}`, json });
+    return Promise.resolve({
+      act: async () => (await ask(lab.now)).status === 200,
+      check: async (acknowledged) => {
+        if (acknowledged) expect(startedIn(lab, id)).toHaveLength(MANY);
+        const { status, body } = await ask(lab.later);
+        expect([status, body['notStarted']]).toEqual([200, 0]);
+        const ids = (body['tasks'] as readonly { readonly id: string }[]).map((task) => task.id);
+        expect(startedIn(lab, id).sort()).toEqual(ids.sort());
+        expect(ids).toHaveLength(MANY);
+        for (const task of ids) await lab.later.client.tasks.stop(CLUSTER, task);
       },
     });
   },
