@@ -1,13 +1,13 @@
 /** Files as they are sent: the same bytes as by a stream, and never fewer without a word. */
-import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises';
-import { randomBytes } from 'node:crypto';
+import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { FileReadable, pour, type Sharing } from '../../lib/store/folder/file-readable-fs.js';
-import { SharedPieces } from '../../lib/store/folder/shared-pieces.js';
+import { SharedPieces, type TakenPiece } from '../../lib/store/folder/shared-pieces.js';
 
 const bytes = randomBytes(5_000_003);
 let folder: string;
@@ -83,6 +83,54 @@ test('bytes that come from memory, and are taken at once, leave others a turn af
   over.abort();
   await others;
   expect([taken, turnsBetween >= taken - 1]).toEqual([5, true]);
+});
+
+test('of a large file two pieces are sent before others get a turn', async () => {
+  const sizeBytes = 18 * 1024 * 1024 + 5;
+  await truncate(path, sizeBytes);
+  const sharing = { pieces: new SharedPieces(24), name: 'file' };
+  await pour(await part(0, sizeBytes - 1, sharing), () => Promise.resolve());
+  const over = new AbortController();
+  let turns = 0;
+  const other = async (): Promise<void> => {
+    for (; !over.signal.aborted; turns++) await setImmediate();
+  };
+  const others = other();
+  const hash = createHash('sha256');
+  const turnsBefore: number[] = [];
+  await pour(await part(0, sizeBytes - 1, sharing), (piece) => {
+    hash.update(piece);
+    turnsBefore.push(turns);
+    return Promise.resolve();
+  });
+  over.abort();
+  await others;
+  expect(hash.digest('hex')).toBe(
+    createHash('sha256')
+      .update(await readFile(path))
+      .digest('hex'),
+  );
+  expect(turnsBefore.length).toBe(19);
+  const pairs = turnsBefore.flatMap((turn, i) => (i % 2 === 1 ? [[turnsBefore[i - 1], turn]] : []));
+  expect(pairs.map(([first, second]) => second === first)).toEqual(pairs.map(() => true));
+  expect(pairs.slice(1).every(([first], i) => (first ?? 0) > (pairs[i]?.[1] ?? Infinity))).toBe(true);
+});
+
+test('a large file is read three pieces ahead while there is memory, and two while it is scarce', async () => {
+  const sizeBytes = 18 * 1024 * 1024;
+  await truncate(path, sizeBytes);
+  const pieces = new SharedPieces(6);
+  const [one, two] = await Promise.all(
+    ['one', 'two'].map(async (name) => (await part(0, sizeBytes - 1, { pieces, name })).pieces()),
+  );
+  const first = one?.[Symbol.asyncIterator]();
+  const second = two?.[Symbol.asyncIterator]();
+  await first?.next();
+  await second?.next();
+  const take = (name: string): TakenPiece | undefined => pieces.take(name, (memory) => Promise.resolve(memory));
+  expect([take('last') !== undefined, take('none') !== undefined]).toEqual([true, false]);
+  await first?.return?.();
+  await second?.return?.();
 });
 
 test('those who give up midway leave the memory to others', async () => {

@@ -58,6 +58,17 @@ test('while all memory is in use there is none, and a place that is here can be 
   expect(await text(take(pieces, 'bbbb'))).toBe('bbbb');
 });
 
+test('memory is scarce when more than half of it is in use, however many use a piece', async () => {
+  const [pieces, { take }] = [new SharedPieces(2), reader()];
+  const held = [take(pieces, 'aaaa'), take(pieces, 'aaaa'), take(pieces, 'aaaa')];
+  expect(pieces.isScarce).toBe(false);
+  const other = take(pieces, 'bbbb');
+  expect(pieces.isScarce).toBe(true);
+  other?.done();
+  expect(pieces.isScarce).toBe(false);
+  await Promise.all(held.map((piece) => text(piece)));
+});
+
 test('a read that fails fails for all who wait for it; the next one reads again, into the same memory', async () => {
   const pieces = new SharedPieces(1);
   const failing = (): TakenPiece | undefined => pieces.take('aaaa', () => Promise.reject(new Error('EIO')));

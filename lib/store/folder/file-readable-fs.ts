@@ -12,6 +12,13 @@ import type { ByteSource } from '../ports.js';
 /** Of a reader that has two pieces for itself. */
 const OWN_PIECE_BYTES = 256 * 1024;
 
+/**
+ * So many pieces of a large body are sent in a turn: with one, small ones that come and go overtake it again and again, and
+ * the slowest of all pulls are those of large layers (decision 132).
+ */
+const LARGE_TURN = 2;
+const LARGE_BYTES = 16 * 1024 * 1024;
+
 /** For files whose bytes never change. */
 export interface Sharing {
   readonly pieces: SharedPieces;
@@ -36,27 +43,28 @@ export class FileReadable extends Readable {
   }
 
   /**
-   * Instead of reading the stream. A piece is good until the next one is asked for; that is read meanwhile.
+   * Instead of reading the stream. A piece is good until the next one is asked for; what follows is read meanwhile.
    * @param alone nobody else reads this now: it goes through two pieces of its own, and leaves none for others
    */
   async *pieces(alone = false): ByteSource {
     this.isAlone = alone;
-    let [piece, next] = [this.nextPiece(), undefined as TakenPiece | undefined];
+    const turn = alone || this.end - this.at < LARGE_BYTES ? 1 : LARGE_TURN;
+    const taken: TakenPiece[] = [];
     try {
-      while (piece !== undefined) {
+      this.readAhead(taken, turn);
+      for (let sent = 1, piece = taken[0]; piece !== undefined; sent++, piece = taken[0]) {
         const bytes = await piece.bytes;
-        next = this.nextPiece();
+        this.readAhead(taken, turn + 1);
         yield bytes;
         piece.done();
-        [piece, next] = [next, undefined];
+        taken.shift();
         // While the system takes all at once, what comes from memory would never leave the others a turn.
-        if (piece !== undefined) await setImmediate();
+        if (sent % turn === 0 && taken.length > 0) await setImmediate();
       }
     } finally {
       // What is being read ends before the file is closed.
-      await Promise.allSettled([piece?.bytes, next?.bytes]);
-      piece?.done();
-      next?.done();
+      await Promise.allSettled(taken.map(({ bytes }) => bytes));
+      for (const piece of taken) piece.done();
       this.destroy();
     }
   }
@@ -82,13 +90,18 @@ export class FileReadable extends Readable {
     );
   }
 
-  private nextPiece(): TakenPiece | undefined {
-    const left = this.end - this.at + 1;
-    if (left <= 0) return undefined;
-    const piece = this.sharedPiece(left) ?? this.ownPiece(left);
-    // Met where it is awaited.
-    piece.bytes.catch(() => {});
-    return piece;
+  /** @param taken the piece that is sent, and those behind it: two in any case, more while there is memory for all */
+  private readAhead(taken: TakenPiece[], most: number): void {
+    while (taken.length < most && this.at <= this.end) {
+      const isSpare = taken.length >= 2;
+      if (isSpare && this.sharing?.pieces.isScarce === true) return;
+      const left = this.end - this.at + 1;
+      const piece = this.sharedPiece(left) ?? (isSpare ? undefined : this.ownPiece(left));
+      if (piece === undefined) return;
+      // Met where it is awaited.
+      piece.bytes.catch(() => {});
+      taken.push(piece);
+    }
   }
 
   /** Those begin at whole pieces of the file, so that they are the same for all. */

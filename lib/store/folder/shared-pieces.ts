@@ -27,10 +27,16 @@ export class SharedPieces {
   private readonly pieces = new Map<string, Piece>();
   private readonly spare: Buffer[] = [];
   private made = 0;
+  /** Pieces with users. */
   private inUse = 0;
   private idle: NodeJS.Timeout | undefined;
 
   constructor(private readonly most = MOST_PIECES) {}
+
+  /** Fewer than half are free: nobody should read further ahead than it needs. */
+  get isScarce(): boolean {
+    return this.inUse * 2 > this.most;
+  }
 
   /**
    * @param place names bytes that never change
@@ -42,14 +48,12 @@ export class SharedPieces {
     if (piece === undefined) return undefined;
     this.pieces.delete(place);
     this.pieces.set(place, piece);
-    piece.users++;
-    if (this.inUse++ === 0) clearTimeout(this.idle);
+    if (piece.users++ === 0 && this.inUse++ === 0) clearTimeout(this.idle);
     return { bytes: piece.bytes, done: () => this.done(piece) };
   }
 
   private done(piece: Piece): void {
-    piece.users--;
-    if (--this.inUse > 0) return;
+    if (--piece.users > 0 || --this.inUse > 0) return;
     this.idle = setTimeout(() => this.forget(), IDLE_MS).unref();
   }
 
