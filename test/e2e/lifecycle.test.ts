@@ -40,15 +40,23 @@ host.describe('a platform', () => {
     );
   }
 
-  test('finds its images, services and running containers again after kill -9 and after Ctrl-C', async () => {
+  /** The number and the command line of each container's supervisor, which is there as long as its container. */
+  async function supervisors(): Promise<readonly string[]> {
+    return (await platform.residue()).filter((line) => /^process \d+: \S*conmon /.test(line)).sort();
+  }
+
+  test('finds its images, services and running containers again, however it was ended', async () => {
     await platform.must('build', 'examples/hello', '-t', 'hello:1');
     await platform.must('deploy', 'hello', '--image', 'hello:1', '--count', '2');
     const before = (await tasks()).map((task) => task.id).sort();
-    for (const signal of ['SIGKILL', 'SIGINT'] as const) {
+    const processes = await supervisors();
+    expect(processes).toHaveLength(2);
+    for (const signal of ['SIGKILL', 'SIGINT', 'SIGTERM'] as const) {
       const ended = await platform.end(signal);
       expect(ended).toBe(signal === 'SIGKILL' ? 'SIGKILL' : 0);
       await platform.start();
       expect((await tasks()).map((task) => task.id).sort()).toEqual(before);
+      expect(await supervisors()).toEqual(processes);
       expect(await answers()).toEqual(['release 1\n', 'release 1\n']);
       expect((await platform.must('images')).stdout).toContain('hello');
     }
