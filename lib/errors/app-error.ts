@@ -56,6 +56,8 @@ export class AppError extends Error {
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   const code = errnoCode(error);
+  if (code === 'EMFILE' || code === 'ENFILE')
+    return filesExhausted(error instanceof Error ? error.message : code, error);
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EROFS') {
     return new AppError('STORE_FULL', 'the data folder has no room to write', {
       kind: 'unavailable',
@@ -71,4 +73,12 @@ export function toAppError(error: unknown): AppError {
 export function errnoCode(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
+}
+
+export function filesExhausted(what: string, cause?: unknown): AppError {
+  return new AppError('HOST_FILES_EXHAUSTED', `${what}: too many files are open`, {
+    kind: 'unavailable',
+    hint: 'raise the limit of open files (ulimit -n, LimitNOFILE) of the platform, or fs.file-max of the machine',
+    cause,
+  });
 }

@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { AppError, errnoCode } from '../../errors/index.js';
+import { AppError, errnoCode, startedProcess } from '../../errors/index.js';
 import type { GitTransport } from './git-transport.js';
 
 /** Not the containers' room's: this file also goes where there are no containers. */
@@ -62,7 +62,9 @@ export class GitCommand {
     return new Promise((resolve, reject) => {
       const env = { PATH: HOST_PATH, LC_ALL: 'C', ...this.environment() };
       // A group of its own: what git starts (transports, ssh) ends with it, however long a server keeps them waiting.
-      const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+      const child = startedProcess(
+        spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true }),
+      );
       const kill = (): void => endGroup(child.pid);
       stop.addEventListener('abort', kill, { once: true });
       if (stop.aborted) kill();
@@ -89,12 +91,14 @@ export class GitCommand {
    * @throws AppError BUILD_GIT_FAILED
    */
   async *objects(ids: readonly string[]): AsyncGenerator<AsyncIterable<Uint8Array>, void, undefined> {
-    const child = spawn('git', ['cat-file', '--batch'], {
-      cwd: this.options.directory,
-      env: { PATH: HOST_PATH, LC_ALL: 'C', ...this.environment() },
-      stdio: ['pipe', 'pipe', 'ignore'],
-      signal: this.options.signal,
-    });
+    const child = startedProcess(
+      spawn('git', ['cat-file', '--batch'], {
+        cwd: this.options.directory,
+        env: { PATH: HOST_PATH, LC_ALL: 'C', ...this.environment() },
+        stdio: ['pipe', 'pipe', 'ignore'],
+        signal: this.options.signal,
+      }),
+    );
     child.on('error', () => undefined);
     child.stdin.on('error', () => undefined);
     child.stdin.end(ids.map((id) => `${id}\n`).join(''));

@@ -3,6 +3,7 @@
  * and it goes with us, so no lock is ever left behind.
  */
 import { spawn } from 'node:child_process';
+import { startedProcess } from '../../errors/index.js';
 import { HOST_PATH } from '../../runtime/index.js';
 
 /**
@@ -16,10 +17,12 @@ export async function takeFileLock(
   signal: AbortSignal,
 ): Promise<(() => Promise<void>) | undefined> {
   signal.throwIfAborted();
-  const holder = spawn('flock', [...(wait ? [] : ['-n']), path, 'sh', '-c', 'echo held; exec cat >/dev/null'], {
-    env: { PATH: HOST_PATH },
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
+  const holder = startedProcess(
+    spawn('flock', [...(wait ? [] : ['-n']), path, 'sh', '-c', 'echo held; exec cat >/dev/null'], {
+      env: { PATH: HOST_PATH },
+      stdio: ['pipe', 'pipe', 'ignore'],
+    }),
+  );
   holder.stdin.on('error', () => undefined);
   const ended = new Promise<void>((resolve) => {
     holder.once('error', () => resolve());

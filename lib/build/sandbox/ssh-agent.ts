@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AppError } from '../../errors/index.js';
+import { AppError, startedProcess } from '../../errors/index.js';
 
 export interface SshAgentInput {
   /** A folder that goes away with the run, on a memory-backed file system; must not exist. */
@@ -37,11 +37,13 @@ export async function startSshAgent(input: SshAgentInput): Promise<SshAgent> {
   // Without new privileges the program's set-group-id bit, which would undo the death signal, does nothing.
   const rights = [`--reuid=${user}`, `--regid=${group}`, '--clear-groups', '--no-new-privs', '--pdeathsig=KILL'];
   const command = ['ssh-agent', '-D', '-P', '/nothing', '-a', SOCKET];
-  const child = spawn('setpriv', [...rights, '--', ...command], {
-    cwd: directory,
-    env: ENV,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = startedProcess(
+    spawn('setpriv', [...rights, '--', ...command], {
+      cwd: directory,
+      env: ENV,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  );
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const stop = async (): Promise<void> => {
     child.kill('SIGKILL');
@@ -75,12 +77,14 @@ async function listening(child: ChildProcess): Promise<void> {
 
 async function addKey(directory: string, key: Uint8Array): Promise<void> {
   // In a session of its own it has no terminal at which it could ask for a passphrase.
-  const child = spawn('ssh-add', ['-q', '-'], {
-    cwd: directory,
-    env: { ...ENV, SSH_AUTH_SOCK: SOCKET },
-    stdio: ['pipe', 'ignore', 'pipe'],
-    detached: true,
-  });
+  const child = startedProcess(
+    spawn('ssh-add', ['-q', '-'], {
+      cwd: directory,
+      env: { ...ENV, SSH_AUTH_SOCK: SOCKET },
+      stdio: ['pipe', 'ignore', 'pipe'],
+      detached: true,
+    }),
+  );
   child.stdin.on('error', () => undefined);
   child.stdin.end(Buffer.concat([key, Buffer.from('\n')]));
   let said = '';

@@ -1,12 +1,12 @@
 /** bzip2 and xz are read by the host's own programs, which old archives given to ADD may need. */
 import { spawn } from 'node:child_process';
-import { AppError, errnoCode } from '../../errors/index.js';
+import { AppError, errnoCode, startedProcess } from '../../errors/index.js';
 import type { ByteSource } from '../../store/index.js';
 import { writeInto } from '../byte-stream.js';
 
 /** @throws AppError COMPRESSION_UNSUPPORTED when the program is not installed, COMPRESSION_INVALID when it refuses */
 export async function* hostDecompress(source: ByteSource, program: 'bzip2' | 'xz'): ByteSource {
-  const child = spawn(program, ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = startedProcess(spawn(program, ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'] }));
   let complaint = '';
   child.stderr.on('data', (chunk: Buffer) => {
     if (complaint.length < 500) complaint += chunk.toString();

@@ -3,7 +3,7 @@
  * comes out is a stream of tar that this room writes and reads itself.
  */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { AppError, errnoCode } from '../../errors/index.js';
+import { AppError, errnoCode, startedProcess } from '../../errors/index.js';
 import type { ByteSource } from '../../store/index.js';
 import { writeInto } from '../byte-stream.js';
 
@@ -95,7 +95,7 @@ interface Run {
 }
 
 function start(args: readonly string[]): Run {
-  const child = spawn('tar', args, { env: ENVIRONMENT });
+  const child = startedProcess(spawn('tar', args, { env: ENVIRONMENT }));
   let complaint = '';
   child.stderr.on('data', (chunk: Buffer) => {
     if (complaint.length < COMPLAINT_CHARACTERS) complaint += chunk.toString();

@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
+import { startedProcess } from '../../errors/index.js';
 
 /** What is kept of a program's output; the rest is dropped, since only messages and small JSON are read here. */
 const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
@@ -37,7 +38,9 @@ export class HostShell {
   private gone = false;
 
   constructor(env: Readonly<Record<string, string>>) {
-    const child = spawn('/bin/sh', [], { env: { ...env }, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+    const child = startedProcess(
+      spawn('/bin/sh', [], { env: { ...env }, stdio: ['pipe', 'pipe', 'pipe'], detached: true }),
+    );
     this.process = child;
     this.stdin = child.stdin;
     this.stdout = new Words(child.stdout);

@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { Server } from 'node:net';
-import { AppError } from '../../errors/index.js';
+import { AppError, startedProcess } from '../../errors/index.js';
 import { HOST_PATH, mustRun } from '../host/host-command.js';
 import { netnsName, scopePaths } from '../host/host-scope.js';
 import type { HostScope } from '../types.js';
@@ -37,10 +37,12 @@ const LISTEN = `
 
 /** Listens on 127.0.0.1 of a namespace. @throws AppError NETWORK_LISTEN_FAILED */
 export async function listenInNamespace(path: string): Promise<ListeningServer> {
-  const child = spawn('nsenter', [`--net=${path}`, process.execPath, '-e', LISTEN], {
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    env: { PATH: HOST_PATH },
-  });
+  const child = startedProcess(
+    spawn('nsenter', [`--net=${path}`, process.execPath, '-e', LISTEN], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      env: { PATH: HOST_PATH },
+    }),
+  );
   let said = '';
   child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));

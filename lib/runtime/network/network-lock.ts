@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { AppError } from '../../errors/index.js';
+import { AppError, startedProcess } from '../../errors/index.js';
 import { HOST_PATH } from '../host/host-command.js';
 
 export const NETWORK_LOCK = '/run/wharf/network.lock';
@@ -14,10 +14,12 @@ export const LOCK_SECONDS = '60';
 /** Does the work while nobody else on the host changes packet rules. Not to be nested. @throws AppError NETWORK_BUSY */
 export async function withNetworkLock<T>(work: () => Promise<T>): Promise<T> {
   await mkdir(dirname(NETWORK_LOCK), { recursive: true });
-  const holder = spawn('flock', ['-w', LOCK_SECONDS, NETWORK_LOCK, 'sh', '-c', 'echo held; cat'], {
-    env: { PATH: HOST_PATH },
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
+  const holder = startedProcess(
+    spawn('flock', ['-w', LOCK_SECONDS, NETWORK_LOCK, 'sh', '-c', 'echo held; cat'], {
+      env: { PATH: HOST_PATH },
+      stdio: ['pipe', 'pipe', 'ignore'],
+    }),
+  );
   const ended = new Promise<void>((resolve) => {
     holder.once('error', () => resolve());
     holder.once('close', () => resolve());

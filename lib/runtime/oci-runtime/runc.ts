@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AppError } from '../../errors/index.js';
+import { AppError, startedProcess } from '../../errors/index.js';
 import type { Clock } from '../../store/index.js';
 import { removeBundle, writeBundle } from '../process/bundle.js';
 import { destroyCgroup, oomKills } from '../cgroup/cgroup.js';
@@ -82,10 +82,12 @@ export class Runc {
     const log = join(bundle, 'runc.log');
     const flags = ['--root', scopePaths.runtimeRoot(this.scope, 'runc'), '--log', log, '--log-format', 'json'];
     // Kept after its end, so that the cgroup can still be asked about memory.
-    const child = spawn('runc', [...flags, 'run', '--keep', '--bundle', bundle, id], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: HOST_PATH },
-    });
+    const child = startedProcess(
+      spawn('runc', [...flags, 'run', '--keep', '--bundle', bundle, id], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { PATH: HOST_PATH },
+      }),
+    );
     child.stdout.on('data', (chunk: Buffer) => options.onOutput('stdout', chunk));
     child.stderr.on('data', (chunk: Buffer) => options.onOutput('stderr', chunk));
     const ended = new Promise<number>((resolve, reject) => {

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { AppError, errnoCode } from '../../errors/index.js';
+import { AppError, errnoCode, startedProcess } from '../../errors/index.js';
 import type { Clock } from '../../store/index.js';
 import { HOST_PATH, runCommand } from '../host/host-command.js';
 import { scopePaths } from '../host/host-scope.js';
@@ -73,10 +73,12 @@ export async function openExecSession(
   const flags = ['--root', scopePaths.runtimeRoot(deps.scope, runtime), '--log', `${file}.log`, '--log-format', 'json'];
   const exec = [runtime, ...flags, 'exec', '--process', `${file}.json`, '--pid-file', `${file}.pid`, id];
   const [program = '', ...args] = options.terminal === undefined ? exec : inTerminal(exec, file, options.terminal);
-  const child = spawn(program, args, {
-    env: { PATH: HOST_PATH, SHELL: '/bin/sh' },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
+  const child = startedProcess(
+    spawn(program, args, {
+      env: { PATH: HOST_PATH, SHELL: '/bin/sh' },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    }),
+  );
   // A command that ends without reading its input is no failure of ours.
   child.stdin.on('error', () => undefined);
   const exit = new Promise<number>((resolve) => {

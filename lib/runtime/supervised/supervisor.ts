@@ -49,7 +49,7 @@ export class Supervisor {
     const flags = await this.flags(id, bundle);
     if (manner.terminal) flags.push('-t');
     if (manner.stdin) flags.push('-i', '--leave-stdin-open');
-    let wake = new AbortController();
+    let [wake, alive] = [new AbortController(), true];
     const watcher = watch(bundle, { persistent: false }, (_, name) => name === 'pid' && wake.abort());
     // A lost watch is no loss: it is also looked from time to time.
     watcher.on('error', () => watcher.close());
@@ -57,7 +57,7 @@ export class Supervisor {
       await this.spawn(flags, bundle, errors);
       for (let waitedMs = 0; waitedMs < CREATE_MS; waitedMs += LOOK_MS) {
         wake = new AbortController();
-        const alive = await this.has(id);
+        alive = await this.has(id);
         const pid = Number(textNow(pidFile));
         if (pid > 0) return pid;
         if (!alive) break;
@@ -68,7 +68,9 @@ export class Supervisor {
     }
     const said = (await readFile(errors, 'utf8').catch(() => '')).trim();
     const reason = (await runcError(join(bundle, 'runc.log'))) ?? said;
-    throw startFailure(id, reason === '' ? `the supervisor made no container within ${CREATE_MS / 1000} s` : reason);
+    if (reason !== '') throw startFailure(id, reason);
+    const how = alive ? `made no container within ${CREATE_MS / 1000} s` : 'ended, or never began, without a word';
+    throw startFailure(id, `the supervisor ${how}`);
   }
 
   private async flags(id: string, bundle: string): Promise<string[]> {
