@@ -124,7 +124,7 @@ export class ImageExporter {
     image: ExportedPlatform,
     plan: Plan,
     solution: Solution,
-  ): Promise<Pick<ExportedPlatform, 'attestations'>> {
+  ): Promise<Pick<ExportedPlatform, 'attestations' | 'attestationFiles'>> {
     const { wanted, redaction } = this.call;
     const { provenance, ociArtifact } = wanted.attestations ?? {};
     const attestations: Attestation[] = solution.scan === undefined ? [] : [...(await this.scanned(solution.scan))];
@@ -132,7 +132,8 @@ export class ImageExporter {
     if (attestations.length === 0) return {};
     const options = { tags: wanted.tags, ...(ociArtifact === undefined ? {} : { ociArtifact }) };
     const clean = redaction.value(attestations);
-    return { attestations: await exportAttestations(this.deps, image, clean, options) };
+    const attestationFiles = attestations.map(({ file }) => file);
+    return { attestations: await exportAttestations(this.deps, image, clean, options), attestationFiles };
   }
 
   private async provenance(
@@ -161,7 +162,7 @@ export class ImageExporter {
       layers,
       baseLayers,
     });
-    return { predicateType: SLSA_PROVENANCE, predicate };
+    return { file: 'provenance.json', predicateType: SLSA_PROVENANCE, predicate };
   }
 
   private async scanned(layer: Layer): Promise<readonly Attestation[]> {

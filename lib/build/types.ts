@@ -229,6 +229,8 @@ export interface PlatformResult {
   readonly layers: readonly Descriptor[];
   /** The manifest of its attestations. */
   readonly attestations?: Digest;
+  /** What each is called where the image is written as a root folder; absent in builds of earlier versions. */
+  readonly attestationFiles?: readonly string[];
 }
 
 export interface Build {

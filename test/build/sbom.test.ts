@@ -1,7 +1,8 @@
 /** SBOMs by a scanner that speaks BuildKit's protocol: a shell script in an image that this builder made. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { BuildRequest } from '../../lib/build/index.js';
-import { type Digest, parseManifestDocument } from '../../lib/oci/index.js';
+import { type BuildRequest, builtArchive } from '../../lib/build/index.js';
+import { readTar } from '../../lib/layers/index.js';
+import { type Digest, digestOf, parseManifestDocument } from '../../lib/oci/index.js';
 import { requireTools } from '../host-tools.js';
 import { BuilderHost, SMALL_MEMORY } from './builder-host.js';
 import { type BuildFixture, type Built, failure } from './fixture.js';
@@ -95,12 +96,22 @@ requireTools('root', 'runc', 'bridge').describe('an SBOM', () => {
       'COPY --from=one /one /',
       'COPY --from=two /two /',
     ];
-    const found = await statementsOf(await scan(lines.join('\n')));
+    const built = await scan(lines.join('\n'));
+    const found = await statementsOf(built);
     expect(found.map(({ predicate }) => `${predicate.name}: ${predicate.files}`)).toEqual([
       'sbom: ./one ./two ',
       'sbom-context: ./Dockerfile ./a ./b ',
       'sbom-one: ./one ',
     ]);
+    // Beside the files of a root folder each has the name that the scanner gave it.
+    const deps = { images: f.registry, content: f.store.content, indexes: f.indexes };
+    const { result } = built;
+    const build = { id: 'b', status: 'succeeded', request: { context: digestOf(''), tags: ['app'] }, result } as const;
+    const names: string[] = [];
+    for await (const { entry } of readTar(await builtArchive(deps, build, { format: 'rootfs' })))
+      names.push(entry.path);
+    const scans = ['sbom.spdx.json', 'sbom-context.spdx.json', 'sbom-one.spdx.json'];
+    expect(names).toEqual(['one', 'two', ...scans]);
     const args = { BUILDKIT_SBOM_SCAN_CONTEXT: 'false' };
     expect(await statementsOf(await scan(lines.join('\n'), { args }))).toHaveLength(2);
   });

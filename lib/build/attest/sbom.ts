@@ -52,7 +52,7 @@ function parse(name: string, text: string): Attestation {
     throw invalid(`${name} is a provenance`, 'https://spdx.dev/Document');
   }
   const subjects = Array.isArray(subject) ? subject.filter(isSubject) : [];
-  return { predicateType, predicate, ...(subjects.length === 0 ? {} : { subjects }) };
+  return { file: name, predicateType, predicate, ...(subjects.length === 0 ? {} : { subjects }) };
 }
 
 function isSubject(value: unknown): value is Subject {

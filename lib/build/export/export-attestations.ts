@@ -17,6 +17,8 @@ import { byRepository, type ExportDeps, type ExportedImage, parseTag } from './e
 import { goJson } from './go-format.js';
 
 export interface Attestation {
+  /** What it is called beside the files of the image. */
+  readonly file: string;
   readonly predicateType: string;
   readonly predicate: unknown;
   /** What it is about, when that is not the image itself. */

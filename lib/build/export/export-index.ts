@@ -14,6 +14,8 @@ export interface ExportedPlatform extends ExportedImage {
   readonly platforms?: readonly PlatformResult[];
   /** The index's entry for what is attested of the image. */
   readonly attestations?: Descriptor;
+  /** What each is called in a root folder. */
+  readonly attestationFiles?: readonly string[];
 }
 
 /** Writes the index and points the tags at it; the images must be in the tags' repositories. */
@@ -50,12 +52,13 @@ export async function exportIndex(
     ...first,
     digest: digestOf(bytes),
     sizeBytes: bytes.length,
-    platforms: images.map(({ platform, digest, imageId, layers, attestations }) => ({
+    platforms: images.map(({ platform, digest, imageId, layers, attestations, attestationFiles }) => ({
       platform: formatPlatform(platform),
       digest,
       imageId,
       layers,
       ...(attestations === undefined ? {} : { attestations: attestations.digest }),
+      ...(attestationFiles === undefined ? {} : { attestationFiles }),
     })),
   };
 }

@@ -22,7 +22,7 @@ import type { Images, StoredManifest } from '../../registry/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
 import { blobPath, bytesMember, fileEntry, folders, sorted } from '../steps/archive-members.js';
 import { parseTag } from './export.js';
-import { type RootfsPart, rootfsMembers, type Statement } from './rootfs-archive.js';
+import { type NamedStatement, type RootfsPart, rootfsMembers, type Statement } from './rootfs-archive.js';
 import type { Build } from '../types.js';
 
 export const ARCHIVE_FORMATS = ['oci', 'docker', 'rootfs'] as const;
@@ -109,7 +109,10 @@ export async function builtArchive(
     name: `build ${id}`,
     tags: result.tags,
     annotations: { ...created, ...request.annotations?.indexDescriptor },
-    ofBuild: epochSeconds === undefined ? {} : { epochSeconds },
+    ofBuild: {
+      files: new Map((result.platforms ?? []).map(({ digest, attestationFiles = [] }) => [digest, attestationFiles])),
+      ...(epochSeconds === undefined ? {} : { epochSeconds }),
+    },
     manifest: (child) => stored(child),
   });
 }
@@ -124,7 +127,11 @@ export interface ArchiveSource {
   /** Of the layout's entry for the image. */
   readonly annotations?: Readonly<Record<string, string>>;
   /** The image as a build made it: a root folder has all its platforms, the time it was given, and its attestations. */
-  readonly ofBuild?: { readonly epochSeconds?: number };
+  readonly ofBuild?: {
+    readonly epochSeconds?: number;
+    /** What the attestations of each image are called. */
+    readonly files: ReadonlyMap<Digest, readonly string[]>;
+  };
   readonly manifest: (digest: Digest) => Promise<StoredManifest | undefined>;
 }
 
@@ -190,7 +197,7 @@ class ImageArchive {
     const parts: RootfsPart[] = [];
     for (const each of wanted) {
       const { stored, manifest } = await this.select(each);
-      const statements = ofBuild === undefined ? [] : await this.statements(stored.digest);
+      const statements = ofBuild === undefined ? [] : await this.statements(stored.digest, ofBuild.files);
       const folder = isSplit ? { folder: (each ?? '').replaceAll('/', '_') } : {};
       parts.push({ tree: await this.tree(manifest), image: stored.digest, statements, ...folder });
     }
@@ -198,7 +205,10 @@ class ImageArchive {
   }
 
   /** What is attested of an image, in its order. */
-  private async statements(image: Digest): Promise<readonly Statement[]> {
+  private async statements(
+    image: Digest,
+    files: ReadonlyMap<Digest, readonly string[]>,
+  ): Promise<readonly NamedStatement[]> {
     const { root } = this.source;
     const document = parseManifestDocument(root.bytes, root.mediaType);
     const entries = document.kind === 'index' ? document.index.manifests : [];
@@ -206,11 +216,13 @@ class ImageArchive {
     const stored = entry === undefined ? undefined : await this.source.manifest(entry.digest);
     if (stored === undefined) return [];
     const attested = parseManifestDocument(stored.bytes, stored.mediaType);
-    const statements: Statement[] = [];
-    for (const { digest } of attested.kind === 'manifest' ? attested.manifest.layers : []) {
+    const statements: NamedStatement[] = [];
+    const layers = attested.kind === 'manifest' ? attested.manifest.layers : [];
+    for (const [i, { digest }] of layers.entries()) {
       const bytes = await this.deps.content.read(digest, MAX_STATEMENT_BYTES);
       if (bytes === undefined) throw this.incomplete(digest);
-      statements.push(JSON.parse(bytes.toString('utf8')) as Statement);
+      const statement = JSON.parse(bytes.toString('utf8')) as Statement;
+      statements.push({ statement, file: files.get(image)?.[i] ?? numbered(statement, i) });
     }
     return statements;
   }
@@ -299,6 +311,12 @@ class ImageArchive {
   private incomplete(digest: Digest): AppError {
     return incomplete(digest, this.source.name);
   }
+}
+
+/** Of a build that an earlier version made. */
+function numbered({ predicateType }: Statement, i: number): string {
+  if (predicateType.startsWith('https://slsa.dev/provenance/')) return 'provenance.json';
+  return i === 0 ? 'sbom.spdx.json' : `sbom-${i + 1}.spdx.json`;
 }
 
 /** Not one of attestations. */

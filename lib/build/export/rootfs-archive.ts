@@ -14,11 +14,16 @@ export interface Statement {
   readonly subject: readonly { readonly digest: Readonly<Record<string, string>> }[];
 }
 
+export interface NamedStatement {
+  readonly file: string;
+  readonly statement: Statement;
+}
+
 export interface RootfsPart {
   readonly tree: ImageTree;
   /** Of the image's manifest. */
   readonly image: Digest;
-  readonly statements: readonly Statement[];
+  readonly statements: readonly NamedStatement[];
   /** Where its files go; the root when absent. */
   readonly folder?: string;
 }
@@ -51,15 +56,10 @@ async function* partMembers({ tree, image, statements }: RootfsPart): AsyncGener
     if (target !== undefined) hashes.set(entry.path, target);
   }
   const files = [...hashes].map(([name, sha256]) => ({ name, digest: { sha256 } }));
-  const named = new Map<string, number>();
-  for (const statement of statements) {
+  for (const { file, statement } of statements) {
     const isOfImage = statement.subject.every(({ digest: { sha256 } }) => sha256 === digestHex(image));
     const bytes = Buffer.from(goJson({ ...statement, subject: isOfImage ? files : statement.subject }, 2));
-    const name = statement.predicateType.startsWith('https://slsa.dev/provenance/') ? 'provenance' : 'sbom';
-    const count = (named.get(name) ?? 0) + 1;
-    named.set(name, count);
-    const ending = name === 'sbom' ? '.spdx.json' : '.json';
-    const { entry, body } = bytesMember(`${name}${count === 1 ? '' : `-${count}`}${ending}`, bytes);
+    const { entry, body } = bytesMember(file, bytes);
     yield { entry: copyEntry(entry, { mode: 0o600 }), body };
   }
 }

@@ -269,6 +269,10 @@ export const Build = z
               imageId: digest,
               layers: z.array(descriptor),
               attestations: digest.exactOptional().meta({ description: 'The manifest of its attestations.' }),
+              attestationFiles: z
+                .array(z.string())
+                .exactOptional()
+                .meta({ description: 'What each is called in a root folder.' }),
             }),
           )
           .exactOptional()
