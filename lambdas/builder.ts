@@ -11,7 +11,10 @@ import { recordSandbox } from '../lib/host/aws/probe-late.js';
 import { openAwsStore } from '../lib/host/aws/store.js';
 import { functionMetrics } from '../lib/host/aws/metrics.js';
 
-const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl', 'platform', 'dockerHub');
+const config = {
+  ...readAwsConfig(process.env, ...STORE_SETTINGS, 'buildQueueUrl', 'platform', 'dockerHub'),
+  ...readOptionalAwsConfig(process.env, 'sourcePolicy'),
+};
 const workers = readOptionalAwsConfig(process.env, ...WORKER_SETTINGS);
 const store = openAwsStore(config);
 const queue = openBuildQueue(store, config);

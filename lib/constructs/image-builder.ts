@@ -11,6 +11,7 @@ import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct, type IConstruct } from 'constructs';
+import { type BuilderSourcePolicy, packedPolicy } from './builder-source-policy.js';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import { type IImageStore, ImageStore } from './image-store.js';
 import { SandboxProbe } from './sandbox-probe.js';
@@ -29,6 +30,11 @@ export interface ImageBuilderProps {
   readonly platform?: string;
   /** Whether `FROM node:22`, when Wharf's own registry does not have it, means Docker Hub. @default false */
   readonly dockerHub?: boolean;
+  /**
+   * Rules for the sources of all builds, beside those that requests have: BuildKit's JSON, as an object. A few kilobytes fit.
+   * @default - none
+   */
+  readonly sourcePolicy?: BuilderSourcePolicy;
   /** What the function writes. @default - a new log group, kept for a month, gone with the stack */
   readonly logGroup?: ILogGroup;
   /**
@@ -115,6 +121,7 @@ export class ImageBuilder extends ImageBuilderBase {
   readonly probe: SandboxProbe;
   readonly platform: string;
 
+  /** @throws Error for a source policy that is none, or does not fit */
   constructor(scope: Construct, id: string, props: ImageBuilderProps) {
     super(scope, id);
     this.store = props.store;
@@ -146,6 +153,9 @@ export class ImageBuilder extends ImageBuilderBase {
         WHARF_SEALING_KEY_ARN: props.store.sealingKey.secretArn,
         WHARF_PLATFORM: this.platform,
         WHARF_DOCKER_HUB: props.dockerHub === true ? 'yes' : 'no',
+        ...(props.sourcePolicy === undefined
+          ? {}
+          : { WHARF_SOURCE_POLICY: packedPolicy(this.node.path, props.sourcePolicy) }),
       },
     });
     props.store.grantReadWrite(this.function.role);

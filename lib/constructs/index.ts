@@ -9,6 +9,7 @@ export {
   type OnDemandCapacityProps,
   type SpotCapacityProps,
 } from './capacity.js';
+export type { BuilderSourcePolicy } from './builder-source-policy.js';
 export type { CfnOverrides } from './cfn-overrides.js';
 export { ContainerCluster, type ContainerClusterProps } from './container-cluster.js';
 export type { ContainerClusterAttributes, IContainerCluster } from './container-cluster-base.js';

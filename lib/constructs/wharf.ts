@@ -7,6 +7,7 @@ import type { IHostedZone } from 'aws-cdk-lib/aws-route53';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { BuildWorker } from './build-worker.js';
+import type { BuilderSourcePolicy } from './builder-source-policy.js';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import { ContainerCluster } from './container-cluster.js';
 import type { IContainerCluster } from './container-cluster-base.js';
@@ -23,6 +24,8 @@ export interface WharfProps {
   readonly capacity?: IContainerCluster;
   /** Over the same store. @default - a new one, for the processor of the capacity, without Docker Hub */
   readonly builder?: ImageBuilder;
+  /** Without `builder`: rules for the sources of all builds, BuildKit's JSON as an object. @default - none */
+  readonly sourcePolicy?: BuilderSourcePolicy;
   /** What build workers are made of while the stack is deployed. @default - none: their image is made by `npm run worker-image` */
   readonly workerBaseImage?: string;
   /** 43 letters and digits or more; what those show who may deploy. @default - a new secret, made when something asks for it */
@@ -110,9 +113,14 @@ export class Wharf extends Construct {
     });
   }
 
-  private createBuilder({ builderLogs }: WharfProps): ImageBuilder {
-    const logs = builderLogs === undefined ? {} : { logGroup: builderLogs };
-    return new ImageBuilder(this, 'Builder', { store: this.store, platform: this.capacity.platform, ...logs });
+  private createBuilder(props: WharfProps): ImageBuilder {
+    const { builderLogs } = props;
+    return new ImageBuilder(this, 'Builder', {
+      store: this.store,
+      platform: this.capacity.platform,
+      ...(builderLogs === undefined ? {} : { logGroup: builderLogs }),
+      ...given(props, 'sourcePolicy'),
+    });
   }
 
   private override(overrides: CfnOverrides | undefined): void {

@@ -8,6 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WORKER_BUNDLE, workerContextOver } from '../../lib/constructs/build-worker-context.js';
+import { packedPolicy } from '../../lib/constructs/builder-source-policy.js';
 import { AwsBuildTasks } from '../../lib/host/aws/build-tasks.js';
 import type { ImageEvent } from '../../lib/host/aws/image-request.js';
 import { openContextFolder } from '../../lib/layers/context/context-folder-fs.js';
@@ -40,6 +41,10 @@ export interface BuildWorkerLab extends ImageResourceLab {
 }
 
 const CLUSTER = 'wharf';
+/** The operator's, packed: nothing here is from there. */
+export const LAB_POLICY = packedPolicy('the lab', {
+  rules: [{ action: 'DENY', selector: { identifier: 'docker-image://registry.invalid/*' } }],
+});
 /** In ECR, as the template names it. */
 export const WORKER_REPOSITORY = 'worker';
 
@@ -113,7 +118,7 @@ function workersOn(ecs: ContainerEcs, { store, registry, mirror }: LabParts, pla
       ...{ platform, dockerHub: 'no', cluster: CLUSTER, capacityProvider: 'capacity', taskLogGroup: 'builds' },
       ...{ executionRoleArn: 'arn:aws:iam::123456789012:role/execution', mirrorPrefix: 'wharf' },
       ...{ workerImage: `cdk/${WORKER_REPOSITORY}:*`, workerRoleArn: 'arn:aws:iam::123456789012:role/worker' },
-      ...{ workerCpu: '512', workerMemory: '1024' },
+      ...{ workerCpu: '512', workerMemory: '1024', sourcePolicy: LAB_POLICY },
     },
   );
 }

@@ -8,9 +8,14 @@ import type { ImageEvent } from '../../lib/host/aws/image-request.js';
 import type { ImageProgress } from '../../lib/host/aws/image-resource.js';
 import { requireTools } from '../host-tools.js';
 import { Wire } from '../protocol/registry/wire.js';
-import { type BuildWorkerLab, openBuildWorkerLab, WORKER_REPOSITORY } from './build-worker-lab.js';
+import { type BuildWorkerLab, LAB_POLICY, openBuildWorkerLab, WORKER_REPOSITORY } from './build-worker-lab.js';
 
 const LONGEST_MS = 90_000;
+
+interface LastWorker {
+  readonly image: string;
+  readonly environment: readonly { readonly name: string; readonly value: string }[];
+}
 
 const host = requireTools('root', 'runc', 'conmon', 'bridge', 'iptables', 'busybox');
 
@@ -26,13 +31,14 @@ host.describe('an image of a template with a RUN', () => {
 
   const workers = (): number => lab.ecs.calls.filter(({ operation }) => operation === 'RunTask').length;
 
-  async function lastWorkerImage(): Promise<string> {
+  async function lastWorker(): Promise<LastWorker | undefined> {
     const { input } = lab.ecs.calls.findLast(({ operation }) => operation === 'RunTask') ?? {};
     const { taskDefinition } = (await lab.ecs.ask('DescribeTaskDefinition', {
       taskDefinition: input?.['taskDefinition'],
-    })) as { taskDefinition: { containerDefinitions: readonly { image: string }[] } };
-    return taskDefinition.containerDefinitions[0]?.image ?? '';
+    })) as { taskDefinition: { containerDefinitions: readonly LastWorker[] } };
+    return taskDefinition.containerDefinitions[0];
   }
+  const lastWorkerImage = async (): Promise<string> => (await lastWorker())?.image ?? '';
 
   async function wanted(repository: string, dockerfile: string): Promise<ImageEvent> {
     lab.ecr.repositories.add(repository);
@@ -87,6 +93,7 @@ host.describe('an image of a template with a RUN', () => {
     const dockerfile = 'FROM busybox:1\nCOPY greeting /greeting\nRUN tr a-z A-Z < /greeting > /loud\n';
     const { Data } = await deploy(await wanted('with-run', dockerfile));
     expect(workers()).toBe(1);
+    expect((await lastWorker())?.environment).toContainEqual({ name: 'WHARF_SOURCE_POLICY', value: LAB_POLICY });
     const wire = new Wire(lab.ecr.registry);
     const { bytes } = await wire.send('GET', `/v2/with-run/manifests/${Data?.Digest}`);
     const { layers } = JSON.parse(bytes.toString()) as { layers: readonly object[] };

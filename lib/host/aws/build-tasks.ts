@@ -24,7 +24,8 @@ import { findWorkerImage } from './worker-image.js';
 
 export type BuildTaskConfig = AwsConfig<
   (typeof STORE_SETTINGS)[number] | (typeof WORKER_SETTINGS)[number] | 'platform' | 'dockerHub'
->;
+> &
+  Partial<AwsConfig<'sourcePolicy'>>;
 
 export interface AwsBuildTasksDeps {
   readonly ecs: Ecs;
@@ -90,6 +91,7 @@ export class AwsBuildTasks implements BuildTasks {
       WHARF_SEALING_KEY_ARN: config.sealingKeyArn,
       WHARF_PLATFORM: config.platform,
       WHARF_DOCKER_HUB: config.dockerHub,
+      ...(config.sourcePolicy === undefined ? {} : { WHARF_SOURCE_POLICY: config.sourcePolicy }),
     };
     return {
       family: `${config.cluster}--build-worker`,

@@ -1,5 +1,5 @@
 /** The entry of the worker image: builds the one build that the task was started for. Ends with 0 when it is settled. */
-import { readAwsConfig, STORE_SETTINGS } from './config.js';
+import { readAwsConfig, readOptionalAwsConfig, STORE_SETTINGS } from './config.js';
 import { runBuildWorker } from './build-worker.js';
 
 const { WHARF_BUILD: build = '', WHARF_WORKER_DATA: folder = '/var/lib/wharf' } = process.env;
@@ -10,6 +10,9 @@ if (build === '') {
 const stopping = new AbortController();
 process.once('SIGTERM', () => stopping.abort());
 process.once('SIGINT', () => stopping.abort());
-const config = readAwsConfig(process.env, ...STORE_SETTINGS, 'platform', 'dockerHub');
+const config = {
+  ...readAwsConfig(process.env, ...STORE_SETTINGS, 'platform', 'dockerHub'),
+  ...readOptionalAwsConfig(process.env, 'sourcePolicy'),
+};
 const isSettled = await runBuildWorker(config, { build, folder, signal: stopping.signal });
 process.exit(isSettled ? 0 : 1);

@@ -14,9 +14,11 @@ import type { Queue } from '../../store/index.js';
 import { openAwsImages } from './caches.js';
 import type { AwsConfig, STORE_SETTINGS } from './config.js';
 import { openRemoteImages } from './remote-images.js';
+import { operatorsPolicy } from './source-policy.js';
 import { openAwsStore } from './store.js';
 
-export type BuildWorkerConfig = AwsConfig<(typeof STORE_SETTINGS)[number] | 'platform' | 'dockerHub'>;
+export type BuildWorkerConfig = AwsConfig<(typeof STORE_SETTINGS)[number] | 'platform' | 'dockerHub'> &
+  Partial<AwsConfig<'sourcePolicy'>>;
 
 /**
  * Builds to the end, or until the signal fires: then the build is handed back with its finished steps kept.
@@ -39,7 +41,11 @@ export async function runBuildWorker(
   const remote = openRemoteImages(store);
   const builder = new ImageBuilder(
     { ...store, images: openAwsImages(store, new Registry(store)), indexes, remote, sandbox },
-    { platform: parsePlatform(config.platform), allowDockerHub: config.dockerHub === 'yes' },
+    {
+      platform: parsePlatform(config.platform),
+      allowDockerHub: config.dockerHub === 'yes',
+      ...operatorsPolicy(config.sourcePolicy),
+    },
   );
   const builds = new BuildService({ ...store, queue: noQueue });
   const worker = new BuildWorker({ ...store, queue: noQueue, builds, build: builder.build });

@@ -43,10 +43,11 @@ export class AwsBuilder {
   /**
    * @param options.platform what images are built for unless asked otherwise
    * @param options.dockerHub `yes` when a base name without a host may mean Docker Hub
+   * @param options.sourcePolicy the operator's, packed
    */
   constructor(
     private readonly deps: AwsBuilderDeps,
-    options: { readonly platform: string; readonly dockerHub: string },
+    options: { readonly platform: string; readonly dockerHub: string; readonly sourcePolicy?: string },
   ) {
     const { store, registry, queue, tasks } = deps;
     this.build = late(async () => {

@@ -21,6 +21,8 @@ const VARIABLES = {
   platform: 'WHARF_PLATFORM',
   /** `yes` when a base name without a host may mean Docker Hub, else `no`. */
   dockerHub: 'WHARF_DOCKER_HUB',
+  /** The operator's source policy, packed, where there is one. */
+  sourcePolicy: 'WHARF_SOURCE_POLICY',
   cluster: 'WHARF_CLUSTER',
   /** Instances the cluster may have at most. */
   maxInstances: 'WHARF_MAX_INSTANCES',

@@ -7,6 +7,7 @@ import { parsePlatform } from '../../oci/index.js';
 import type { Registry } from '../../registry/index.js';
 import { openAwsImages } from './caches.js';
 import { openRemoteImages } from './remote-images.js';
+import { operatorsPolicy } from './source-policy.js';
 import type { AwsStore } from './store.js';
 
 export interface AwsImageBuilderOptions {
@@ -14,6 +15,8 @@ export interface AwsImageBuilderOptions {
   readonly platform: string;
   /** `yes` when a base name without a host may mean Docker Hub. */
   readonly dockerHub: string;
+  /** The operator's, packed. */
+  readonly sourcePolicy?: string;
   /** Whether a RUN that is not in the cache goes on in a worker; it fails otherwise. */
   readonly hasWorkers: boolean;
 }
@@ -21,7 +24,7 @@ export interface AwsImageBuilderOptions {
 export function openImageBuilder(
   store: AwsStore,
   registry: Registry,
-  { platform, dockerHub, hasWorkers }: AwsImageBuilderOptions,
+  { platform, dockerHub, sourcePolicy, hasWorkers }: AwsImageBuilderOptions,
 ): BuildFunction {
   const { build } = new ImageBuilder(
     {
@@ -30,7 +33,7 @@ export function openImageBuilder(
       remote: openRemoteImages(store),
       ...(hasWorkers ? { sandbox: sandboxElsewhere } : {}),
     },
-    { platform: parsePlatform(platform), allowDockerHub: dockerHub === 'yes' },
+    { platform: parsePlatform(platform), allowDockerHub: dockerHub === 'yes', ...operatorsPolicy(sourcePolicy) },
   );
   return build;
 }

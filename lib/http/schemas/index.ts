@@ -8,5 +8,6 @@ export * from './images.js';
 export * from './problem.js';
 export * from './registry.js';
 export * from './services.js';
+export * from './source-policy.js';
 export * from './tasks.js';
 export * from './tokens.js';
