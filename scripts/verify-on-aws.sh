@@ -58,13 +58,14 @@ npx --no-install tsx bin/wharf.ts deploy greeting --cluster wharf --image greeti
 step 'a cluster made over the API, where MadeClusters is deployed'
 npx --no-install tsx bin/wharf.ts cluster create wharf-verify --instances 1 || echo 'not deployed, or NOT RIGHT: see above'
 
-step 'the contract suites of the adapters, against S3, DynamoDB and SQS of this account'
+step 'the contract suites of the adapters, and the distribution API, over S3, DynamoDB and SQS of this account'
 region=$(aws configure get region || echo "${AWS_REGION:-us-east-1}")
 AWS_REGION=$region WHARF_TEST_S3_ENDPOINT=https://s3.$region.amazonaws.com \
   WHARF_TEST_DYNAMODB_ENDPOINT=https://dynamodb.$region.amazonaws.com \
   WHARF_TEST_SQS_ENDPOINT=https://sqs.$region.amazonaws.com NODE_OPTIONS='--experimental-vm-modules --no-warnings' \
   npx --no-install jest --maxWorkers=1 --testTimeout=300000 \
-  test/store/blob-store-s3 test/store/record-store-dynamodb test/store/queue-sqs \
+  test/store/blob-store-s3 test/store/record-store-dynamodb test/store/queue-sqs test/store/content-store \
+  test/protocol/registry/conformance-cloud \
   || echo 'NOT RIGHT: a fake differs from the service'
 
 step 'headers: the challenge of the registry, HEAD and Range through the gateway'

@@ -32,6 +32,12 @@ export async function answer(request: IncomingMessage, buckets: Map<string, Buck
   }
   const bucket = buckets.get(bucketName);
   if (bucket === undefined) throw new S3Failure(404, 'NoSuchBucket');
+  if (key === '' && request.method === 'DELETE') {
+    // Uploads under way go with it.
+    if (bucket.objects.size > 0) throw new S3Failure(409, 'BucketNotEmpty');
+    buckets.delete(bucketName);
+    return { status: 204 };
+  }
   const call = { request, bucket, bucketName, key, query: url.searchParams };
   return key === '' ? answerBucket(call) : answerObject(call);
 }
