@@ -36,8 +36,9 @@ function compared(): string {
 const { s3GiBMonth, ecrGiBMonth, transferOutGiB } = PRICES;
 const text = `# What it costs
 
-Made by \`npx tsx scripts/aws-cost.ts\` from \`lib/constructs/cost.ts\`: prices of ${PRICES.region} as remembered in ${PRICES.date},
-without free tiers. **They were compared with no price page and no bill: check them before you rely on a sum.**
+Made by \`npx tsx scripts/aws-cost.ts\` from \`lib/constructs/cost.ts\`: prices of ${PRICES.region} in ${PRICES.date}, without
+free tiers. They agree with what tools that reckon costs publish of AWS's price lists. **None was compared with AWS's own
+pages or a bill: check them before you rely on a sum.**
 \`cdk synth\` prints the first sum. Not in the sums: logs, flow logs and Container Insights, which grow with what runs.
 
 ## Per month, when nothing happens

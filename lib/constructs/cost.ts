@@ -3,7 +3,10 @@
  * synthesis prints. Prices are of us-east-1, in US dollars; an hour is 1/730 of a month.
  */
 
-/** Written down from memory, and compared with no price page and no bill: check them before you rely on a sum. */
+/**
+ * Compared in the month of `date` with what others publish of AWS's price lists (expected outputs and tables of tools that
+ * reckon costs), and with no price page of AWS itself and no bill.
+ */
 export const PRICES = {
   date: '2026-11',
   region: 'us-east-1',
@@ -156,8 +159,8 @@ export function total(lines: readonly CostLine[]): number {
   return lines.reduce((sum, { dollars }) => sum + dollars, 0);
 }
 
-/** For the synthesis: `about US$ 1.81 a month when idle (prices of us-east-1 as remembered in 2026-11, unchecked)`. */
+/** For the synthesis: `about US$ 1.81 a month when idle (prices of us-east-1 in 2026-11, compared with no bill)`. */
 export function idleSentence(options: IdleOptions): string {
   const sum = total(idleMonth(options)).toFixed(2);
-  return `about US$ ${sum} a month when idle (prices of ${PRICES.region} as remembered in ${PRICES.date}, unchecked)`;
+  return `about US$ ${sum} a month when idle (prices of ${PRICES.region} in ${PRICES.date}, compared with no bill)`;
 }

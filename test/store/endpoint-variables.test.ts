@@ -38,31 +38,31 @@ afterAll(async () => {
 const own = (endpoint: string) => ({ endpoint, region: 'us-east-1', credentials: fakeCredentials });
 
 test('a bucket is made at the S3 that is named, and removed with its objects', async () => {
-  const { client, bucket, close } = await openTestBucket();
+  const { client, bucket, ...subject } = await openTestBucket();
   await client.send(new PutObjectCommand({ Bucket: bucket, Key: 'left/behind', Body: 'x' }));
   expect([...s3.buckets.keys()]).toEqual([bucket]);
-  await close();
+  await subject.close();
   expect(s3.buckets.size).toBe(0);
   client.destroy();
 });
 
 test('a table is made at the DynamoDB that is named, and removed', async () => {
-  const { client, table, close } = await openTestTable();
+  const { client, table, ...subject } = await openTestTable();
   const there = dynamoDbClient(own(dynamoDb));
   const describe = () => there.send(new DescribeTableCommand({ TableName: table }));
   expect((await describe()).Table?.TableName).toBe(table);
-  await close();
+  await subject.close();
   await expect(describe()).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
   client.destroy();
   there.destroy();
 });
 
 test('a queue with its dead letters is made at the SQS that is named, and removed', async () => {
-  const { client, queueUrl, deadLetterUrl, close } = await openTestQueue(3);
+  const { client, queueUrl, deadLetterUrl, ...subject } = await openTestQueue(3);
   const there = sqsClient(own(sqs));
   const look = (QueueUrl: string) => there.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] }));
   expect((await look(queueUrl)).Attributes?.['RedrivePolicy']).toContain('"maxReceiveCount":3');
-  await close();
+  await subject.close();
   for (const url of [queueUrl, deadLetterUrl]) await expect(look(url)).rejects.toThrow();
   client.destroy();
   there.destroy();
