@@ -15,7 +15,9 @@ output() { aws cloudformation describe-stacks --stack-name WharfPlatform --outpu
   --query "Stacks[0].Outputs[?contains(OutputKey, '$1')].OutputValue | [0]"; }
 leave() {
   step 'removal'
-  # CloudFormation does not know what was made over the API; the reconciler takes it away before it goes itself.
+  # A cluster with a service is not deleted. CloudFormation knows nothing of what was made over the API; the reconciler
+  # takes it away before it goes itself.
+  [ -z "${WHARF_TOKEN:-}" ] || npx --no-install tsx bin/wharf.ts rm greeting --cluster wharf || echo 'no service was there'
   turns=40
   while [ -n "${WHARF_URL:-}" ] && [ $turns -gt 0 ] \
     && npx --no-install tsx bin/wharf.ts cluster rm wharf-verify 2> /dev/null; do turns=$((turns - 1)); sleep 30; done
@@ -55,6 +57,9 @@ step 'a service, from no instance'
 npx --no-install tsx bin/wharf.ts cluster create wharf --instances 1
 npx --no-install tsx bin/wharf.ts deploy greeting --cluster wharf --image greeting:1 --count 1
 
+step 'twelve tasks of no service: two calls of RunTask, and their end'
+npx --no-install tsx bin/wharf.ts run greeting:1 --cluster wharf --count 12 -- node --version
+
 step 'a cluster made over the API, where MadeClusters is deployed'
 npx --no-install tsx bin/wharf.ts cluster create wharf-verify --instances 1 || echo 'not deployed, or NOT RIGHT: see above'
 
@@ -87,6 +92,11 @@ curl -sS -o /dev/null -w '%{http_code}\n' -X PATCH -T - -H "Authorization: Beare
 curl -sS -o /dev/null -w '%{http_code}\n' -X PUT -H "Authorization: Bearer $WHARF_TOKEN" \
   "$front$at?digest=sha256:$(sha256sum "$layer" | cut -d ' ' -f 1)"
 rm -f "$layer"
+
+step 'the log of the load balancer: what it writes when logging begins'
+logs=$(aws cloudformation describe-stack-resources --stack-name WharfRegistry --output text \
+  --query "StackResources[?ResourceType=='AWS::S3::Bucket'].PhysicalResourceId | [0]")
+aws s3api list-objects-v2 --bucket "$logs" --max-items 3 --query 'Contents[].Key'
 
 step 'an image of a template: built, and the same the second time'
 for turn in 1 2; do
