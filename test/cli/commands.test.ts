@@ -2,7 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { EmbeddedOptions } from '../../lib/cli/index.js';
+import { digestOf } from '../../lib/oci/index.js';
 import { until } from '../http/backend.js';
+import { imageSet } from '../protocol/registry/images.js';
 import { type CliFixture, createCliFixture, type Ran } from './cli-fixture.js';
 
 let cli: CliFixture;
@@ -83,6 +85,26 @@ describe('wharf', () => {
     expect(verified.stderr).toContain('wharf registry verify --repair');
     expect(await cli.run(['registry', 'verify', '--repair'])).toMatchObject({ code: 1 });
     expect(await content.stat(digest)).toBeUndefined();
+    expect(await cli.run(['registry', 'verify'])).toMatchObject({ code: 0 });
+  });
+
+  test('does not suggest a repair where there is nothing left to repair', async () => {
+    const { registry, base } = cli.api;
+    const set = imageSet('an image');
+    for (const { bytes } of set.blobs) {
+      await registry.linkBlob('broken', (await base.store.content.putBytes(bytes)).digest);
+    }
+    for (const { bytes, mediaType } of set.manifests) await registry.putManifest('broken', bytes, mediaType, ['1']);
+    const [damaged] = set.blobs.map(({ bytes }) => digestOf(bytes));
+    for await (const { key, digest } of base.store.content.blobs.list()) {
+      if (digest === damaged) await writeFile(join(base.store.directory, 'store', key), 'changed');
+    }
+    expect((await cli.run(['registry', 'verify', '--repair'])).stderr).toContain('is sent anew');
+    const again = await cli.run(['registry', 'verify']);
+    expect(again.stdout).toContain(`names ${damaged}, which is not in the repository`);
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('wharf images rm') });
+    expect(again.stderr).not.toContain('--repair');
+    for (const { digest } of set.manifests) await registry.deleteManifest('broken', digest);
     expect(await cli.run(['registry', 'verify'])).toMatchObject({ code: 0 });
   });
 

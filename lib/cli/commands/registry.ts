@@ -29,10 +29,14 @@ export async function verifyRegistry(
   deps: CommandDeps,
 ): Promise<void> {
   const { client, output, interrupted } = deps;
+  let canRepair = false;
   for await (const event of client.registry.verify({ repair, signal: interrupted })) {
     if (json === true) printJson(output, event);
     else if (event.type === 'problem') output.result(`${event.message}\n`);
-    if (event.type === 'problem') continue;
+    if (event.type === 'problem') {
+      canRepair ||= event.kind === 'blob-corrupt' || event.kind === 'blob-missing';
+      continue;
+    }
     const { blobs, bytes, manifests, problems } = event.totals;
     const summary = [
       `${counted(blobs, 'blob')} (${formatBytes(bytes)}) and ${counted(manifests, 'manifest')} read`,
@@ -46,10 +50,16 @@ export async function verifyRegistry(
     if (problems === 0) return;
     throw new AppError('REGISTRY_DAMAGED', `${counted(problems, 'problem')} found`, {
       kind: 'failed',
-      hint: repair
-        ? 'push or build these images again: what was damaged is out of use, and is sent anew'
-        : 'wharf registry verify --repair takes damaged blobs out of use; then push or build these images again',
+      hint: verifyHint(repair, canRepair),
     });
   }
   throw new AppError('STREAM_LOST', 'the verification broke off', { kind: 'unavailable' });
+}
+
+/** @param canRepair there are damaged blobs, and not only images that lack what was taken out of use before */
+function verifyHint(isRepaired: boolean, canRepair: boolean): string {
+  if (!canRepair) return 'push or build these images again, or remove them (wharf images rm)';
+  return isRepaired
+    ? 'push or build these images again: what was damaged is out of use, and is sent anew'
+    : 'wharf registry verify --repair takes damaged blobs out of use; then push or build these images again';
 }
