@@ -276,16 +276,20 @@ export class Manifests {
     document: ManifestDocument,
     tags: readonly string[],
   ): Promise<void> {
-    await this.deps.repositories.ensure(repository);
     const { mediaType, sizeBytes } = record;
     const referrer = referrerWrite(repository, document, { digest, mediaType, sizeBytes });
     const writes: readonly RecordWrite[] = [
       { op: 'put', key: recordKey.manifest(repository, digest), value: record },
       ...(referrer === undefined ? [] : [referrer]),
-      ...tags.flatMap((tag) => this.deps.tags.writes(repository, tag, digest)),
     ];
-    // Nothing is expected of these records, so a lost write can only be a collision with another one: again.
-    while ((await this.deps.records.transact(writes)).outcome === 'lost');
+    for (;;) {
+      const [pointing] = await Promise.all([
+        Promise.all(tags.map((tag) => this.deps.tags.writes(repository, tag, digest))),
+        this.deps.repositories.ensure(repository),
+      ]);
+      // A write that is lost is a collision with another one, or a tag that was moved meanwhile: again.
+      if ((await this.deps.records.transact([...writes, ...pointing.flat()])).outcome === 'written') return;
+    }
   }
 }
 

@@ -79,10 +79,14 @@ export class Tags {
     }
   }
 
-  /** The writes that point a tag at a manifest, for the transaction that stores the manifest. */
-  writes(repository: string, tag: string, digest: Digest): readonly RecordWrite[] {
+  /** The writes that point a tag at a manifest, for the transaction that stores the manifest; when that is lost, to be made anew. */
+  async writes(repository: string, tag: string, digest: Digest): Promise<readonly RecordWrite[]> {
+    const key = recordKey.tag(repository, tag);
     const value: TagRecord = { digest, updatedMs: this.deps.clock.nowMs() };
-    return [{ op: 'put', key: recordKey.tag(repository, tag), value }, this.historyWrite(repository, tag, digest)];
+    const before = await this.deps.records.get<TagRecord>(key);
+    // Where it points already its history has nothing new, as long as nobody moves it meanwhile.
+    if (before?.value.digest === digest) return [{ op: 'put', key, value, expect: { version: before.version } }];
+    return [{ op: 'put', key, value }, this.historyWrite(repository, tag, digest)];
   }
 
   private async deleteIfAt(repository: string, tag: string, digest: Digest): Promise<void> {

@@ -261,4 +261,27 @@ describe('deleting', () => {
     clock.advance(91 * 24 * 60 * 60 * 1000);
     expect(await registry.tagList.history('history', 'v')).toEqual([]);
   });
+
+  test('the same push again is nothing new in a history, unless the tag was moved meanwhile', async () => {
+    const image = await prepared('history/same');
+    const [empty] = imageSet('an empty index').manifests as [TestManifest];
+    const push = ({ bytes, mediaType }: TestManifest) => registry.putManifest('history/same', bytes, mediaType, ['v']);
+    await push(image);
+    clock.advance(1000);
+    await push(image);
+    const pointed = async () => (await registry.tagList.history('history/same', 'v')).map(({ digest }) => digest);
+    expect(await pointed()).toEqual([image.digest]);
+    expect((await registry.tagList.list('history/same')).items).toMatchObject([{ updatedMs: clock.nowMs() }]);
+
+    meanwhile = async ({ op, keys }) => {
+      if (op !== 'transact' || !keys.includes('TAG#v')) return;
+      meanwhile = () => {};
+      clock.advance(1000);
+      await push(empty);
+      clock.advance(1000);
+    };
+    await push(image);
+    expect(await pointed()).toEqual([image.digest, empty.digest, image.digest]);
+    expect(await registry.tagList.resolve('history/same', 'v')).toBe(image.digest);
+  });
 });
