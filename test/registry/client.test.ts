@@ -368,6 +368,22 @@ describe('against registries that behave differently', () => {
     ]);
   });
 
+  test('a registry that turns from Basic to tokens is followed', async () => {
+    let takes = 'Basic realm="x"';
+    const other = await serve((request, response) => {
+      const shown = request.headers.authorization;
+      if (request.url?.startsWith('/token')) response.end(JSON.stringify({ token: 'a-token' }));
+      else if (shown?.startsWith(takes.slice(0, 5)) === true) response.end('{}');
+      else response.writeHead(401, { 'www-authenticate': takes }).end();
+    });
+    const client = clientOf({ username: 'me', password: 'pass' }, other.host);
+    await client.getManifest('a/b', 'latest');
+    expect(other.seen.at(-1)?.authorization).toMatch(/^Basic /);
+    takes = `Bearer realm="http://${other.host}/token"`;
+    await client.getManifest('a/b', 'latest');
+    expect(other.seen.at(-1)?.authorization).toBe('Bearer a-token');
+  });
+
   test('a manifest that is not what its digest says is refused', async () => {
     const { host } = await serve((_, response) => response.end('{}'));
     await expect(clientOf(undefined, host).getManifest('a/b', digestOf('other'))).rejects.toMatchObject({

@@ -59,10 +59,18 @@ export class Authenticator {
       this.usesBasic = this.basic() !== undefined;
       return this.usesBasic && shown === undefined;
     }
+    // A registry may turn to tokens one day.
+    this.usesBasic = false;
     const held = this.header(scope);
     if (held !== undefined && held !== shown) return true;
+    this.forgetExpired();
     this.held.set(scope, await this.requestToken(challenge, scope));
     return true;
+  }
+
+  private forgetExpired(): void {
+    const nowMs = this.deps.clock.nowMs();
+    for (const [scope, { expiresAtMs }] of this.held) if (expiresAtMs <= nowMs) this.held.delete(scope);
   }
 
   private basic(): string | undefined {

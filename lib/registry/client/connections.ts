@@ -19,14 +19,26 @@ export interface RegistryConnectionsOptions {
   readonly rateLimitWaitMs?: number;
 }
 
+/** Registries whose clients are kept; who names more begins anew with those that were asked longest ago. */
+const MOST_CLIENTS = 100;
+
+interface OpenClient {
+  readonly client: RegistryClient;
+  /** What it was made for. */
+  readonly login: string;
+}
+
 export class RegistryConnections {
+  /** By registry, the one asked for last at the end. */
+  private readonly clients = new Map<string, OpenClient>();
+
   constructor(
     private readonly deps: RegistryConnectionsDeps,
     private readonly options: RegistryConnectionsOptions = {},
   ) {}
 
   /**
-   * A client that keeps its tokens while it lives.
+   * The client of a registry, with the tokens that it was given before; another one when the login for it is another by now.
    * @param options.credentials instead of those kept
    * @throws AppError REGISTRY_NAME_INVALID, REGISTRY_LOGIN_INVALID
    */
@@ -34,10 +46,23 @@ export class RegistryConnections {
     registry: string,
     options: { readonly credentials?: RegistryCredentials; readonly insecure?: boolean } = {},
   ): Promise<RegistryClient> {
-    const { clock, credentials, fetch } = this.deps;
-    const { rateLimitWaitMs } = this.options;
-    const known = options.credentials ?? (await credentials?.credentialsFor(registry));
     const insecure = options.insecure === true || this.isInsecure(registry);
+    // To be tried, and not to be let in by an earlier token.
+    if (options.credentials !== undefined) return this.made(registry, insecure, options.credentials);
+    const known = await this.deps.credentials?.credentialsFor(registry);
+    const login = JSON.stringify([insecure, known]);
+    const before = this.clients.get(registry);
+    const client = before?.login === login ? before.client : this.made(registry, insecure, known);
+    this.clients.delete(registry);
+    this.clients.set(registry, { client, login });
+    const [oldest] = this.clients.keys();
+    if (this.clients.size > MOST_CLIENTS && oldest !== undefined) this.clients.delete(oldest);
+    return client;
+  }
+
+  private made(registry: string, insecure: boolean, known: RegistryCredentials | undefined): RegistryClient {
+    const { clock, fetch } = this.deps;
+    const { rateLimitWaitMs } = this.options;
     return new RegistryClient(
       { clock, ...(fetch === undefined ? {} : { fetch }) },
       {
