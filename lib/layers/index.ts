@@ -54,4 +54,5 @@ export {
 export { splitLines } from './lines.js';
 export { removeTree } from './overlay/remove-tree.js';
 export { layerName, type UnpackedLayer, UnpackedLayers } from './overlay/unpacked-layers.js';
+export { UpperAsLayer } from './overlay/upper-as-layer.js';
 export { changesetOfUpper, type UpperChangesetOptions } from './overlay/upper-changeset.js';

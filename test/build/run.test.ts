@@ -1,11 +1,13 @@
 /** RUN for real: overlayfs, runc, a network namespace, on a base image made of the machine's own busybox. */
-import { readdir, readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { BuildEvent } from '../../lib/build/index.js';
 import { OverlaySandbox } from '../../lib/build/sandbox/sandbox-overlay.js';
-import { UnpackedLayers } from '../../lib/layers/index.js';
+import { layerName, UnpackedLayers } from '../../lib/layers/index.js';
+import type { Digest } from '../../lib/oci/index.js';
 import { type HostScope, mountOverlay, Runc } from '../../lib/runtime/index.js';
 import { systemClock } from '../../lib/store/system/clock-system.js';
 import { requireTools } from '../host-tools.js';
@@ -66,6 +68,24 @@ requireTools('root', 'runc', 'bridge').describe('RUN on this machine', () => {
     expect(tree.lookup('/bin/tail')).toBeUndefined();
     expect(await textOf(tree, '/etc/passwd')).toMatch(/^web:/m);
     expect(await leftovers()).toEqual([]);
+  });
+
+  test('what it changed stands unpacked for the next command, and shows it what the layer does', async () => {
+    const layers = join(scope.directory, 'layers-0');
+    const [boot = ''] = await readdir(layers);
+    const folder = (diffId = ''): string => join(layers, boot, layerName(diffId as Digest));
+    const diffIds = async ({ result }: Built): Promise<readonly Digest[]> =>
+      (await f.config(result.imageId)).rootfs.diff_ids;
+    const first =
+      'RUN mkdir -p /k/sub && echo 1 > /k/f && ln /k/f /k/g && ln -s f /k/l && touch -d @5 /k/old && rm /bin/tail && chmod 700 /etc';
+    const look = 'RUN stat -c "%n %F %a %u %g %h %Y" /k /k/* /etc /bin /bin/tail > /seen 2>&1 || true';
+    const kept = await diffIds(await run(`${first}\n${look}`));
+    expect(existsSync(join(folder(kept[1]), 'k/f'))).toBe(true);
+    await rm(folder(kept[1]), { recursive: true });
+    // The same command by another name: what it stands on is unpacked from the layer this time.
+    expect(await diffIds(await run(`${first}\n${look} # once more`))).toEqual(kept);
+    const others = await diffIds(await run('RUN echo star > /x', {}, { compression: { type: 'estargz' } }));
+    expect(existsSync(folder(others.at(-1)))).toBe(false);
   });
 
   test('gives the same layer on another day: what the command writes is dated by what was there before', async () => {

@@ -6,8 +6,10 @@ import {
   changesetOfUpper,
   ImageTree,
   type IndexedLayer,
+  type LayerEntry,
   type TarMember,
   UnpackedLayers,
+  UpperAsLayer,
   type UpperChangesetOptions,
   writeLayer,
 } from '../../lib/layers/index.js';
@@ -59,11 +61,11 @@ export class OverlayLab {
     upper: string,
     lower: ImageTree,
     options: Omit<UpperChangesetOptions, 'lower'> = {},
+    written = new UpperAsLayer(),
+    change: (entry: LayerEntry) => LayerEntry = (entry) => entry,
   ): Promise<IndexedLayer> {
-    return writeLayer(changesetOfUpper(upper, { lower, ...options }), {
-      content: this.store.content,
-      compression: 'none',
-    });
+    const changes = changesetOfUpper(upper, { lower, saw: written.saw, ...options });
+    return writeLayer(written.watch(changed(changes, change)), { content: this.store.content, compression: 'none' });
   }
 
   folder(name: string): string {
@@ -81,6 +83,13 @@ export class OverlayLab {
     this.unmountAll();
     await this.store.close();
   }
+}
+
+async function* changed(
+  members: AsyncIterable<TarMember>,
+  change: (entry: LayerEntry) => LayerEntry,
+): AsyncGenerator<TarMember, void, undefined> {
+  for await (const { entry, body } of members) yield { entry: change(entry), body };
 }
 
 /** The interpreter itself: a shim in front of it would be most of the time of a test. */

@@ -14,8 +14,9 @@ import {
   removeTree,
   type TarMember,
   type UnpackedLayers,
+  UpperAsLayer,
 } from '../../layers/index.js';
-import type { Platform } from '../../oci/index.js';
+import type { Digest, Platform } from '../../oci/index.js';
 import {
   type BridgeNetwork,
   type ContainerLimits,
@@ -27,6 +28,7 @@ import {
   scopePaths,
   unmountOverlay,
 } from '../../runtime/index.js';
+import type { Layer } from '../plan/steps.js';
 import { emulates } from '../plan/emulation-linux.js';
 import { type Entitlement, withinHost } from '../run-settings.js';
 import { ProxiedNetworks } from './proxied-network.js';
@@ -92,7 +94,7 @@ export class OverlaySandbox implements Sandbox {
 
   readonly emulates = (platform: Platform): Promise<boolean> => emulates(platform);
 
-  async run<T>(
+  async run<T extends Pick<Layer, 'diffId'>>(
     request: SandboxRequest,
     collect: (changes: AsyncIterable<TarMember>) => Promise<T>,
   ): Promise<SandboxResult<T>> {
@@ -139,11 +141,20 @@ export class OverlaySandbox implements Sandbox {
         await mountLayers(this.deps.layers, request.layers, below);
         return below;
       };
-      const changes = changesetOfUpper(upper, { lower: request.lower, mountLower, ...clamp });
-      return { exitCode: 0, value: await collect(settled(changes, window, request.timeSeconds)) };
+      const written = new UpperAsLayer();
+      const changes = changesetOfUpper(upper, { lower: request.lower, mountLower, saw: written.saw, ...clamp });
+      const value = await collect(written.watch(settled(changes, window, request.timeSeconds)));
+      if (request.keeps) await this.keep(value.diffId, upper, written);
+      return { exitCode: 0, value };
     } finally {
       await this.end(id, runMounts);
     }
+  }
+
+  /** The next command mostly stands on this one: its changes stay as the unpacked layer they are, if they are no more than that. */
+  private async keep(diffId: Digest, upper: string, written: UpperAsLayer): Promise<void> {
+    const sizeBytes = await written.settle(upper);
+    if (sizeBytes !== undefined) await this.deps.layers.adopt(diffId, upper, sizeBytes);
   }
 
   /** Each part whatever became of the one before: a lock that stayed would keep every later build waiting. */

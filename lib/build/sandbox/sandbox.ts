@@ -86,6 +86,11 @@ export interface SandboxRequest {
   readonly timeSeconds: number;
   /** No time is later than this (SOURCE_DATE_EPOCH). */
   readonly clampSeconds?: number;
+  /**
+   * Whether the layer that `collect` makes holds the changes and nothing beside them: where they lie may then be kept as
+   * that layer, for the next command that stands on it.
+   */
+  readonly keeps: boolean;
   readonly onOutput: (stream: 'stdout' | 'stderr', chunk: Buffer) => void;
   readonly signal: AbortSignal;
 }
@@ -98,10 +103,11 @@ export interface Sandbox {
   emulates?(platform: Platform): Promise<boolean>;
   /**
    * Runs the command to its end. When it ends well, `collect` gets its changes as members in the order of layers,
-   * and what it returns is handed on. Afterwards, however it ended, nothing of the run is left on the host.
+   * and what it returns is handed on. Afterwards, however it ended, nothing of the run is left on the host but a layer that
+   * it `keeps`.
    * @throws the signal's reason on abort; AppError CONTAINER_START_FAILED when the command cannot be started
    */
-  run<T>(
+  run<T extends Pick<Layer, 'diffId'>>(
     request: SandboxRequest,
     collect: (changes: AsyncIterable<TarMember>) => Promise<T>,
   ): Promise<SandboxResult<T>>;

@@ -7,7 +7,7 @@ import type { EmitEvent } from '../build-log.js';
 import type { RedactedStream, Redaction } from '../redaction.js';
 import type { BuildProxy } from '../proxy/build-proxy.js';
 import type { ProxyCapture } from '../proxy/proxy-capture.js';
-import type { Sandbox, SandboxMount } from '../sandbox/sandbox.js';
+import type { Sandbox, SandboxMount, SandboxRequest } from '../sandbox/sandbox.js';
 import type { Layer, RunOp, Step } from '../plan/steps.js';
 
 export interface RunInput {
@@ -24,6 +24,7 @@ export interface RunInput {
   /** The command's only way out, and what is seen there. */
   readonly proxied?: { readonly proxy: BuildProxy; readonly capture: ProxyCapture };
   readonly timeSeconds: number;
+  readonly keeps: SandboxRequest['keeps'];
   /** How long the command may take; as long as it wants when absent. */
   readonly limit?: { readonly clock: Clock; readonly timeoutMs: number };
   readonly emit: EmitEvent;
@@ -31,7 +32,7 @@ export interface RunInput {
 }
 
 /** @throws AppError BUILD_RUN_FAILED, without a place */
-export async function runStep<T>(
+export async function runStep<T extends Pick<Layer, 'diffId'>>(
   input: RunInput,
   collect: (changes: AsyncIterable<TarMember>) => Promise<T>,
 ): Promise<T> {
@@ -59,6 +60,7 @@ export async function runStep<T>(
         mounts: [...input.mounts, ...script],
         timeSeconds: input.timeSeconds,
         ...(step.epochSeconds === undefined ? {} : { clampSeconds: step.epochSeconds }),
+        keeps: input.keeps,
         onOutput: output.write,
         signal: deadline.signal(input.signal),
       },

@@ -168,6 +168,8 @@ export class StepExecutor {
         redaction,
         ...(proxied === undefined ? {} : { proxied }),
         timeSeconds,
+        // eStargz adds files of its own.
+        keeps: input.compression?.type !== 'estargz',
         emit,
         signal,
         ...(this.deps.limit === undefined ? {} : { limit: this.deps.limit }),

@@ -79,6 +79,20 @@ export class UnpackedLayers {
     return work;
   }
 
+  /**
+   * Takes a folder that holds what unpacking the layer would give. It is moved; where the layer is unpacked already, it stays.
+   * @param folder on the file system of `directory`
+   */
+  async adopt(diffId: Digest, folder: string, sizeBytes: number): Promise<void> {
+    await this.leaving.get(diffId)?.catch(() => {});
+    const temporary = await this.temporary();
+    try {
+      await this.appear({ diffId, name: layerName(diffId), sizeBytes }, folder, temporary);
+    } finally {
+      await removeTree(temporary);
+    }
+  }
+
   /** Removes a layer that nothing has mounted. Removing what is not there is fine. */
   async remove(diffId: Digest): Promise<void> {
     const name = layerName(diffId);
@@ -146,15 +160,21 @@ export class UnpackedLayers {
       await extractTar(writeTar(counting(members, size)), target);
       checkDiffId(descriptor, digester.digest(), diffId);
       await chmod(target, 0o755);
-      const note: Omit<UnpackedLayer, 'usedMs'> = { diffId, name, sizeBytes: size.bytes };
+      await this.appear({ diffId, name, sizeBytes: size.bytes }, target, temporary);
+    } finally {
+      await removeTree(temporary);
+    }
+  }
+
+  /** @param temporary where the note is written */
+  private async appear(note: Omit<UnpackedLayer, 'usedMs'>, folder: string, temporary: string): Promise<void> {
+    try {
       await writeFile(join(temporary, 'note'), JSON.stringify(note));
-      await rename(join(temporary, 'note'), this.note(name));
-      await rename(target, join(this.directory, name));
+      await rename(join(temporary, 'note'), this.note(note.name));
+      await rename(folder, join(this.directory, note.name));
     } catch (error) {
       // Another process was faster; its folder has the same bytes.
       if (!LOST_RACE.has(errnoCode(error) ?? '')) throw error;
-    } finally {
-      await removeTree(temporary);
     }
   }
 

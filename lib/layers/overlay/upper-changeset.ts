@@ -25,6 +25,8 @@ export interface UpperChangesetOptions extends ChangesetRules {
    * before it. Read from the layers when absent.
    */
   readonly mountLower?: () => Promise<string>;
+  /** Told of everything that stands in the folder, as it stands there. */
+  readonly saw?: (entry: LayerEntry) => void;
 }
 
 /**
@@ -131,6 +133,7 @@ class UpperWalk {
     const member = await this.next(node);
     const below = this.options.lower.exact(node.path);
     const { entry } = member;
+    this.options.saw?.(entry);
     if (node.kind === 'directory') this.folders.set(node.path, entry);
     if (below === undefined || !(await this.isSame(node, member, below)))
       yield* this.writer.changed(member, node.inode);
