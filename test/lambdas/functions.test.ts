@@ -8,6 +8,7 @@ import { madeClustersSuite } from './made-clusters-suite.js';
 import { platformSuite } from './platform-suite.js';
 import { registrySuite } from './registry-suite.js';
 import { sandboxProbeSuite } from './sandbox-probe-suite.js';
+import { supplyChainSuite } from './supply-chain-suite.js';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -19,6 +20,7 @@ describe('bundled functions', () => {
   registrySuite(() => cloud);
   buildSuite(() => cloud);
   cacheSuite(() => cloud);
+  supplyChainSuite(() => cloud);
   imageResourceSuite(() => cloud);
   madeClustersSuite(() => cloud);
   platformSuite(() => cloud);

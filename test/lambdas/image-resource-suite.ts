@@ -68,10 +68,10 @@ export function imageResourceSuite(cloud: () => Cloud): void {
 
         const { id, event } = await submit(cloud(), { Dockerfile: 'FROM scratch\nRUN ["/make"]\n' }, 'team/handed:1');
         expect(await builder.invoke(event)).toEqual({ batchItemFailures: [] });
-        const { calls, ask } = cloud().ecs;
-        const run = calls.findLast(({ operation }) => operation === 'RunTask');
+        const { ecs } = cloud();
+        const run = ecs.calls.findLast(({ operation }) => operation === 'RunTask');
         expect(run?.input).toMatchObject({ startedBy: id });
-        const { taskDefinition } = (await ask('DescribeTaskDefinition', {
+        const { taskDefinition } = (await ecs.ask('DescribeTaskDefinition', {
           taskDefinition: run?.input['taskDefinition'],
         })) as { taskDefinition: { containerDefinitions: readonly { image: string }[] } };
         expect(taskDefinition.containerDefinitions[0]?.image).toMatch(
