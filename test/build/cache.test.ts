@@ -78,7 +78,7 @@ describe('the step cache', () => {
       undefined,
       undefined,
       undefined,
-      'main.go changed',
+      'main.go: content changed',
       'a step before it changed',
       undefined,
       undefined,
@@ -94,7 +94,7 @@ describe('the step cache', () => {
 
   test('tells files that are new or gone, and arguments by their values', async () => {
     await f.build(FILES);
-    expect(reasons(await f.build(changed({ 'new.go': 'n' })))[3]).toBe('new.go is new');
+    expect(reasons(await f.build(changed({ 'new.go': 'n' })))[3]).toBe('new.go: new');
     expect(reasons(await f.build(FILES, { args: { VERSION: '2' } }))[6]).toBe('variable VERSION: "1" → "2"');
     const reordered = DOCKERFILE.replace('RUN fetch', 'RUN fetch --all');
     expect(reasons(await f.build(changed({ Dockerfile: reordered })))[2]).toBe('the command changed');
@@ -104,12 +104,12 @@ describe('the step cache', () => {
     const many = Object.fromEntries(Array.from({ length: 2500 }, (_, i) => [`f${String(i).padStart(4, '0')}`, 'x']));
     const files = { Dockerfile: 'FROM base\nCOPY f* /many/', ...many };
     await f.build(files);
-    expect(reasons(await f.build({ ...files, f2345: 'y' }))).toEqual(['f2345 changed']);
-    expect(reasons(await f.build({ ...files, f2345: 'y', f2400x: 'x' }))).toEqual(['f2400x is new']);
+    expect(reasons(await f.build({ ...files, f2345: 'y' }))).toEqual(['f2345: content changed']);
+    expect(reasons(await f.build({ ...files, f2345: 'y', f2400x: 'x' }))).toEqual(['f2400x: new']);
     const more: Files = { ...files, f2345: 'y', f2400x: 'x' };
     const without = Object.fromEntries(Object.entries(more).filter(([name]) => name !== 'f0007'));
-    expect(reasons(await f.build(without))).toEqual(['f0007 is gone']);
-    expect(reasons(await f.build({ ...without, f9: 'x' }))).toEqual(['f9 is new']);
+    expect(reasons(await f.build(without))).toEqual(['f0007: gone']);
+    expect(reasons(await f.build({ ...without, f9: 'x' }))).toEqual(['f9: new']);
   });
 
   test('does not run a stage whose consumers all hit, even when its own steps are forgotten', async () => {
@@ -201,20 +201,20 @@ describe('the memory of last steps', () => {
   test('holds the list of files of the last key only', async () => {
     const { records, content, clock } = f.store;
     const steps = new LastSteps({ records, content, clock });
-    const key = { key: 'k', parts: [] };
+    const identity = { key: { key: 'k', parts: [] }, instruction: 'COPY' };
     const layer = digestOf('a layer');
     const list = async (): Promise<Digest | undefined> =>
       (await records.get<{ fileList?: Digest }>({ partition: 'STEP-LAST#here', sort: '-' }))?.value.fileList;
     const holders = async (blob: Digest | undefined): Promise<number> =>
       (await records.query(`BLOB#${blob ?? ''}`, { prefix: 'BY#' })).records.length;
-    await steps.remember('here', key, new Map([['a', 1]]), layer);
+    await steps.remember('here', { ...identity, files: [['a', 1, 'file 644']] }, layer);
     const first = await list();
     expect(await holders(first)).toBe(1);
-    await steps.remember('here', key, new Map([['a', 1]]), layer);
+    await steps.remember('here', { ...identity, files: [['a', 1, 'file 644']] }, layer);
     expect([await list(), await holders(first)]).toEqual([first, 1]);
-    await steps.remember('here', key, new Map([['a', 2]]), layer);
+    await steps.remember('here', { ...identity, files: [['a', 2, 'file 644']] }, layer);
     expect([await holders(first), await holders(await list())]).toEqual([0, 1]);
-    await steps.remember('here', key, new Map(), layer);
+    await steps.remember('here', { ...identity, files: [] }, layer);
     expect(await list()).toBeUndefined();
   });
 });

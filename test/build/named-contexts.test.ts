@@ -59,7 +59,10 @@ describe('a named context', () => {
     expect([await text(one, 'a.txt'), await text(one, 'own')]).toEqual(['one', 'own']);
     expect((await build('one')).result.stepsCached).toBe(2);
     const two = await build('two');
-    expect(two.result.steps.map(({ cached, reason }) => [cached, reason])[0]).toEqual([false, 'a.txt changed']);
+    expect(two.result.steps.map(({ cached, reason }) => [cached, reason])[0]).toEqual([
+      false,
+      'a.txt: content changed',
+    ]);
     expect(await text(two, 'a.txt')).toBe('two');
   });
 
@@ -100,7 +103,10 @@ describe('a named context', () => {
     ]);
     expect((await build()).result.stepsCached).toBe(3);
     const changed = await build({ l: { symlink: '/x' } });
-    expect(changed.result.steps.map(({ cached, reason }) => [cached, reason])[0]).toEqual([false, 'l changed']);
+    expect(changed.result.steps.map(({ cached, reason }) => [cached, reason])[0]).toEqual([
+      false,
+      'l: leads elsewhere',
+    ]);
   });
 
   test('takes the place of a stage with all it does, whatever names that stage', async () => {

@@ -190,7 +190,7 @@ describe('a cache at a registry', () => {
     expect(report.kind === 'plan' ? report.bytes.fetch : 0).toBeGreaterThan(0);
     await there.build(FILES, { cacheFrom });
     const { result } = await there.build({ ...FILES, own: 'newer' }, { cacheFrom });
-    expect(result.steps.flatMap(({ reason }) => reason ?? [])).toEqual(['own changed']);
+    expect(result.steps.flatMap(({ reason }) => reason ?? [])).toEqual(['own: content changed']);
   });
 
   test('of several platforms is one', async () => {

@@ -77,7 +77,7 @@ describe('ADD of a URL', () => {
     expect((await add(`ADD ${web.url}/x /`)).result.stepsCached).toBe(1);
     web.files.set('/x', { body: 'other', etag: '"3"' });
     const changed = await add(`ADD ${web.url}/x /`);
-    expect(changed.result.steps.map(({ cached, reason }) => [cached, reason])).toEqual([[false, 'x changed']]);
+    expect(changed.result.steps.map(({ cached, reason }) => [cached, reason])).toEqual([[false, 'x: content changed']]);
   });
 
   test('with a checksum asks once, and never again', async () => {

@@ -135,7 +135,7 @@ describe('plan', () => {
     expect(report.bytes.cached).toBe(result.steps.reduce((sum, step) => sum + (step.layerBytes ?? 0), 0));
     expect(shown(await plan({ b: 'five!' }))).toEqual([
       'hit',
-      'miss: b changed',
+      'miss: b: content changed',
       'maybe: content of /a changed',
       'maybe: a step before it changed',
     ]);

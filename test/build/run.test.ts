@@ -243,7 +243,7 @@ RUN --mount=type=bind,target=/ctx,rw echo y > /ctx/new && cat /ctx/new`;
     const known = new Set(first.result.layers.map(({ digest }) => digest));
     expect(third.result.layers.filter(({ digest }) => !known.has(digest))).toHaveLength(1);
     expect(third.result.steps.filter((step) => !step.cached).map((step) => step.reason)).toEqual([
-      'release.txt changed',
+      'release.txt: content changed',
     ]);
   });
 });

@@ -121,8 +121,10 @@ export type HashOf = (file: TreeEntry) => string | undefined;
 /** Finds the hashes of files, which may be asked for more than once. */
 export type FileHashes = (files: Iterable<TreeEntry>) => Promise<HashOf>;
 
-/** What tells later which file changed: the path of each, and a sum of what it was. */
-export type StepFiles = Iterable<readonly [path: string, sum: number]>;
+/** The path of a file, a sum of all that it was, and what of that a person can be told (`stateOf`). */
+export type StepFile = readonly [path: string, sum: number, state: string];
+/** What tells later which file changed, and how. */
+export type StepFiles = Iterable<StepFile>;
 
 export interface SelectionIdentity {
   /** Over names, types, modes, owners, links, attributes and contents; never over times. */
@@ -164,9 +166,23 @@ export async function identify(
     ),
     files: again(function* () {
       let at = 0;
-      for (const { selected } of all) yield [selected.entry.path, sums[at++] ?? 0] as const;
+      for (const { selected } of all) yield [selected.entry.path, sums[at++] ?? 0, stateOf(selected.entry)] as const;
     }),
   };
+}
+
+/** `file 644`. What is copied out of a context belongs to nobody else than root. */
+function stateOf({ type, mode }: TreeEntry): string {
+  return `${type} ${mode.toString(8)}`;
+}
+
+/** How a file that is in both is not as it was, from the states of then and now. */
+export function stateChange(before: string, now: string): string {
+  const [type = '', mode = ''] = before.split(' ');
+  const [newType = '', newMode = ''] = now.split(' ');
+  if (type !== newType) return `${type} → ${newType}`;
+  if (mode !== newMode) return `mode ${mode.padStart(4, '0')} → ${newMode.padStart(4, '0')}`;
+  return newType === 'symlink' ? 'leads elsewhere' : newType === 'file' ? 'content changed' : 'changed';
 }
 
 interface SelectedOf {

@@ -6,7 +6,7 @@ import { AppError } from '../../errors/index.js';
 import { hashParts, type KeyPart } from './framing.js';
 import { chainKey, isLinked, type KeyInputs, type StepKey, stepKey } from './keys.js';
 import type { Plan, StagePlan } from '../plan/plan.js';
-import type { StepFiles } from './selection.js';
+import type { StepFile, StepFiles } from './selection.js';
 import type { SourcesAtHand } from '../solve/sources-at-hand.js';
 import type { SourceRef, StageBase, Step } from '../plan/steps.js';
 
@@ -47,9 +47,9 @@ export class StepKeys {
   filesOf(step: Step): StepFiles {
     const [only = [], ...others] = this.files.get(step.number) ?? [];
     if (others.length === 0) return only;
-    const all = new Map<string, number>();
-    for (const files of [only, ...others]) for (const [path, sum] of files) all.set(path, sum);
-    return all;
+    const all = new Map<string, StepFile>();
+    for (const files of [only, ...others]) for (const file of files) all.set(file[0], file);
+    return all.values();
   }
 
   private async definitionKey(step: Step, parent: string): Promise<StepKey> {

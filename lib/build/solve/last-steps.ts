@@ -9,7 +9,7 @@ import { splitLines } from '../../layers/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { ByteSource, Clock, ContentStore, RecordKey, RecordStore } from '../../store/index.js';
 import type { StepKey } from '../keys/keys.js';
-import type { StepFiles } from '../keys/selection.js';
+import { stateChange, type StepFile, type StepFiles } from '../keys/selection.js';
 
 /** `STEP-LAST#<slot>` / `-` */
 interface LastStep {
@@ -18,6 +18,18 @@ interface LastStep {
   readonly fileList?: Digest;
   /** Diff id of the layer it gave. */
   readonly layer?: Digest;
+  /** The image that a first step of a stage stands on, with its digest. */
+  readonly base?: string;
+  /** Its word; absent in what earlier versions wrote. */
+  readonly instruction?: string;
+}
+
+/** What is told and remembered of a step. */
+export interface StepIdentity {
+  readonly key: StepKey;
+  readonly files: StepFiles;
+  readonly instruction: string;
+  readonly base?: string;
 }
 
 /** A step nobody made for so long is forgotten. */
@@ -39,11 +51,16 @@ export class LastSteps {
    * Why a key is not in the cache, in one line.
    * @param slot the step's place: repository, Dockerfile, stage, number
    */
-  async explain(slot: string, key: StepKey, files: StepFiles): Promise<string> {
+  async explain(slot: string, { key, files, instruction, base }: StepIdentity): Promise<string> {
     const last = await this.last(slot);
     if (last === undefined) return 'not built here before';
     const part = changedPart(last.parts, partsOf(key));
     if (part === undefined) return 'its layer is not in the store any more';
+    if (part === BEFORE) return beforeChanged(last.base, base);
+    // A line was put in or taken out.
+    if (last.instruction !== undefined && last.instruction !== instruction) {
+      return `instruction: ${last.instruction} → ${instruction}`;
+    }
     return typeof part === 'string' ? part : ((await this.changedFile(last, files)) ?? `${part.name} changed`);
   }
 
@@ -52,7 +69,7 @@ export class LastSteps {
     return (await this.last(slot))?.layer;
   }
 
-  async remember(slot: string, key: StepKey, files: StepFiles, layer: Digest): Promise<void> {
+  async remember(slot: string, { key, files, instruction, base }: StepIdentity, layer: Digest): Promise<void> {
     const { content, records, clock } = this.deps;
     const before = (await this.last(slot))?.fileList;
     const list = isEmpty(files) ? undefined : await content.put(linesOf(files));
@@ -60,7 +77,9 @@ export class LastSteps {
     const value: LastStep = {
       parts: partsOf(key),
       layer,
+      instruction,
       ...(list === undefined ? {} : { fileList: list.digest }),
+      ...(base === undefined ? {} : { base }),
     };
     await records.put(slotKey(slot), value, { expiresAtMs: clock.nowMs() + KEEP_MS });
     if (before !== undefined && before !== list?.digest) await content.release(before, holderOf(slot));
@@ -76,16 +95,17 @@ export class LastSteps {
     if (source === undefined) return undefined;
     const fresh = files[Symbol.iterator]();
     for await (const line of splitLines(source as ByteSource, cutShort)) {
-      const [path, sum] = JSON.parse(line) as readonly [string, number];
+      // Earlier versions wrote no state.
+      const [path, sum, state] = JSON.parse(line) as StepFile | readonly [string, number, undefined?];
       const next = fresh.next();
       if (next.done !== true && next.value[0] === path) {
-        if (next.value[1] !== sum) return `${path} changed`;
-        continue;
+        if (next.value[1] === sum) continue;
+        return `${path}: ${state === undefined ? 'changed' : stateChange(state, next.value[2])}`;
       }
-      return next.done !== true && has(files, path) ? `${next.value[0]} is new` : `${path} is gone`;
+      return next.done !== true && has(files, path) ? `${next.value[0]}: new` : `${path}: gone`;
     }
     const next = fresh.next();
-    return next.done === true ? undefined : `${next.value[0]} is new`;
+    return next.done === true ? undefined : `${next.value[0]}: new`;
   }
 }
 
@@ -125,6 +145,13 @@ function partsOf(key: StepKey): LastStep['parts'] {
   }));
 }
 
+const BEFORE = 'what came before';
+
+function beforeChanged(before: string | undefined, now: string | undefined): string {
+  if (now === undefined) return 'a step before it changed';
+  return before === undefined || before === now ? 'the base image changed' : `base image: ${before} → ${now}`;
+}
+
 /** What is told of the first part that is not as it was; the part itself when its files have to tell. */
 function changedPart(
   before: LastStep['parts'],
@@ -137,7 +164,7 @@ function changedPart(
     if (part === undefined) return `${old?.name ?? 'a part'} is gone`;
     if (old === undefined || old.name !== part.name) return `${part.name} is new`;
     if (old.hash === part.hash) continue;
-    if (part.name === 'what came before') return 'a step before it changed';
+    if (part.name === 'what came before') return BEFORE;
     if (part.name === 'command') return 'the command changed';
     if (part.name.startsWith('content of ')) return part;
     if (part.name.startsWith('heredoc ')) return `${part.name} changed`;

@@ -9,6 +9,7 @@ import { Slots } from './concurrency.js';
 import { hashParts } from '../keys/framing.js';
 import { isLinked } from '../keys/keys.js';
 import { knownSteps } from './known-steps.js';
+import type { StepIdentity } from './last-steps.js';
 import { LayerTrees } from './layer-trees.js';
 import type { StagePlan } from '../plan/plan.js';
 import { type Preview, previewPlan } from './plan-preview.js';
@@ -147,7 +148,18 @@ export class Solver {
 
   private async reason(step: Step): Promise<string> {
     if (this.input.uncached(step)) return 'built without the cache';
-    return this.deps.lastSteps.explain(this.place(step), this.keys.of(step), this.keys.filesOf(step));
+    return this.deps.lastSteps.explain(this.place(step), this.identity(step));
+  }
+
+  private identity(step: Step): StepIdentity {
+    const { base, steps } = stageOf(this.input.plan, step.stage);
+    const onImage = base.kind === 'image' && steps[0] === step && !isLinked(step);
+    return {
+      key: this.keys.of(step),
+      files: this.keys.filesOf(step),
+      instruction: step.instruction.split(' ', 1)[0] ?? '',
+      ...(onImage ? { base: base.image.name } : {}),
+    };
   }
 
   private async chain(stage: StagePlan): Promise<Chain> {
@@ -283,7 +295,7 @@ export class Solver {
   }
 
   private remember(step: Step, { diffId }: CachedStep): Promise<void> {
-    return this.deps.lastSteps.remember(this.place(step), this.keys.of(step), this.keys.filesOf(step), diffId);
+    return this.deps.lastSteps.remember(this.place(step), this.identity(step), diffId);
   }
 
   private async execute(step: Step, below: Chain, like: Digest | undefined): Promise<Execution> {
