@@ -70,9 +70,12 @@ export const EXPLAINED: readonly Explanation[] = [
       'go-distroless-style',
       'go-vendor-nonroot',
       'java-tomcat-war',
+      'java-wildfly-user',
       'node-pnpm-workspaces',
       'php-apache',
       'php-fpm-laravel',
+      'php-nginx-supervisor',
+      'python-poetry-gunicorn',
       'ruby-sinatra',
       'run-no-change',
       'run-undo-own-change',
@@ -87,7 +90,13 @@ export const EXPLAINED: readonly Explanation[] = [
   {
     id: 'onbuild-has-no-history',
     reason: 'The classic builder commits an image for each ONBUILD; BuildKit only notes it in the config.',
-    cases: ['onbuild-arg-and-workdir', 'onbuild-not-for-grandchild', 'onbuild-recorded', 'onbuild-runs-in-child-stage'],
+    cases: [
+      'onbuild-arg-and-workdir',
+      'onbuild-not-for-grandchild',
+      'onbuild-recorded',
+      'onbuild-runs-in-child-stage',
+      'ruby-gem-home',
+    ],
     subject: /^history$/,
     field: 'value',
   },
@@ -161,8 +170,8 @@ export const EXPLAINED: readonly Explanation[] = [
     id: 'chown-of-implied-folders',
     reason:
       'BuildKit gives folders on the way to the destination to whom --chown names; classic only for single files.',
-    cases: ['go-vendor-nonroot', 'nginx-replace-config'],
-    subject: /^\/(etc\/ssl|var|var\/lib|var\/lib\/shop)$/,
+    cases: ['go-vendor-nonroot', 'java-quarkus', 'nginx-replace-config'],
+    subject: /^\/(deployments|etc\/ssl|var|var\/lib|var\/lib\/shop)$/,
     field: 'owner',
   },
   {
