@@ -224,6 +224,8 @@ describe('what is not offered or wrong is refused with its place', () => {
     ['FROM busybox\nADD https://u:p@x/y /', 'BUILD_REMOTE_INVALID', 2, 5],
     ['FROM busybox\nCOPY --chmod=99 a /', 'DOCKERFILE_CHMOD', 2, 14],
     ['FROM busybox\nCOPY --from=$X a /', 'BUILD_FROM_INVALID', 2, 13],
+    ['FROM busybox\nCOPY --from=7 a /', 'BUILD_FROM_INVALID', 2, 13],
+    ['FROM busybox AS me\nCOPY --from=me a /', 'BUILD_FROM_INVALID', 2, 13],
     ['FROM busybox\nEXPOSE $P', 'DOCKERFILE_PORT', 2, 1],
     ['FROM busybox\nSTOPSIGNAL SIGNOPE', 'DOCKERFILE_SIGNAL', 2, 12],
   ])('%j', async (text, code, line, column) => {

@@ -112,7 +112,15 @@ export class StageSources {
       return { from: 'image', image: await this.image(given, name, platform) };
     }
     const wanted = given === undefined ? name : given.stage;
-    const stage = trusted ? findStage(this.input.dockerfile.stages, wanted) : undefined;
+    const { stages } = this.input.dockerfile;
+    const stage = trusted ? findStage(stages, wanted) : undefined;
+    if (trusted && stage === undefined && /^-?\d+$/.test(wanted)) {
+      throw refusal('BUILD_FROM_INVALID', `--from=${name}: there is no stage with this number`, {
+        hint:
+          user.index === 0 ? 'an image, by its name' : `a stage before this one, 0 to ${user.index - 1}, or an image`,
+        word: name,
+      });
+    }
     if (stage === undefined) return { from: 'image', image: await this.image({ image: wanted }, name, platform) };
     if (stage.index >= user.index) {
       throw refusal('BUILD_FROM_INVALID', `--from=${name} names a stage that does not come before this one`, {
