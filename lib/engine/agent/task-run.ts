@@ -160,10 +160,13 @@ export class TaskRun {
     this.closing.throwIfAborted();
     if (this.payload.networkMode === 'awsvpc') await this.deps.network.detach(this.networkId);
     // A folder that a kill leaves goes with the sweep of the next start.
-    await both(
-      rm(records.folder(this.payload.taskId), { recursive: true, force: true }),
-      this.save({ finishedMs: clock.nowMs() }),
-    );
+    const finished = { finishedMs: clock.nowMs() };
+    const removed = rm(records.folder(this.payload.taskId), { recursive: true, force: true });
+    await both(removed, this.save(finished)).catch(async () => {
+      // What was removed may be what had filled the disk.
+      await removed;
+      await this.saveIfPossible(finished);
+    });
     this.tellStopped(this.record.ending ?? { stopCode: 'EssentialContainerExited', reason: 'All containers exited' });
   }
 
@@ -237,7 +240,7 @@ export class TaskRun {
   private async endAll(ending: TaskEnding, drain: (() => Promise<void>) | undefined): Promise<void> {
     this.ending.abort(new Error(ending.reason));
     await this.loaded;
-    if (this.record.ending === undefined) await this.save({ ending });
+    if (this.record.ending === undefined) await this.saveIfPossible({ ending });
     await drain?.().catch((error: unknown) => {
       this.deps.logger.warn('draining failed; the task is stopped all the same', {
         taskId: this.payload.taskId,
@@ -253,6 +256,14 @@ export class TaskRun {
     const saved = this.saving.then(() => this.saveNow());
     this.saving = saved.catch(() => undefined);
     return saved;
+  }
+
+  /** Ending what fills a disk must not wait for room on it; the engine has its own record of what it asked for. */
+  private saveIfPossible(change: Partial<TaskRecord>): Promise<void> {
+    return this.save(change).catch((error: unknown) => {
+      const about = { taskId: this.payload.taskId, error: String(error) };
+      this.deps.logger.error('the end of a task could not be written', about);
+    });
   }
 
   private async saveNow(): Promise<void> {
