@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { AppError, errnoCode } from '../errors/index.js';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import type { Logger } from '../store/index.js';
 import type { Front } from './front/index.js';
@@ -52,7 +53,7 @@ const CLOSE_MS = 5000;
 /** Longer than the minute clients and load balancers keep connections, so that they are the ones to close. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** Resolves when the port is open. @throws the system's error, e.g. EADDRINUSE */
+/** Resolves when the port is open. @throws AppError ADDRESS_IN_USE, and the system's error, e.g. EACCES */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const dispatch = dispatcher(options);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (incoming, outgoing) => {
@@ -126,11 +127,21 @@ async function refuseTarget(incoming: IncomingMessage, outgoing: ServerResponse,
 
 function listen(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    const failed = (error: Error): void => {
+      reject(errnoCode(error) === 'EADDRINUSE' ? addressInUse(host, port) : error);
+    };
+    server.once('error', failed);
     server.listen(port, host, () => {
-      server.removeListener('error', reject);
+      server.removeListener('error', failed);
       resolve();
     });
+  });
+}
+
+function addressInUse(host: string, port: number): AppError {
+  return new AppError('ADDRESS_IN_USE', `another process listens on ${host}:${port}`, {
+    kind: 'conflict',
+    hint: 'end it, or listen on another port (--listen HOST:PORT)',
   });
 }
 

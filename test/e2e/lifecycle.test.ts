@@ -120,6 +120,16 @@ host.describe('a platform', () => {
     expect(second.stderr).toMatch(/process \d+ runs a platform on/);
   }, 60_000);
 
+  test('says that its port is taken, and ends', async () => {
+    const listen = ['--listen', new URL(platform.ready?.url ?? '').host];
+    for (const command of ['up', 'engine']) {
+      const data = join(platform.folder, `second-${command}`);
+      const second = await runCommand(process.execPath, ['bin/wharf.cjs', command, '--data', data, ...listen]);
+      // A conflict; one that had to be killed would have ended otherwise.
+      expect(second).toMatchObject({ exitCode: 5, stderr: expect.stringContaining('ADDRESS_IN_USE') as unknown });
+    }
+  }, 60_000);
+
   describe('when a build cannot be done, says why in one sentence with a stable code', () => {
     /** A context with this Dockerfile, built from the command line. */
     async function failedBuild(dockerfile: string): Promise<string> {
@@ -180,50 +190,3 @@ with tarfile.open(sys.argv[1], 'w') as tar:
         info = tarfile.TarInfo(name); info.size = len(text)
         tar.addfile(info, io.BytesIO(text))
 `;
-
-requireTools('root', 'runc', 'conmon', 'bridge', 'ip', 'iptables', 'mount').describe('a full disk', () => {
-  let platform: PlatformProcess;
-  let disk: string;
-  beforeAll(async () => {
-    platform = await PlatformProcess.create();
-    disk = join(platform.folder, 'small-disk');
-    mkdirSync(disk);
-    const mounted = await runCommand('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk]);
-    if (mounted.exitCode !== 0) throw new Error(mounted.stderr);
-  });
-  afterAll(async () => {
-    await runCommand('umount', [disk]);
-    expect(await platform.remove()).toEqual([]);
-  }, 60_000);
-
-  test('is told as 503, and loses nothing that was acknowledged', async () => {
-    const full = await PlatformProcess.create(join(disk, 'data'));
-    try {
-      await full.start();
-      const push = (bytes: Buffer): Promise<Response> =>
-        full.api('/v2/app/blobs/uploads/', { method: 'POST' }).then((started) =>
-          fetch(`${new URL(started.headers.get('location') ?? '', full.ready?.url).href}?digest=${digestOf(bytes)}`, {
-            method: 'PUT',
-            body: bytes,
-            headers: { authorization: `Bearer ${full.ready?.token}` },
-          }),
-        );
-      const statuses: number[] = [];
-      const kept: Buffer[] = [];
-      for (let i = 0; i < 12 && !statuses.includes(503); i += 1) {
-        const bytes = Buffer.alloc(4 * 1024 * 1024, `blob ${i}`);
-        const response = await push(bytes).catch(() => undefined);
-        statuses.push(response?.status ?? 0);
-        if (response?.status === 201) kept.push(bytes);
-      }
-      expect(statuses).toContain(201);
-      expect(statuses.at(-1)).toBe(503);
-      for (const bytes of kept) {
-        const response = await full.api(`/v2/app/blobs/${digestOf(bytes)}`);
-        expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).toBe(true);
-      }
-    } finally {
-      expect(await full.remove()).toEqual([]);
-    }
-  }, 120_000);
-});

@@ -59,7 +59,7 @@ describe('one port', () => {
 
   test('that is taken is an error, not a silence', async () => {
     const { port } = await start();
-    await expect(start({ listen: { host: '127.0.0.1', port } })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    await expect(start({ listen: { host: '127.0.0.1', port } })).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' });
   });
 
   test('closes in bounded time, also with an idle connection and one that never ends', async () => {

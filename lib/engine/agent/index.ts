@@ -6,4 +6,5 @@ export { type ObjectName, type ObjectSource, parseEnvironmentFile } from './envi
 export { folderObjects } from './object-source-folder.js';
 export { type LogRetention } from './log-retention.js';
 export { type ImageLayer, type OtherRegistries } from './image-source.js';
+export { removeTaskFolders } from './task-records.js';
 export type * from './types.js';

@@ -122,3 +122,11 @@ export class TaskRecords {
     return join(this.directory, `${taskId}.json`);
   }
 }
+
+/** What the containers of all tasks wrote, once none is left: the tasks have ended with them. Records and logs stay. */
+export async function removeTaskFolders(scope: HostScope): Promise<void> {
+  const { directory } = new TaskRecords(scope);
+  for (const name of await readdir(directory).catch(() => [] as string[])) {
+    if (/^[0-9a-f]{32}$/.test(name)) await rm(join(directory, name), { recursive: true, force: true });
+  }
+}

@@ -2,7 +2,7 @@
  * The data folder of an embedded platform: where its parts lie, who owns it now, and how clients on this machine find
  * it. One platform at a time may have a folder open; a lock left by a process that is gone is taken over.
  */
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { AppError, errnoCode } from '../../errors/index.js';
 
@@ -88,29 +88,26 @@ export class DataFolder {
     return join(this.directory, 'platform.lock');
   }
 
+  /**
+   * The lock is a symbolic link whose target is its owner: made whole or not at all, also when the power goes, and on a
+   * disk that has no room for a file, where something may have to be ended first.
+   */
   private async lock(): Promise<void> {
     const mine: Owner = { pid: process.pid, startedTicks: (await startedTicks(process.pid)) ?? '' };
-    const temporary = `${this.lockPath}.${process.pid}`;
-    await writeFile(temporary, JSON.stringify(mine));
-    try {
-      for (;;) {
-        try {
-          // link refuses where rename would replace.
-          await link(temporary, this.lockPath);
-          return;
-        } catch (error) {
-          if (errnoCode(error) !== 'EEXIST') throw error;
-        }
-        await this.takeOver();
+    for (;;) {
+      try {
+        await symlink(JSON.stringify(mine), this.lockPath);
+        return;
+      } catch (error) {
+        if (errnoCode(error) !== 'EEXIST') throw error;
       }
-    } finally {
-      await rm(temporary, { force: true });
+      await this.takeOver();
     }
   }
 
   /** Removes a lock whose owner is gone. */
   private async takeOver(): Promise<void> {
-    const text = await readFile(this.lockPath, 'utf8').catch(() => undefined);
+    const text = await readOwner(this.lockPath);
     if (text === undefined) return;
     const owner = JSON.parse(text) as Owner;
     if ((await startedTicks(owner.pid)) === owner.startedTicks) {
@@ -120,6 +117,16 @@ export class DataFolder {
       });
     }
     await rm(this.lockPath, { force: true });
+  }
+}
+
+/** Undefined when nobody has the lock. */
+async function readOwner(path: string): Promise<string | undefined> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    // It was a file once.
+    return errnoCode(error) === 'EINVAL' ? readFile(path, 'utf8') : undefined;
   }
 }
 

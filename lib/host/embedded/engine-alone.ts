@@ -93,6 +93,8 @@ async function compose(
     { region, accountId },
   );
   undo.unshift(sendEvents(engine, { clock, logger }, { directory: folder.directory, webhook: options.webhook }));
+  let stopping: Parameters<Engine['stop']>[0] = {};
+  undo.unshift(() => engine.stop(stopping));
   const about = { fetch: () => Response.json({ service: 'wharf engine', runtime: name, region, accountId }) };
   const server = await serve({
     listen: options.listen,
@@ -109,7 +111,7 @@ async function compose(
     accountId,
     engine,
     async close(closing) {
-      await engine.stop(closing);
+      stopping = closing;
       for (const step of undo) await step();
     },
   };

@@ -141,6 +141,8 @@ async function compose(
     { store, runtime, targetGroups: runtimeName === 'simulated' ? simulatedTargetGroups() : front, logger },
     { region, accountId: options.accountId ?? '000000000000' },
   );
+  undo.unshift(sendEvents(engine, { clock, logger }, { directory: folder.directory, webhook: options.webhook }));
+  undo.unshift(() => engine.stop());
 
   const builds = new BuildService({ records, content, queue, clock, ids, secrets });
   const contexts = new SentContexts({ records, content, clock, ids });
@@ -196,8 +198,6 @@ async function compose(
     platform.reconciler.apply(event).catch((error: unknown) => logger.warn('an ECS event was not applied', { error }));
   });
 
-  undo.unshift(sendEvents(engine, { clock, logger }, { directory: folder.directory, webhook: options.webhook }));
-
   const pins = { list: () => imagesInUse(records) };
   const upkeep = new EmbeddedUpkeep({
     collector: new Collector({ records, content, clock, pins, caches: new CacheEviction({ registry, upstreams }) }),
@@ -235,9 +235,12 @@ async function compose(
   registryHosts.push(`localhost:${server.port}`, `127.0.0.1:${server.port}`, new URL(server.url).host);
   ownUrl = isLoopback(options.listen.host) ? server.url : `http://127.0.0.1:${server.port}`;
 
+  undo.unshift(() => platform.stop());
   await platform.start();
   await engine.start();
+  undo.unshift(() => worker.stop());
   await worker.start();
+  undo.unshift(() => upkeep.stop());
   upkeep.start();
   const connection = { url: server.url, registry: new URL(server.url).host, ecs: server.url, token };
   await folder.writeConnection(connection);
@@ -245,10 +248,6 @@ async function compose(
     ...connection,
     scopeId: runtime.scopeId,
     async close() {
-      await upkeep.stop();
-      await worker.stop();
-      await platform.stop();
-      await engine.stop();
       for (const step of undo) await step();
     },
   };

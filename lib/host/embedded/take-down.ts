@@ -6,6 +6,7 @@
 import { access } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { AppError } from '../../errors/index.js';
+import { removeTaskFolders } from '../../engine/agent/index.js';
 import { findHostScope, SupervisedContainers, sweepHost } from '../../runtime/index.js';
 import type { Clock } from '../../store/index.js';
 import { DataFolder } from './data-folder.js';
@@ -29,6 +30,8 @@ export async function takeDown(data: string, clock: Clock): Promise<TakenDown> {
     if (scope === undefined) throw nothingOf(directory);
     const containers = (await new SupervisedContainers({ scope, clock }).list()).length;
     await sweepHost({ scope, clock }, new Set());
+    // It may be what fills the disk, so that no platform could start and remove it.
+    await removeTaskFolders(scope);
     return { containers };
   } finally {
     await folder?.release();
