@@ -210,7 +210,13 @@ describe('what is printed', () => {
       kind: 'targets',
       targets: [{ name: 'a', base: 'scratch', isDefault: true, line: 1 }],
     };
-    expect((await reporting(['--targets'], targets)).stdout).toBe('a (default) from scratch\n');
+    for (const words of [['--targets'], ['--call', 'targets']]) {
+      expect((await reporting(words, targets)).stdout).toBe('a (default) from scratch\n');
+    }
+    expect(await cli.run(['build', 'app', '--call', 'lint'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('check, plan, outline, targets'),
+    });
     const { report } = JSON.parse((await reporting(['--targets', '--json'], targets)).stdout) as {
       report: BuildReport;
     };

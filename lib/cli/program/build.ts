@@ -35,8 +35,12 @@ interface BuildOptions extends Shared, RunOptions {
   readonly plan?: boolean;
   readonly outline?: boolean;
   readonly targets?: boolean;
+  readonly call?: (typeof INSTEAD)[number];
   readonly progress: ProgressMode;
 }
+
+/** What a build may be asked for instead of an image. */
+const INSTEAD = ['check', 'plan', 'outline', 'targets'] as const;
 
 export function addBuild(wharf: Command, deps: CliDeps): void {
   const command = wharf.command('build');
@@ -113,6 +117,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
     .option('--plan', 'build nothing: say which steps are cached, which are not, and why')
     .option('--outline', 'build nothing: say what the target takes')
     .option('--targets', 'build nothing: say which targets there are')
+    .addOption(new Option('--call <method>', 'one of these four, as docker writes it').choices(INSTEAD))
     .addOption(
       new Option('--progress <mode>', 'how to show it').choices(['auto', 'plain', 'tty', 'quiet']).default('auto'),
     )
@@ -133,7 +138,7 @@ export function addBuild(wharf: Command, deps: CliDeps): void {
       // Where buildx looks for it.
       const { EXPERIMENTAL_BUILDKIT_SOURCE_POLICY: known = '' } = deps.env;
       const sourcePolicyFile = options.sourcePolicyFile ?? (known === '' ? undefined : known);
-      const instead = (['check', 'plan', 'outline', 'targets'] as const).find((each) => options[each] === true);
+      const instead = options.call ?? INSTEAD.find((each) => options[each] === true);
       const wanted = { context, tags: tag, args, labels, progress, file, target, platforms, json, noCache };
       const input = defined({
         ...wanted,
