@@ -227,7 +227,7 @@ export class ShellLexer {
       throw refusal(
         'DOCKERFILE_EXPANSION_TOO_LARGE',
         `variables put more than ${MAX_SUBSTITUTED} characters into one word`,
-        { word: this.source },
+        { word: this.source, hint: 'long values in a file that COPY brings' },
       );
     }
     return value;

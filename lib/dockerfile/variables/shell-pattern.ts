@@ -83,6 +83,7 @@ export class ShellPattern {
           throw refusal(
             'DOCKERFILE_EXPANSION_TOO_LARGE',
             `the replacement writes more than ${MAX_REPLACED} characters`,
+            { hint: 'a RUN with sed, for long texts' },
           );
         }
         written = end;
