@@ -8,7 +8,7 @@ import type { ByteSource } from '../store/index.js';
 import type { CommandDeps } from './deps.js';
 import { FORM_FIELDS, type OutputForm, outputForm, withForms } from './output-form.js';
 import { writeFolder } from './write-folder.js';
-import { writeTarFile } from './write-tar-file.js';
+import { checkTarFile, writeTarFile } from './write-tar-file.js';
 
 export interface BuildOutput {
   /** An image goes where its name says. */
@@ -71,6 +71,13 @@ export function readOutputs<
     throw refuse('an image gets into the registry by its name: -t <name>, or name=<name>');
   }
   return { outputs, input: wanted };
+}
+
+/** Before anything is built: what cannot be written is not worth a build. @throws AppError OUTPUT_UNWRITABLE */
+export async function checkOutputs(outputs: readonly BuildOutput[], { cwd }: Pick<CommandDeps, 'cwd'>): Promise<void> {
+  for (const { destination, unpacked } of outputs) {
+    if (!unpacked && destination !== '' && destination !== '-') await checkTarFile(resolve(cwd, destination));
+  }
 }
 
 /** Each output in turn. Of several platforms a local folder has one folder each, as with docker. */

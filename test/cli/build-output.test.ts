@@ -79,6 +79,19 @@ test('an image without a name becomes a folder, and tars of each kind, all in on
   }
 });
 
+test.each([
+  ['nowhere/app.tar', /nowhere: ENOENT/],
+  ['taken', /it is a folder/],
+])('a tar as %s is refused before anything is built', async (dest, why) => {
+  await mkdir(join(cli.folder, 'taken'), { recursive: true });
+  const before = cli.api.builds.submitted.length;
+  const ran = await cli.run(['build', 'app', '-o', `type=oci,dest=${dest}`]);
+  expect([ran.code, ran.stdout]).toEqual([2, '']);
+  expect(ran.stderr).toMatch(why);
+  expect(ran.stderr).toContain('OUTPUT_UNWRITABLE');
+  expect(cli.api.builds.submitted.length).toBe(before);
+});
+
 test('a build that made no image has none to give', async () => {
   const ran = await cli.run(['build', 'app', '-o', 'type=image']);
   expect(ran.code).not.toBe(0);

@@ -129,7 +129,10 @@ describe('a request', () => {
     ['--attest', 'type=scorecard'],
     ['--sbom', 'colour=red'],
   ])('with %s %s is refused with 2', async (option, value) => {
-    expect((await cli.run(['build', 'app', option, value])).code).toBe(2);
+    const ran = await cli.run(['build', 'app', option, value]);
+    expect([ran.code, ran.stdout]).toEqual([2, '']);
+    // It says what is wrong: by the option, or by the value.
+    expect(ran.stderr).toMatch(new RegExp(`^error.*(${option.slice(2)}|${value.replace(/^type=|=red$/g, '')})`));
   });
 });
 

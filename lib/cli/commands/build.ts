@@ -9,7 +9,7 @@ import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
 import { parseCaches, withCaches, writeCaches } from '../build-caches.js';
 import { withContexts } from '../build-contexts.js';
-import { readOutputs, writeOutputs } from '../build-output.js';
+import { checkOutputs, readOutputs, writeOutputs } from '../build-output.js';
 import { readGiven, startBuild } from '../start-build.js';
 
 export interface BuildInput {
@@ -60,6 +60,7 @@ export async function build(asked: BuildInput, deps: CommandDeps): Promise<void>
   const { context, file, progress: mode, json } = input;
   const caches = parseCaches(input);
   // Before anything is sent: a missing file is not worth an upload.
+  await checkOutputs(outputs, deps);
   const given = await readGiven(input, deps);
   const [tag] = input.tags;
   const wanted = {

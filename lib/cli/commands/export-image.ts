@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { formatBytes } from '../../http/text/index.js';
 import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
-import { writeTarFile } from '../write-tar-file.js';
+import { checkTarFile, writeTarFile } from '../write-tar-file.js';
 
 export interface ExportImageInput {
   readonly reference: string;
@@ -19,9 +19,10 @@ export async function exportImage(input: ExportImageInput, deps: CommandDeps): P
   const { reference, format, platform } = input;
   const { output, interrupted } = deps;
   const query = platform === undefined ? { format } : { format, platform };
+  const path = input.file === '-' ? '-' : resolve(deps.cwd, input.file);
+  await checkTarFile(path);
   const tar = await deps.client.images.export(reference, query, { signal: interrupted });
-  if (input.file === '-') return writeTarFile(tar, '-');
-  const path = resolve(deps.cwd, input.file);
+  if (path === '-') return writeTarFile(tar, '-');
   await writeTarFile(tar, path);
   const { size } = await stat(path);
   if (input.json === true) printJson(output, { reference, file: path, sizeBytes: size });

@@ -1,5 +1,5 @@
 /** The command line: commander reads it, each command gets plain input. Usage errors leave with 2. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { dockerfileCommand } from '../commands/dockerfile.js';
 import type { CliDeps } from '../deps.js';
 import { EXIT_CODES_HELP, ExitCode, exitCodeOf, PassedOnExit, sayError } from '../exit-code.js';
@@ -18,6 +18,8 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
     await program(deps).parseAsync([...args], { from: 'user' });
     return ExitCode.ok;
   } catch (error) {
+    // Commander tells what it meets while it reads options; this came from values that are read together.
+    if (error instanceof InvalidArgumentError) deps.output.say(`error: ${error.message}\n(wharf --help shows how)\n`);
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
     if (error instanceof PassedOnExit) return error.exitCode;
     if (deps.interrupted.aborted) return ExitCode.failure;

@@ -76,12 +76,14 @@ export function runSettings(options: RunOptions): RunSettings | undefined {
 /** `name:address` or `name=address`; the address may be in brackets. */
 function hostOf(text: string): [string, string] {
   const [, name = '', address = ''] = /^([^:=]+)[:=]\[?([^\]]+)\]?$/.exec(text) ?? [];
-  if (name === '') throw new InvalidArgumentError(`--add-host ${text} is not name:address`);
+  if (name === '')
+    throw new InvalidArgumentError(`--add-host ${JSON.stringify(text)} is not name:address, as db:10.0.0.5`);
   return [name, address];
 }
 
 function ulimitOf(text: string): { name: string; soft: number; hard: number } {
   const [, name = '', soft = '', hard = soft] = /^([a-z]+)=(-?\d{1,15})(?::(-?\d{1,15}))?$/.exec(text) ?? [];
-  if (name === '') throw new InvalidArgumentError(`--ulimit ${text} is not name=soft[:hard]`);
+  if (name === '')
+    throw new InvalidArgumentError(`--ulimit ${JSON.stringify(text)} is not name=soft[:hard], as nofile=1024:2048`);
   return { name, soft: Number(soft), hard: Number(hard) };
 }
