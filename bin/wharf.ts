@@ -41,7 +41,11 @@ void runCli(process.argv.slice(2), {
   version: VERSION,
   startEmbedded: async (options: EmbeddedOptions) => {
     const { startEmbedded } = await import('../lib/host/embedded/platform.js');
-    return startEmbedded({ ...options, logger: await serverLogger() });
+    const platform = await startEmbedded({ ...options, logger: await serverLogger() });
+    const { startWriteThreads } = await import('../lib/store/write-threads.js');
+    // Once the address is told.
+    setImmediate(startWriteThreads);
+    return platform;
   },
   takeDown: async (data: string) => {
     const { takeDown } = await import('../lib/host/embedded/take-down.js');

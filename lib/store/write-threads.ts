@@ -139,11 +139,16 @@ class WriteThread {
 }
 
 const threads: WriteThread[] = [];
+const count = Math.max(FEWEST_THREADS, Math.min(MOST_THREADS, availableParallelism() - 1));
 let hashes = 0;
 
-/** The thread whose turn it is; threads are made when they are first needed and stay. */
-function nextThread(): WriteThread {
-  const place = hashes % Math.max(FEWEST_THREADS, Math.min(MOST_THREADS, availableParallelism() - 1));
+/** For a process that stays: threads take a tenth of a second to start, and the first pushes need not wait for that. */
+export function startWriteThreads(): void {
+  for (let place = 0; place < count; place++) threadAt(place);
+}
+
+/** Threads are made when they are first needed, or before, and stay. */
+function threadAt(place: number): WriteThread {
   const known = threads[place];
   if (known?.isAlive === true) return known;
   return (threads[place] = new WriteThread());
@@ -151,7 +156,7 @@ function nextThread(): WriteThread {
 
 /** The hash of one upload, which grows with what is written through it. */
 export class ThreadHash {
-  private readonly thread = nextThread();
+  private readonly thread = threadAt(hashes % count);
   private readonly id = ++hashes;
   private counted = 0;
 

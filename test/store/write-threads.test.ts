@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { openFsBlobs } from '../../lib/store/folder/blob-store-fs.js';
 import { systemClock } from '../../lib/store/system/clock-system.js';
 import { systemIds } from '../../lib/store/system/ids-system.js';
 import type { ByteSource } from '../../lib/store/index.js';
-import { ThreadHash } from '../../lib/store/write-threads.js';
+import { startWriteThreads, ThreadHash } from '../../lib/store/write-threads.js';
 
 const KIB = 1024;
 
@@ -19,6 +20,15 @@ describe('a thread that writes uploads', () => {
     directory = await mkdtemp(join(tmpdir(), 'wharf-threads-'));
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  test('is there before it is needed, and started once', () => {
+    const running = (): number => readdirSync('/proc/self/task').length;
+    const before = running();
+    startWriteThreads();
+    const after = running();
+    startWriteThreads();
+    expect([after >= before + 2, running()]).toEqual([true, after]);
+  });
 
   test.each([true, false])('takes the memory of chunks that are handed over, and no other: %j', async (handsOver) => {
     const blobs = await openFsBlobs(directory, { clock: systemClock, ids: systemIds });
