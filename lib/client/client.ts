@@ -174,10 +174,9 @@ export class WharfClient {
     const lines = follow(this.transport, `${taskPath(cluster, id)}/logs`, {
       query,
       ...(signal === undefined ? {} : { signal }),
-      isLast: () => false,
-      mayEnd: true,
+      isLast: ({ event }) => event === 'end',
     });
-    for await (const line of lines) yield JSON.parse(line.data) as TaskLogLine;
+    for await (const { event, data } of lines) if (event === 'line') yield JSON.parse(data) as TaskLogLine;
   }
 }
 

@@ -38,8 +38,6 @@ export interface FollowOptions {
   readonly signal?: AbortSignal;
   /** Whether this event is the last: then the stream's end is the end, not a cut. */
   readonly isLast: (event: StreamedEvent) => boolean;
-  /** Whether an end without a last event is the end too, as for logs that are not followed. */
-  readonly mayEnd?: boolean;
   /** Waits between attempts; a timer when absent. */
   readonly sleep?: (ms: number) => Promise<void>;
 }
@@ -73,7 +71,6 @@ export async function* follow(
         yield event;
         if (options.isLast(event)) return;
       }
-      if (options.mayEnd === true) return;
       failures = 0;
     } catch (error) {
       if (options.signal?.aborted === true) return;

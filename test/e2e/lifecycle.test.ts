@@ -1,4 +1,6 @@
 /** The life of a platform on one machine: stopped, killed and started again, and refusing what it must refuse. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -93,6 +95,36 @@ host.describe('a platform', () => {
     const unread = await runCommand('sh', ['-c', script, process.execPath, platform.data]);
     expect(unread.stderr).toBe('141\n');
   });
+
+  test('goes on showing what a task writes while it is started again', async () => {
+    const count = 'trap exit TERM; i=0; while test $i -lt 600; do echo $i; i=$((i+1)); sleep 0.1; done';
+    const body = JSON.stringify({ image: 'busybox:1', command: ['sh', '-c', count] });
+    const headers = { 'content-type': 'application/json' };
+    const { id } = (await (
+      await platform.api('/v1/clusters/main/tasks', { method: 'POST', headers, body })
+    ).json()) as {
+      id: string;
+    };
+    const args = ['bin/wharf.cjs', 'logs', id, '-f', '--data', platform.data];
+    const follower = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let said = '';
+    follower.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    const ended = once(follower, 'close');
+    const goesOn = async (): Promise<void> => {
+      for (const before = said.length; said.length === before;) await once(follower.stdout, 'data');
+    };
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      await goesOn();
+      await platform.end(signal);
+      await platform.start();
+      await goesOn();
+    }
+    await platform.must('stop', id);
+    expect(await ended).toEqual([0, null]);
+    const lines = said.trimEnd().split('\n');
+    expect(lines).toEqual(lines.map((_, i) => String(i)));
+    expect((await platform.must('logs', id)).stdout).toBe(said);
+  }, 60_000);
 
   test('runs a command in a running container and leaves with its exit code', async () => {
     const good = await platform.wharf('exec', 'hello', '--', 'sh', '-c', 'cat /proc/1/comm; echo aside >&2; exit 9');

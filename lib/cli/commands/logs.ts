@@ -1,4 +1,5 @@
 /** `wharf logs`: what a task wrote, or all tasks of a service, new ones included while following. */
+import { AppError } from '../../errors/index.js';
 import type { Task } from '../../platform/index.js';
 import type { CommandDeps } from '../deps.js';
 import { printJson } from '../output.js';
@@ -15,6 +16,8 @@ export interface LogsInput {
 }
 
 const LOOK_FOR_NEW_MS = 1000;
+/** So many looks in a row may find no platform, as while it is started again. */
+const MOST_AWAY = 20;
 
 export async function logs(input: LogsInput, deps: CommandDeps): Promise<void> {
   const cluster = await chooseCluster(input.cluster, deps);
@@ -40,13 +43,23 @@ async function followService(
 ): Promise<void> {
   const followed = new Map<string, Promise<void>>();
   const begin = (task: Task) => {
-    if (!followed.has(task.id)) followed.set(task.id, print(task, true, input, deps));
+    if (followed.has(task.id)) return;
+    const printed = print(task, true, input, deps);
+    // A platform that is gone for good is told by the next looks.
+    printed.catch(() => undefined);
+    followed.set(task.id, printed);
   };
   first.forEach(begin);
-  while (!deps.interrupted.aborted) {
+  for (let away = 0; !deps.interrupted.aborted;) {
     await deps.clock.sleep(LOOK_FOR_NEW_MS, deps.interrupted).catch(() => {});
     if (deps.interrupted.aborted) break;
-    (await allTasks(cluster, { service }, deps)).forEach(begin);
+    try {
+      (await allTasks(cluster, { service }, deps)).forEach(begin);
+      away = 0;
+    } catch (error) {
+      away += 1;
+      if (away > MOST_AWAY || !(error instanceof AppError) || error.kind !== 'unavailable') throw error;
+    }
   }
   await Promise.allSettled(followed.values());
 }

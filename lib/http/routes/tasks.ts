@@ -72,7 +72,8 @@ export function taskRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[]
     }),
     route('GET', `${base}/{task}/logs`, {
       id: 'getTaskLogs',
-      summary: 'What the containers of a task wrote; with follow to the end; resumes by Last-Event-ID',
+      summary:
+        'What the containers of a task wrote; with follow until they end; an event `end` says so; resumes by Last-Event-ID',
       tag,
       access: 'read',
       params,
@@ -97,7 +98,7 @@ export function taskRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[]
         const stream = streamOptions(deps, options, call);
         return wantsText(call.request)
           ? textResponse(() => asText(lines), stream)
-          : sseResponse(() => asEvents(lines, place), stream);
+          : sseResponse((signal) => asEvents(lines, place, signal), stream);
       },
     }),
     route('POST', `${base}/{task}/exec`, {
@@ -160,7 +161,8 @@ function resumeFrom(call: Call): Place | undefined {
   return { timeMs: Number(timeMs), seen: Number(seen) };
 }
 
-async function* asEvents(lines: AsyncIterable<TaskLogLine>, place: Place | undefined) {
+/** The last event says that there is no more to come: a stream that ends without it was cut, as by a restart. */
+async function* asEvents(lines: AsyncIterable<TaskLogLine>, place: Place | undefined, signal: AbortSignal) {
   let timeMs = -1;
   let seen = 0;
   for await (const line of lines) {
@@ -169,6 +171,7 @@ async function* asEvents(lines: AsyncIterable<TaskLogLine>, place: Place | undef
     const isSeen = place !== undefined && (timeMs < place.timeMs || (timeMs === place.timeMs && seen <= place.seen));
     if (!isSeen) yield { id: `${timeMs}-${seen}`, event: 'line', data: line };
   }
+  if (!signal.aborted) yield { id: timeMs < 0 ? '0-0' : `${timeMs}-${seen}`, event: 'end', data: {} };
 }
 
 async function* asText(lines: AsyncIterable<TaskLogLine>) {
