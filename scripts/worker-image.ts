@@ -30,8 +30,23 @@ export const WORKER_IMAGE = 'build-worker:1';
 export const WORKER_BASE_IMAGE = 'build-worker-base:1';
 
 /** What lib/runtime, lib/layers and lib/build call, and a shell for the scripts among it. */
-const PROGRAMS = [
-  ...['sh', 'mount', 'umount', 'mountpoint', 'cp', 'cat', 'tar', 'flock', 'runc', 'ip', 'dpkg-query', 'gzip'],
+export const PROGRAMS: readonly string[] = [
+  ...[
+    'sh',
+    'mount',
+    'umount',
+    'mountpoint',
+    'nsenter',
+    'cp',
+    'rm',
+    'cat',
+    'tar',
+    'flock',
+    'runc',
+    'ip',
+    'dpkg-query',
+    'gzip',
+  ],
   ...['iptables', 'iptables-save', 'iptables-restore', 'ip6tables', 'ip6tables-save'],
 ];
 const PLUGINS = ['bridge', 'portmap', 'firewall', 'host-local', 'loopback'];
