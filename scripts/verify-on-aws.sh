@@ -105,4 +105,10 @@ for turn in 1 2; do
     describe-stack-resources --stack-name Handler --output text \
     --query "StackResources[?starts_with(LogicalResourceId, 'Function') && ResourceType=='AWS::Lambda::Function'].PhysicalResourceId | [0]")"
 done
+
+step 'memory: what the last call of each function used of what it has'
+for group in $(aws logs describe-log-groups --output text \
+  --query "logGroups[?starts_with(logGroupName, 'WharfPlatform-')].logGroupName"); do
+  aws logs filter-log-events --log-group-name "$group" --filter-pattern REPORT --output text --query 'events[-1].message'
+done
 echo 'verify-on-aws: done; what was printed is to be compared with TESTING.md'
