@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { WharfClient } from '../lib/client/index.js';
 import { toAppError } from '../lib/errors/index.js';
 import { writeTar } from '../lib/layers/index.js';
+import type { Task } from '../lib/platform/index.js';
 import { hostResidue } from '../lib/runtime/index.js';
 import { type Account, ADMIN_TOKEN, openAccount } from '../test/fakes/account/account.js';
 import { type ContainerEcs, startContainerEcs } from '../test/fakes/account/ecs-containers.js';
@@ -138,6 +139,21 @@ async function tell(at: Stage, wharf: WharfClient): Promise<void> {
     await releases.rollOut(await wharf.services.rollback(CLUSTER, SERVICE, 1));
     await releases.checkTasks('release 1');
   });
+  await story.step('run twelve tasks of no service', () => runTwelve(at, wharf, releases));
+}
+
+async function runTwelve({ ecs }: Stage, wharf: WharfClient, releases: Releases): Promise<void> {
+  const before = ecs.calls.length;
+  const spec = { image: imageName(BASE_IMAGE), command: ['true'], cpu: 2, memory: 16 };
+  const { tasks } = await wharf.tasks.runMany(CLUSTER, spec, 12);
+  const counts = ecs.calls
+    .slice(before)
+    .flatMap(({ operation, input }) => (operation === 'RunTask' ? [input['count']] : []));
+  story.check('ten and two were started together', tasks.length === 12 && counts.join() === '10,2', counts.join());
+  const now = (): Promise<Task[]> => Promise.all(tasks.map(({ id }) => wharf.tasks.get(CLUSTER, id)));
+  await releases.until('all have ended', async () => (await now()).every(({ status }) => status === 'STOPPED'));
+  const codes = (await now()).flatMap(({ containers }) => containers.map(({ exitCode }) => exitCode));
+  story.check('each ended by itself, with 0', codes.length === 12 && codes.every((code) => code === 0), codes.join());
 }
 
 async function noWorkerRuns(at: Stage, releases: Releases): Promise<void> {
