@@ -1,7 +1,6 @@
 /** Where the result of a build goes beside the registry: `-o`, in the forms that docker's command line has. */
-import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import type { BuildResult } from '../build/index.js';
+import { resolve } from 'node:path';
+import type { BuiltArchiveQuery } from '../client/index.js';
 import { csvFields } from '../dockerfile/index.js';
 import { AppError } from '../errors/index.js';
 import type { ByteSource } from '../store/index.js';
@@ -19,11 +18,15 @@ export interface BuildOutput {
   readonly unpacked: boolean;
   /** Of the image, whatever it is written as. */
   readonly form?: OutputForm;
+  /** Of a root folder. */
+  readonly root?: BuiltRoot;
 }
+
+type BuiltRoot = Pick<BuiltArchiveQuery, 'platformSplit' | 'attestationPrefix'>;
 
 const ACCEPTED =
   'a folder, - for a tar on standard output, type=oci|docker|tar|local,dest=<path>[,tar=false], or type=image,name=<name>; ' +
-  `of an image also ${FORM_FIELDS.join(', ')}`;
+  `of an image also ${FORM_FIELDS.join(', ')}; of tar and local also platform-split, attestation-prefix`;
 
 /** @throws AppError OUTPUT_INVALID */
 export function parseOutput(text: string): BuildOutput {
@@ -42,18 +45,32 @@ export function parseOutput(text: string): BuildOutput {
   const known = [
     ...['type', ...(isImage ? [] : ['dest', 'tar'])],
     ...(isImage || type === 'oci' || type === 'docker' ? FORM_FIELDS : []),
+    ...(type === 'tar' || type === 'local' ? ['platform-split', 'attestation-prefix'] : []),
   ];
   const unknown = [...fields.keys()].find((name) => !known.includes(name));
   if (unknown !== undefined) throw refuse(`${JSON.stringify(unknown)} is not known`);
   const form = outputForm(fields, refuse);
   const formed = Object.keys(form).length === 0 ? {} : { form };
+  const root = rootForm(fields, refuse);
+  const rooted = Object.keys(root).length === 0 ? {} : { root };
   if (isImage) return { type: 'image', destination: '', unpacked: false, ...formed };
   if (type !== 'oci' && type !== 'docker' && type !== 'tar' && type !== 'local') throw refuse('its type is not known');
   const unpacked = type === 'local' || fields.get('tar') === 'false';
   if (unpacked && type !== 'local' && type !== 'oci') throw refuse(`a ${type} is always one tar`);
   const destination = fields.get('dest') ?? (unpacked ? '' : '-');
   if (destination === '' || (unpacked && destination === '-')) throw refuse('dest is missing');
-  return { type, destination, unpacked, ...formed };
+  return { type, destination, unpacked, ...formed, ...rooted };
+}
+
+function rootForm(fields: ReadonlyMap<string, string>, refuse: (why: string) => AppError): BuiltRoot {
+  const split = fields.get('platform-split');
+  const prefix = fields.get('attestation-prefix');
+  if (split !== undefined && split !== 'true' && split !== 'false') throw refuse('platform-split is true or false');
+  if (prefix?.includes('/') === true) throw refuse('attestation-prefix has a slash');
+  return {
+    ...(split === undefined ? {} : { platformSplit: split }),
+    ...(prefix === undefined ? {} : { attestationPrefix: prefix }),
+  };
 }
 
 /** The outputs, and the build as they want it. @throws AppError OUTPUT_INVALID */
@@ -80,36 +97,16 @@ export async function checkOutputs(outputs: readonly BuildOutput[], { cwd }: Pic
   }
 }
 
-/** Each output in turn. Of several platforms a local folder has one folder each, as with docker. */
-export async function writeOutputs(
-  id: string,
-  { platforms = [] }: Pick<BuildResult, 'platforms'>,
-  outputs: readonly BuildOutput[],
-  deps: CommandDeps,
-): Promise<void> {
-  for (const { type, destination, unpacked } of outputs) {
+/** Each output in turn. */
+export async function writeOutputs(id: string, outputs: readonly BuildOutput[], deps: CommandDeps): Promise<void> {
+  for (const { type, destination, unpacked, root } of outputs) {
     if (type === 'image') continue;
     const path = destination === '-' ? '-' : resolve(deps.cwd, destination);
     const format = type === 'local' || type === 'tar' ? 'rootfs' : type;
-    if (type === 'local' && platforms.length > 1) {
-      await mkdir(path, { recursive: true });
-      for (const { platform } of platforms) {
-        await unpack(await tarOf(id, { format, platform }, deps), join(path, platform.replaceAll('/', '_')), deps);
-      }
-      continue;
-    }
-    const tar = await tarOf(id, { format }, deps);
+    const tar = await deps.client.builds.image(id, { format, ...root }, { signal: deps.interrupted });
     if (unpacked) await unpack(tar, path, deps);
     else await writeTarFile(tar, path);
   }
-}
-
-function tarOf(
-  id: string,
-  query: { readonly format: 'oci' | 'docker' | 'rootfs'; readonly platform?: string },
-  { client, interrupted }: CommandDeps,
-): Promise<AsyncIterable<Uint8Array>> {
-  return client.builds.image(id, query, { signal: interrupted });
 }
 
 async function unpack(tar: AsyncIterable<Uint8Array>, folder: string, { output }: CommandDeps): Promise<void> {

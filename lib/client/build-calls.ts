@@ -5,7 +5,7 @@ import type { Digest } from '../oci/index.js';
 import { buildQuery, type ContextAnswer, contextList, type TarBuild } from './build-query.js';
 import { follow } from './event-stream.js';
 import type { CallSettings, Transport } from './transport.js';
-import type { ArchiveQuery, PageQuery } from './views.js';
+import type { BuiltArchiveQuery, PageQuery } from './views.js';
 
 /** As SubmitOptions has them. */
 export interface GivenSecrets {
@@ -85,7 +85,7 @@ export class BuildCalls {
   }
 
   /** What a build made as a tar, while it streams. */
-  image(id: string, query: ArchiveQuery, settings: CallSettings = {}): Promise<AsyncIterable<Uint8Array>> {
+  image(id: string, query: BuiltArchiveQuery, settings: CallSettings = {}): Promise<AsyncIterable<Uint8Array>> {
     return this.transport.stream(`${buildPath(id)}/image`, { query: { ...query }, ...settings });
   }
 

@@ -25,6 +25,12 @@ export interface ArchiveQuery {
   readonly platform?: string;
 }
 
+/** What a build made, as a tar. */
+export interface BuiltArchiveQuery extends ArchiveQuery {
+  readonly platformSplit?: 'true' | 'false';
+  readonly attestationPrefix?: string;
+}
+
 export interface TagView {
   readonly tag: string;
   readonly digest: Digest;

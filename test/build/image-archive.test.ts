@@ -8,7 +8,13 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type ArchiveFormat, type BuildRequest, builtArchive, imageArchive } from '../../lib/build/index.js';
+import {
+  type ArchiveFormat,
+  type BuildRequest,
+  builtArchive,
+  imageArchive,
+  type ImageArchiveOptions,
+} from '../../lib/build/index.js';
 import { type LayerEntry, readTar } from '../../lib/layers/index.js';
 import { digestOf, MediaType } from '../../lib/oci/index.js';
 import { requireTools } from '../host-tools.js';
@@ -179,7 +185,11 @@ test.each<[string[]]>([[[]], [['app']]])(
 );
 
 describe('the root folder of a build', () => {
-  const rootOf = async (request: Partial<BuildRequest>, context: Files = files) => {
+  const rootOf = async (
+    request: Partial<BuildRequest>,
+    context: Files = files,
+    options: Omit<ImageArchiveOptions, 'format'> = {},
+  ) => {
     const { result } = await f.build(context, request);
     const build = {
       id: 'b',
@@ -189,7 +199,7 @@ describe('the root folder of a build', () => {
     } as const;
     const deps = { images: f.registry, content: f.store.content, indexes: f.indexes };
     const found = new Map<string, { readonly entry: LayerEntry; readonly text: string }>();
-    for await (const { entry, body } of readTar(await builtArchive(deps, build, { format: 'rootfs' }))) {
+    for await (const { entry, body } of readTar(await builtArchive(deps, build, { format: 'rootfs', ...options }))) {
       const chunks: Uint8Array[] = [];
       for await (const chunk of body) chunks.push(chunk);
       found.set(entry.path, { entry, text: Buffer.concat(chunks).toString() });
@@ -239,6 +249,25 @@ describe('the root folder of a build', () => {
     });
     const indexDescriptor = { [name]: 'then' };
     expect(await annotationsOf({ annotations: { indexDescriptor } })).toEqual(indexDescriptor);
+  });
+
+  test('has all platforms in one where it is not split, and attestations with a prefix', async () => {
+    const scratch = { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY a /bin/$TARGETARCH\n', a: 'A' };
+    const request = { platforms: ['linux/amd64', 'linux/arm64'], attestations: { provenance: {} } };
+    const found = await rootOf(request, scratch, { platformSplit: false, attestationPrefix: 'app.' });
+    expect([...found.keys()]).toEqual([
+      'bin',
+      'bin/amd64',
+      'app.provenance.linux_amd64.json',
+      'bin/arm64',
+      'app.provenance.linux_arm64.json',
+    ]);
+    const same = { ...scratch, Dockerfile: 'FROM scratch\nARG TARGETARCH\nENV A=$TARGETARCH\nCOPY a /bin/\n' };
+    const refused = await failure(rootOf(request, same, { platformSplit: false }));
+    expect([refused.code, refused.message]).toEqual(['IMAGE_PLATFORMS_COLLIDE', expect.stringContaining('bin/a')]);
+    // One image of an index, in a folder all the same.
+    const one = { ...request, platforms: ['linux/arm64'] };
+    expect([...(await rootOf(one, scratch, { platformSplit: true })).keys()][0]).toBe('linux_arm64');
   });
 
   test('has a folder for each platform', async () => {

@@ -106,6 +106,15 @@ describe('an output', () => {
     ['type=docker', { type: 'docker', destination: '-', unpacked: false }],
     ['type=oci,"dest=a,b"', { type: 'oci', destination: 'a,b', unpacked: false }],
     ['type=oci,tar=false,dest=l', { type: 'oci', destination: 'l', unpacked: true }],
+    [
+      'type=local,dest=out,platform-split=false,attestation-prefix=app.',
+      {
+        type: 'local',
+        destination: 'out',
+        unpacked: true,
+        root: { platformSplit: 'false', attestationPrefix: 'app.' },
+      },
+    ],
   ])('%s', (text, expected) => {
     expect(parseOutput(text)).toEqual(expected);
   });
@@ -119,6 +128,9 @@ describe('an output', () => {
     ['type=image,name=a,push=false', /pushed nowhere/],
     ['type=image,name=a,rewrite-timestamp=false', /always rewritten/],
     ['type=zip,dest=a', /type is not known/],
+    ['type=oci,dest=a,platform-split=false', /"platform-split" is not known/],
+    ['type=tar,dest=a,platform-split=maybe', /true or false/],
+    ['type=local,dest=a,attestation-prefix=../', /has a slash/],
     ['type=local,dest=a,compression=zstd', /"compression" is not known/],
     ['type=docker,tar=false,dest=a', /always one tar/],
   ])('%s is refused', (text, message) => {

@@ -22,7 +22,7 @@ import type { Images, StoredManifest } from '../../registry/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
 import { blobPath, bytesMember, fileEntry, folders, sorted } from '../steps/archive-members.js';
 import { parseTag } from './export.js';
-import { type NamedStatement, type RootfsPart, rootfsMembers, type Statement } from './rootfs-archive.js';
+import { checkApart, type NamedStatement, type RootfsPart, rootfsMembers, type Statement } from './rootfs-archive.js';
 import type { Build } from '../types.js';
 
 export const ARCHIVE_FORMATS = ['oci', 'docker', 'rootfs'] as const;
@@ -43,6 +43,10 @@ export interface ImageArchiveOptions {
   readonly format: ArchiveFormat;
   /** Which image of an index, for formats that hold one. */
   readonly platform?: string;
+  /** Of the root folder of a build: a folder for each platform; when absent only where there are several. */
+  readonly platformSplit?: boolean;
+  /** Of the root folder of a build: what the names of attestations begin with. */
+  readonly attestationPrefix?: string;
 }
 
 /**
@@ -142,7 +146,7 @@ export async function archiveOf(
 ): Promise<ByteSource> {
   const archive = new ImageArchive(deps, source);
   if (options.format === 'oci') return archive.ociLayout(options.platform);
-  if (options.format === 'rootfs') return archive.rootfs(options.platform);
+  if (options.format === 'rootfs') return archive.rootfs(options);
   return archive.dockerTar(await archive.single(options.platform));
 }
 
@@ -188,19 +192,27 @@ class ImageArchive {
     return writeTar([...members.values(), bytesMember('manifest.json', document)]);
   }
 
-  async rootfs(platform: string | undefined): Promise<ByteSource> {
+  async rootfs({ platform, platformSplit, attestationPrefix = '' }: ImageArchiveOptions): Promise<ByteSource> {
     const { root, ofBuild } = this.source;
     const document = parseManifestDocument(root.bytes, root.mediaType);
     const images = document.kind === 'index' ? document.index.manifests.filter(isRunnable) : [];
-    const isSplit = ofBuild !== undefined && platform === undefined && images.length > 1;
-    const wanted = isSplit ? images.map((entry) => formatPlatform(entry.platform ?? UNKNOWN)) : [platform];
+    const all = ofBuild !== undefined && platform === undefined && images.length > 0;
+    const isSplit = all && (platformSplit ?? images.length > 1);
+    const wanted = all ? images.map((entry) => formatPlatform(entry.platform ?? UNKNOWN)) : [platform];
     const parts: RootfsPart[] = [];
     for (const each of wanted) {
       const { stored, manifest } = await this.select(each);
-      const statements = ofBuild === undefined ? [] : await this.statements(stored.digest, ofBuild.files);
-      const folder = isSplit ? { folder: (each ?? '').replaceAll('/', '_') } : {};
+      const told = ofBuild === undefined ? [] : await this.statements(stored.digest, ofBuild.files);
+      const name = (each ?? '').replaceAll('/', '_');
+      const suffix = images.length > 1 && all && !isSplit ? name : undefined;
+      const statements = told.map(({ file, statement }) => ({
+        statement,
+        file: attestationPrefix + (suffix === undefined ? file : withSuffix(file, suffix)),
+      }));
+      const folder = isSplit ? { folder: name } : {};
       parts.push({ tree: await this.tree(manifest), image: stored.digest, statements, ...folder });
     }
+    if (parts.length > 1 && !isSplit) checkApart(parts);
     return writeTar(rootfsMembers(parts, ofBuild?.epochSeconds));
   }
 
@@ -311,6 +323,12 @@ class ImageArchive {
   private incomplete(digest: Digest): AppError {
     return incomplete(digest, this.source.name);
   }
+}
+
+/** As BuildKit: `provenance.linux_arm64.json`. */
+function withSuffix(file: string, suffix: string): string {
+  const dot = file.lastIndexOf('.');
+  return dot < 0 ? `${file}.${suffix}` : `${file.slice(0, dot)}.${suffix}${file.slice(dot)}`;
 }
 
 /** Of a build that an earlier version made. */

@@ -3,7 +3,8 @@
  * SOURCE_DATE_EPOCH everything has that time; what is attested of the image lies beside the files, and is about them.
  */
 import { createHash } from 'node:crypto';
-import { completeChangeset, copyEntry, type ImageTree, type TarMember } from '../../layers/index.js';
+import { AppError } from '../../errors/index.js';
+import { completeChangeset, copyEntry, type ImageTree, quoteName, type TarMember } from '../../layers/index.js';
 import { type Digest, digestHex } from '../../oci/index.js';
 import { bytesMember, folders, rootMembers } from '../steps/archive-members.js';
 import { goJson } from './go-format.js';
@@ -28,11 +29,29 @@ export interface RootfsPart {
   readonly folder?: string;
 }
 
+/** That no file of one platform stands where one of another does. @throws AppError IMAGE_PLATFORMS_COLLIDE */
+export function checkApart(parts: readonly RootfsPart[]): void {
+  const taken = new Set<string>();
+  for (const { tree } of parts) {
+    const own: string[] = [];
+    for (const { path, type } of tree.walk('')) if (type !== 'directory') own.push(path);
+    const twice = own.find((path) => taken.has(path));
+    if (twice !== undefined) {
+      throw new AppError('IMAGE_PLATFORMS_COLLIDE', `${quoteName(twice)} is in the images of several platforms`, {
+        kind: 'conflict',
+        hint: 'a folder for each platform (platform-split=true), or other names: COPY … /bin/app-$TARGETARCH',
+      });
+    }
+    for (const path of own) taken.add(path);
+  }
+}
+
 export async function* rootfsMembers(
   parts: readonly RootfsPart[],
   epochSeconds?: number,
 ): AsyncGenerator<TarMember, void, undefined> {
   const dated = epochSeconds === undefined ? {} : { mtimeSeconds: epochSeconds };
+  const folded = new Set<string>();
   for (const part of parts) {
     const prefix = part.folder === undefined ? '' : `${part.folder}/`;
     for (const { entry, body } of part.folder === undefined ? [] : folders([part.folder])) {
@@ -40,6 +59,11 @@ export async function* rootfsMembers(
     }
     for await (const { entry, body } of partMembers(part)) {
       const { path, type, linkTarget } = entry;
+      // Where platforms share a root, they share its folders.
+      if (type === 'directory' && part.folder === undefined) {
+        if (folded.has(path)) continue;
+        folded.add(path);
+      }
       const led = type === 'hardlink' && linkTarget !== undefined ? { linkTarget: prefix + linkTarget } : {};
       yield { entry: copyEntry(entry, { path: prefix + path, ...led, ...dated }), body };
     }

@@ -100,7 +100,7 @@ export async function build(asked: BuildInput, deps: CommandDeps): Promise<void>
     throw new AppError(error?.code ?? 'BUILD_CANCELLED', `build ${finished.id} ${finished.status}`, { kind: 'failed' });
   }
   await writeCaches(finished.id, finished.result, caches, deps);
-  await writeOutputs(finished.id, finished.result, outputs, deps);
+  await writeOutputs(finished.id, outputs, deps);
   const { steps, stepsCached, tags, digest } = finished.result;
   output.say(output.colors.dim(`${steps.length} steps, ${stepsCached} cached\n`));
   // What goes to standard output is the tar then.

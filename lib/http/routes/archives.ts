@@ -12,8 +12,22 @@ export const ArchiveQuery = z.strictObject({
   platform: z.string().exactOptional().meta({ description: 'Which image of an index.' }),
 });
 
-export function archiveOptions({ format = 'oci', platform }: z.output<typeof ArchiveQuery>): ImageArchiveOptions {
-  return platform === undefined ? { format } : { format, platform };
+export const BuiltArchiveQuery = ArchiveQuery.extend({
+  platformSplit: z
+    .enum(['true', 'false'])
+    .exactOptional()
+    .meta({ description: 'Of rootfs: a folder for each platform; when absent only where there are several.' }),
+  attestationPrefix: z
+    .string()
+    .max(100)
+    .regex(/^[^/\0]*$/, { error: 'has a slash' })
+    .exactOptional()
+    .meta({ description: 'Of rootfs: what the names of attestations begin with.' }),
+});
+
+export function archiveOptions(query: z.output<typeof BuiltArchiveQuery>): ImageArchiveOptions {
+  const { format = 'oci', platformSplit, ...others } = query;
+  return { format, ...others, ...(platformSplit === undefined ? {} : { platformSplit: platformSplit === 'true' }) };
 }
 
 export function archiveDeps(deps: ApiDeps): ApiDeps & { readonly indexes: LayerIndexes } {

@@ -7,7 +7,7 @@ import type { ApiDeps, ApiOptions } from '../api-deps.js';
 import { wantsText } from '../input.js';
 import { type Call, route, type Route } from '../route.js';
 import { Build as BuildSchema, BuildQuery, BuildStart, digest, listOf, page } from '../schemas/index.js';
-import { archiveDeps, archiveOptions, ArchiveQuery, tarResponse } from './archives.js';
+import { archiveDeps, archiveOptions, BuiltArchiveQuery, tarResponse } from './archives.js';
 import { buildAsEvents, buildAsText, lastEventId } from './build-progress.js';
 import { TAR_BODIES } from './contexts.js';
 import { startBuild } from './start-build.js';
@@ -80,7 +80,7 @@ export function buildRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[
       tag,
       access: 'read',
       params: id,
-      query: ArchiveQuery,
+      query: BuiltArchiveQuery,
       answers: [{ status: 200, description: 'The tar', streams: ['application/x-tar'] }],
       handler: async ({ params, query, call }) => {
         const build = await requireBuild(deps, params.id);
