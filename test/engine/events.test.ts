@@ -37,11 +37,12 @@ describe('every event', () => {
 });
 
 describe('a task', () => {
-  test('is told of whole, with its times as text, its version, and nothing of its health', async () => {
+  test('is told of whole, with its times as text, its version, and nothing of its health or its tags', async () => {
     fixture = await createEngineFixture();
     await fixture.instance();
     await fixture.definition('job', {}, { healthCheck: { command: ['CMD', 'true'] } });
-    const { tasks } = await fixture.ecs('RunTask', { taskDefinition: 'job', startedBy: 'me' });
+    const tags = [{ key: 'a', value: 'b' }];
+    const { tasks } = await fixture.ecs('RunTask', { taskDefinition: 'job', startedBy: 'me', tags });
     const id = idOf(tasks?.[0]?.taskArn ?? '');
     fixture.clock.advance(1000);
     fixture.agent.start(id);
@@ -64,6 +65,7 @@ describe('a task', () => {
     });
     const text = JSON.stringify(running?.detail);
     expect(text).not.toContain('healthStatus');
+    expect(text).not.toContain('"tags"');
   });
 
   test('has a time for each of its changes, in their order, in seconds', async () => {

@@ -173,16 +173,19 @@ function hostPortKeys(context: Context, task: TaskState): { partition: string; s
 }
 
 /** ECS names no health in its events. */
-function withoutHealth(value: object): object {
-  return Object.fromEntries(Object.entries(value).filter(([name]) => name !== 'healthStatus'));
+/** What events of ECS do not tell: health, and tags, of which an empty list would say that there are none. */
+const UNTOLD = new Set(['healthStatus', 'tags']);
+
+function told(value: object): object {
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !UNTOLD.has(name)));
 }
 
 export function emitTaskEvent(context: Context, task: TaskState): void {
-  const detail = withIsoTimes(withoutHealth(taskView(task)));
+  const detail = withIsoTimes(told(taskView(task)));
   context.events.emit('ECS Task State Change', [task.arn], {
     ...detail,
     attachments: (detail['attachments'] as readonly object[]).map((each) => ({ ...each, type: 'eni' })),
-    containers: (detail['containers'] as readonly object[]).map(withoutHealth),
+    containers: (detail['containers'] as readonly object[]).map(told),
     updatedAt: new Date(context.deps.clock.nowMs()).toISOString(),
   });
 }
