@@ -26,7 +26,7 @@ const KILLS = Number(ASKED ?? 100) / 2;
 const OCI_RUNTIME = process.env['WHARF_TEST_OCI_RUNTIME'] ?? 'runc';
 const UP = ['--oci-runtime', OCI_RUNTIME] as const;
 /** Among all tests the kills end after this, on a machine too slow for all of them: those that were are told. */
-const LONGEST_KILLING_MS = ASKED === undefined ? 90_000 : Number.POSITIVE_INFINITY;
+const LONGEST_KILLING_MS = ASKED === undefined ? 180_000 : Number.POSITIVE_INFINITY;
 const SEED = Number(process.env['WHARF_TEST_SEED'] ?? randomInt(2 ** 31));
 /** How a life ends: while what ran before is looked for, amid requests, or once something new runs. */
 const ENDS = { starting: 0.5, busy: 0.3, running: 0.2 } as const;
