@@ -117,6 +117,19 @@ describe('a build context', () => {
     ])('finds nothing behind %s', async (name, code) => {
       const error = await failure(f.build({ ...links, Dockerfile: `FROM scratch\nCOPY ${name} /a` }));
       expect([error.code, error.details?.['line']]).toEqual([code, 2]);
+      if (name === 'dangling') expect(error.message).toContain('is a link to "/proc/self/environ", which is not there');
+    });
+
+    test.each<[string, Files, string]>([
+      ['a folder', { 'Dockerfile/': {} }, 'Dockerfile of the build context is a folder'],
+      [
+        'a link to nothing',
+        { Dockerfile: { symlink: '/etc/passwd' } },
+        'is a link to "/etc/passwd", which is not there',
+      ],
+    ])('has no Dockerfile where %s stands', async (_, files, message) => {
+      const error = await failure(f.build(files));
+      expect([error.code, error.message]).toEqual(['BUILD_DOCKERFILE_MISSING', expect.stringContaining(message)]);
     });
   });
 

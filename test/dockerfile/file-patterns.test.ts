@@ -133,8 +133,10 @@ describe('ignore files', () => {
     expect(parseIgnore(text).ignores(path)).toBe(expected);
   });
 
-  test.each(['!', '! ', '!/', '[', '!a['])('%j is refused', (text) => {
-    expect(() => parseIgnore(text)).toThrow(expect.objectContaining({ code: 'DOCKERFILE_PATTERN_INVALID' }));
+  test.each(['!', '! ', '!/', '[', '!a['])('%j is refused, with its line', (text) => {
+    const refused = { code: 'DOCKERFILE_PATTERN_INVALID', details: { file: 'of.dockerignore', line: 3 } };
+    expect(() => parseIgnore(`# [\na\n${text}\n!\n`, 'of.dockerignore')).toThrow(expect.objectContaining(refused));
+    expect(() => parseIgnore(`\ufeffb\r\n\r\n${text}`)).toThrow(/^\.dockerignore:3: /);
   });
 
   test('a pattern of a folder outside an exception is not tried again inside, as when docker walks', () => {

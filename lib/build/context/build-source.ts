@@ -11,6 +11,7 @@ import {
 } from '../../dockerfile/index.js';
 import { AppError } from '../../errors/index.js';
 import { closeNames } from '../build-errors.js';
+import { described } from '../steps/missing-source.js';
 import type { EmitEvent } from '../build-log.js';
 import { CHECK_ARG } from '../plan/buildkit-args.js';
 import type { BuildContext } from './context.js';
@@ -83,19 +84,20 @@ async function withoutIgnored(
   for (const name of [`${dockerfile}.dockerignore`, '.dockerignore']) {
     const text = await context.text(name);
     if (text === undefined) continue;
-    try {
-      const ignore = parseIgnore(text);
-      return ignore.patterns.length === 0 ? { context } : { context: context.without(ignore), ignore };
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      const { code, message, kind, hint } = error;
-      throw new AppError(code, `${name}: ${message}`, { kind, cause: error, ...(hint === undefined ? {} : { hint }) });
-    }
+    const ignore = parseIgnore(text, name);
+    return ignore.patterns.length === 0 ? { context } : { context: context.without(ignore), ignore };
   }
   return { context };
 }
 
 function dockerfileMissing(path: string, context: BuildContext): AppError {
+  const there = context.tree.lookup(path, { followLast: false });
+  if (there !== undefined) {
+    return new AppError('BUILD_DOCKERFILE_MISSING', `${path} of the build context is ${described(there)}`, {
+      kind: 'not-found',
+      hint: 'a file; --file names another',
+    });
+  }
   const others = [...context.paths()].filter((each) =>
     /(^|\/)(Dockerfile|Containerfile)[^/]*$|\.dockerfile$/i.test(each),
   );

@@ -3,6 +3,7 @@
  * `!` brings back, a pattern that matches a folder matches all in it. The same rules serve `COPY --exclude`.
  */
 import { posix } from 'node:path';
+import { AppError } from '../../errors/index.js';
 import { refusal } from '../errors.js';
 import { Glob } from './glob.js';
 import { trimSpace } from '../syntax/white-space.js';
@@ -86,17 +87,36 @@ export class IgnoreFile {
  * Reads the text of an ignore file.
  * @throws AppError DOCKERFILE_PATTERN_INVALID with the pattern
  */
-export function parseIgnore(text: string): IgnoreFile {
+export function parseIgnore(text: string, fileName = '.dockerignore'): IgnoreFile {
   const lines = (text.startsWith('\ufeff') ? text.slice(1) : text).split('\n');
-  const patterns = lines.flatMap((line) => {
+  const found = lines.flatMap((line, i): { readonly pattern: string; readonly line: number }[] => {
     const pattern = trimSpace(line);
     if (line.startsWith('#') || pattern === '') return [];
     const isException = pattern.startsWith('!');
     const bare = isException ? trimSpace(pattern.slice(1)) : pattern;
     const clean = bare === '' ? '' : cleanGo(bare);
-    return [(isException ? '!' : '') + (clean.length > 1 && clean.startsWith('/') ? clean.slice(1) : clean)];
+    const below = clean.length > 1 && clean.startsWith('/') ? clean.slice(1) : clean;
+    return [{ pattern: (isException ? '!' : '') + below, line: i + 1 }];
   });
-  return new IgnoreFile(patterns);
+  try {
+    return new IgnoreFile(found.map((each) => each.pattern));
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    throw placed(error, fileName, found.find((each) => isRefused(each.pattern))?.line ?? 1);
+  }
+}
+
+function placed({ code, message, kind, hint }: AppError, fileName: string, line: number): AppError {
+  const said = hint === undefined ? {} : { hint };
+  return new AppError(code, `${fileName}:${line}: ${message}`, { kind, ...said, details: { file: fileName, line } });
+}
+
+function isRefused(pattern: string): boolean {
+  try {
+    return ruleOf(pattern) === undefined;
+  } catch {
+    return true;
+  }
 }
 
 function ruleOf(written: string): Rule | undefined {

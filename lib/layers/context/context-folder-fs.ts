@@ -54,7 +54,7 @@ export function openContextFolder(cwd: string, folder: string, options: ContextF
 function readIgnore(root: string, names: readonly string[], exclude: readonly string[]): IgnoreFile {
   for (const name of names) {
     const text = orAbsent(() => readFileSync(join(root, name), 'utf8'));
-    if (text !== undefined) return new IgnoreFile([...parseIgnore(text).patterns, ...exclude]);
+    if (text !== undefined) return new IgnoreFile([...parseIgnore(text, name).patterns, ...exclude]);
   }
   return new IgnoreFile(exclude);
 }

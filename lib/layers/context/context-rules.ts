@@ -13,6 +13,7 @@ import { isAtWhiteout } from '../tree/whiteout.js';
 /** Makes the error, with the entry's place. */
 export type Refuse = (code: TarErrorCode, problem: string, hint?: string) => AppError;
 
+const OTHER_NAME = 'another name, or a pattern in .dockerignore that leaves it out';
 /** Names on Linux end here. */
 const MAX_NAME_BYTES = 255;
 
@@ -69,15 +70,19 @@ export class ContextRules {
 const TYPES = [undefined, 'file', 'directory', 'symlink', 'hardlink', 'char', 'block', 'fifo'] as const;
 
 function checkName(entry: LayerEntry, refuse: Refuse): void {
-  if (CONTROL.test(entry.path)) throw refuse('TAR_UNSAFE_PATH', 'its name has a control character');
+  if (CONTROL.test(entry.path)) throw refuse('TAR_UNSAFE_PATH', 'its name has a control character', OTHER_NAME);
   if (isLonger(entry.path, MAX_NAME_BYTES)) {
     const long = entry.path.split('/').find((part) => isLonger(part, MAX_NAME_BYTES));
     if (long !== undefined) {
-      throw refuse('TAR_UNSAFE_PATH', `the component ${quoteName(long)} is longer than ${MAX_NAME_BYTES} bytes`);
+      throw refuse(
+        'TAR_UNSAFE_PATH',
+        `the component ${quoteName(long)} is longer than ${MAX_NAME_BYTES} bytes`,
+        OTHER_NAME,
+      );
     }
   }
   if (isAtWhiteout(entry.path)) {
-    throw refuse('TAR_UNSAFE_ENTRY', 'names beginning with ".wh." are the marks of layers, not of files');
+    throw refuse('TAR_UNSAFE_ENTRY', 'names beginning with ".wh." are the marks of layers, not of files', OTHER_NAME);
   }
   if (entry.type === 'char' || entry.type === 'block' || entry.type === 'fifo') {
     const what = entry.type === 'fifo' ? 'fifo' : 'device';
