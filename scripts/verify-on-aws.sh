@@ -57,6 +57,19 @@ step 'a service, from no instance'
 npx --no-install tsx bin/wharf.ts cluster create wharf --instances 1
 npx --no-install tsx bin/wharf.ts deploy greeting --cluster wharf --image greeting:1 --count 1
 
+step 'a second release rolled out, and back'
+npx --no-install tsx bin/wharf.ts deploy greeting --cluster wharf -e RELEASE=2
+npx --no-install tsx bin/wharf.ts rollback greeting --cluster wharf
+
+step 'a build with a RUN, which goes on in a worker'
+if [ "$(uname -sm)" = 'Linux aarch64' ] && command -v runc > /dev/null; then
+  npm run worker-image -- "$WHARF_URL" "$WHARF_TOKEN"
+  printf 'FROM public.ecr.aws/docker/library/busybox:1\nRUN uname -a > /made\n' |
+    npx --no-install tsx bin/wharf.ts build -f - examples/cdk-dockerfile-image/app -t made:1
+else
+  echo 'left out: the worker image is made on an arm64 machine of Debian or Ubuntu, as the instances are'
+fi
+
 step 'twelve tasks of no service: two calls of RunTask, and their end'
 npx --no-install tsx bin/wharf.ts run greeting:1 --cluster wharf --count 12 -- node --version
 

@@ -46,6 +46,10 @@ describe('verify-on-aws with an account', () => {
     program('npx', `echo "$*" >> ${tools}/npx.log\n${npx}`);
     program('curl', `printf '${ANSWER}'`);
     program('sleep', ':');
+    // Where the worker image can be made.
+    program('uname', 'echo Linux aarch64');
+    program('runc', ':');
+    program('npm', `echo "npm $*" >> ${tools}/npx.log`);
     writeFileSync(join(tools, 'npx.log'), '');
     const { status, stdout } = verify(account);
     const log = spawnSync('cat', [join(tools, 'npx.log')], { encoding: 'utf8' }).stdout;
@@ -65,6 +69,7 @@ describe('verify-on-aws with an account', () => {
     expect(status).toBe(0);
     expect(stdout).not.toMatch(/NOT (CLEAN|RIGHT)/);
     expect(npx.filter(isRemoval)).toEqual(REMOVALS);
+    expect(npx).toContain('npm run worker-image -- answer answer');
     expect(aws.length).toBeGreaterThan(12);
     expect(refusedByAws(aws)).toEqual([]);
   });
