@@ -10,6 +10,7 @@ start() {
   [ "${1:-}" = v1 ] || [ "${1:-}" = v2 ] || { echo "usage: sh scripts/own-kernel.sh v1|v2 [what jest is told]" >&2; exit 2; }
   job=$(mktemp -d)
   trap 'rm -rf "$job"' EXIT
+  trap 'exit 130' INT TERM
   groups=$1
   shift
   printf '%s\n' "$@" > "$job/tests"
