@@ -71,6 +71,8 @@ export interface AgentOptions {
   readonly nameServers?: readonly NameServerAddress[];
   /** How long logs of no group, or of one that nothing is said about, stay after a task's end, milliseconds; a day when absent. */
   readonly keepLogsMs?: number;
+  /** How often expired logs are removed, and what a clean-up before could not take away, milliseconds; ten minutes when absent. */
+  readonly cleanUpMs?: number;
   /** Where the search for a free host port begins, from 0 up to 1; anywhere when absent. */
   readonly random?: () => number;
 }
@@ -228,10 +230,11 @@ class HostAgent implements Agent {
   private async cleanUp(): Promise<void> {
     const { signal } = this.closing;
     while (!signal.aborted) {
-      await this.deps.clock.sleep(CLEAN_UP_MS, signal).catch(() => undefined);
+      await this.deps.clock.sleep(this.options.cleanUpMs ?? CLEAN_UP_MS, signal).catch(() => undefined);
       if (signal.aborted) return;
-      await this.removeExpired().catch((error: unknown) => {
-        this.deps.logger.warn('old logs could not be removed', { error: String(error) });
+      // All tasks that have not ended run here by now.
+      await this.sweep(new Set()).catch((error: unknown) => {
+        this.deps.logger.warn('what ended tasks left could not be removed', { error: String(error) });
       });
     }
   }
