@@ -70,6 +70,8 @@ function standardInput(): typeof process.stdin {
 /** For a process that stays: what it needs besides the server itself. */
 async function serverLogger(): Promise<Logger> {
   isServer = true;
+  // What containers see and write goes by it, and must not depend on who starts the server. What is private says so itself.
+  process.umask(0o022);
   const { giveBackIdleMemory, keepHeapSmall } = await import('../lib/host/embedded/idle-memory.js');
   keepHeapSmall();
   giveBackIdleMemory();

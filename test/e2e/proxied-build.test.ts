@@ -35,7 +35,11 @@ requireTools('root', 'runc', 'bridge', 'nsenter', 'busybox', 'curl').describe('R
     platform = await PlatformProcess.create();
     // As an operator has it whose servers have certificates of their own.
     process.env['NODE_EXTRA_CA_CERTS'] = join(folder, 'ca.pem');
-    await platform.start('--proxy-network', '--fetch-from', `${HOST}/32`);
+    // And who keeps what is made here to themselves: a RUN has docker's mask whatever this one is.
+    const mask = process.umask(0o077);
+    const started = platform.start('--proxy-network', '--fetch-from', `${HOST}/32`);
+    process.umask(mask);
+    await started;
     const pushed = await runCommand(process.execPath, ['--import', 'tsx', 'scripts/base-image.ts', platform.data]);
     expect(pushed).toMatchObject({ exitCode: 0 });
     copyProgram('/usr/bin/curl', join(folder, 'app/root'));
@@ -61,6 +65,8 @@ requireTools('root', 'runc', 'bridge', 'nsenter', 'busybox', 'curl').describe('R
       `RUN curl -sSf ${url}/one -o /one -H "User-Agent: x" ${url}/two -o /two && cmp /one /two && sha256sum /one`,
       // Asks beforehand whether it may. The bundle is gone, as when a package makes it anew.
       `RUN rm /etc/ssl/certs/ca-certificates.crt && curl -sSf --data-binary @/one -H "Expect: 100-continue" ${url}/echo | cmp - /one`,
+      'USER 1000',
+      'RUN [ "$(umask)" = 0022 ] && touch /tmp/own && stat -c %a /tmp/own',
       `RUN ! curl -sSf https://127.0.0.3:1/ && ! curl -sS --noproxy "*" ${url}/one`,
     ];
     writeFileSync(join(folder, 'app/Dockerfile'), lines.join('\n'));
@@ -70,6 +76,7 @@ requireTools('root', 'runc', 'bridge', 'nsenter', 'busybox', 'curl').describe('R
     for (const request of [`GET ${url}/one -> 200`, `GET ${url}/two -> 200`, `POST ${url}/echo -> 200`]) {
       expect(said).toContain(`- ${request}`);
     }
+    expect(said).toMatch(/^#\d+ [\d.]+ 644$/m);
     expect(said).toContain('- GET https://127.0.0.3:1/ -> 403: https://127.0.0.3:1: builds do not fetch from');
   }, 60_000);
 });

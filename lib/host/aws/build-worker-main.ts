@@ -7,6 +7,8 @@ if (build === '') {
   console.error('build-worker: WHARF_BUILD names no build; the builder function starts this as a task of ECS');
   process.exit(2);
 }
+// As bin/wharf.ts: what a RUN writes must not depend on who starts this.
+process.umask(0o022);
 const stopping = new AbortController();
 process.once('SIGTERM', () => stopping.abort());
 process.once('SIGINT', () => stopping.abort());
