@@ -142,13 +142,18 @@ export class RunMounts {
   }
 }
 
+/** The folders of the layers, from the bottom up; unpacked now where they are not. */
+export async function unpackedNames(unpacked: UnpackedLayers, layers: readonly Layer[]): Promise<string[]> {
+  return Promise.all(layers.map((layer) => unpacked.ensure(layer)));
+}
+
 export async function mountLayers(
   unpacked: UnpackedLayers,
   layers: readonly Layer[],
   target: string,
   writable?: { readonly upper: string; readonly work: string },
 ): Promise<void> {
-  const names = await Promise.all(layers.map((layer) => unpacked.ensure(layer)));
+  const names = await unpackedNames(unpacked, layers);
   await mountOverlay({
     directory: unpacked.directory,
     // A layer that occurs twice changes nothing the second time, and overlayfs refuses it.

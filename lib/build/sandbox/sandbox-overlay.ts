@@ -34,7 +34,7 @@ import { type Entitlement, withinHost } from '../run-settings.js';
 import { ProxiedNetworks } from './proxied-network.js';
 import { CacheFolders } from './sandbox-cache.js';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.js';
-import { mountLayers, RunMounts } from './sandbox-mounts.js';
+import { mountLayers, RunMounts, unpackedNames } from './sandbox-mounts.js';
 import { trust } from './trust-bundle.js';
 
 export interface OverlaySandboxDeps {
@@ -93,6 +93,10 @@ export class OverlaySandbox implements Sandbox {
   }
 
   readonly emulates = (platform: Platform): Promise<boolean> => emulates(platform);
+
+  async prepare(layers: readonly Layer[]): Promise<void> {
+    await unpackedNames(this.deps.layers, layers);
+  }
 
   async run<T extends Pick<Layer, 'diffId'>>(
     request: SandboxRequest,

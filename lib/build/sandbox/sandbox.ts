@@ -101,6 +101,8 @@ export type SandboxResult<T> =
 export interface Sandbox {
   /** Whether commands of a platform that is not the machine's own run all the same; none when absent. */
   emulates?(platform: Platform): Promise<boolean>;
+  /** Makes ready what commands on these layers need: `run` does it too, but the caller may have other things to do meanwhile. */
+  prepare?(layers: readonly Layer[]): Promise<void>;
   /**
    * Runs the command to its end. When it ends well, `collect` gets its changes as members in the order of layers,
    * and what it returns is handed on. Afterwards, however it ended, nothing of the run is left on the host but a layer that

@@ -299,10 +299,11 @@ export class Solver {
   }
 
   private async execute(step: Step, below: Chain, like: Digest | undefined): Promise<Execution> {
+    const [target] = await Promise.all([this.trees.of(below.layers), this.prepare(step, below)]);
     return this.deps.executor.execute({
       step,
       layers: below.layers,
-      target: await this.trees.of(below.layers),
+      target,
       timeSeconds: step.epochSeconds ?? below.newestSeconds,
       source: (source) => this.sources.tree(source),
       sourceLayers: (source) => this.sources.layers(source),
@@ -313,6 +314,13 @@ export class Solver {
       ...(this.input.compression === undefined ? {} : { compression: this.input.compression }),
       ...(like === undefined ? {} : { like }),
     });
+  }
+
+  /** A base that is new here is unpacked while its index is made. */
+  private async prepare(step: Step, { layers }: Chain): Promise<void> {
+    if (step.op.kind !== 'run') return;
+    await this.deps.fetchLayers(layers, this.signal);
+    await this.deps.executor.prepare(layers);
   }
 
   private async sourceChain(source: SourceRef): Promise<Chain> {

@@ -70,6 +70,11 @@ export class StepExecutor {
     this.layers = new StepLayers(deps);
   }
 
+  /** For a RUN: begins with what takes long and needs no tree. */
+  async prepare(layers: readonly Layer[]): Promise<void> {
+    await this.deps.sandbox?.prepare?.(layers);
+  }
+
   /** @throws AppError without a place, or the signal's reason */
   async execute(input: ExecutionInput): Promise<Execution> {
     const { step, target, timeSeconds } = input;
