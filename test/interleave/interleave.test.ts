@@ -73,7 +73,7 @@ describe('any interleaving of clients and the collector', () => {
         }
       }
     },
-    120_000,
+    300_000,
   );
 });
 
