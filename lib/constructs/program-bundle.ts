@@ -15,7 +15,8 @@ const bundled = new Map<string, string>();
  * @param target the oldest Node that runs it, as `node22`
  */
 export function programBundle(entry: string, target: string): string {
-  const found = bundled.get(entry);
+  const key = `${entry} ${target}`;
+  const found = bundled.get(key);
   if (found !== undefined) return found;
   const { outputFiles } = buildSync({
     absWorkingDir: ROOT,
@@ -36,6 +37,6 @@ export function programBundle(entry: string, target: string): string {
     logLevel: 'error',
   });
   const text = outputFiles[0]?.text ?? '';
-  bundled.set(entry, text);
+  bundled.set(key, text);
   return text;
 }

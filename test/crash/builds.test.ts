@@ -101,6 +101,19 @@ requireTools('root', 'runc', 'flock', 'ssh-agent').describe(`a build that is end
   /** Somewhere in the build; the operations of a start are the fewest. */
   const anywhere = (): string => String(1 + random.below(whole.operations));
 
+  /** After an end that the builder outlived; ends the builder, too. */
+  const expectNextGoesOn = async (
+    builder: ReturnType<typeof start>,
+    before: Parameters<typeof expectGoneOn>[0],
+  ): Promise<void> => {
+    await builder.says('ready');
+    expect(await leftBehind(f.store.directory, secrets)).toEqual(kept);
+    const next = await submit();
+    expectGoneOn(before, await eventsOf(next));
+    expect(await digestOf(next)).toBe(whole.digest);
+    await builder.kill();
+  };
+
   test(`by kill -9 goes on, and leaves nothing (seed ${SEED})`, async () => {
     let interrupted = 0;
     for (let n = 0; n < ENDS; n++) {
@@ -135,12 +148,7 @@ requireTools('root', 'runc', 'flock', 'ssh-agent').describe(`a build that is end
       const { status } = (await builds.get(id)) ?? {};
       expect(['cancelled', 'succeeded']).toContain(status);
       if (status === 'cancelled') cancelled += 1;
-      await builder.says('ready');
-      expect(await leftBehind(f.store.directory, secrets)).toEqual(kept);
-      const next = await submit();
-      expectGoneOn(before, await eventsOf(next));
-      expect(await digestOf(next)).toBe(whole.digest);
-      await builder.kill();
+      await expectNextGoesOn(builder, before);
     }
     expect(cancelled).toBeGreaterThan(0);
   }, 3_600_000);
@@ -158,12 +166,7 @@ requireTools('root', 'runc', 'flock', 'ssh-agent').describe(`a build that is end
         status === 'failed' ? ['failed', 'BUILD_RUN_TIMEOUT'] : ['succeeded', undefined],
       );
       if (status === 'failed') late += 1;
-      await builder.says('ready');
-      expect(await leftBehind(f.store.directory, secrets)).toEqual(kept);
-      const next = await submit();
-      expectGoneOn(before, await eventsOf(next));
-      expect(await digestOf(next)).toBe(whole.digest);
-      await builder.kill();
+      await expectNextGoesOn(builder, before);
     }
     expect(late).toBeGreaterThan(0);
   }, 3_600_000);

@@ -106,7 +106,7 @@ export class UpperAsLayer {
   private async date(directory: string, path: string, row: number): Promise<void> {
     this.turn += 1;
     if (this.turn % NAMES_AT_ONCE === 0) await setImmediate();
-    // As a date: Node takes negative numbers for now.
+    // As a date: Node reads a negative number as the present time.
     const time = new Date(this.times.at(row) * 1000);
     lutimesSync(upperPath(directory, path), time, time);
   }
