@@ -5,6 +5,15 @@
 import { ExecutionEnvironment, type FunctionSettings } from './environment.js';
 import { type Answer, LAMBDA_PAYLOAD_BYTES } from './runtime-api.js';
 
+/** What one event took of its environment. */
+export interface InvocationUse {
+  /** What the start of the environment took, where one was started for it. */
+  readonly startMs: number | undefined;
+  readonly processorMs: number;
+  /** Of the environment, until then. */
+  readonly peakMiB: number;
+}
+
 /** Why an invocation gave no result, under the name that Lambda has for it. */
 export class InvocationError extends Error {
   constructor(
@@ -29,6 +38,8 @@ export interface InvokeOptions {
 export class LambdaFunction {
   /** Every line that any environment wrote, oldest first. */
   readonly lines: string[] = [];
+  /** Those that have ended, oldest first; of one that died what was known before. */
+  readonly uses: InvocationUse[] = [];
   private readonly idle: ExecutionEnvironment[] = [];
   private readonly busy = new Set<ExecutionEnvironment>();
   private starting = 0;
@@ -41,8 +52,8 @@ export class LambdaFunction {
   ) {}
 
   /**
-   * @throws InvocationError: what the handler threw, Sandbox.Timedout, Runtime.ExitError, TooManyRequestsException,
-   * RequestTooLargeException, Function.ResponseSizeTooLarge
+   * @throws InvocationError: what the handler threw, Sandbox.Timedout, Runtime.ExitError, Runtime.OutOfMemory,
+   * TooManyRequestsException, RequestTooLargeException, Function.ResponseSizeTooLarge
    */
   async invoke<T>(event: unknown, options: InvokeOptions = {}): Promise<T> {
     const payload = JSON.stringify(event);
@@ -50,11 +61,15 @@ export class LambdaFunction {
       throw new InvocationError('RequestTooLargeException', `${Buffer.byteLength(payload)} bytes of request`);
     }
     const environment = await this.take();
+    const { use: before, isFresh } = environment;
     let answer: Answer;
     try {
       answer = await environment.invoke(payload, options.timeoutMs ?? this.settings.timeoutMs);
     } finally {
       this.busy.delete(environment);
+      const { processorMs, peakMiB } = environment.use;
+      const startMs = isFresh ? before.processorMs : undefined;
+      this.uses.push({ startMs, processorMs: processorMs - before.processorMs, peakMiB });
       if (environment.isAlive) this.idle.push(environment);
     }
     if ('payload' in answer) return JSON.parse(answer.payload) as T;

@@ -50,7 +50,10 @@ const HEADER_BYTES = 10_240;
 /** Headers of an answer that the gateway gives another name. */
 const RENAMED: Readonly<Record<string, string>> = { 'www-authenticate': 'x-amzn-remapped-www-authenticate' };
 
-export async function startGateway(routes: Routes<LambdaFunction>, options: GatewayOptions = {}): Promise<Gateway> {
+export async function startGateway(
+  routes: Routes<Pick<LambdaFunction, 'invoke'>>,
+  options: GatewayOptions = {},
+): Promise<Gateway> {
   const events: GatewayEvent[] = [];
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (headerBytes(request) > HEADER_BYTES) return refuse(response, 431, 'Request Header Fields Too Large');
@@ -81,7 +84,11 @@ export async function startGateway(routes: Routes<LambdaFunction>, options: Gate
 }
 
 /** The function goes on when the gateway has given up; nobody hears it. */
-async function answerOf(target: LambdaFunction, event: GatewayEvent, integrationMs: number): Promise<GatewayResult> {
+async function answerOf(
+  target: Pick<LambdaFunction, 'invoke'>,
+  event: GatewayEvent,
+  integrationMs: number,
+): Promise<GatewayResult> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new InvocationError('Gateway.Timeout', 'no answer in time')), integrationMs);
