@@ -147,13 +147,13 @@ export class ImageBuilder {
     if (request.outline === true) return this.outline(request, source);
     const layouts = this.layouts(call);
     const times = this.times(request, fetch);
-    const sources = { ...this.bases(), layouts, times, policy };
+    const sources = { ...this.bases(call), layouts, times, policy };
     const builds = await planPlatforms(sources, this.options.platform, request, source, call.emit);
     const failure = source.lint.failure();
     if (failure !== undefined) throw failure;
     if (request.check === true) return { kind: 'check', warnings: source.lint.warnings.map(findingOf) };
     const { cacheFrom = [] } = request;
-    const imported = await ImportedCaches.open({ ...this.bases(), layouts, emit: call.emit }, cacheFrom);
+    const imported = await ImportedCaches.open({ ...this.bases(call), layouts, emit: call.emit }, cacheFrom);
     const made = new Map<string, CachedStep>();
     const solvers = builds.map((each) => ({
       plan: each.plan,
@@ -193,7 +193,7 @@ export class ImageBuilder {
     const { records, clock } = this.deps;
     const { indexes } = this;
     const { platform } = this.options;
-    const deps = { ...this.bases(), records, indexes, clock, platform, fetchLayers: this.fetchLayers(call) };
+    const deps = { ...this.bases(call), records, indexes, clock, platform, fetchLayers: this.fetchLayers(call) };
     return new ImageExporter(deps, request, source, call).export(solved);
   }
 
@@ -223,10 +223,10 @@ export class ImageBuilder {
     };
   }
 
-  private bases(): BaseImageDeps {
+  private bases({ signal }: BuildCall): BaseImageDeps {
     const { images, content, remote } = this.deps;
     const { registryHosts = [], allowDockerHub = false } = this.options;
-    return { images, content, registryHosts, allowDockerHub, ...(remote === undefined ? {} : { remote }) };
+    return { images, content, registryHosts, allowDockerHub, signal, ...(remote === undefined ? {} : { remote }) };
   }
 
   private layouts({ owner = '', signal }: BuildCall): LayoutImages {

@@ -20,6 +20,8 @@ export interface WebServer {
   readonly requests: string[];
   readonly authorizations: string[];
   readonly files: Map<string, Answer | ((request: IncomingMessage) => Answer)>;
+  /** From now on a path gets no answer; its requests are kept. Without a list it is answered again. */
+  stall(path: string, kept: ServerResponse[] | undefined): void;
   close(): Promise<void>;
 }
 
@@ -28,11 +30,14 @@ export async function startWebServer(repositories?: string): Promise<WebServer> 
   const requests: string[] = [];
   const authorizations: string[] = [];
   const files: WebServer['files'] = new Map();
+  const stalled = new Map<string, ServerResponse[]>();
   const server = createServer((request, response) => {
     const { authorization } = request.headers;
     requests.push(`${request.method ?? ''} ${request.url ?? ''}${authorization === undefined ? '' : ' (auth)'}`);
     if (authorization !== undefined) authorizations.push(authorization);
     const path = (request.url ?? '').replace(/\?.*$/, '');
+    const kept = stalled.get(path);
+    if (kept !== undefined) return void kept.push(response);
     const found = files.get(path);
     if (found === undefined && repositories !== undefined && path.startsWith('/git/')) {
       return runBackend(repositories, request, response);
@@ -47,6 +52,10 @@ export async function startWebServer(repositories?: string): Promise<WebServer> 
     requests,
     authorizations,
     files,
+    stall: (path, kept) => {
+      if (kept === undefined) stalled.delete(path);
+      else stalled.set(path, kept);
+    },
     close: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

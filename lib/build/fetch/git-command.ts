@@ -35,14 +35,14 @@ export interface GitCommandOptions {
 export class GitCommand {
   constructor(private readonly options: GitCommandOptions) {}
 
-  /** @throws AppError BUILD_GIT_MISSING, BUILD_GIT_FAILED, or the signal's reason */
+  /** @throws AppError BUILD_GIT_MISSING, BUILD_GIT_FAILED, BUILD_REMOTE_TIMEOUT, or the signal's reason */
   async run(...args: readonly string[]): Promise<string> {
     const result = await this.try(...args);
     if (result.exitCode === 0) return result.stdout;
     throw this.failed(args[0] ?? '', result.stderr);
   }
 
-  /** @throws AppError BUILD_GIT_MISSING, or the signal's reason */
+  /** @throws AppError BUILD_GIT_MISSING, BUILD_REMOTE_TIMEOUT, or the signal's reason */
   async try(...args: readonly string[]): Promise<GitResult> {
     const { directory, signal, timeoutMs } = this.options;
     try {
@@ -50,7 +50,7 @@ export class GitCommand {
       const result = await this.output(command, directory, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
       signal.throwIfAborted();
       if (result.exitCode === 127) throw missing();
-      if (result.timedOut) throw this.failed(args[0] ?? '', `not done within ${timeoutMs / 1000} s`);
+      if (result.timedOut) throw this.late(args[0] ?? '');
       return result;
     } catch (error) {
       if (errnoCode(error) === 'ENOENT') throw missing();
@@ -152,6 +152,12 @@ export class GitCommand {
       ...transport.environment,
       ...Object.fromEntries(entries),
     };
+  }
+
+  private late(what: string): AppError {
+    const { name, timeoutMs } = this.options;
+    const message = `git ${what} of ${name} did not end within ${timeoutMs / 1000} s`;
+    return new AppError('BUILD_REMOTE_TIMEOUT', message, { kind: 'failed', retryable: true });
   }
 
   private failed(what: string, stderr: string): AppError {

@@ -20,6 +20,8 @@ export interface BaseImageDeps {
   readonly remote?: RemoteImages;
   /** Whether a name without a host may mean docker.io/library when our registry does not have it. */
   readonly allowDockerHub: boolean;
+  /** Of the build: when it ends, so does the asking. */
+  readonly signal: AbortSignal;
 }
 
 /** A registry an image may be in. */
@@ -71,14 +73,15 @@ async function sourcesOf(deps: BaseImageDeps, name: string, reference: Reference
   const { remote } = deps;
   if (registry !== undefined && !deps.registryHosts.includes(registry)) {
     if (remote === undefined) throw noOtherRegistries(name, registry);
-    return [await remoteSource(remote, registry, repository)];
+    return [await remoteSource(remote, registry, repository, deps.signal)];
   }
   // What docker calls `busybox` is `library/busybox` where a mirror keeps it.
   const short = !repository.includes('/');
   const own = short ? [repository, `library/${repository}`] : [repository];
   const sources = own.map((each) => ownSource(deps, each));
   if (registry !== undefined || remote === undefined || !deps.allowDockerHub) return sources;
-  return [...sources, await remoteSource(remote, 'docker.io', short ? `library/${repository}` : repository)];
+  const there = short ? `library/${repository}` : repository;
+  return [...sources, await remoteSource(remote, 'docker.io', there, deps.signal)];
 }
 
 export function ownSource(
@@ -98,8 +101,9 @@ export async function remoteSource(
   remote: RemoteImages,
   registry: string,
   repository: string,
+  signal: AbortSignal,
 ): Promise<RegistrySource> {
-  const image = await remote.open(registry);
+  const image = await remote.open(registry, signal);
   return {
     where: registry,
     origin: { registry, repository },

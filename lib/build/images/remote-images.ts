@@ -40,9 +40,13 @@ export class RemoteImages {
     this.slots = new Slots(options.parallelism ?? 3);
   }
 
-  /** One look-up's connection: tokens are kept while it lives. @throws AppError REGISTRY_NAME_INVALID */
-  async open(registry: string): Promise<RemoteImage> {
-    return new RemoteImage(await this.connections.open(registry), this.deps.content);
+  /**
+   * One look-up's connection: tokens are kept while it lives.
+   * @param signal of whoever looks: no registry that says nothing holds them up
+   * @throws AppError REGISTRY_NAME_INVALID
+   */
+  async open(registry: string, signal?: AbortSignal): Promise<RemoteImage> {
+    return new RemoteImage(await this.connections.open(registry), this.deps.content, signal);
   }
 
   /** For whoever writes there: with the login kept for it. @throws AppError REGISTRY_NAME_INVALID */
@@ -85,6 +89,7 @@ export class RemoteImage {
   constructor(
     private readonly client: RegistryClient,
     private readonly content: ContentStore,
+    private readonly signal?: AbortSignal,
   ) {}
 
   /** The manifest behind a tag or digest; undefined when absent. Known bytes are not asked for again. */
@@ -92,18 +97,18 @@ export class RemoteImage {
     repository: string,
     by: { readonly tag: string } | { readonly digest: Digest },
   ): Promise<StoredManifest | undefined> {
-    const head = await this.client.headManifest(repository, 'tag' in by ? by.tag : by.digest);
+    const head = await this.client.headManifest(repository, 'tag' in by ? by.tag : by.digest, this.signal);
     if (head === undefined) return undefined;
     const kept = await this.content.read(head.digest);
     if (kept !== undefined) return { digest: head.digest, mediaType: head.mediaType, bytes: kept };
-    const manifest = await this.client.getManifest(repository, head.digest);
+    const manifest = await this.client.getManifest(repository, head.digest, this.signal);
     if (manifest === undefined) return undefined;
     await this.content.putBytes(manifest.bytes, { expected: manifest.digest });
     return manifest;
   }
 
   async has(repository: string, blob: Digest): Promise<boolean> {
-    return (await this.client.headBlob(repository, blob)) !== undefined;
+    return (await this.client.headBlob(repository, blob, this.signal)) !== undefined;
   }
 
   /** A config document; undefined when absent. @throws AppError BUILD_LAYER_UNAVAILABLE when it is far too large */
@@ -111,13 +116,16 @@ export class RemoteImage {
     const kept = await this.content.read(digest);
     if (kept !== undefined) return kept;
     if (size > MAX_CONFIG_BYTES) throw unavailable(`config ${digest} has ${size} bytes, at most ${MAX_CONFIG_BYTES}`);
-    const blob = await this.client.getBlob(repository, digest);
+    const blob = await this.client.getBlob(repository, digest, this.signal);
     if (blob === undefined) return undefined;
     if (blob.sizeBytes !== size) {
       blob.stream.destroy();
       throw unavailable(`config ${digest} has ${blob.sizeBytes} bytes, and its manifest says ${size}`);
     }
-    await this.content.put(blob.stream as ByteSource, { expected: digest });
+    await this.content.put(blob.stream as ByteSource, {
+      expected: digest,
+      ...(this.signal === undefined ? {} : { signal: this.signal }),
+    });
     return this.content.read(digest);
   }
 }

@@ -126,7 +126,7 @@ async function send(
   await Promise.all(sending);
   const blob = { digest: digestOf(config), sizeBytes: config.length, open: () => once(config) };
   await client.uploadBlob(to.repository, blob, { signal: deps.signal });
-  await client.putManifest(to.repository, to.tag, manifest, mediaType);
+  await client.putManifest(to.repository, to.tag, manifest, mediaType, deps.signal);
 }
 
 async function sendLayer(
@@ -139,7 +139,7 @@ async function sendLayer(
   const { descriptor, origin } = layer;
   const { digest, size: sizeBytes } = descriptor;
   const isHere = (await content.stat(digest)) !== undefined;
-  if (!isHere && (await client.headBlob(repository, digest)) !== undefined) return;
+  if (!isHere && (await client.headBlob(repository, digest, signal)) !== undefined) return;
   await fetchLayers([layer], signal);
   await required(content, digest);
   const isNear = origin !== undefined && 'registry' in origin && origin.registry === registry;

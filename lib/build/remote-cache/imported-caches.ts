@@ -14,7 +14,7 @@ import type { CachedStep } from '../solve/step-cache.js';
 import type { CacheSource } from '../types.js';
 import { readCache } from './read-cache.js';
 
-export interface ImportDeps extends Pick<BaseImageDeps, 'images' | 'content' | 'registryHosts' | 'remote'> {
+export interface ImportDeps extends Omit<BaseImageDeps, 'allowDockerHub'> {
   readonly layouts: Pick<LayoutImages, 'look'>;
   readonly emit: EmitEvent;
 }
@@ -97,7 +97,7 @@ async function openCache(deps: ImportDeps, wanted: CacheSource): Promise<ReadCac
 }
 
 async function placeOf(
-  { images, content, registryHosts, remote, layouts }: ImportDeps,
+  { images, content, registryHosts, remote, signal, layouts }: ImportDeps,
   wanted: CacheSource,
 ): Promise<{ readonly source: ImageSource; readonly stored: StoredManifest | undefined }> {
   if (wanted.type === 'local') return layouts.look(wanted);
@@ -111,6 +111,6 @@ async function placeOf(
   const source =
     registry === undefined || registryHosts.includes(registry) || remote === undefined
       ? ownSource({ images, content }, repository)
-      : await remoteSource(remote, registry, repository);
+      : await remoteSource(remote, registry, repository, signal);
   return { source, stored: await source.manifest(digest === undefined ? { tag } : { digest }) };
 }

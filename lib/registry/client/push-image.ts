@@ -100,7 +100,7 @@ class ImagePush {
     }
     const document = parseManifestDocument(stored.bytes, stored.mediaType);
     // With a manifest the registry has what it names, though not what is attached to that.
-    const isThere = (await client.headManifest(this.remote, digest)) !== undefined;
+    const isThere = (await client.headManifest(this.remote, digest, this.options.signal)) !== undefined;
     if (!isThere) await this.sendBlobs(document);
     if (!isThere || attachedTo !== undefined) await this.sendChildren(document, depth);
     const mayBeUnlisted = attachedTo !== undefined && subjectOf(document) !== undefined;
@@ -126,7 +126,7 @@ class ImagePush {
   private async put(stored: StoredManifest, document: ManifestDocument, reference: string): Promise<void> {
     const { client } = this.deps;
     const { digest, mediaType, bytes } = stored;
-    const { listsReferrers } = await client.putManifest(this.remote, reference, bytes, mediaType);
+    const { listsReferrers } = await client.putManifest(this.remote, reference, bytes, mediaType, this.options.signal);
     const referrer = referrerOf(document, { digest, mediaType, sizeBytes: bytes.length });
     if (referrer === undefined || listsReferrers) return;
     await listUnderSubject(client, this.remote, referrer.subject, referrer.descriptor);

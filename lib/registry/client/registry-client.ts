@@ -109,26 +109,32 @@ export class RegistryClient {
     return { digest, mediaType: mediaTypeOf(response), bytes };
   }
 
-  async headManifest(repository: string, reference: string): Promise<Descriptor | undefined> {
+  async headManifest(repository: string, reference: string, signal?: AbortSignal): Promise<Descriptor | undefined> {
     const doing = `look at manifest ${name(repository, reference)}`;
     const response = await this.askFor({
       method: 'HEAD',
       ...this.manifest(repository, reference),
       doing,
-      signal: soon(),
+      signal: soon(signal),
     });
     if (response === undefined) return undefined;
     const digest = response.headers.get('docker-content-digest') ?? reference;
     if (!isDigest(digest)) {
       // Registries before 1.1 need not say the digest: then only the bytes tell.
-      const manifest = await this.getManifest(repository, reference);
+      const manifest = await this.getManifest(repository, reference, signal);
       if (manifest === undefined) return undefined;
       return { mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.bytes.length };
     }
     return { mediaType: mediaTypeOf(response), digest, size: Number(response.headers.get('content-length') ?? 0) };
   }
 
-  async putManifest(repository: string, reference: string, bytes: Uint8Array, mediaType: string): Promise<RemotePut> {
+  async putManifest(
+    repository: string,
+    reference: string,
+    bytes: Uint8Array,
+    mediaType: string,
+    signal?: AbortSignal,
+  ): Promise<RemotePut> {
     const doing = `put manifest ${name(repository, reference)}`;
     const response = await this.ask({
       method: 'PUT',
@@ -137,6 +143,7 @@ export class RegistryClient {
       doing,
       headers: { 'content-type': mediaType },
       body: { open: () => single(bytes), sizeBytes: bytes.length },
+      ...(signal === undefined ? {} : { signal }),
     });
     await response.body?.cancel();
     const digest = digestOf(bytes, isDigest(reference) ? digestAlgorithm(reference) : 'sha256');
@@ -145,9 +152,14 @@ export class RegistryClient {
     return { digest, listsReferrers: response.headers.has('oci-subject') };
   }
 
-  async headBlob(repository: string, digest: Digest): Promise<{ readonly sizeBytes: number } | undefined> {
+  async headBlob(
+    repository: string,
+    digest: Digest,
+    signal?: AbortSignal,
+  ): Promise<{ readonly sizeBytes: number } | undefined> {
     const doing = `look at blob ${name(repository, digest)}`;
-    const response = await this.askFor({ method: 'HEAD', ...this.blob(repository, digest), doing, signal: soon() });
+    const asked = { method: 'HEAD', ...this.blob(repository, digest), doing, signal: soon(signal) } as const;
+    const response = await this.askFor(asked);
     return response === undefined ? undefined : { sizeBytes: Number(response.headers.get('content-length') ?? 0) };
   }
 
@@ -170,7 +182,7 @@ export class RegistryClient {
 
   /** Sends a blob unless it is there: HEAD, then a mount if one is offered, then the bytes. */
   async uploadBlob(repository: string, blob: BlobUpload, options: UploadOptions = {}): Promise<UploadOutcome> {
-    if ((await this.headBlobForPush(repository, blob.digest)) !== undefined) return 'existed';
+    if ((await this.headBlobForPush(repository, blob.digest, options.signal)) !== undefined) return 'existed';
     const remote = remoteRepository(this.endpoint.registry, repository);
     return uploadBlob(
       (request) => this.ask(request),
@@ -180,11 +192,11 @@ export class RegistryClient {
     );
   }
 
-  private headBlobForPush(repository: string, digest: Digest): Promise<Response | undefined> {
+  private headBlobForPush(repository: string, digest: Digest, signal?: AbortSignal): Promise<Response | undefined> {
     const doing = `look for blob ${name(repository, digest)}`;
     // With the push scope at once, so that the upload that follows needs no second token.
     const scope = this.scope(repository, 'pull,push');
-    return this.askFor({ method: 'HEAD', ...this.blob(repository, digest), scope, doing, signal: soon() });
+    return this.askFor({ method: 'HEAD', ...this.blob(repository, digest), scope, doing, signal: soon(signal) });
   }
 
   private manifest(repository: string, reference: string): Pick<TransportRequest, 'target' | 'scope' | 'headers'> {
