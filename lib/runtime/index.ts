@@ -41,7 +41,8 @@ export {
 export { type ExecEnd, type ExecOptions, type ExecSession, type TerminalSize } from './supervised/exec-session.js';
 export { type ContainerExit } from './supervised/exit-watch.js';
 export { DEFAULT_LOG_LIMITS, type LogLimits } from './supervised/log-rotation.js';
-export { type ContainerState, type ExecResult, SupervisedContainers } from './supervised/supervised-containers.js';
+export type { ExecResult } from './supervised/exec-once.js';
+export { type ContainerState, SupervisedContainers } from './supervised/supervised-containers.js';
 export { type Manner, type SupervisorOptions } from './supervised/supervisor.js';
 export { type ContainerUsage, containerUsage, type InterfaceCounters } from './cgroup/container-usage.js';
 export { initProgram, missingTools } from './host/host-programs.js';

@@ -4,7 +4,9 @@
  */
 import { access, rm } from 'node:fs/promises';
 import type { Clock } from '../../store/index.js';
-import { attachedIds, BridgeNetwork, removeNetwork, ruleOwner, scopeNamespaces } from '../network/bridge-network.js';
+import { attachedIds } from '../network/attachments.js';
+import { BridgeNetwork } from '../network/bridge-network.js';
+import { removeNetwork, ruleOwner, scopeNamespaces } from '../network/network-remains.js';
 import { cgroupContainers, cgroupProcesses, removeScopeCgroup } from '../cgroup/cgroup.js';
 import { runCommand } from './host-command.js';
 import { killProcess, scopeProcesses } from './host-processes.js';

@@ -1,23 +1,22 @@
 /**
  * BridgeNetwork: one Linux bridge per platform, and on it one network namespace per container with an address, a way
  * out by masquerade, and published ports. What all containers share is made once; a container without published ports
- * costs two calls of `ip` and no packet rule. Published ports are the work of the CNI plugin portmap. This file
- * remembers what was attached, and can take every trace of it away again.
+ * costs two calls of `ip` and no packet rule. What was attached is remembered, and every trace of it can be taken away.
  */
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../errors/index.js';
-import { hasBridge, type LinkedAddress, makeBridge, makeLink, withPrefix } from './bridge-link.js';
-import { CniChain, type CniResult, findPluginFolder, PLUGIN_FOLDERS, PLUGINS } from './cni.js';
-import { namesNow, removeNow, textNow } from '../host/files-now.js';
+import { type AttachmentRecord, Attachments, attachedIds, hasNetns } from './attachments.js';
+import { hasBridge, type LinkedAddress, makeBridge, makeLink } from './bridge-link.js';
+import { findPluginFolder, PLUGIN_FOLDERS, PLUGINS } from './cni.js';
 import { mustRun, runCommand } from '../host/host-command.js';
-import { bridgeName, netnsName, networkName, scopePaths } from '../host/host-scope.js';
+import { bridgeName, netnsName, scopePaths } from '../host/host-scope.js';
 import { ensureMemory } from '../host/scope-memory.js';
 import { ensureBridgeRules, routeToLoopback } from './link-local.js';
 import { NetworkAddresses } from './network-addresses.js';
-import { removePublished, removeRules, type RuleOwner } from './packet-rules.js';
-import { claimSubnet, releaseSubnet, type Subnet } from './subnet.js';
+import { keepSubnet, readKeptSubnet, removeNetwork } from './network-remains.js';
+import { PublishedPorts } from './published-ports.js';
+import { claimSubnet, type Subnet } from './subnet.js';
 import type { HostScope, PortMapping } from '../types.js';
 
 export interface NetworkAttachment extends LinkedAddress {
@@ -34,17 +33,11 @@ export interface AttachOptions {
   readonly joinable?: (attachment: NetworkAttachment) => void;
 }
 
-interface AttachmentRecord {
-  readonly id: string;
-  readonly ports: readonly PortMapping[];
-  /** Absent while it is being made: after a crash such a record is undone, not believed. */
-  readonly link?: LinkedAddress;
-}
-
 const LOOK_AGAIN_MS = 1000;
 
 export class BridgeNetwork {
-  private readonly directory: string;
+  private readonly records: Attachments;
+  private readonly published: PublishedPorts;
   private readonly addresses: NetworkAddresses;
   /** What is being done about a container, one thing after the other. */
   private readonly queues = new Map<string, Promise<unknown>>();
@@ -56,11 +49,12 @@ export class BridgeNetwork {
   private constructor(
     readonly scope: HostScope,
     readonly subnet: Subnet,
-    private readonly pluginFolder: string,
+    pluginFolder: string,
     private readonly mtu: number,
   ) {
-    this.directory = scopePaths.attachments(scope);
-    this.addresses = new NetworkAddresses(join(this.directory, 'addresses'), subnet);
+    this.records = new Attachments(scope);
+    this.published = new PublishedPorts(scope, subnet, pluginFolder);
+    this.addresses = new NetworkAddresses(join(scopePaths.attachments(scope), 'addresses'), subnet);
   }
 
   /**
@@ -91,14 +85,14 @@ export class BridgeNetwork {
     const joinable = (link: LinkedAddress): void => options.joinable?.(this.attachment(id, link));
     return this.inTurn(id, async () => {
       await ensureMemory(this.scope);
-      const known = this.record(id);
+      const known = this.records.get(id);
       if (known?.link !== undefined && hasNetns(this.scope, id)) return this.attachment(id, known.link);
       if (known !== undefined) await this.undo(id, known);
       const record: AttachmentRecord = { id, ports: options.ports ?? [] };
-      this.write(record);
+      this.records.write(record);
       try {
         const link = await this.link(id, record.ports, joinable);
-        this.write({ ...record, link });
+        this.records.write({ ...record, link });
         return this.attachment(id, link);
       } catch (error) {
         await this.undo(id, record).catch(() => undefined);
@@ -114,13 +108,13 @@ export class BridgeNetwork {
 
   /** The attachment of a container; undefined when it has none. */
   async find(id: string): Promise<NetworkAttachment | undefined> {
-    const record = this.record(id);
+    const record = this.records.get(id);
     return record?.link === undefined ? undefined : this.attachment(id, record.link);
   }
 
   /** Takes ports, address and namespace away. Idempotent. */
   detach(id: string): Promise<void> {
-    return this.inTurn(id, () => this.undo(id, this.record(id)));
+    return this.inTurn(id, () => this.undo(id, this.records.get(id)));
   }
 
   /** Ids that are attached, or were being attached when a process died. */
@@ -162,7 +156,7 @@ export class BridgeNetwork {
     ]);
     if (made.status === 'rejected') throw made.reason;
     if (rules.status === 'rejected') throw rules.reason;
-    if (ports.length > 0) await this.published(ports).add(this.cniAttachment(id), this.cniResult(id, made.value));
+    if (ports.length > 0) await this.published.publish(id, ports, made.value);
     return made.value;
   }
 
@@ -206,113 +200,17 @@ export class BridgeNetwork {
     const exists = hasNetns(this.scope, id);
     if (record === undefined && !exists) return;
     const { ports = [], link } = record ?? {};
-    if (ports.length > 0) {
-      const attachment = exists ? this.cniAttachment(id) : { ...this.cniAttachment(id), netns: '' };
-      const undone = this.published(ports).delete(attachment, link && this.cniResult(id, link));
-      // Nobody else may get the address while a port of the host leads to it.
-      await undone.catch(() => removePublished(networkName(this.scope), id));
-    }
+    if (ports.length > 0) await this.published.withdraw(id, ports, link, exists);
     // The link goes with it.
     if (exists) await mustRun('ip', ['netns', 'delete', netnsName(this.scope, id)]);
     if (link === undefined) this.addresses.release(id);
     else this.addresses.releaseAddress(link.address);
-    removeNow(this.file(id));
-  }
-
-  private published(ports: readonly PortMapping[]): CniChain {
-    const portMappings = ports.map(({ containerPort, hostPort, hostIp, protocol }) => ({
-      containerPort,
-      hostPort,
-      protocol,
-      ...(hostIp === '' || hostIp === '0.0.0.0' ? {} : { hostIP: hostIp }),
-    }));
-    const portmap = { type: 'portmap', snat: true, capabilities: { portMappings: true } };
-    return new CniChain(this.pluginFolder, networkName(this.scope), [{ ...portmap, runtimeConfig: { portMappings } }]);
-  }
-
-  private cniAttachment(id: string): { containerId: string; netns: string; interfaceName: string } {
-    return { containerId: id, netns: scopePaths.netns(this.scope, id), interfaceName: 'eth0' };
-  }
-
-  /** What portmap is told of the link. */
-  private cniResult(id: string, { address, gateway, macAddress }: LinkedAddress): CniResult {
-    return {
-      cniVersion: '0.4.0',
-      interfaces: [{ name: 'eth0', mac: macAddress, sandbox: scopePaths.netns(this.scope, id) }],
-      ips: [{ version: '4', interface: 0, address: withPrefix(address, this.subnet), gateway }],
-    };
+    this.records.forget(id);
   }
 
   private attachment(id: string, link: LinkedAddress): NetworkAttachment {
     return { netnsPath: scopePaths.netns(this.scope, id), ...link };
   }
-
-  private record(id: string): AttachmentRecord | undefined {
-    const text = textNow(this.file(id));
-    return text === '' ? undefined : (JSON.parse(text) as AttachmentRecord);
-  }
-
-  /** Whole, whenever we are killed. */
-  private write(record: AttachmentRecord): void {
-    const file = this.file(record.id);
-    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
-    writeFileSync(`${file}.tmp`, JSON.stringify(record));
-    renameSync(`${file}.tmp`, file);
-  }
-
-  private file(id: string): string {
-    // The name is checked before it becomes a path.
-    return join(this.directory, `${netnsName(this.scope, id).slice(`wharf-${this.scope.id}-`.length)}.attachment`);
-  }
-}
-
-/** What a platform's network is known by on the host. */
-export async function ruleOwner(scope: HostScope): Promise<RuleOwner> {
-  const subnet = await readKeptSubnet(scope);
-  return {
-    networkName: networkName(scope),
-    bridge: bridgeName(scope),
-    ...(subnet === undefined ? {} : { cidr: subnet.cidr }),
-  };
-}
-
-/** Ids that are attached, or were being attached when a process died. */
-export function attachedIds(scope: HostScope): readonly string[] {
-  const names = namesNow(scopePaths.attachments(scope));
-  return names.filter((name) => name.endsWith('.attachment')).map((name) => name.slice(0, -'.attachment'.length));
-}
-
-/** Namespaces of this scope, by container id. */
-export async function scopeNamespaces(scope: HostScope): Promise<readonly string[]> {
-  const prefix = `wharf-${scope.id}-`;
-  const names = await readdir('/run/netns').catch(() => [] as string[]);
-  return names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
-}
-
-/** Takes away bridge, rules, claim and records without asking the plugins: works also where they are gone. */
-export async function removeNetwork(scope: HostScope, subnet?: Subnet): Promise<void> {
-  const known = subnet ?? (await readKeptSubnet(scope));
-  for (const id of await scopeNamespaces(scope)) await runCommand('ip', ['netns', 'delete', netnsName(scope, id)]);
-  await runCommand('ip', ['link', 'delete', bridgeName(scope)]);
-  await removeRules(await ruleOwner(scope));
-  if (known !== undefined) await releaseSubnet(scope, known);
-  removeNow(scopePaths.attachments(scope));
-  await rm(scopePaths.network(scope), { recursive: true, force: true });
-}
-
-function hasNetns(scope: HostScope, id: string): boolean {
-  return existsSync(scopePaths.netns(scope, id));
-}
-
-async function readKeptSubnet(scope: HostScope): Promise<Subnet | undefined> {
-  const text = await readFile(join(scopePaths.network(scope), 'subnet.json'), 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as Subnet);
-}
-
-async function keepSubnet(scope: HostScope, subnet: Subnet): Promise<void> {
-  const file = join(scopePaths.network(scope), 'subnet.json');
-  await writeFile(`${file}.tmp`, JSON.stringify(subnet), { flush: true });
-  await rename(`${file}.tmp`, file);
 }
 
 /** The bridge must not send larger packets than the way out takes. */

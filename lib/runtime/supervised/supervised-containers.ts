@@ -3,26 +3,26 @@
  * writes its log and records its exit code; we may be killed and started again and find everything where it was.
  */
 import { mkdirSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../../errors/index.js';
 import type { Clock } from '../../store/index.js';
 import { writeBundle } from '../process/bundle.js';
 import { destroyCgroup, oomKills } from '../cgroup/cgroup.js';
-import { type ContainerInit, containerInit } from './container-init.js';
+import { containerInit } from './container-init.js';
 import { type ContainerLogLine, readContainerLog, type ReadLogOptions } from './container-log.js';
 import { type ExecOptions, type ExecSession, openExecSession } from './exec-session.js';
 import { endReaders, startByFifo } from './exec-fifo.js';
+import { execOnce, type ExecResult } from './exec-once.js';
 import { type ContainerExit, ExitWatch } from './exit-watch.js';
-import { type CommandResult, parseSignal, runCommand } from '../host/host-command.js';
+import { parseSignal } from '../host/host-command.js';
 import { type HostProcess, killProcess, scopeProcesses, signalProcess } from '../host/host-processes.js';
 import { namesNow, removeNow } from '../host/files-now.js';
 import { scopePaths } from '../host/host-scope.js';
 import { removeLog } from './log-files.js';
 import { type LogLimits, rotateLog } from './log-rotation.js';
-import { OCI_RUNTIMES, type OciRuntime, runtimeOf } from '../oci-runtime/oci-runtime.js';
+import { OCI_RUNTIMES, runtimeOf } from '../oci-runtime/oci-runtime.js';
 import { startFailure } from '../oci-runtime/runc.js';
-import { configText, type OciRuntimeConfig } from '../process/runtime-config.js';
+import { RuntimeCalls } from './runtime-calls.js';
 import { type Manner, Supervisor, type SupervisorOptions } from './supervisor.js';
 import type { ContainerSpec, HostScope } from '../types.js';
 
@@ -33,20 +33,13 @@ export type ContainerState =
   | { readonly status: 'running'; readonly pid: number }
   | { readonly status: 'exited'; readonly exit: ContainerExit };
 
-export interface ExecResult extends CommandResult {
-  /** What the command wrote, at most 4 KiB, stdout before stderr. */
-  readonly output: string;
-}
-
 /** How often a container is looked at whose exit no file has told: conmon itself may have been killed. */
 const LOOK_MS = 1000;
-const MAX_EXEC_OUTPUT = 4096;
 
 export class SupervisedContainers {
   private readonly exits: ExitWatch;
   private readonly supervisor: Supervisor;
-  /** Makes new containers. */
-  private readonly runtime: OciRuntime;
+  private readonly runtime: RuntimeCalls;
   /** Made here to the end, and nothing asked of the runtime since that may go on: only their supervisor works on them. */
   private readonly settled = new Set<string>();
 
@@ -56,7 +49,7 @@ export class SupervisedContainers {
   ) {
     this.exits = new ExitWatch(deps.scope);
     this.supervisor = new Supervisor(deps, options);
-    this.runtime = options.ociRuntime ?? 'runc';
+    this.runtime = new RuntimeCalls(deps.scope, options.ociRuntime ?? 'runc');
   }
 
   /**
@@ -68,7 +61,7 @@ export class SupervisedContainers {
     const { scope } = this.deps;
     const bundle = await writeBundle(scope, scopePaths.supervisedBundle(scope, spec.id), spec, address);
     for (const folder of [
-      scopePaths.runtimeRoot(scope, this.runtime),
+      scopePaths.runtimeRoot(scope, this.runtime.ofNew),
       scopePaths.sockets(scope),
       scopePaths.exits(scope),
       dirname(scopePaths.log(scope, spec.id)),
@@ -102,7 +95,7 @@ export class SupervisedContainers {
   /** Runs the process of a created container. @throws AppError CONTAINER_START_FAILED */
   async start(id: string): Promise<void> {
     if (await startByFifo(this.deps, id)) return;
-    const result = await this.ask(id, 'start', id);
+    const result = await this.runtime.ask(id, 'start', id);
     if (result.exitCode !== 0) throw startFailure(id, result.stderr.trim());
   }
 
@@ -110,7 +103,7 @@ export class SupervisedContainers {
   async state(id: string): Promise<ContainerState> {
     const exit = await this.exits.read(id);
     if (exit !== undefined) return { status: 'exited', exit };
-    const init = (await containerInit(this.deps.scope, id)) ?? (await this.toldInit(id));
+    const init = (await containerInit(this.deps.scope, id)) ?? (await this.runtime.toldInit(id));
     if (init === undefined) return { status: 'absent' };
     const supervised = await this.supervisor.has(id);
     // Without a supervisor nobody would see its end: what never ran is better made again.
@@ -154,7 +147,7 @@ export class SupervisedContainers {
     const number = typeof signal === 'number' ? signal : parseSignal(signal);
     const init = await containerInit(this.deps.scope, id);
     if (init !== undefined) return init.lives && signalProcess(init.pid, number);
-    const result = await this.ask(id, 'kill', id, String(number));
+    const result = await this.runtime.ask(id, 'kill', id, String(number));
     if (result.exitCode === 0) return true;
     if (/not running|does not exist|process already finished|no such process/i.test(result.stderr)) return false;
     throw new AppError('CONTAINER_KILL_FAILED', `cannot signal container ${id}: ${result.stderr.trim()}`, {
@@ -224,31 +217,8 @@ export class SupervisedContainers {
    * After `timeoutMs` the command is killed and `timedOut` set.
    */
   async exec(id: string, args: readonly string[], options: { readonly timeoutMs: number }): Promise<ExecResult> {
-    const bundle = scopePaths.supervisedBundle(this.deps.scope, id);
     this.settled.delete(id);
-    const config = JSON.parse(await readFile(join(bundle, 'config.json'), 'utf8')) as OciRuntimeConfig;
-    const name = join(bundle, `exec-${this.deps.clock.nowMs()}-${(execCount += 1)}`);
-    await writeFile(`${name}.json`, configText({ ...config.process, args, terminal: false }), { mode: 0o600 });
-    const deadline = new AbortController();
-    const timer = this.deps.clock.sleep(options.timeoutMs, deadline.signal).then(
-      async () => {
-        const pid = Number(await readFile(`${name}.pid`, 'utf8').catch(() => '0'));
-        if (pid > 0) process.kill(pid, 'SIGKILL');
-        return true;
-      },
-      () => false,
-    );
-    try {
-      const flags = ['exec', '--process', `${name}.json`, '--pid-file', `${name}.pid`];
-      const result = await this.askFor(id, options.timeoutMs + 5000, ...flags, id);
-      deadline.abort();
-      const timedOut = (await timer.catch(() => true)) || result.timedOut;
-      return { ...result, timedOut, output: (result.stdout + result.stderr).slice(0, MAX_EXEC_OUTPUT) };
-    } finally {
-      deadline.abort();
-      await rm(`${name}.json`, { force: true });
-      await rm(`${name}.pid`, { force: true });
-    }
+    return execOnce({ ...this.deps, runtime: this.runtime }, id, args, options.timeoutMs);
   }
 
   /** A command inside a running container that somebody talks to. @throws AppError CONTAINER_NOT_RUNNING */
@@ -271,26 +241,6 @@ export class SupervisedContainers {
     this.exits.close();
   }
 
-  /** From the runtime itself, where it writes its state down otherwise than is known here. */
-  private async toldInit(id: string): Promise<ContainerInit | undefined> {
-    if (runtimeOf(this.deps.scope, id) === undefined) return undefined;
-    const result = await this.ask(id, 'state', id);
-    if (result.exitCode !== 0) return undefined;
-    const { status, pid } = JSON.parse(result.stdout) as { status: string; pid: number };
-    return { pid, lives: status !== 'stopped', waits: status === 'created' };
-  }
-
-  private ask(id: string, ...args: readonly string[]): Promise<CommandResult> {
-    return this.askFor(id, 60_000, ...args);
-  }
-
-  /** Asks the runtime that made the container. */
-  private async askFor(id: string, timeoutMs: number, ...args: readonly string[]): Promise<CommandResult> {
-    const { scope } = this.deps;
-    const runtime = runtimeOf(scope, id) ?? this.runtime;
-    return runCommand(runtime, ['--root', scopePaths.runtimeRoot(scope, runtime), ...args], { timeoutMs });
-  }
-
   private async remove(id: string): Promise<void> {
     const { scope } = this.deps;
     const runtime = runtimeOf(scope, id);
@@ -298,7 +248,7 @@ export class SupervisedContainers {
     // Of a container that has ended, the runtime would remove this folder and the cgroup.
     const hasEnded = (await containerInit(scope, id))?.lives === false;
     if (runtime !== undefined && hasEnded) removeNow(join(scopePaths.runtimeRoot(scope, runtime), id));
-    else await this.ask(id, 'delete', '--force', id);
+    else await this.runtime.ask(id, 'delete', '--force', id);
     if (await destroyCgroup(scope, id, this.deps.clock)) return;
     throw new AppError('CONTAINER_STUCK', `processes of container ${id} do not go away`, { kind: 'internal' });
   }
@@ -315,5 +265,3 @@ function mannerOf(spec: ContainerSpec): Manner {
     stdin: spec.stdin === true,
   };
 }
-
-let execCount = 0;
