@@ -2,10 +2,20 @@
  * A folder with a Dockerfile as an image, built in the cloud while the stack is deployed: no Docker where `cdk deploy`
  * runs. The context is an asset; what it holds decides the image, so that an unchanged folder is no new deployment.
  */
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
-import { Annotations, AssetHashType, CustomResource, RemovalPolicy, Stage, Token, Validations } from 'aws-cdk-lib';
+import {
+  Annotations,
+  AssetHashType,
+  CustomResource,
+  RemovalPolicy,
+  Stack,
+  Stage,
+  Token,
+  Validations,
+} from 'aws-cdk-lib';
 import { type IRepository, Repository, RepositoryEncryption, TagMutability } from 'aws-cdk-lib/aws-ecr';
 import type { ContainerImage } from 'aws-cdk-lib/aws-ecs';
 import type { DockerImageCode } from 'aws-cdk-lib/aws-lambda';
@@ -69,6 +79,7 @@ export class DockerfileImage extends Construct implements DeployedImage {
   /** The context. */
   readonly asset: Asset;
   readonly resource: CustomResource;
+  readonly inputsHash: string;
   /** `sha256:…`, known when it is built. */
   readonly digest: string;
   /** `<repository>@<digest>`, known when it is built: who uses it waits for the build. */
@@ -101,6 +112,15 @@ export class DockerfileImage extends Construct implements DeployedImage {
     const images = this.provider;
     images.allowContexts(this.asset);
     images.allowRepository(this.repository, { deletes: props.deleteReplaced === true });
+    const inputs = {
+      Dockerfile: context.dockerfile,
+      Platform: this.platform,
+      ...(props.target === undefined ? {} : { Target: props.target }),
+      ...(props.buildArgs === undefined ? {} : { Arguments: props.buildArgs }),
+    };
+    this.inputsHash = createHash('sha256')
+      .update(JSON.stringify([this.asset.assetHash, Stack.of(this).resolve(inputs)]))
+      .digest('hex');
     this.resource = new CustomResource(this, 'Resource', {
       serviceToken: images.provider.serviceToken,
       resourceType: 'Custom::WharfDockerfileImage',
@@ -108,10 +128,7 @@ export class DockerfileImage extends Construct implements DeployedImage {
         ContextBucket: this.asset.s3BucketName,
         ContextKey: this.asset.s3ObjectKey,
         Repository: this.repository.repositoryName,
-        Dockerfile: context.dockerfile,
-        Platform: this.platform,
-        ...(props.target === undefined ? {} : { Target: props.target }),
-        ...(props.buildArgs === undefined ? {} : { Arguments: props.buildArgs }),
+        ...inputs,
         DeleteReplaced: String(props.deleteReplaced === true),
       },
     });
@@ -153,6 +170,18 @@ export class DockerfileImage extends Construct implements DeployedImage {
     return inside === '' || inside.startsWith('..') ? ['cdk.out'] : ['cdk.out', inside];
   }
 
+  /** Images go to the registry of the stack's own account and region, whatever else has a repository of that name. */
+  private checkPlace({ env, node }: IRepository): void {
+    const { account, region } = Stack.of(this);
+    const differs = (theirs: string, ours: string): boolean =>
+      ![theirs, ours].some((value) => Token.isUnresolved(value)) && theirs !== ours;
+    if (!differs(env.account, account) && !differs(env.region, region)) return;
+    throw new Error(
+      `${this.node.path}: the repository ${node.path} is in ${env.account} ${env.region}, and the image is put into ` +
+        `one of the stack's own, ${account} ${region}: give one of this account and region, and let others pull from it`,
+    );
+  }
+
   private repositoryFor(props: DockerfileImageProps): IRepository {
     const removalPolicy = props.removalPolicy ?? RemovalPolicy.DESTROY;
     if (props.repository !== undefined) {
@@ -161,6 +190,7 @@ export class DockerfileImage extends Construct implements DeployedImage {
           `${this.node.path}: deleteReplaced and removalPolicy are for the repository that is made here, not for a given one`,
         );
       }
+      this.checkPlace(props.repository);
       return props.repository;
     }
     const repository = new Repository(this, 'Repository', {

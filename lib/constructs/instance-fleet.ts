@@ -3,8 +3,8 @@
  * parameter, so synthesis looks nothing up), an Auto Scaling group and a managed capacity provider. What it makes stands
  * directly under the cluster construct, where it has always stood: ids decide what a deployment replaces.
  */
-import { Duration, Names, Validations } from 'aws-cdk-lib';
-import { AutoScalingGroup, type CfnAutoScalingGroup, SpotAllocationStrategy } from 'aws-cdk-lib/aws-autoscaling';
+import { Duration, Names, Tags, Validations } from 'aws-cdk-lib';
+import { AutoScalingGroup, SpotAllocationStrategy } from 'aws-cdk-lib/aws-autoscaling';
 import {
   BlockDeviceVolume,
   EbsDeviceVolumeType,
@@ -126,10 +126,8 @@ export class InstanceFleet {
       maxInstanceLifetime: Duration.days(30),
     });
     // ECS finds the group's instances by this tag, and refuses a provider without it.
-    (group.node.defaultChild as CfnAutoScalingGroup).addPropertyOverride('Tags', [
-      { Key: 'AmazonECSManaged', Value: '', PropagateAtLaunch: true },
-      { Key: 'Name', Value: Names.uniqueResourceName(scope, { maxLength: 60 }), PropagateAtLaunch: true },
-    ]);
+    Tags.of(group).add('AmazonECSManaged', '');
+    Tags.of(group).add('Name', Names.uniqueResourceName(scope, { maxLength: 60 }));
     Validations.of(group).acknowledge({
       id: 'AwsSolutions-AS3',
       reason: 'Who wants notifications of scaling adds a topic; ECS tells capacity changes as events already.',

@@ -6,7 +6,7 @@ import { Stack } from 'aws-cdk-lib';
 import { SubnetType } from 'aws-cdk-lib/aws-ec2';
 import { Match, Rule } from 'aws-cdk-lib/aws-events';
 import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
-import { type IManagedPolicy, ManagedPolicy, PermissionsBoundary, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { type CfnRole, type IManagedPolicy, ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
 import type { ContainerCluster } from './container-cluster.js';
@@ -20,7 +20,7 @@ export interface MadeClustersProps {
   readonly capacity: ContainerCluster;
   /**
    * The most that the functions which make clusters may do, whatever else they are granted. One of your own has to let
-   * pass what this construct grants. @default - a new one: of EC2, Auto Scaling and IAM what made clusters need, and no more
+   * pass what this construct grants, as one that `PermissionsBoundary.of(app)` gives to all roles, which goes before it. @default - a new one: of EC2, Auto Scaling and IAM what made clusters need, and no more
    */
   readonly permissionsBoundary?: IManagedPolicy;
 }
@@ -53,7 +53,10 @@ export class MadeClusters extends Construct {
     }
     this.permissionsBoundary =
       props.permissionsBoundary ?? this.createBoundary(controlPlane, this.machineRights(capacity, launchTemplate));
-    for (const { role } of functions) PermissionsBoundary.of(role).apply(this.permissionsBoundary);
+    for (const { role } of functions) {
+      // As a property, not as an aspect: one that bounds all roles of an app goes before it.
+      (role.node.defaultChild as CfnRole).permissionsBoundary = this.permissionsBoundary.managedPolicyArn;
+    }
     allowTasks(controlPlane.api, this.pattern);
     this.listen(controlPlane);
   }

@@ -61,10 +61,12 @@ export class RegistryDomain extends Construct {
       comment: 'Gives WWW-Authenticate the name back that API Gateway took',
     });
     const { api } = props.edge;
+    // Of the API: the distribution may stand in us-east-1, beside its certificate.
+    const { region, urlSuffix } = Stack.of(api);
     this.distribution = new Distribution(this, 'Distribution', {
       comment: 'Wharf: registry and API',
       defaultBehavior: {
-        origin: new HttpOrigin(`${api.apiId}.execute-api.${Stack.of(this).region}.${Stack.of(this).urlSuffix}`),
+        origin: new HttpOrigin(`${api.apiId}.execute-api.${region}.${urlSuffix}`),
         allowedMethods: AllowedMethods.ALLOW_ALL,
         compress: false,
         cachePolicy: CachePolicy.CACHING_DISABLED,

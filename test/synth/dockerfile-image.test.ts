@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
 import { Annotations, Match } from 'aws-cdk-lib/assertions';
-import { EcsEc2ContainerDefinition, EcsJobDefinition } from 'aws-cdk-lib/aws-batch';
+import { EcsEc2ContainerDefinition, EcsFargateContainerDefinition, EcsJobDefinition } from 'aws-cdk-lib/aws-batch';
 import { Repository } from 'aws-cdk-lib/aws-ecr';
-import { CpuArchitecture, Ec2TaskDefinition, FargateTaskDefinition } from 'aws-cdk-lib/aws-ecs';
+import { type ContainerImage, CpuArchitecture, Ec2TaskDefinition, FargateTaskDefinition } from 'aws-cdk-lib/aws-ecs';
 import { Architecture, DockerImageFunction } from 'aws-cdk-lib/aws-lambda';
 import { DockerfileImage, type DockerfileImageProps, ImageBuilder, ImageStore } from '../../lib/constructs/index.js';
 import { ofType, testStack } from './unbundled.js';
@@ -164,16 +164,50 @@ describe('an image made by DockerfileImage', () => {
     });
   });
 
-  test('is the image of a Batch job', () => {
-    const { stack, template } = testStack();
-    new EcsJobDefinition(stack, 'Job', {
-      container: new EcsEc2ContainerDefinition(stack, 'Container', {
-        image: imageIn(stack).asContainerImage(),
-        cpu: 1,
-        memory: Size.mebibytes(512),
+  test('makes another version of a Lambda function when it may be another image, and only then', () => {
+    const version = (props: Partial<DockerfileImageProps> = {}): string => {
+      const { stack, template } = testStack();
+      const code = imageIn(stack, props).asDockerImageCode();
+      const fn = new DockerImageFunction(stack, 'Function', { architecture: Architecture.ARM_64, code });
+      fn.addAlias('live');
+      return Object.keys(ofType(template(), 'AWS::Lambda::Version')).join();
+    };
+    const first = version();
+    expect(first).toMatch(/^FunctionCurrentVersion/);
+    expect(version()).toBe(first);
+    file('app/run', 'changed');
+    const changed = version();
+    file('app/run', 'go');
+    const others = [changed, version({ target: 'base' }), version({ buildArgs: { VERSION: '2' } })];
+    expect(new Set([first, ...others]).size).toBe(4);
+    expect(version()).toBe(first);
+  });
+
+  const jobOf = (stack: Stack, Container: typeof EcsEc2ContainerDefinition | typeof EcsFargateContainerDefinition) => ({
+    from: (image: ContainerImage, more: { fargateCpuArchitecture?: CpuArchitecture } = {}) =>
+      new EcsJobDefinition(stack, 'Job', {
+        container: new Container(stack, 'Container', { image, cpu: 1, memory: Size.mebibytes(512), ...more }),
       }),
-    });
-    template().hasResourceProperties('AWS::Batch::JobDefinition', { ContainerProperties: { Image: uri } });
+  });
+
+  test.each([
+    ['on instances', EcsEc2ContainerDefinition, {}],
+    ['on Fargate', EcsFargateContainerDefinition, { fargateCpuArchitecture: CpuArchitecture.ARM64 }],
+  ])('is the image of a Batch job %s, whose execution role may pull it', (_, Container, more) => {
+    const { stack, template } = testStack();
+    jobOf(stack, Container).from(imageIn(stack).asContainerImage(), more);
+    const made = template();
+    made.hasResourceProperties('AWS::Batch::JobDefinition', { ContainerProperties: { Image: uri } });
+    expect(JSON.stringify(ofType(made, 'AWS::IAM::Policy'))).toMatch(/ecr:BatchGetImage.*ContainerExecutionRole/);
+  });
+
+  test('is refused by a Batch job on Fargate that runs on another processor, as it does unless told', () => {
+    const { stack, template } = testStack();
+    const made = (): unknown => {
+      jobOf(stack, EcsFargateContainerDefinition).from(imageIn(stack).asContainerImage());
+      return template();
+    };
+    expect(made).toThrow(/runs on X86_64, and the image is for linux\/arm64: set fargateCpuArchitecture, or platform/);
   });
 
   test('is refused where another processor runs it, with both ways out', () => {
@@ -233,6 +267,17 @@ describe('what becomes of images', () => {
       return JSON.stringify(ofType(template(), 'AWS::IAM::Policy')).includes('ecr:BatchDeleteImage');
     };
     expect([deletes({}), deletes({ deleteReplaced: true })]).toEqual([false, true]);
+  });
+
+  test.each([
+    ['another account', 'arn:aws:ecr:eu-central-1:222222222222:repository/team/app'],
+    ['another region', 'arn:aws:ecr:eu-west-1:111111111111:repository/team/app'],
+  ])('a repository of %s is refused: the image would be put beside it', (_, arn) => {
+    const { stack } = testStack({ env: { account: '111111111111', region: 'eu-central-1' } });
+    const repository = Repository.fromRepositoryArn(stack, 'Given', arn);
+    expect(() => imageIn(stack, { repository })).toThrow(
+      /Test\/Image: the repository Test\/Given is in .*one of the stack's own, 111111111111 eu-central-1/,
+    );
   });
 
   test('a given repository is left alone', () => {

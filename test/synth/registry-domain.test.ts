@@ -1,7 +1,8 @@
 /** The challenge of the registry passes API Gateway renamed; the function at the edge is run as CloudFront runs it. */
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
-import { Match } from 'aws-cdk-lib/assertions';
+import { Stack } from 'aws-cdk-lib';
+import { Match, Template } from 'aws-cdk-lib/assertions';
 import { RegistryDomain, Wharf } from '../../lib/constructs/index.js';
 import { RESTORE_CHALLENGE } from '../../lib/constructs/registry-domain.js';
 import { testStack } from './unbundled.js';
@@ -45,6 +46,17 @@ describe('the registry behind CloudFront', () => {
       }),
     });
   }, 120_000);
+
+  test('finds the API where that is, though it stands in us-east-1 itself', () => {
+    const account = '111111111111';
+    const { app, stack } = testStack({ env: { account, region: 'eu-west-1' } });
+    const { edge } = new Wharf(stack, 'Wharf');
+    const env = { account, region: 'us-east-1' };
+    const global = new Stack(app, 'Global', { env, crossRegionReferences: true });
+    new RegistryDomain(global, 'Domain', { edge });
+    const distribution = JSON.stringify(Template.fromStack(global).findResources('AWS::CloudFront::Distribution'));
+    expect(distribution).toMatch(/execute-api\.eu-west-1\./);
+  });
 
   test('wants a certificate for names of its own', () => {
     const { stack } = testStack();

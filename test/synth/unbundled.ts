@@ -22,14 +22,16 @@ export interface TestStackOptions {
   /** Where nothing but Wharf's constructs is in the stack. @default false */
   readonly nag?: boolean;
   readonly env?: Environment;
+  /** As `cdk.json` gives it. @default - none */
+  readonly context?: Readonly<Record<string, unknown>>;
 }
 
 export function testStack(options: TestStackOptions = {}): TestStack {
-  const { name = 'Test', nag = false, env } = options;
+  const { name = 'Test', nag = false, env, context = {} } = options;
   // Only now: where every test of a file is left out, nothing would take it away again.
   const outdir = mkdtempSync(join(tmpdir(), 'wharf-unbundled-'));
   made.push(outdir);
-  const app = new App({ outdir, context: { 'aws:cdk:bundling-stacks': [] } });
+  const app = new App({ outdir, context: { ...context, 'aws:cdk:bundling-stacks': [] } });
   if (nag) Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   const stack = new Stack(app, name, env === undefined ? {} : { env });
   return { app, stack, template: (of = stack) => Template.fromStack(of) };
