@@ -12,7 +12,7 @@ import type { LayerIndex } from '../stored/layer-index.js';
 import type { LayerContent } from '../stored/layer-reader.js';
 import { EntryList } from './entry-list.js';
 import { LaidLayer, layerOf } from './laid-layer.js';
-import { comparePaths, joinPath, quoteName } from './path-name.js';
+import { joinPath, quoteName } from './path-name.js';
 import { childOf, childrenOf, find, isFolder, type Spot } from './spot.js';
 import type { LayerEntry, TarMember } from '../types.js';
 
@@ -100,7 +100,7 @@ export class ImageTree {
   list(directory: string): readonly TreeEntry[] | undefined {
     const { spot, path } = this.locate(directory, true);
     if (spot === undefined || !isFolder(spot)) return undefined;
-    return sorted(spot).map(([name, child]) => entryOf(child, joinPath(path, name)));
+    return Array.from(childrenOf(spot), ([name, child]) => entryOf(child, joinPath(path, name)));
   }
 
   /** The entry a path leads to (the root itself left out) and everything below it, in the order of layers. */
@@ -220,13 +220,9 @@ function linkTargetOf([{ layer, row }]: Spot): string | undefined {
 }
 
 function* walk(folder: Spot, path: string): Generator<TreeEntry, void, undefined> {
-  for (const [name, child] of sorted(folder)) {
+  for (const [name, child] of childrenOf(folder)) {
     const below = joinPath(path, name);
     yield entryOf(child, below);
     if (isFolder(child)) yield* walk(child, below);
   }
-}
-
-function sorted(folder: Spot): (readonly [name: string, spot: Spot])[] {
-  return [...childrenOf(folder)].sort(([a], [b]) => comparePaths(a, b));
 }

@@ -4,7 +4,7 @@
  * the Map that finds it. Row 0 is the root. Paths only come; whoever drops one marks its row.
  */
 import { ByteRuns, Column, inPiece } from './column.js';
-import { comparePaths, decodeName, encodeName } from './path-name.js';
+import { decodeName, encodeName } from './path-name.js';
 
 const FIRST_SLOTS = 16;
 
@@ -128,14 +128,35 @@ export class PathTable {
     return rows;
   }
 
+  /** The same in the order of layers. Names are compared where they lie, and none of them made. */
+  sorted(folder: number): number[] {
+    // As they came, which most often is their order.
+    const rows = this.children(folder).reverse();
+    for (let at = 1; at < rows.length; at += 1) {
+      if (this.compareNames(rows[at - 1] ?? 0, rows[at] ?? 0) > 0) return rows.sort((a, b) => this.compareNames(a, b));
+    }
+    return rows;
+  }
+
   /** All rows below one, in the order of layers. */
   *walk(folder = 0): Generator<number, void, undefined> {
-    const named = this.children(folder).map((row) => ({ row, name: this.name(row) }));
-    named.sort((a, b) => comparePaths(a.name, b.name));
-    for (const { row } of named) {
+    for (const row of this.sorted(folder)) {
       yield row;
       if (this.hasChildren(row)) yield* this.walk(row);
     }
+  }
+
+  private compareNames(a: number, b: number): number {
+    const [left, right] = [this.starts.at(a), this.starts.at(b)];
+    const [leftPiece, rightPiece] = [this.names.piece(left), this.names.piece(right)];
+    const [leftFrom, rightFrom] = [inPiece(left), inPiece(right)];
+    const [leftBytes, rightBytes] = [this.lengths.at(a), this.lengths.at(b)];
+    const length = Math.min(leftBytes, rightBytes);
+    for (let at = 0; at < length; at += 1) {
+      const difference = (leftPiece[leftFrom + at] ?? 0) - (rightPiece[rightFrom + at] ?? 0);
+      if (difference !== 0) return difference;
+    }
+    return leftBytes - rightBytes;
   }
 
   private slotOf(folder: number, text: string, from: number, end: number): number {

@@ -1,5 +1,6 @@
 /** What stands at a path of a tree, looked for in its layers from the top down, as overlayfs does. */
 import type { LaidLayer } from './laid-layer.js';
+import { comparePaths } from './path-name.js';
 
 /** A path of one layer. */
 export interface Place {
@@ -46,20 +47,18 @@ export function isFolder([place]: Spot): boolean {
   return place.layer.isFolder(place.row);
 }
 
-/** What a folder shows, in no order. */
+/** What a folder shows, in the order of layers. */
 export function* childrenOf(folder: Spot): Generator<readonly [name: string, spot: Spot]> {
   const [{ layer, row: only }, ...below] = folder;
+  if (below.length === 0) {
+    for (const row of layer.paths.sorted(only)) if (layer.stands(row)) yield [layer.paths.name(row), [{ layer, row }]];
+    return;
+  }
   const seen = new Set<string>();
-  for (const row of layer.paths.children(only)) {
-    const name = layer.paths.name(row);
-    if (!layer.stands(row)) continue;
-    if (below.length === 0) yield [name, [{ layer, row }]];
-    else seen.add(name);
+  for (const { layer: each, row: above } of folder) {
+    for (const row of each.paths.children(above)) if (each.stands(row)) seen.add(each.paths.name(row));
   }
-  for (const { layer: other, row: above } of below) {
-    for (const row of other.paths.children(above)) if (other.stands(row)) seen.add(other.paths.name(row));
-  }
-  for (const name of seen) {
+  for (const name of [...seen].sort(comparePaths)) {
     const spot = childOf(folder, name);
     if (spot !== undefined) yield [name, spot];
   }
