@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openArchive } from '../../lib/build/steps/archive.js';
-import { compress, ImageTree, writeLayer, writeTar } from '../../lib/layers/index.js';
+import { compress, ImageTree, writeTar } from '../../lib/layers/index.js';
+import { writtenLayer } from '../layers/members.js';
 import {
   BASE_TIME,
   buildFixture,
@@ -283,7 +284,8 @@ describe('ADD', () => {
     const zeros = writeTar(membersOf({ zeros: { content: Buffer.alloc(4_000_000) } }));
     for await (const chunk of compress('gzip')(zeros)) tar.push(Buffer.from(chunk));
     const tree = ImageTree.empty(f.store.content).withLayer(
-      (await writeLayer(membersOf({ 'app.tgz': { content: Buffer.concat(tar) } }), { content: f.store.content })).index,
+      (await writtenLayer(membersOf({ 'app.tgz': { content: Buffer.concat(tar) } }), { content: f.store.content }))
+        .index,
     );
     const file = tree.exact('app.tgz');
     if (file === undefined) throw new Error('no file');

@@ -11,7 +11,7 @@ import {
   writeLayer,
 } from '../../lib/layers/index.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
-import { collect, directory, file, readAll, symlink } from './members.js';
+import { collect, directory, file, readAll, symlink, writtenLayer } from './members.js';
 
 let store: TestStore;
 beforeAll(async () => {
@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => store.close());
 
 const tree = async (...members: TarMember[]): Promise<ImageTree> =>
-  ImageTree.empty(store.content).withLayer((await writeLayer(members, { content: store.content })).index);
+  ImageTree.empty(store.content).withLayer((await writtenLayer(members, { content: store.content })).index);
 
 const entries = async (members: AsyncIterable<TarMember>): Promise<LayerEntry[]> =>
   (await readAll(members)).map(({ entry }) => entry);
@@ -133,7 +133,7 @@ test('contents asked for against the order of a compressed layer are right, from
   const made = Array.from({ length: 40 }, (_, i) =>
     file(`f${String(i).padStart(2, '0')}`, `content ${i} `.repeat(300)),
   );
-  const { index } = await writeLayer(made.reverse(), { content: store.content });
+  const { index } = await writtenLayer(made.reverse(), { content: store.content });
   const lower = ImageTree.empty(store.content, { temporaryDirectory: temporary }).withLayer(index);
   const seen: string[] = [];
   for await (const { entry, body } of lower.readMembers(lower.walk())) {

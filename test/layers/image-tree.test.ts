@@ -2,14 +2,16 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   EntryList,
   ImageTree,
+  indexLayer,
   LayerIndexes,
   type LayerIndex,
   type TarMember,
   writeLayer,
 } from '../../lib/layers/index.js';
+import { encodeIndex } from '../../lib/layers/stored/layer-index.js';
 import type { Compression } from '../../lib/oci/index.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
-import { collect, device, directory, file, hardlink, readAll, symlink } from './members.js';
+import { collect, device, directory, file, hardlink, readAll, symlink, writtenLayer } from './members.js';
 
 let store: TestStore;
 beforeAll(async () => {
@@ -18,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => store.close());
 
 async function layer(members: TarMember[], compression: Compression = 'gzip'): Promise<LayerIndex> {
-  return (await writeLayer(members, { content: store.content, compression })).index;
+  return (await writtenLayer(members, { content: store.content, compression })).index;
 }
 
 async function tree(...layers: TarMember[][]): Promise<ImageTree> {
@@ -217,13 +219,22 @@ describe('kept indexes', () => {
       device('d/n', 'block', 8, 1),
       file('d/.wh.gone'),
     ];
-    const written = await writeLayer(members(), { content: store.content });
+    const written = await writtenLayer(members(), { content: store.content });
     const indexes = new LayerIndexes({ content: store.content, records: store.records });
     const read = await indexes.get(written);
     expect(read).toEqual(written.index);
     expect(await new LayerIndexes({ content: store.content, records: store.records }).get(written)).toEqual(
       written.index,
     );
+  });
+
+  test('an index of many entries is kept in the pieces that writing made of it', async () => {
+    const many = Array.from({ length: 2500 }, (_, i) => file(`f${i}`, String(i)));
+    const layer = await writeLayer(many, { content: store.content });
+    const indexes = new LayerIndexes({ content: store.content, records: store.records });
+    await indexes.put(layer.index);
+    expect(await indexes.get(layer)).toEqual(await indexLayer(store.content, layer.descriptor));
+    expect(layer.index.entries).toBe(2500);
   });
 
   test('a layer that does not have the promised diff id is refused', async () => {
@@ -236,9 +247,9 @@ describe('kept indexes', () => {
   });
 
   test('a stored index whose blob is gone is made again', async () => {
-    const written = await writeLayer([file('q', '1')], { content: store.content });
+    const written = await writtenLayer([file('q', '1')], { content: store.content });
     const indexes = new LayerIndexes({ content: store.content, records: store.records });
-    await indexes.put({ ...written.index, entries: new EntryList() });
+    await indexes.put(encodeIndex({ ...written.index, entries: new EntryList() }));
     const key = { partition: `LAYER#${written.diffId}`, sort: 'INDEX' };
     expect((await indexes.get(written)).entries).toHaveLength(0);
     const record = await store.records.get<{ blob: string }>(key);

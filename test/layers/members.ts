@@ -1,5 +1,25 @@
 /** Makers of tar members, for the tests of this room. */
-import type { LayerEntry, TarMember } from '../../lib/layers/index.js';
+import {
+  type IndexedLayer,
+  type LayerEntry,
+  type LayerIndex,
+  type TarMember,
+  writeLayer,
+  type WriteLayerOptions,
+} from '../../lib/layers/index.js';
+import { decodeIndex } from '../../lib/layers/stored/layer-index.js';
+
+/** A layer, and its index as it is read. */
+export type KnownLayer = Omit<IndexedLayer, 'index'> & { readonly index: LayerIndex };
+
+/** Writes a layer and reads its index. */
+export async function writtenLayer(
+  members: AsyncIterable<TarMember> | Iterable<TarMember>,
+  options: WriteLayerOptions,
+): Promise<KnownLayer> {
+  const layer = await writeLayer(members, options);
+  return { ...layer, index: await decodeIndex(layer.index.bytes()) };
+}
 
 export async function* bytesOf(...chunks: readonly (Uint8Array | string)[]): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks) yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk;

@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import {
   changesetOfUpper,
   ImageTree,
-  type IndexedLayer,
   type LayerEntry,
   type TarMember,
   UnpackedLayers,
   UpperAsLayer,
   type UpperChangesetOptions,
-  writeLayer,
 } from '../../lib/layers/index.js';
+import { type KnownLayer, writtenLayer } from './members.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
 
 const PLAIN = 'index=off,redirect_dir=off,metacopy=off';
@@ -31,16 +30,16 @@ export class OverlayLab {
     return new OverlayLab(store, await UnpackedLayers.open(store, join(store.directory, 'unpacked')));
   }
 
-  async layer(members: Iterable<TarMember>): Promise<IndexedLayer> {
-    return writeLayer(members, { content: this.store.content, compression: 'none' });
+  async layer(members: Iterable<TarMember>): Promise<KnownLayer> {
+    return writtenLayer(members, { content: this.store.content, compression: 'none' });
   }
 
-  tree(layers: readonly IndexedLayer[]): ImageTree {
+  tree(layers: readonly KnownLayer[]): ImageTree {
     return layers.reduce((tree, layer) => tree.withLayer(layer.index), ImageTree.empty(this.store.content));
   }
 
   /** Layers bottom first. Gives the mounted root and the upper folder. */
-  async mount(layers: readonly IndexedLayer[]): Promise<{ readonly root: string; readonly upper: string }> {
+  async mount(layers: readonly KnownLayer[]): Promise<{ readonly root: string; readonly upper: string }> {
     const lowers: string[] = [];
     for (const layer of layers) lowers.unshift(await this.unpacked.ensure(layer));
     const [root, upper, work] = ['root', 'upper', 'work'].map((name) => this.folder(name));
@@ -63,9 +62,9 @@ export class OverlayLab {
     options: Omit<UpperChangesetOptions, 'lower'> = {},
     written = new UpperAsLayer(),
     change: (entry: LayerEntry) => LayerEntry = (entry) => entry,
-  ): Promise<IndexedLayer> {
+  ): Promise<KnownLayer> {
     const changes = changesetOfUpper(upper, { lower, saw: written.saw, ...options });
-    return writeLayer(written.watch(changed(changes, change)), { content: this.store.content, compression: 'none' });
+    return writtenLayer(written.watch(changed(changes, change)), { content: this.store.content, compression: 'none' });
   }
 
   folder(name: string): string {

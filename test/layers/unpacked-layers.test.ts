@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { type IndexedLayer, layerName, type TarMember, UnpackedLayers } from '../../lib/layers/index.js';
+import { layerName, type TarMember, UnpackedLayers } from '../../lib/layers/index.js';
 import { requireTools } from '../host-tools.js';
-import { device, directory, file, hardlink, symlink } from './members.js';
+import { device, directory, file, hardlink, type KnownLayer, symlink } from './members.js';
 import { OverlayLab, snapshot } from './overlay-lab.js';
 
 const host = requireTools('root', 'tar', 'mount', 'umount', 'python3');
@@ -19,7 +19,7 @@ host.describe('unpacked layers', () => {
   afterAll(() => lab.close());
 
   async function merged(...members: TarMember[][]): Promise<Record<string, unknown>> {
-    const layers: IndexedLayer[] = [];
+    const layers: KnownLayer[] = [];
     for (const some of members) layers.push(await lab.layer(some));
     const { root } = await lab.mount(layers);
     const shown = snapshot(root);
@@ -231,7 +231,7 @@ host.describe('unpacked layers', () => {
   });
 
   test('names are short enough for 127 layers in one mount', () => {
-    const name = layerName(`sha256:${'0'.repeat(10)}${'f'.repeat(54)}` as IndexedLayer['diffId']);
+    const name = layerName(`sha256:${'0'.repeat(10)}${'f'.repeat(54)}` as KnownLayer['diffId']);
     expect(name).toMatch(/^[0-9a-v]{26}$/);
     expect(127 * (name.length + 1)).toBeLessThan(4096 - 500);
   });

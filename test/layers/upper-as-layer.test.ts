@@ -6,9 +6,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { copyEntry, type IndexedLayer, layerName, UnpackedLayers, UpperAsLayer } from '../../lib/layers/index.js';
+import { copyEntry, layerName, UnpackedLayers, UpperAsLayer } from '../../lib/layers/index.js';
 import { requireTools } from '../host-tools.js';
-import { directory, file, hardlink, symlink } from './members.js';
+import { directory, file, hardlink, type KnownLayer, symlink } from './members.js';
 import { OverlayLab, snapshot } from './overlay-lab.js';
 
 const at = { mtimeSeconds: 1_700_000_000 };
@@ -18,7 +18,7 @@ const host = requireTools('root', 'tar', 'mount', 'umount', 'python3');
 
 host.describe('an upper folder as an unpacked layer', () => {
   let lab: OverlayLab;
-  let lower: IndexedLayer;
+  let lower: KnownLayer;
   beforeAll(async () => {
     lab = await OverlayLab.open();
     lower = await lab.layer([
@@ -38,7 +38,7 @@ host.describe('an upper folder as an unpacked layer', () => {
   afterAll(() => lab.close());
 
   interface Kept {
-    readonly layer: IndexedLayer;
+    readonly layer: KnownLayer;
     readonly folder: string;
     /** Undefined when it cannot be kept. */
     readonly sizeBytes: number | undefined;
@@ -54,7 +54,7 @@ host.describe('an upper folder as an unpacked layer', () => {
     return { layer, folder: upper, sizeBytes: await written.settle(upper) };
   }
 
-  async function unpacked(layer: IndexedLayer): Promise<string> {
+  async function unpacked(layer: KnownLayer): Promise<string> {
     const elsewhere = await UnpackedLayers.open(lab.store, lab.folder('elsewhere'));
     return join(elsewhere.directory, await elsewhere.ensure(layer));
   }

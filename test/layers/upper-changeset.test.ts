@@ -1,8 +1,8 @@
 /** RUN changes, over a real overlayfs: what a script did to the merged tree must come back from its changeset. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { type IndexedLayer, type TarMember } from '../../lib/layers/index.js';
+import { type TarMember } from '../../lib/layers/index.js';
 import { requireTools } from '../host-tools.js';
-import { directory, file, hardlink, readAll, symlink } from './members.js';
+import { directory, file, hardlink, type KnownLayer, readAll, symlink } from './members.js';
 import { OverlayLab, snapshot } from './overlay-lab.js';
 import { readLayer } from '../../lib/layers/index.js';
 
@@ -37,7 +37,7 @@ const host = requireTools('root', 'tar', 'mount', 'umount', 'python3');
 
 host.describe('the changeset of an overlayfs upper folder', () => {
   let lab: OverlayLab;
-  let lower: IndexedLayer;
+  let lower: KnownLayer;
   beforeAll(async () => {
     lab = await OverlayLab.open();
     lower = await lab.layer(base());
@@ -46,7 +46,7 @@ host.describe('the changeset of an overlayfs upper folder', () => {
   afterAll(() => lab.close());
 
   /** Runs the script and gives the layer of its changes, after checking that the layer gives the same tree again. */
-  async function changed(script: string): Promise<{ readonly layer: IndexedLayer; readonly paths: string[] }> {
+  async function changed(script: string): Promise<{ readonly layer: KnownLayer; readonly paths: string[] }> {
     const { root, upper } = await lab.mount([lower]);
     lab.run(root, script);
     const layer = await lab.changes(upper, lab.tree([lower]));
@@ -216,7 +216,7 @@ host.describe('the changeset of an overlayfs upper folder', () => {
 
   test('the same script gives the same bytes', async () => {
     const script = 'for i in 3 1 2; do echo $i > tmp/$i; done; rm d/a; ln tmp/1 tmp/0; touch -d @5 tmp tmp/* etc d';
-    const layers: IndexedLayer[] = [];
+    const layers: KnownLayer[] = [];
     for (let i = 0; i < 2; i += 1) {
       const { root, upper } = await lab.mount([lower]);
       lab.run(root, script);

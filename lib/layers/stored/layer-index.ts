@@ -3,6 +3,8 @@
  * tar. It answers what is in a layer without unpacking it. Serialised as lines of JSON, gzipped: a header, then one
  * line for each entry, so that neither side holds the whole text.
  */
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { ByteSource } from '../../store/index.js';
@@ -31,29 +33,85 @@ export interface LayerIndex {
 }
 
 const FORMAT = 'wharf.layer-index.v1';
-const LINES_AT_ONCE = 500;
+const LINES_AT_ONCE = 1000;
 
 interface IndexHead extends Omit<LayerIndex, 'entries' | 'bodyOf'> {
   readonly format: string;
   readonly entries: number;
 }
 
-export function encodeIndex(index: LayerIndex): ByteSource {
-  return compress('gzip')(lines(index));
+/** An index as it is stored. */
+export interface EncodedIndex {
+  readonly diffId: Digest;
+  readonly entries: number;
+  bytes(): ByteSource;
+}
+
+export function encodeIndex(index: LayerIndex): EncodedIndex {
+  const { diffId, entries } = index;
+  return { diffId, entries: entries.length, bytes: () => compress('gzip')(lines(index)) };
 }
 
 async function* lines(index: LayerIndex): ByteSource {
-  const { descriptor, diffId, uncompressedBytes, entries } = index;
-  yield Buffer.from(
-    `${JSON.stringify({ format: FORMAT, descriptor, diffId, uncompressedBytes, entries: entries.length })}\n`,
-  );
+  const { entries } = index;
+  yield Buffer.from(headLine(index, entries.length));
   for (let at = 0; at < entries.length; at += LINES_AT_ONCE) {
     let some = '';
     const end = Math.min(at + LINES_AT_ONCE, entries.length);
-    for (let row = at; row < end; row += 1)
-      some += `${JSON.stringify(toJson(entries.at(row), entries.bodyOffset(row)))}\n`;
+    for (let row = at; row < end; row += 1) some += entryLine(entries.at(row), entries.bodyOffset(row));
     yield Buffer.from(some);
   }
+}
+
+/**
+ * The index of a layer that is being written: its lines, compressed as they come, a fifth of what the entries would take.
+ * The head is known last and stands first, as a gzip of its own: gzips one after the other are one (RFC 1952, 2.2).
+ */
+export class IndexLines {
+  private readonly pieces: Promise<Uint8Array>[] = [];
+  private text = '';
+  private count = 0;
+
+  add(entry: LayerEntry, bodyOffset: number): void {
+    this.text += entryLine(entry, bodyOffset);
+    this.count += 1;
+    if (this.count % LINES_AT_ONCE === 0) this.compress();
+  }
+
+  /** When all entries have come. */
+  end(layer: Omit<LayerIndex, 'entries' | 'bodyOf'>): EncodedIndex {
+    this.compress();
+    const { pieces, count } = this;
+    const bytes = async function* (): ByteSource {
+      yield await gzipped(headLine(layer, count));
+      for (const piece of pieces) yield await piece;
+    };
+    return { diffId: layer.diffId, entries: count, bytes };
+  }
+
+  private compress(): void {
+    const piece = gzipped(this.text);
+    // Its failure is met where it is awaited.
+    piece.catch(() => {});
+    this.pieces.push(piece);
+    this.text = '';
+  }
+}
+
+async function gzipped(text: string): Promise<Uint8Array> {
+  // In memory of its own: what zlib did not need of its would stay.
+  return new Uint8Array(await zipped(Buffer.from(text)));
+}
+
+const zipped = promisify<Uint8Array, Buffer>(gzip);
+
+function headLine({ descriptor, diffId, uncompressedBytes }: Omit<LayerIndex, 'entries'>, entries: number): string {
+  const head: IndexHead = { format: FORMAT, descriptor, diffId, uncompressedBytes, entries };
+  return `${JSON.stringify(head)}\n`;
+}
+
+function entryLine(entry: LayerEntry, bodyOffset: number): string {
+  return `${JSON.stringify(toJson(entry, bodyOffset))}\n`;
 }
 
 /** @throws AppError LAYER_INDEX_INVALID when it is damaged or of another version */

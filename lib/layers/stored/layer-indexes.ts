@@ -5,7 +5,7 @@
 import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { ByteSource, ContentStore, RecordKey, RecordStore } from '../../store/index.js';
-import { decodeIndex, encodeIndex, type LayerDescriptor, type LayerIndex } from './layer-index.js';
+import { decodeIndex, encodeIndex, type EncodedIndex, type LayerDescriptor, type LayerIndex } from './layer-index.js';
 import { indexLayer } from './layer-reader.js';
 
 /** What the record holds. The blob is held while the index is read now and then. */
@@ -39,11 +39,12 @@ export class LayerIndexes {
   }
 
   /** Keeps an index that was made while the layer was written. */
-  async put(index: LayerIndex): Promise<void> {
-    const blob = await this.deps.content.put(encodeIndex(index));
-    await this.deps.content.hold(blob.digest, holderOf(index.diffId), { forMs: KEEP_MS });
-    const record: LayerIndexRecord = { blob: blob.digest, entries: index.entries.length };
-    await this.deps.records.put(layerIndexKey(index.diffId), record);
+  async put(index: EncodedIndex): Promise<void> {
+    const { diffId, entries } = index;
+    const blob = await this.deps.content.put(index.bytes());
+    await this.deps.content.hold(blob.digest, holderOf(diffId), { forMs: KEEP_MS });
+    const record: LayerIndexRecord = { blob: blob.digest, entries };
+    await this.deps.records.put(layerIndexKey(diffId), record);
   }
 
   private start(layer: { readonly descriptor: LayerDescriptor; readonly diffId: Digest }): Promise<LayerIndex> {
@@ -56,7 +57,7 @@ export class LayerIndexes {
     const known = await this.stored(layer.diffId);
     if (known !== undefined) return known;
     const made = await indexLayer(this.deps.content, layer.descriptor, layer.diffId);
-    await this.put(made);
+    await this.put(encodeIndex(made));
     return made;
   }
 

@@ -1,16 +1,18 @@
-/** Writes a layer in one pass: tar, digest (diff id), compression, digest (blob), store. Nothing is held but the index. */
+/**
+ * Writes a layer in one pass: tar, digest (diff id), compression, digest (blob), store. Nothing is held but the lines of
+ * its index, compressed.
+ */
 import { AppError } from '../../errors/index.js';
 import { type Compression, type Digest, Digester, MediaType, TOC_DIGEST, UNCOMPRESSED_SIZE } from '../../oci/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
 import { digesting } from '../byte-stream.js';
 import { compress, DEFAULT_GZIP_LEVEL } from '../compression/compression.js';
-import type { LayerIndex } from './layer-index.js';
+import { type EncodedIndex, IndexLines } from './layer-index.js';
 import { estargz, type EstargzLayer } from './estargz.js';
 import type { LayerSegments } from './layer-segments.js';
 import { type Segment, segmentCoder, segmentedGzip, type SegmentSource } from './segmented-gzip.js';
 import { TarCuts } from './tar-cuts.js';
 import { type TarWriteOptions, writeTar } from '../tar/tar-writer.js';
-import { EntryList } from '../tree/entry-list.js';
 import type { LayerEntry, TarMember, WrittenLayer } from '../types.js';
 
 export interface WriteLayerOptions {
@@ -25,7 +27,8 @@ export interface WriteLayerOptions {
 }
 
 export interface IndexedLayer extends WrittenLayer {
-  readonly index: LayerIndex;
+  /** To be kept (`LayerIndexes.put`). */
+  readonly index: EncodedIndex;
   /** Of a layer that was compressed by segments. */
   readonly segments?: LayerSegments;
 }
@@ -58,8 +61,8 @@ export async function writeLayer(
   options: WriteLayerOptions,
 ): Promise<IndexedLayer> {
   const { content, compression = 'gzip', signal } = options;
-  const entries = new EntryList();
-  const onEntry = (entry: LayerEntry, bodyOffset: number): void => entries.push(entry, { bodyOffset });
+  const index = new IndexLines();
+  const onEntry = (entry: LayerEntry, bodyOffset: number): void => index.add(entry, bodyOffset);
   const coder = segmentsCoder(options);
   const { bytes, plain, segments, annotations } = writing(members, onEntry, options);
   const stored = await content.put(bytes, {
@@ -70,12 +73,13 @@ export async function writeLayer(
   const descriptor = { mediaType: MEDIA_TYPE[compression], ...blob };
   const notes = annotations?.();
   const { digest: diffId, sizeBytes: uncompressedBytes } = plain();
+  const encoded = index.end({ descriptor, diffId, uncompressedBytes });
   return {
     diffId,
     descriptor: notes === undefined ? descriptor : { ...descriptor, annotations: notes },
     uncompressedBytes,
-    entries: entries.length,
-    index: { descriptor, diffId, uncompressedBytes, entries },
+    entries: encoded.entries,
+    index: encoded,
     ...(coder === undefined || segments === undefined ? {} : { segments: { coder, blob, segments } }),
   };
 }
