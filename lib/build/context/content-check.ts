@@ -1,7 +1,7 @@
 /** Checks contents against the digests they were announced with, while they stream by one after the other. */
 import { createHash, type Hash } from 'node:crypto';
 import { AppError } from '../../errors/index.js';
-import { quoteName } from '../../layers/index.js';
+import { type EntryList, quoteName } from '../../layers/index.js';
 import type { ByteSource } from '../../store/index.js';
 
 export interface AnnouncedFile {
@@ -14,6 +14,18 @@ export interface AnnouncedFile {
 export interface AnnouncedFiles {
   readonly length: number;
   at(number: number): AnnouncedFile | undefined;
+}
+
+/** The files at these rows of a list. */
+export function announced(list: EntryList, rows: readonly number[]): AnnouncedFiles {
+  return {
+    length: rows.length,
+    at(number) {
+      const row = rows[number];
+      if (row === undefined) return undefined;
+      return { path: list.path(row), sizeBytes: list.sizeBytesOf(row), sha256: list.sha256(row) ?? '' };
+    },
+  };
 }
 
 export class ContentCheck {

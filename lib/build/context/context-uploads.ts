@@ -6,10 +6,12 @@ import { AppError } from '../../errors/index.js';
 import type { EntryList } from '../../layers/index.js';
 import { type Digest, digestOf } from '../../oci/index.js';
 import type { ByteSource } from '../../store/index.js';
+import { WantedContents } from './arranged-places.js';
 import { type AnnouncedFiles, ContentCheck } from './content-check.js';
 import { unknownContext } from './context.js';
-import { arrange, type ContextPlaces, type Pack, type Place, Places } from './context-places.js';
+import type { ContextPlaces, Pack } from './context-places.js';
 import { CONTEXT_UPLOAD_MS, contextUploadKey, type ContextUploadRecord } from './context-records.js';
+import { decodeWithPlaces, encodeWithPlaces } from './places-json.js';
 import { type KnownContext, SentContexts, type SentContextsDeps } from './sent-contexts.js';
 
 /** All of it is there, or the contents of these entries (from 0) are to be sent, in this order. */
@@ -39,9 +41,11 @@ export class ContextUploads {
       await this.contexts.remember(owner, name, context);
       return { context: known };
     }
-    const before = await this.contexts.contentsOf(owner, name);
     const entries = await this.contexts.checked(context);
-    const arranged = arrange(entries, before);
+    const wanted = new WantedContents(entries);
+    const before = await this.contexts.findIn(owner, name, wanted);
+    this.contexts.keepList(context, entries);
+    const arranged = wanted.arrange(before);
     const sizeBytes = sizeOf(entries);
     const held = await this.contexts.hold(
       context,
@@ -49,14 +53,14 @@ export class ContextUploads {
       arranged.packs.map(({ digest }) => digest),
     );
     // A pack that was collected meanwhile: everything is asked for.
-    const places = held ? arranged : arrange(entries, undefined);
+    const places = held ? arranged : wanted.arrange([]);
     if (places.missing.length === 0) {
       return { context: await this.contexts.complete({ owner, name, context, sizeBytes }, places) };
     }
     const { packs, files, missing } = places;
     const id = ids.hex(20);
     const upload = await content.blobs.uploads.start();
-    const draft = await content.putBytes(Buffer.from(JSON.stringify({ packs, files, missing })));
+    const draft = await content.put(encodeWithPlaces({ packs, missing }, files));
     const record: ContextUploadRecord = {
       owner,
       name,
@@ -97,11 +101,11 @@ export class ContextUploads {
   }
 
   private async draft({ arranged, context }: ContextUploadRecord): Promise<Draft> {
-    const stored = JSON.parse((await this.contexts.bytes(arranged)).toString('utf8')) as StoredDraft;
+    const { rest, files } = await decodeWithPlaces(await this.contexts.blob(arranged));
+    const stored = rest as StoredDraft;
     const { packs } = stored;
-    const files = Places.of(stored.files);
     if ('announced' in stored) return { packs, files, announced: stored.announced };
-    return { packs, files, announced: announcedOf(await this.contexts.entries(context), stored.missing) };
+    return { packs, files, announced: await this.contexts.announced(context, stored.missing) };
   }
 
   private async finish(
@@ -144,8 +148,8 @@ interface Draft extends ContextPlaces {
   readonly announced: AnnouncedFiles;
 }
 
-/** As it is stored. Earlier versions wrote the missing files themselves. */
-type StoredDraft = { readonly packs: readonly Pack[]; readonly files: readonly Place[] } & (
+/** As it is stored, beside the places. Earlier versions wrote the missing files themselves. */
+type StoredDraft = { readonly packs: readonly Pack[] } & (
   { readonly missing: readonly number[] } | { readonly announced: AnnouncedFiles }
 );
 
@@ -153,17 +157,6 @@ function sizeOf(entries: EntryList): number {
   let bytes = 0;
   for (let row = 0; row < entries.length; row += 1) bytes += entries.sizeBytesOf(row);
   return bytes;
-}
-
-function announcedOf(entries: EntryList, missing: readonly number[]): AnnouncedFiles {
-  return {
-    length: missing.length,
-    at(number) {
-      const row = missing[number];
-      if (row === undefined) return undefined;
-      return { path: entries.path(row), sizeBytes: entries.sizeBytesOf(row), sha256: entries.sha256(row) ?? '' };
-    },
-  };
 }
 
 /** Of nothing that is ever sent. */

@@ -22,7 +22,8 @@ import {
 } from '../../layers/index.js';
 import { type Digest, MediaType } from '../../oci/index.js';
 import type { ByteSource, ContentStore } from '../../store/index.js';
-import { type ContextPlaces, hasContent } from './context-places.js';
+import { hasContent } from './content-index.js';
+import type { ContextPlaces } from './context-places.js';
 import { type FileHashes, identify, type SelectionIdentity } from '../keys/selection.js';
 import type { CopySource } from '../plan/steps.js';
 import { ROOT } from '../steps/owners.js';
@@ -59,7 +60,7 @@ export class BuildContext {
     const descriptor = await plainTar(content, digest, signal);
     const entries = new EntryList();
     const source = await opened(content, descriptor.digest);
-    for await (const { entry, body, bodyOffset } of readContext(source)) {
+    for await (const { entry, body, bodyOffset } of readContext(source, { paths: entries.paths })) {
       signal?.throwIfAborted();
       // Docker gives everything of a context to root, whoever owns it where it came from.
       const own = copyEntry(entry, ROOT);

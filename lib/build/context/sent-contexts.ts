@@ -6,8 +6,11 @@ import { AppError } from '../../errors/index.js';
 import { EntryList, isContextManifest, readCheckedManifest, readContextManifest } from '../../layers/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { ByteSource, Clock, ContentStore, Ids, RecordStore } from '../../store/index.js';
+import type { WantedContents } from './arranged-places.js';
+import { announced, type AnnouncedFiles } from './content-check.js';
+import { hasContent } from './content-index.js';
 import { BuildContext, unknownContext } from './context.js';
-import { type ContextPlaces, decodePlaces, encodePlaces, KnownContents } from './context-places.js';
+import type { ContextPlaces, Pack } from './context-places.js';
 import {
   CONTEXT_KEEP_MS,
   contextBlobHolder,
@@ -17,6 +20,7 @@ import {
   lastContextKey,
   type LastContextRecord,
 } from './context-records.js';
+import { decodePlaces, encodePlaces } from './places-json.js';
 
 export interface SentContextsDeps {
   readonly records: RecordStore;
@@ -31,8 +35,6 @@ export interface KnownContext {
   readonly sizeBytes: number;
 }
 
-/** The places of a context are few bytes for each file, and are read whole. */
-const MAX_PLACES_BYTES = 64 * 1024 * 1024;
 const HEAD_BYTES = 64;
 /** The next build most often begins where the last one ended; its list is compared with the one before. */
 const KEPT_OPEN = 1;
@@ -73,7 +75,7 @@ export class SentContexts {
 
   private async read(context: Digest, places: Digest): Promise<BuildContext> {
     const entries = await this.entries(context);
-    return BuildContext.ofList(this.deps.content, context, entries, decodePlaces(await this.bytes(places)));
+    return BuildContext.ofList(this.deps.content, context, entries, await decodePlaces(await this.blob(places)));
   }
 
   /** Everything is there: from here on the context can be seen. */
@@ -82,7 +84,7 @@ export class SentContexts {
     { packs, files }: ContextPlaces,
   ): Promise<KnownContext> {
     const { content, records, clock } = this.deps;
-    const places = await content.putBytes(encodePlaces({ packs, files }));
+    const places = await content.put(encodePlaces({ packs, files }));
     await this.hold(context, owner, [places.digest]);
     const value: ContextRecord = { places: places.digest, packs: packs.map(({ digest }) => digest), sizeBytes };
     await records.put(contextKey(context, owner), value, { expiresAtMs: clock.nowMs() + CONTEXT_KEEP_MS });
@@ -119,32 +121,68 @@ export class SentContexts {
     await this.deps.records.put(lastContextKey(owner, name), value, { expiresAtMs });
   }
 
-  /** What the owner's last context of that name had. */
-  async contentsOf(owner: string, name: string): Promise<KnownContents | undefined> {
+  /** Finds contents of a list in the owner's last context of that name. @returns its packs; none when there is no such context */
+  async findIn(owner: string, name: string, wanted: WantedContents): Promise<readonly Pack[]> {
     const { records } = this.deps;
     const last = await records.get<LastContextRecord>(lastContextKey(owner, name));
-    if (last === undefined) return undefined;
-    const record = await records.get<ContextRecord>(contextKey(last.value.context, owner));
-    if (record === undefined) return undefined;
-    const { packs, files } = decodePlaces(await this.bytes(record.value.places));
-    return new KnownContents(packs, await this.entries(last.value.context), files);
+    if (last === undefined) return [];
+    const { context } = last.value;
+    const record = await records.get<ContextRecord>(contextKey(context, owner));
+    if (record === undefined) return [];
+    const { packs, files } = await decodePlaces(await this.blob(record.value.places));
+    let file = 0;
+    await this.contents(context, (digest, sizeBytes) => {
+      if (file < files.length) wanted.found(digest, sizeBytes, files.at(file++));
+    });
+    return packs;
+  }
+
+  /** The contents of a complete context, in the order of its list, which is not held for that. */
+  private async contents(context: Digest, onContent: (digest: Uint8Array, sizeBytes: number) => void): Promise<void> {
+    const known = this.lists.get(context);
+    if (known === undefined) {
+      await readCheckedManifest(await this.list(context), ({ type, sizeBytes, sha256 = '' }) => {
+        if (type === 'file' && sizeBytes > 0) onContent(Buffer.from(sha256, 'hex'), sizeBytes);
+      });
+      return;
+    }
+    for (let row = 0; row < known.length; row += 1)
+      if (hasContent(known, row)) onContent(known.digest(row), known.sizeBytesOf(row));
+  }
+
+  /** The files of a list that are still to come. @param missing their rows, which ascend */
+  async announced(context: Digest, missing: readonly number[]): Promise<AnnouncedFiles> {
+    const known = this.lists.get(context);
+    if (known !== undefined) return announced(known, missing);
+    const some = new EntryList();
+    let row = 0;
+    await readCheckedManifest(await this.list(context), (entry) => {
+      if (row++ === missing[some.length]) some.push(entry);
+    });
+    return announced(
+      some,
+      missing.map((_, number) => number),
+    );
   }
 
   /** The entries of a complete context's list. */
   async entries(context: Digest): Promise<EntryList> {
     const known = this.lists.get(context);
     if (known !== undefined) return known;
-    const entries = await readCheckedManifest(await this.list(context));
-    keep(this.lists, KEPT_LISTS, context, entries);
+    const entries = new EntryList();
+    await readCheckedManifest(await this.list(context), (entry) => entries.push(entry));
+    this.keepList(context, entries);
     return entries;
   }
 
   /** The entries of a list that just came, held to the rules. @throws AppError CONTEXT_LIST_INVALID, TAR_… */
   async checked(context: Digest): Promise<EntryList> {
-    const entries = new EntryList();
-    for await (const entry of readContextManifest(await this.list(context))) entries.push(entry);
+    return readContextManifest(await this.list(context));
+  }
+
+  /** What was checked will soon be asked for: by the upload, the build, and the next list. */
+  keepList(context: Digest, entries: EntryList): void {
     keep(this.lists, KEPT_LISTS, context, entries);
-    return entries;
   }
 
   private async list(context: Digest): Promise<ByteSource> {
@@ -160,9 +198,10 @@ export class SentContexts {
     return isContextManifest(Buffer.concat(chunks));
   }
 
-  async bytes(blob: Digest): Promise<Buffer> {
-    const bytes = await this.deps.content.read(blob, MAX_PLACES_BYTES);
-    if (bytes !== undefined) return bytes;
+  /** Something that is kept of a context. @throws AppError CONTEXT_BROKEN */
+  async blob(blob: Digest): Promise<ByteSource> {
+    const source = (await this.deps.content.open(blob)) as ByteSource | undefined;
+    if (source !== undefined) return source;
     throw new AppError('CONTEXT_BROKEN', `the blob ${blob} of a context is gone`, { kind: 'internal' });
   }
 }

@@ -29,6 +29,7 @@ export function withContent(entry: LayerEntry, sha256: string): ManifestEntry {
 const HEAD = '{"format":"wharf.context.v1"}\n';
 const LINES_AT_ONCE = 2000;
 const MAX_LINE_BYTES = 64 * 1024;
+const FIRST_LINE = `${HEAD.trim()} as first line`;
 
 /** Whether bytes begin as a list does; `head` needs no more than 64 of them. */
 export function isContextManifest(head: Uint8Array): boolean {
@@ -70,24 +71,14 @@ function toLine(entry: ManifestEntry): readonly unknown[] {
 }
 
 /**
- * The entries of a list from a stranger, held to the same rules as the entries of a tar.
+ * The list as a stranger sent it, held to the same rules as the entries of a tar.
  * @throws AppError CONTEXT_LIST_INVALID, TAR_UNSAFE_PATH, TAR_UNSAFE_ENTRY, TAR_TOO_LARGE, each with line and entry
  */
-export async function* readContextManifest(
-  source: ByteSource,
-  limits: TarLimits = CONTEXT_LIMITS,
-): AsyncGenerator<ManifestEntry, void, undefined> {
-  const rules = new ContextRules();
-  let line = 0;
+export async function readContextManifest(source: ByteSource, limits: TarLimits = CONTEXT_LIMITS): Promise<EntryList> {
+  const list = new EntryList();
+  const rules = new ContextRules(list.paths);
   let totalBytes = 0;
-  for await (const text of linesOf(source)) {
-    line += 1;
-    if (line === 1) {
-      if (`${text}\n` !== HEAD)
-        throw invalid(line, `it begins with ${quoteName(text)}`, `${HEAD.trim()} as first line`);
-      continue;
-    }
-    const entry = fromLine(parse(text, line), line);
+  await readCheckedManifest(source, (entry, line) => {
     const refuse = (code: TarErrorCode, problem: string, hint?: string): AppError =>
       new AppError(code, `context: entry ${quoteName(entry.path)} in line ${line}: ${problem}`, {
         kind: TAR_ERROR_KIND[code],
@@ -102,20 +93,34 @@ export async function* readContextManifest(
     checkPath(entry.path, limits, refuse);
     if (entry.linkTarget !== undefined) checkText(entry.linkTarget, 'link target', limits, refuse);
     rules.check(entry, refuse);
-    yield entry;
-  }
-  if (line === 0) throw invalid(1, 'it is empty', `${HEAD.trim()} as first line`);
+    list.push(entry);
+  });
+  return list;
 }
 
-/** The entries of a list that was held to the rules before. @throws AppError CONTEXT_LIST_INVALID */
-export async function readCheckedManifest(source: ByteSource): Promise<EntryList> {
-  const entries = new EntryList();
+/**
+ * The entries of a list that was held to the rules before, one after the other; none of them is kept.
+ * @throws AppError CONTEXT_LIST_INVALID
+ */
+export async function readCheckedManifest(
+  source: ByteSource,
+  onEntry: (entry: ManifestEntry, line: number) => void,
+): Promise<void> {
+  let rest = '';
   let line = 0;
-  for await (const text of linesOf(source)) {
-    line += 1;
-    if (line > 1) entries.push(fromLine(parse(text, line), line));
+  const decoder = new TextDecoder();
+  for await (const chunk of source) {
+    const texts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = texts.pop() ?? '';
+    for (const text of texts) {
+      line += 1;
+      if (line > 1) onEntry(fromLine(parse(text, line), line), line);
+      else if (`${text}\n` !== HEAD) throw invalid(1, `it begins with ${quoteName(text)}`, FIRST_LINE);
+    }
+    if (rest.length > MAX_LINE_BYTES) throw invalid(line + 1, `it has more than ${MAX_LINE_BYTES} bytes`);
   }
-  return entries;
+  if (rest !== '') throw invalid(line + 1, 'it is cut short');
+  if (line === 0) throw invalid(1, 'it is empty', FIRST_LINE);
 }
 
 function checkPath(path: string, limits: TarLimits, refuse: (code: TarErrorCode, problem: string) => AppError): void {
@@ -206,21 +211,6 @@ function parse(text: string, line: number): readonly unknown[] {
     // Told below.
   }
   throw invalid(line, 'it is no JSON array');
-}
-
-/** @throws AppError CONTEXT_LIST_INVALID for a line without an end */
-async function* linesOf(source: ByteSource): AsyncGenerator<string, void, undefined> {
-  let rest = '';
-  let line = 0;
-  const decoder = new TextDecoder();
-  for await (const chunk of source) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = parts.pop() ?? '';
-    line += parts.length;
-    if (rest.length > MAX_LINE_BYTES) throw invalid(line + 1, `it has more than ${MAX_LINE_BYTES} bytes`);
-    yield* parts;
-  }
-  if (rest !== '') throw invalid(line + 1, 'it is cut short');
 }
 
 function invalid(line: number, problem: string, hint?: string): AppError {

@@ -10,12 +10,15 @@ import { ContextRules } from './context-rules.js';
 import { tarError } from '../tar/tar-errors.js';
 import { CONTEXT_LIMITS, type TarLimits } from '../tar/tar-limits.js';
 import { type PlacedMember, readTar } from '../tar/tar-reader.js';
+import type { PathTable } from '../tree/path-table.js';
 
 export interface ContextOptions {
   /** CONTEXT_LIMITS for what is absent. */
   readonly limits?: Partial<TarLimits>;
   /** Uncompressed bytes for each compressed one, counted from 10 MiB on; 100 when absent. */
   readonly maxRatio?: number;
+  /** Of the list that the entries go to: names need not be held twice. */
+  readonly paths?: PathTable;
 }
 
 /**
@@ -29,7 +32,7 @@ export async function* readContext(
 ): AsyncGenerator<PlacedMember, void, undefined> {
   const limits = { ...CONTEXT_LIMITS, ...options.limits };
   const unpacking: DecompressLimits = { maxRatio: options.maxRatio ?? 100 };
-  const rules = new ContextRules();
+  const rules = new ContextRules(options.paths);
   for await (const member of readTar(decompress(source, 'sniff', unpacking), { mode: 'strict', limits })) {
     const { entry, offset } = member;
     const place = { offset, name: entry.path };

@@ -18,10 +18,11 @@ const OTHER_NAME = 'another name, or a pattern in .dockerignore that leaves it o
 const MAX_NAME_BYTES = 255;
 
 export class ContextRules {
-  /** The entries so far, and the folders that they lie in. */
-  private readonly paths = new PathTable();
   /** Place in TYPES of each entry by its row; 0 of what is none, but lies on the way to one. */
   private readonly types = new Column(Uint8Array);
+
+  /** @param paths of the entries so far, and of the folders that they lie in: those of the list they go to, if any */
+  constructor(private readonly paths = new PathTable()) {}
 
   /** The next entry, in the order they come. @throws what `refuse` makes */
   check(entry: LayerEntry, refuse: Refuse): void {
