@@ -43,10 +43,14 @@ export function findConnection(
   const ownToken = known !== undefined && known.url === url ? known.token : undefined;
   const token = input.token ?? env['WHARF_TOKEN'] ?? ownToken;
   if (url !== undefined && token !== undefined) return { url, token };
-  const missing = url === undefined ? 'where the platform is' : `the token for ${url}`;
-  throw new AppError('NOT_CONNECTED', `it is not known ${missing}`, {
-    kind: url === undefined ? 'invalid' : 'unauthenticated',
-    hint: `start one here with wharf up, or give --url and --token (WHARF_URL, WHARF_TOKEN); looked in ${folder}`,
+  if (url === undefined) {
+    throw new AppError('NOT_CONNECTED', `no platform is known here: there is none in ${folder}`, {
+      hint: 'start one with wharf up, name its folder with --data, or give --url and --token (WHARF_URL, WHARF_TOKEN)',
+    });
+  }
+  throw new AppError('NOT_CONNECTED', `no token is known for ${url}`, {
+    kind: 'unauthenticated',
+    hint: `--token or WHARF_TOKEN; the platform printed one when it started. Looked in ${folder}, too`,
   });
 }
 

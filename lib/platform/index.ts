@@ -3,6 +3,7 @@ export { type Clusters } from './clusters.js';
 export * from './ecs/index.js';
 export { type EventFilter, type Events } from './events.js';
 export { createPlatform, localCapacity, type Platform, type PlatformDeps, type PlatformOptions } from './platform.js';
+export { serviceNotFound } from './keys.js';
 export { type ImageInUse, imagesInUse } from './images-in-use.js';
 export { type Placements } from './placements.js';
 export { type Reconciler } from './reconciler.js';

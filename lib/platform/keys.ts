@@ -74,6 +74,7 @@ export function clusterNotFound(cluster: string): AppError {
 export function serviceNotFound(cluster: string, service: string): AppError {
   return new AppError('SERVICE_NOT_FOUND', `there is no service ${service} in cluster ${cluster}`, {
     kind: 'not-found',
+    hint: `wharf ps, or GET /v1/clusters/${cluster}/services, shows those there are`,
   });
 }
 

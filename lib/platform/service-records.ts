@@ -41,7 +41,7 @@ export class ServiceRecords {
     if (record !== undefined) return record.value;
     throw new AppError('RELEASE_NOT_FOUND', `service ${name} has no release ${number}`, {
       kind: 'not-found',
-      hint: `see GET /v1/clusters/${cluster}/services/${name}/releases`,
+      hint: `wharf releases ${name}, or GET /v1/clusters/${cluster}/services/${name}/releases, shows those there are`,
     });
   }
 

@@ -140,7 +140,7 @@ describe('wharf', () => {
     expect(waiting).toMatchObject({ service: 'huge', instances: [{ findings: [{ dimension: 'memory' }] }, {}] });
     await cli.run(['rm', 'huge']);
     await cli.run(['deploy', 'fits', '--image', 'hello:1', ...small]);
-    expect((await cli.run(['explain', 'fits'])).stdout).toBe('fits waits for no room\n');
+    expect((await cli.run(['explain', 'fits'])).stdout).toBe('fits has room for all tasks that it wants\n');
     expect((await cli.run(['explain', 'nothing'])).code).not.toBe(0);
     await cli.run(['rm', 'fits']);
   });
@@ -159,6 +159,8 @@ describe('wharf', () => {
     expect(failed.stderr).toMatch(
       /error release 1 of bad failed: .*CannotPullContainerError: no such layer.*\(DEPLOYMENT_FAILED\)/s,
     );
+    const [, id = ''] = /wharf logs ([0-9a-f]{12}) shows what its last task wrote/.exec(failed.stderr) ?? [];
+    expect((await cli.run(['ps', 'bad', '--all'])).stdout).toMatch(new RegExp(`^${id} +bad +1 +STOPPED`, 'm'));
     await cli.run(['rm', 'bad']);
   });
 

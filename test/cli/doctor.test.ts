@@ -22,7 +22,7 @@ test('says that the platform answers, and that RUN is done where it runs when no
   const { code, stdout } = await cli.run(['doctor']);
   expect([code, stdout]).toEqual([
     0,
-    expect.stringMatching(/^wharf \S+ answers, and the token is good\nno function was tried here: RUN /),
+    expect.stringMatching(/^wharf \S+ answers, and the token is good\nRUN steps and tasks run on its own machine/),
   ]);
   expect(await cli.run(['doctor'], { env: { WHARF_TOKEN: 'wrong' } })).toMatchObject({
     code: 3,

@@ -32,19 +32,19 @@ function endingWith(...codes: readonly number[]): Clock {
 }
 
 describe('wharf run', () => {
-  test('waits until its container has ended, and leaves as that did', async () => {
+  test('shows what its container writes, waits for its end, and leaves as it did', async () => {
     const ran = await cli.run(['run', 'job:1', ...small, '-e', 'A=1', '--entrypoint', 'env', '--', 'make', '-j'], {
       clock: endingWith(4),
     });
-    expect(ran).toMatchObject({ code: 4, stdout: expect.stringMatching(/^[0-9a-f]{32}\n$/) });
-    expect(ran.stderr).toMatch(/^task [0-9a-f]{12}: exit code 4\n$/);
+    expect(ran).toMatchObject({ code: 4, stdout: expect.stringMatching(/^hello from [0-9a-f]{32}\n$/) });
+    expect(ran.stderr).toMatch(/^task [0-9a-f]{32}\ntask [0-9a-f]{12}: exit code 4\n$/);
     expect(cli.api.base.agent.runs[0]?.containers[0]).toMatchObject({
       entryPoint: ['env'],
       command: ['make', '-j'],
       environment: ['A=1'],
     });
     const fine = await cli.run(['run', 'job:1', ...small], { clock: endingWith(0) });
-    expect(fine).toMatchObject({ code: 0, stderr: '' });
+    expect(fine).toMatchObject({ code: 0, stderr: expect.stringMatching(/^task [0-9a-f]{32}\n$/) });
   });
 
   test('runs many, and says how many failed', async () => {
@@ -62,7 +62,7 @@ describe('wharf run', () => {
     const ran = await cli.run(['run', 'job:1', '--timeout', '0', ...small]);
     expect(ran).toMatchObject({ code: 7, stderr: expect.stringContaining('TIMEOUT') });
     const { items } = await cli.api.base.platform.tasks.list('main');
-    expect(items.map(({ id }) => id)).toContain(ran.stdout.trim());
+    expect(items.map(({ id }) => id)).toContain(/^task ([0-9a-f]{32})$/m.exec(ran.stderr)?.[1]);
   });
 
   test('does not wait when told so, and fails when some have no place', async () => {

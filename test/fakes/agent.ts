@@ -185,8 +185,9 @@ export class ScriptedAgent implements Agent {
     yield { timeMs: this.clock.nowMs(), stream: 'stdout', text: `hello from ${taskId}` };
   }
 
+  /** They stay when the task has ended, as a host's do for a day. */
   logs(taskId: string): ReturnType<Agent['logs']> {
-    return this.#entries.has(taskId) ? this.#lines(taskId) : undefined;
+    return this.runs.some((payload) => payload.taskId === taskId) ? this.#lines(taskId) : undefined;
   }
 
   close(): Promise<void> {

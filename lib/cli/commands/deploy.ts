@@ -1,8 +1,9 @@
-/** `wharf deploy`: a new release of a service. What is not said stays as in the newest release. */
+/** `wharf deploy`: a new release of a service. What is not said stays as it is in the release that runs. */
 import { AppError } from '../../errors/index.js';
-import type { HealthSpec, PortSpec, Release, ServiceSpec } from '../../platform/index.js';
+import type { HealthSpec, PortSpec, ServiceSpec } from '../../platform/index.js';
 import type { CommandDeps } from '../deps.js';
 import { chooseCluster } from './cluster-choice.js';
+import { releaseBefore } from './release-before.js';
 import { finishRollout, type RolloutInput } from './rollout.js';
 
 export interface DeployInput extends RolloutInput {
@@ -12,6 +13,8 @@ export interface DeployInput extends RolloutInput {
   readonly count?: number;
   readonly ports?: readonly PortSpec[];
   readonly env: Readonly<Record<string, string>>;
+  /** Variables that are taken away. */
+  readonly envRemoved?: readonly string[];
   readonly command?: readonly string[];
   readonly cpu?: number;
   readonly memory?: number;
@@ -21,18 +24,9 @@ export interface DeployInput extends RolloutInput {
 
 export async function deploy(input: DeployInput, deps: CommandDeps): Promise<void> {
   const cluster = await chooseCluster(input.cluster, deps);
-  const before = await newestRelease(cluster, input.service, deps);
+  const before = await releaseBefore(cluster, input.service, deps);
   const spec = specOf(input, before?.spec);
   await finishRollout(await deps.client.services.put(cluster, input.service, spec), input, deps);
-}
-
-async function newestRelease(cluster: string, service: string, { client }: CommandDeps): Promise<Release | undefined> {
-  try {
-    return (await client.services.releases(cluster, service, { limit: 1 })).releases[0];
-  } catch (error) {
-    if (error instanceof AppError && error.code === 'SERVICE_NOT_FOUND') return undefined;
-    throw error;
-  }
 }
 
 /** @throws AppError IMAGE_MISSING */
@@ -43,9 +37,12 @@ export function specOf(input: DeployInput, before: ServiceSpec | undefined): Ser
       hint: `wharf deploy ${input.service} --image NAME[:TAG]`,
     });
   }
-  const env = { ...before?.env, ...input.env };
+  const { env: envBefore, ...rest } = before ?? {};
+  const removed = input.envRemoved ?? [];
+  const kept = Object.entries(envBefore ?? {}).filter(([name]) => !removed.includes(name));
+  const env = { ...Object.fromEntries(kept), ...input.env };
   return {
-    ...before,
+    ...rest,
     image,
     count: input.count ?? before?.count ?? 1,
     ...(Object.keys(env).length === 0 ? {} : { env }),

@@ -10,7 +10,8 @@ export async function doctor({ json }: { readonly json?: boolean }, deps: Comman
   if (json === true) return printJson(output, { version, sandboxes });
   output.result(`wharf ${version} answers, and the token is good\n`);
   for (const report of sandboxes) output.result(describe(report, clock.nowMs()));
-  if (sandboxes.length === 0) output.result('no function was tried here: RUN is done where the platform runs\n');
+  if (sandboxes.length === 0)
+    output.result('RUN steps and tasks run on its own machine: there is no function to try\n');
 }
 
 function describe(report: SandboxReport, nowMs: number): string {

@@ -16,7 +16,7 @@ export async function explain(input: ExplainInput, deps: CommandDeps): Promise<v
   const cluster = await chooseCluster(input.cluster, deps);
   const { waiting } = await deps.client.services.placement(cluster, input.service);
   if (input.json === true) return printJson(deps.output, { waiting });
-  if (waiting === null) return deps.output.result(`${input.service} waits for no room\n`);
+  if (waiting === null) return deps.output.result(`${input.service} has room for all tasks that it wants\n`);
   const pulls = waiting.instances.some(({ bytesToPull }) => bytesToPull !== undefined);
   const rows = waiting.instances.flatMap(({ instanceId, findings, bytesToPull }) =>
     findings.map(({ dimension, need, have, constraint }, index) => [

@@ -1,8 +1,10 @@
 /** `wharf ps`: services and their tasks. */
+import { AppError } from '../../errors/index.js';
 import type { Service, Task } from '../../platform/index.js';
 import type { CommandDeps } from '../deps.js';
 import { waitingLines } from './explain.js';
 import { formatAge, formatTable, printJson } from '../output.js';
+import { findRelease, runningRelease } from './release-before.js';
 
 export interface PsInput {
   readonly cluster?: string;
@@ -24,12 +26,26 @@ export async function ps(input: PsInput, deps: CommandDeps): Promise<void> {
     services.push(...found.filter(({ name }) => input.service === undefined || name === input.service));
     tasks.push(...(await allTasks(cluster, input, deps)));
   }
+  if (input.service !== undefined && services.length === 0) {
+    const where = input.cluster === undefined ? 'any cluster' : `cluster ${input.cluster}`;
+    throw new AppError('SERVICE_NOT_FOUND', `there is no service ${input.service} in ${where}`, {
+      kind: 'not-found',
+      hint: 'wharf ps without a name shows all',
+    });
+  }
   tasks.sort((a, b) => (a.service ?? '').localeCompare(b.service ?? '') || (a.createdMs ?? 0) - (b.createdMs ?? 0));
   if (input.json === true) printJson(deps.output, { services, tasks });
+  else if (services.length === 0 && tasks.length === 0) deps.output.say(nothingRuns(clusters));
   else {
     const waiting = (await waitingLines(services, deps)).map((line) => `\n${line}\n`).join('');
-    deps.output.result(`${serviceTable(services)}\n${taskTable(tasks, deps.clock.nowMs())}${waiting}`);
+    const rows = await Promise.all(services.map((service) => serviceRow(service, deps)));
+    deps.output.result(`${formatTable(COLUMNS, rows)}\n${taskTable(tasks, deps.clock.nowMs())}${waiting}`);
   }
+}
+
+function nothingRuns(clusters: readonly string[]): string {
+  const next = clusters.length === 0 ? 'wharf cluster create main' : 'wharf deploy NAME --image NAME[:TAG]';
+  return `${clusters.length === 0 ? 'there is no cluster yet' : 'nothing runs'}; next: ${next}\n`;
 }
 
 export async function allTasks(
@@ -52,19 +68,17 @@ export async function allTasks(
   return found;
 }
 
-function serviceTable(services: readonly Service[]): string {
-  return formatTable(
-    ['CLUSTER', 'SERVICE', 'RELEASE', 'IMAGE', 'TASKS', 'DEPLOYMENT', 'URL'],
-    services.map((service) => [
-      service.cluster,
-      service.name,
-      String(service.release),
-      service.image,
-      `${service.count.running}/${service.count.desired}`,
-      service.deployment?.status ?? '',
-      service.url ?? '',
-    ]),
-  );
+const COLUMNS = ['CLUSTER', 'SERVICE', 'RELEASE', 'IMAGE', 'TASKS', 'DEPLOYMENT', 'URL'];
+
+/** The release that runs, and what became of a newer one. */
+async function serviceRow(service: Service, deps: CommandDeps): Promise<readonly string[]> {
+  const { cluster, name, release, count, deployment, url = '' } = service;
+  const running = runningRelease(service);
+  const image = running === release ? service.image : (await findRelease(service, running, deps))?.spec.image;
+  const status = deployment?.status ?? '';
+  const tasks = `${count.running}/${count.desired}`;
+  const outcome = running === release ? status : `release ${release} ${status}`;
+  return [cluster, name, String(running), image ?? service.image, tasks, outcome, url];
 }
 
 function taskTable(tasks: readonly Task[], nowMs: number): string {

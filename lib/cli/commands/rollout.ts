@@ -1,9 +1,10 @@
 /** Waiting for a deployment to end, telling what is new on the way. */
 import { AppError } from '../../errors/index.js';
-import type { Deployed, Deployment, Service } from '../../platform/index.js';
+import type { Deployed, Deployment, Service, Task } from '../../platform/index.js';
 import type { CommandDeps } from '../deps.js';
 import { timeOut } from '../exit-code.js';
 import { printJson } from '../output.js';
+import { allTasks } from './ps.js';
 
 export interface RolloutInput {
   /** False: return as soon as it is under way. */
@@ -26,7 +27,7 @@ export async function finishRollout(deployed: Deployed, input: RolloutInput, dep
   const service = input.wait ? await settled(deployed, input, deps) : deployed.service;
   const deployment = input.wait ? await deploymentOf(deployed, deps) : deployed.deployment;
   if (input.json === true) printJson(output, { service, release: deployed.release, deployment });
-  if (deployment.status === 'failed' || deployment.status === 'rolled-back') throw failed(deployment);
+  if (deployment.status === 'failed' || deployment.status === 'rolled-back') throw await failed(deployment, deps);
   if (deployment.status === 'superseded') output.say(`${deployment.reason ?? 'a newer release was deployed'}\n`);
   if (input.json !== true) output.result(`${service.url ?? `${cluster}/${name}`}\n`);
 }
@@ -45,7 +46,10 @@ async function settled(deployed: Deployed, input: RolloutInput, deps: CommandDep
     if (line !== told) output.say(output.colors.dim(`  ${line}\n`));
     told = line;
     if (clock.nowMs() >= until) throw timeOut(`release ${deployment.release} of ${name}`, input.timeoutSeconds);
-    await clock.sleep(POLL_MS, deps.interrupted);
+    await clock.sleep(POLL_MS, deps.interrupted).catch((reason: unknown) => {
+      output.say(`release ${deployment.release} of ${name} goes on; wharf ps ${name} shows how it stands\n`);
+      throw reason;
+    });
   }
 }
 
@@ -55,15 +59,20 @@ async function deploymentOf(deployed: Deployed, { client }: CommandDeps): Promis
   return deployments.find(({ id }) => id === deployed.deployment.id) ?? deployed.deployment;
 }
 
-function failed(deployment: Deployment): AppError {
-  const back = deployment.rolledBackTo === undefined ? '' : `; release ${deployment.rolledBackTo} runs again`;
-  const reason = deployment.reason ?? 'no reason was given';
-  return new AppError(
-    'DEPLOYMENT_FAILED',
-    `release ${deployment.release} of ${deployment.service} failed: ${reason}${back}`,
-    {
-      kind: 'failed',
-      hint: `wharf logs ${deployment.service}, or GET /v1/events?cluster=${deployment.cluster}&service=${deployment.service}`,
-    },
-  );
+async function failed(deployment: Deployment, deps: CommandDeps): Promise<AppError> {
+  const { release, service, reason = 'no reason was given', rolledBackTo } = deployment;
+  const back = rolledBackTo === undefined ? '' : `; release ${rolledBackTo} runs again`;
+  const last = await lastTaskOf(deployment, deps);
+  const logs = last === undefined ? '' : `wharf logs ${last.id.slice(0, 12)} shows what its last task wrote; `;
+  return new AppError('DEPLOYMENT_FAILED', `release ${release} of ${service} failed: ${reason}${back}`, {
+    kind: 'failed',
+    hint: `${logs}wharf events ${service} what happened`,
+  });
+}
+
+/** The newest task of the release that has ended. */
+async function lastTaskOf({ cluster, service, release }: Deployment, deps: CommandDeps): Promise<Task | undefined> {
+  const tasks = await allTasks(cluster, { service, all: true }, deps);
+  const ended = tasks.filter((task) => task.release === release && task.status === 'STOPPED');
+  return ended.toSorted((a, b) => (b.createdMs ?? 0) - (a.createdMs ?? 0))[0];
 }

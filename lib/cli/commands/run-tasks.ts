@@ -1,4 +1,7 @@
-/** `wharf run`: a container, or so many equal ones, once and outside any service; waits until they have ended. */
+/**
+ * `wharf run`: a container, or so many equal ones, once and outside any service; waits until they have ended. Of a single
+ * one that is waited for, stdout and stderr are the container's.
+ */
 import { AppError } from '../../errors/index.js';
 import type { Task, TaskRun, TaskSpec } from '../../platform/index.js';
 import type { CommandDeps } from '../deps.js';
@@ -17,14 +20,19 @@ export interface RunTasksInput {
 }
 
 const POLL_MS = 300;
+/** In which a task's containers have begun to write, or have written. */
+const WRITES: ReadonlySet<string> = new Set(['RUNNING', 'DEACTIVATING', 'STOPPING', 'DEPROVISIONING', 'STOPPED']);
 
 /** @throws PassedOnExit with the exit code of the only task; AppError TASKS_NOT_STARTED, TASKS_FAILED, TIMEOUT */
 export async function runTasks(input: RunTasksInput, deps: CommandDeps): Promise<void> {
   const { output } = deps;
   const cluster = await chooseCluster(input.cluster, deps);
   const run = await deps.client.tasks.runMany(cluster, input.spec, input.count);
-  if (input.json !== true) for (const { id } of run.tasks) output.result(`${id}\n`);
-  const tasks = input.wait ? await ended(run.tasks, input, deps) : run.tasks;
+  const [only] = run.tasks;
+  const shown = input.wait && input.count === 1 && input.json !== true ? only : undefined;
+  if (shown !== undefined) output.say(output.colors.dim(`task ${shown.id}\n`));
+  else if (input.json !== true) for (const { id } of run.tasks) output.result(`${id}\n`);
+  const tasks = input.wait ? await ended(run.tasks, { ...input, shown }, deps) : run.tasks;
   if (input.json === true) printJson(output, { ...run, tasks });
   if (run.notStarted > 0) throw notStarted(run, input.count);
   const failed = input.wait ? tasks.filter((task) => exitCodeOf(task) !== 0) : [];
@@ -40,20 +48,45 @@ export async function runTasks(input: RunTasksInput, deps: CommandDeps): Promise
 
 async function ended(
   tasks: readonly Task[],
-  { timeoutSeconds }: RunTasksInput,
-  { client, clock, interrupted }: CommandDeps,
+  { timeoutSeconds, shown }: RunTasksInput & { readonly shown: Task | undefined },
+  deps: CommandDeps,
 ): Promise<readonly Task[]> {
+  const { client, clock, interrupted, output } = deps;
   const until = clock.nowMs() + timeoutSeconds * 1000;
   const seen: Task[] = [];
+  let written: Promise<void> | undefined;
   for (let task of tasks) {
-    while (task.status !== 'STOPPED') {
+    for (;;) {
+      if (written === undefined && task.id === shown?.id && WRITES.has(task.status)) {
+        written = show(task, deps);
+        // Whoever waits for the end sees the error; a time-out goes before it.
+        written.catch(() => undefined);
+      }
+      if (task.status === 'STOPPED') break;
       if (clock.nowMs() >= until) throw timeOut(`task ${task.id}`, timeoutSeconds);
-      await clock.sleep(POLL_MS, interrupted);
+      await clock.sleep(POLL_MS, interrupted).catch((reason: unknown) => {
+        output.say(`task ${task.id.slice(0, 12)} goes on; wharf stop ${task.id.slice(0, 12)} ends it\n`);
+        throw reason;
+      });
       task = await client.tasks.get(task.cluster, task.id);
     }
     seen.push(task);
   }
+  await written;
   return seen;
+}
+
+/** Hands on what the container writes, to its end; nothing where logs are kept elsewhere, or no container was started. */
+async function show({ cluster, id }: Task, { client, output, interrupted }: CommandDeps): Promise<void> {
+  try {
+    for await (const { stream, text } of client.tasks.logs(cluster, id, { follow: true, signal: interrupted })) {
+      if (stream === 'stdout') output.result(`${text}\n`);
+      else output.say(`${text}\n`);
+    }
+  } catch (error) {
+    if (error instanceof AppError && ['not-found', 'unsupported'].includes(error.kind)) return;
+    throw error;
+  }
 }
 
 /** Of the container that failed, if one did; 1 for a task of which no container came to an end of its own. */

@@ -5,6 +5,7 @@ import { timeOut } from '../exit-code.js';
 import { printJson } from '../output.js';
 import { chooseCluster } from './cluster-choice.js';
 import { findNamed } from './find-tasks.js';
+import { releaseBefore } from './release-before.js';
 import { finishRollout, type RolloutInput } from './rollout.js';
 
 export interface StopInput extends RolloutInput {
@@ -18,10 +19,10 @@ export async function stop(input: StopInput, deps: CommandDeps): Promise<void> {
   const cluster = await chooseCluster(input.cluster, deps);
   const found = await findNamed(cluster, input.name, deps);
   if (found.kind === 'service') {
-    const [newest] = (await deps.client.services.releases(cluster, found.service.name, { limit: 1 })).releases;
-    if (newest === undefined)
+    const before = await releaseBefore(cluster, found.service.name, deps);
+    if (before === undefined)
       throw new AppError('RELEASE_NOT_FOUND', `service ${input.name} has no release`, { kind: 'not-found' });
-    const deployed = await deps.client.services.put(cluster, found.service.name, { ...newest.spec, count: 0 });
+    const deployed = await deps.client.services.put(cluster, found.service.name, { ...before.spec, count: 0 });
     return finishRollout(deployed, input, deps);
   }
   let task = await deps.client.tasks.stop(cluster, found.task.id);

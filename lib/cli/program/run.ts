@@ -18,7 +18,7 @@ interface RunTaskOptions extends Waiting {
 
 export function addRun(wharf: Command, deps: CliDeps): void {
   waiting(wharf.command('run'), 3600)
-    .description("run a container once and wait for its end; its exit code is this command's")
+    .description("run a container once and wait for its end; its output and its exit code are this command's")
     .argument('<image>', 'repository[:tag][@digest]')
     .argument('[command...]', 'its command, after --')
     .option('--count <n>', 'so many equal tasks, 100 at most', whole, 1)

@@ -1,13 +1,14 @@
-/** What runs, and into it: `wharf ps`, `explain`, `logs`, `exec`, `stop` and `rm`. */
+/** What runs, and into it: `wharf ps`, `events`, `explain`, `logs`, `exec`, `stop` and `rm`. */
 import type { Command } from 'commander';
 import { defined } from '../../platform/values/index.js';
+import { events } from '../commands/events.js';
 import { exec } from '../commands/exec.js';
 import { explain } from '../commands/explain.js';
 import { logs } from '../commands/logs.js';
 import { ps } from '../commands/ps.js';
 import { remove, stop } from '../commands/stop.js';
 import type { CliDeps } from '../deps.js';
-import { duration } from './option-values.js';
+import { duration, whole } from './option-values.js';
 import { connected, type Shared, talking, waiting, type Waiting } from './shared-options.js';
 
 interface ExecOptions extends Shared {
@@ -26,6 +27,15 @@ export function addLooking(wharf: Command, deps: CliDeps): void {
     .action(async (service: string | undefined, options: Shared & { cluster?: string; all?: boolean }) => {
       const { cluster, all, json } = options;
       await ps(defined({ service, cluster, all, json }), await connected(deps, options));
+    });
+  talking(wharf.command('events'))
+    .description('what happened, the newest at the end')
+    .argument('[service]', 'only to this one')
+    .option('--cluster <name>', 'only in this cluster')
+    .option('--limit <n>', 'the last so many', whole, 50)
+    .action(async (service: string | undefined, options: Shared & { cluster?: string; limit: number }) => {
+      const { cluster, limit, json } = options;
+      await events(defined({ service, cluster, limit, json }), await connected(deps, options));
     });
   talking(wharf.command('explain'))
     .description('why tasks of a service have no place, instance by instance')

@@ -1,6 +1,6 @@
 /** Services, their releases and deployments. */
 import * as z from 'zod';
-import { AppError } from '../../errors/index.js';
+import { serviceNotFound } from '../../platform/index.js';
 import type { ApiDeps } from '../api-deps.js';
 import { route, type Route } from '../route.js';
 import {
@@ -62,9 +62,7 @@ export function serviceRoutes({ platform: { services, placements } }: ApiDeps): 
       handler: async ({ params }) => {
         const service = await services.get(params.cluster, params.service);
         if (service !== undefined) return { body: service };
-        throw new AppError('SERVICE_NOT_FOUND', `there is no service ${params.service} in cluster ${params.cluster}`, {
-          kind: 'not-found',
-        });
+        throw serviceNotFound(params.cluster, params.service);
       },
     }),
     route('DELETE', `${base}/{service}`, {

@@ -26,6 +26,9 @@ const KINDS: Readonly<Record<string, ErrorKind>> = {
 /** The SDK sometimes wraps a system error and keeps only its text. */
 const NETWORK = /\b(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|socket hang up)\b/;
 
+/** ECS's words for a cluster in which no task can have a place. */
+const NO_INSTANCE = /^No Container Instances were found/;
+
 /** @param operation for the message, e.g. `RunTask` */
 export function toEcsError(error: unknown, operation: string): unknown {
   if (error instanceof AppError || !(error instanceof Error) || error.name === 'AbortError') return error;
@@ -37,6 +40,9 @@ export function toEcsError(error: unknown, operation: string): unknown {
   return new AppError(codeOf(error.name), `ECS ${operation}: ${error.message}`, {
     kind,
     cause: error,
+    ...(NO_INSTANCE.test(error.message)
+      ? { hint: 'wharf cluster create <cluster> --instances 1, or PUT /v1/clusters/<cluster>, gives it one' }
+      : {}),
     details: { operation, ...resourceIds(error) },
   });
 }
