@@ -10,6 +10,7 @@ import type { Construct } from 'constructs';
 import { workerContextOver } from './build-worker-context.js';
 import { DockerfileImage } from './dockerfile-image.js';
 import type { IImageBuilder } from './image-builder.js';
+import { refusedProp } from './refused-prop.js';
 
 export interface BuildWorkerImageProps {
   readonly builder: IImageBuilder;
@@ -23,8 +24,9 @@ export interface BuildWorkerImageProps {
 export function buildWorkerImage(scope: Construct, id: string, props: BuildWorkerImageProps): DockerfileImage {
   const { builder, platform, baseImage } = props;
   if (Token.isUnresolved(baseImage) || !/^\S+$/.test(baseImage)) {
-    throw new Error(
-      `${scope.node.path}: baseImage is a name as FROM takes it, known at synthesis, as build-worker-base:1 or ` +
+    throw refusedProp(
+      scope.node.path,
+      `baseImage is a name as FROM takes it, known at synthesis, as build-worker-base:1 or ` +
         `registry.example.org/team/base@sha256:…; this is ${JSON.stringify(baseImage)}`,
     );
   }

@@ -2,7 +2,7 @@
  * Where builds go on that need a container: a task for each, on the cluster's own capacity, which starts from none. The
  * builder function starts them; this gives it the rights, and the tasks a role, a log group and an image's name.
  */
-import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, Token, Tokenization } from 'aws-cdk-lib';
 import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { EventField, Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction, SqsQueue } from 'aws-cdk-lib/aws-events-targets';
@@ -17,6 +17,7 @@ import type { ControlPlane } from './control-plane.js';
 import type { DockerfileImage } from './dockerfile-image.js';
 import type { ImageBuilder } from './image-builder.js';
 import type { IImageStore } from './image-store.js';
+import { checkWhole, refusedProp } from './refused-prop.js';
 
 export interface BuildWorkerProps {
   readonly store: IImageStore;
@@ -28,7 +29,7 @@ export interface BuildWorkerProps {
   readonly image?: string;
   /** Instead of `image`: what the worker's bundle is copied over while the stack is deployed. @default - nothing is made */
   readonly baseImage?: string;
-  /** ECS CPU units. @default 1024 */
+  /** ECS CPU units, 1 or more. @default 1024 */
   readonly cpu?: number;
   /** MiB, a hard limit; what is left of a t4g.small is about 1,900. @default 1536 */
   readonly memoryMiB?: number;
@@ -39,6 +40,9 @@ export interface BuildWorkerProps {
   /** For `role` and `logGroup`. @default - none */
   readonly cfnOverrides?: CfnOverrides;
 }
+
+/** What ECS asks for at least. */
+const MIN_MEMORY_MIB = 6;
 
 export class BuildWorker extends Construct {
   /** What a worker may do: read and write images and records. */
@@ -53,6 +57,9 @@ export class BuildWorker extends Construct {
     super(scope, id);
     const { store, builder, capacity, controlPlane } = props;
     this.clusterName = capacity.clusterName;
+    checkWhole(this.node.path, { cpu: props.cpu }, 1);
+    checkWhole(this.node.path, { memoryMiB: props.memoryMiB }, MIN_MEMORY_MIB);
+    this.checkProcessor(props);
     this.image = this.imageOver(props);
     this.logGroup =
       props.logGroup ??
@@ -74,8 +81,8 @@ export class BuildWorker extends Construct {
       WHARF_WORKER_IMAGE:
         this.image === undefined ? (props.image ?? 'build-worker:1') : `${this.image.sourceRepository}:*`,
       WHARF_WORKER_ROLE_ARN: this.role.roleArn,
-      WHARF_WORKER_CPU: String(props.cpu ?? 1024),
-      WHARF_WORKER_MEMORY: String(props.memoryMiB ?? 1536),
+      WHARF_WORKER_CPU: Tokenization.stringifyNumber(props.cpu ?? 1024),
+      WHARF_WORKER_MEMORY: Tokenization.stringifyNumber(props.memoryMiB ?? 1536),
     };
     for (const [name, value] of Object.entries(settings)) builder.function.function.addEnvironment(name, value);
     this.allow(builder, capacity, controlPlane);
@@ -83,11 +90,22 @@ export class BuildWorker extends Construct {
     overrideCfn(this, { role: this.role, logGroup: this.logGroup }, props.cfnOverrides);
   }
 
+  /** A RUN of a build for another processor would be a program that its machine cannot run. */
+  private checkProcessor({ builder, capacity }: BuildWorkerProps): void {
+    const [builds, runs] = [builder.platform, capacity.platform];
+    if (builds === runs || [builds, runs].some((each) => Token.isUnresolved(each))) return;
+    throw refusedProp(
+      this.node.path,
+      `the builder ${builder.node.path} builds for ${builds}, and the instances of ${capacity.node.path} are ${runs}: give the builder platform: '${runs}'`,
+    );
+  }
+
   private imageOver({ image, baseImage, builder, capacity }: BuildWorkerProps): DockerfileImage | undefined {
     if (baseImage === undefined) return undefined;
     if (image !== undefined) {
-      throw new Error(
-        `${this.node.path}: image ${image} is given and baseImage ${baseImage} as well: one of the two, an image that was made or a base to make it of`,
+      throw refusedProp(
+        this.node.path,
+        `image ${image} is given and baseImage ${baseImage} as well: one of the two, an image that was made or a base to make it of`,
       );
     }
     return buildWorkerImage(this, 'Image', { builder, platform: capacity.platform, baseImage });

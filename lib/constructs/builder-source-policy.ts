@@ -3,7 +3,9 @@
  * not every build, and packed into a variable of the function, since it has to change with the function and not beside it.
  */
 import { deflateRawSync } from 'node:zlib';
+import { Token } from 'aws-cdk-lib';
 import { SourcePolicy } from '../http/schemas/index.js';
+import { checkKnown, refusedProp } from './refused-prop.js';
 
 /** BuildKit's JSON as an object. */
 export type BuilderSourcePolicy = ReturnType<(typeof SourcePolicy)['parse']>;
@@ -13,19 +15,22 @@ const MAX_CHARACTERS = 2560;
 
 /** @param where for messages @throws Error for what is no source policy, and for one that is too large */
 export function packedPolicy(where: string, policy: BuilderSourcePolicy): string {
+  if (Token.isUnresolved(JSON.stringify(policy))) checkKnown(where, { sourcePolicy: Token.asAny(policy) });
   const { error } = SourcePolicy.safeParse(policy);
   const [issue] = error?.issues ?? [];
   if (issue !== undefined) {
     const at = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
-    throw new Error(
-      `${where}: sourcePolicy${at}: ${issue.message}: BuildKit's JSON is accepted, ` +
+    throw refusedProp(
+      where,
+      `sourcePolicy${at}: ${issue.message}: BuildKit's JSON is accepted, ` +
         'as {"rules":[{"action":"DENY","selector":{"identifier":"docker-image://*"}}]}',
     );
   }
   const packed = deflateRawSync(JSON.stringify(policy), { level: 9 }).toString('base64');
   if (packed.length > MAX_CHARACTERS) {
-    throw new Error(
-      `${where}: sourcePolicy has ${policy.rules.length} rules, ${packed.length} characters when packed: ` +
+    throw refusedProp(
+      where,
+      `sourcePolicy has ${policy.rules.length} rules, ${packed.length} characters when packed: ` +
         `at most ${MAX_CHARACTERS} fit beside the function's other variables; rules with * take the place of many`,
     );
   }

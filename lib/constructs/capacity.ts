@@ -2,12 +2,14 @@
  * Where containers run: what a cluster asks of its capacity, and the kinds that come with Wharf. Somebody else's kind
  * (managed instances, a group that a platform team keeps) is a class with the same one method.
  */
+import { Token } from 'aws-cdk-lib';
 import { InstanceArchitecture, InstanceType, type LaunchTemplate } from 'aws-cdk-lib/aws-ec2';
 import type { AutoScalingGroup } from 'aws-cdk-lib/aws-autoscaling';
 import { type AsgCapacityProvider, CfnClusterCapacityProviderAssociations } from 'aws-cdk-lib/aws-ecs';
 import type { ContainerCluster } from './container-cluster.js';
 import type { GroupRemoval } from './group-removal.js';
 import { InstanceFleet, type Purchase } from './instance-fleet.js';
+import { checkPlatform, checkWhole, refusedProp } from './refused-prop.js';
 
 /** A capacity provider that is attached to a cluster. */
 export interface AttachedCapacity {
@@ -32,7 +34,7 @@ export interface FleetProps {
   readonly minInstances?: number;
   /** @default 4 */
   readonly maxInstances?: number;
-  /** Root volume, GiB. @default 40 */
+  /** Root volume, GiB; 30 or more. @default 40 */
   readonly volumeGiB?: number;
 }
 
@@ -62,6 +64,11 @@ export interface ImportedCapacityProps {
 }
 
 const MIN_SPOT_TYPES = 4;
+const DEFAULT_MAX = 4;
+/** The snapshot of the ECS-optimised Amazon Linux 2023: no instance starts with less. */
+const MIN_VOLUME_GIB = 30;
+/** Of gp3. */
+const MAX_VOLUME_GIB = 16_384;
 const SPOT_TYPES = ['t4g.large', 'm6g.large', 'm7g.large', 'c7g.large', 'r6g.large'];
 
 /** @example new ContainerCluster(stack, 'Cluster', { capacity: Capacity.spot({ maxInstances: 10 }) }) */
@@ -79,15 +86,17 @@ export abstract class Capacity implements ICapacity {
   /** Some that stay, the rest Spot. @throws Error with fewer than four types, or types of two processors */
   static mixed(props: MixedCapacityProps = {}): ICapacity {
     const { onDemandInstances = 1, onDemandPercent = 0 } = props;
-    if (onDemandPercent < 0 || onDemandPercent > 100) {
-      throw new Error(`onDemandPercent ${onDemandPercent}: 0 to 100 is wanted`);
-    }
+    checkWhole('Capacity.mixed', { onDemandInstances }, 0);
+    checkWhole('Capacity.mixed', { onDemandPercent }, 0, 100);
+    checkOrder({ onDemandInstances }, { maxInstances: props.maxInstances ?? DEFAULT_MAX });
     return new FleetCapacity(spotTypes(props), props, { onDemandInstances, onDemandPercent });
   }
 
   /** What is there already: only the cluster's default strategy is set. */
   static imported(props: ImportedCapacityProps): ICapacity {
     const { capacityProviderName, platform, maxInstances } = props;
+    checkPlatform('Capacity.imported', platform);
+    checkWhole('Capacity.imported', { maxInstances }, 1);
     return {
       platform,
       maxInstances,
@@ -118,11 +127,12 @@ class FleetCapacity extends Capacity {
   ) {
     super();
     this.platform = platformOf(instanceTypes);
-    this.maxInstances = props.maxInstances ?? 4;
-    const { minInstances = 0 } = props;
-    if (minInstances > this.maxInstances) {
-      throw new Error(`minInstances ${minInstances} is more than maxInstances ${this.maxInstances}`);
-    }
+    const { minInstances = 0, maxInstances = DEFAULT_MAX, volumeGiB } = props;
+    this.maxInstances = maxInstances;
+    checkWhole('Capacity', { minInstances }, 0);
+    checkWhole('Capacity', { maxInstances }, 1);
+    checkWhole('Capacity', { volumeGiB }, MIN_VOLUME_GIB, MAX_VOLUME_GIB);
+    checkOrder({ minInstances }, { maxInstances });
   }
 
   attach(cluster: ContainerCluster): AttachedCapacity {
@@ -139,18 +149,29 @@ class FleetCapacity extends Capacity {
   }
 }
 
+/** @throws AppError PROP_REFUSED for more at least than at most */
+function checkOrder(least: Readonly<Record<string, number>>, most: Readonly<Record<string, number>>): void {
+  const [[less, few] = ['', 0], [more, many] = ['', 0]] = [...Object.entries(least), ...Object.entries(most)];
+  if (few <= many || [few, many].some((value) => Token.isUnresolved(value))) return;
+  throw refusedProp('Capacity', `${less} ${few} is more than ${more} ${many}: as many or fewer are wanted`);
+}
+
 function spotTypes({ instanceTypes }: SpotCapacityProps): readonly InstanceType[] {
   const types = instanceTypes ?? SPOT_TYPES.map((type) => new InstanceType(type));
   if (new Set(types.map(String)).size >= MIN_SPOT_TYPES) return types;
-  throw new Error(
-    `Spot capacity of ${types.join(', ')}: ${MIN_SPOT_TYPES} types or more are wanted, so that one that is short is no outage`,
+  throw refusedProp(
+    'Capacity',
+    `instanceTypes ${types.join(', ')}: ${MIN_SPOT_TYPES} types or more are wanted for Spot, so that one that is short is no outage`,
   );
 }
 
 function platformOf(types: readonly InstanceType[]): string {
   const found = new Set(types.map(({ architecture }) => architecture));
   if (found.size !== 1) {
-    throw new Error(`instance types ${types.join(', ')} are of two processors: images are for one of them`);
+    throw refusedProp(
+      'Capacity',
+      `instanceTypes ${types.join(', ')} are of two processors: images are for one of them`,
+    );
   }
   return found.has(InstanceArchitecture.ARM_64) ? 'linux/arm64' : 'linux/amd64';
 }

@@ -4,6 +4,7 @@
  */
 import { CfnResource } from 'aws-cdk-lib';
 import type { Construct, IConstruct } from 'constructs';
+import { refusedProp } from './refused-prop.js';
 
 /**
  * By resource, then by property path as CloudFormation writes it.
@@ -23,7 +24,7 @@ export function overrideCfn(
     if (!(cfn instanceof CfnResource)) {
       const known = Object.keys(resources).join(', ');
       const why = name in resources ? 'was not made here' : `is none of ${known}`;
-      throw new Error(`cfnOverrides of ${owner.node.path}: ${name} ${why}`);
+      throw refusedProp(owner.node.path, `cfnOverrides: ${name} ${why}`);
     }
     for (const [path, value] of Object.entries(properties)) cfn.addPropertyOverride(path, value);
   }

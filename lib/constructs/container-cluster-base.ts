@@ -4,6 +4,7 @@ import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import type { ISecurityGroup, IVpc } from 'aws-cdk-lib/aws-ec2';
 import { Cluster, type ICluster } from 'aws-cdk-lib/aws-ecs';
 import { Construct, type IConstruct } from 'constructs';
+import { checkPlatform, checkWhole, refusedProp } from './refused-prop.js';
 
 /** A cluster with capacity that is there already. */
 export interface ContainerClusterAttributes {
@@ -82,6 +83,8 @@ export class ImportedContainerCluster extends ContainerClusterBase {
     private readonly attributes: ContainerClusterAttributes,
   ) {
     super(scope, id);
+    checkPlatform(this.node.path, attributes.platform);
+    checkWhole(this.node.path, { maxInstances: attributes.maxInstances }, 1);
     this.clusterName = attributes.clusterName;
     this.clusterArn = Stack.of(this).formatArn({ service: 'ecs', resource: 'cluster', resourceName: this.clusterName });
     this.maxInstances = attributes.maxInstances;
@@ -92,7 +95,10 @@ export class ImportedContainerCluster extends ContainerClusterBase {
   openForServices(): { readonly cluster: ICluster; readonly vpc: IVpc } {
     const { clusterName, vpc, securityGroup } = this.attributes;
     if (vpc === undefined || securityGroup === undefined) {
-      throw new Error(`${this.node.path}: was imported without its vpc and the securityGroup of its instances`);
+      throw refusedProp(
+        this.node.path,
+        `was imported without its vpc and the securityGroup of its instances: give both`,
+      );
     }
     const found = this.node.tryFindChild('Cluster') as ICluster | undefined;
     const made = (): ICluster =>

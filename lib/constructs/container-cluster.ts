@@ -3,7 +3,7 @@
  * strategy names. No NAT gateway: instances stand in public subnets behind a closed security group, S3 and DynamoDB are
  * reached by gateway endpoints.
  */
-import { RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { RemovalPolicy, Stack, Token, Validations } from 'aws-cdk-lib';
 import type { AutoScalingGroup } from 'aws-cdk-lib/aws-autoscaling';
 import {
   FlowLogDestination,
@@ -19,6 +19,7 @@ import { type AsgCapacityProvider, Cluster, ContainerInsights, type ICluster } f
 import { ManagedPolicy, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { type ILogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import { clusterName } from '../http/schemas/index.js';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
 import { Capacity, type ICapacity } from './capacity.js';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
@@ -29,6 +30,7 @@ import {
   type IContainerCluster,
   ImportedContainerCluster,
 } from './container-cluster-base.js';
+import { checkHeeded, refusedProp } from './refused-prop.js';
 
 export interface ContainerClusterProps {
   /** Also its name in the API: a DNS label of at most 32 characters. @default wharf */
@@ -43,7 +45,7 @@ export interface ContainerClusterProps {
   readonly minInstances?: number;
   /** Without `capacity`. @default 4 */
   readonly maxInstances?: number;
-  /** Without `capacity`: root volume, GiB. @default 40 */
+  /** Without `capacity`: root volume, GiB; 30 or more. @default 40 */
   readonly volumeGiB?: number;
   /** Without `vpc`: what its network writes. @default - a new log group, kept for a month, gone with the stack */
   readonly flowLogs?: LogGroup;
@@ -55,9 +57,6 @@ export interface ContainerClusterProps {
   /** For `vpc`, `cluster`, `securityGroup`, `instanceRole`, `launchTemplate`, `autoScalingGroup`, `capacityProvider` and `flowLogs`. @default - none */
   readonly cfnOverrides?: CfnOverrides;
 }
-
-/** As the control plane checks it (NAME_PATTERN of lib/platform). */
-const CLUSTER_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
 
 /** @example new ContainerCluster(stack, 'Cluster', { capacity: Capacity.mixed({ onDemandInstances: 2 }) }) */
 export class ContainerCluster extends ContainerClusterBase {
@@ -93,9 +92,12 @@ export class ContainerCluster extends ContainerClusterBase {
   constructor(scope: Construct, id: string, props: ContainerClusterProps = {}) {
     super(scope, id);
     this.clusterName = props.clusterName ?? 'wharf';
-    if (!CLUSTER_NAME.test(this.clusterName)) {
-      throw new Error(`clusterName ${this.clusterName}: a DNS label of 1 to 32 characters is wanted`);
+    this.checkName();
+    const { instanceType, minInstances, maxInstances, volumeGiB } = props;
+    if (props.capacity !== undefined) {
+      checkHeeded(this.node.path, 'capacity', { instanceType, minInstances, maxInstances, volumeGiB });
     }
+    if (props.vpc !== undefined) checkHeeded(this.node.path, 'vpc', { flowLogs: props.flowLogs });
     const capacity = props.capacity ?? Capacity.onDemand(props);
     this.maxInstances = capacity.maxInstances;
     this.platform = capacity.platform;
@@ -128,10 +130,24 @@ export class ContainerCluster extends ContainerClusterBase {
     );
   }
 
+  /** One name is one cluster of ECS in an account and region. */
+  private checkName(): void {
+    const { clusterName: name } = this;
+    if (Token.isUnresolved(name)) return;
+    const { error } = clusterName.safeParse(name);
+    if (error !== undefined) throw refusedProp(this.node.path, `clusterName ${name} ${error.issues[0]?.message}`);
+    const twin = Stack.of(this)
+      .node.findAll()
+      .find((each) => each instanceof ContainerCluster && each !== this && each.clusterName === name);
+    if (twin === undefined) return;
+    throw refusedProp(this.node.path, `clusterName ${name} is that of ${twin.node.path}, too: another one is wanted`);
+  }
+
   openForServices(): { readonly cluster: ICluster; readonly vpc: IVpc } {
     if (this.autoScalingGroup !== undefined) return { cluster: this.cluster as ICluster, vpc: this.vpc };
-    throw new Error(
-      `${this.node.path}: its capacity was imported, so the firewall of its instances is not known here: ` +
+    throw refusedProp(
+      this.node.path,
+      `its capacity was imported, so the firewall of its instances is not known here: ` +
         'ContainerCluster.fromContainerClusterAttributes takes vpc and securityGroup',
     );
   }

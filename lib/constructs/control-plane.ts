@@ -2,7 +2,7 @@
  * The control plane on Lambda: `api` answers the HTTP API, `registry` the OCI distribution API, `reconciler` applies
  * ECS events from a queue and, every minute, goes on with what they did not finish.
  */
-import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, Token, Tokenization, Validations } from 'aws-cdk-lib';
 import { type Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { Match, Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction, SqsQueue } from 'aws-cdk-lib/aws-events-targets';
@@ -12,6 +12,7 @@ import { type ILogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
+import { isRepositoryName } from '../oci/index.js';
 import { acknowledgeWildcards } from './acknowledge-wildcards.js';
 import {
   type ControlPlaneAttributes,
@@ -28,6 +29,7 @@ import type { IImageBuilder } from './image-builder.js';
 import type { IImageStore } from './image-store.js';
 import { ownMetric } from './metrics.js';
 import { WharfFunction } from './wharf-function.js';
+import { refusedProp } from './refused-prop.js';
 
 export interface ControlPlaneProps {
   readonly store: IImageStore;
@@ -74,7 +76,8 @@ export class ControlPlane extends ControlPlaneBase {
 
   constructor(scope: Construct, id: string, props: ControlPlaneProps) {
     super(scope, id);
-    const { store, builder, capacity } = props;
+    const { store, builder, capacity, mirrorPrefix } = props;
+    this.checkPrefix(mirrorPrefix);
     this.store = store;
     this.capacity = capacity;
     this.mirrorPrefix = props.mirrorPrefix ?? 'wharf';
@@ -91,7 +94,7 @@ export class ControlPlane extends ControlPlaneBase {
     const platformSettings = {
       WHARF_PLATFORM: capacity.platform,
       WHARF_CLUSTER: capacity.clusterName,
-      WHARF_MAX_INSTANCES: String(capacity.maxInstances),
+      WHARF_MAX_INSTANCES: Tokenization.stringifyNumber(capacity.maxInstances),
       WHARF_CAPACITY_PROVIDER: capacity.capacityProviderName,
       WHARF_EXECUTION_ROLE_ARN: this.executionRole.roleArn,
       WHARF_TASK_LOG_GROUP: this.taskLogs.logGroupName,
@@ -195,6 +198,14 @@ export class ControlPlane extends ControlPlaneBase {
   /** Events that were given up after five tries, which somebody should look at. */
   metricEventDeadLetters(options?: MetricOptions): Metric {
     return this.eventDeadLetters.metricApproximateNumberOfMessagesVisible(options);
+  }
+
+  private checkPrefix(prefix: string | undefined): void {
+    if (prefix === undefined || Token.isUnresolved(prefix) || isRepositoryName(prefix)) return;
+    throw refusedProp(
+      this.node.path,
+      `mirrorPrefix ${JSON.stringify(prefix)}: lower-case letters and digits are wanted, as a repository of ECR begins: team or team/wharf`,
+    );
   }
 
   private useDeployToken(token: ISecret): ISecret {

@@ -15,6 +15,7 @@ import {
 import { type Architecture, Code, type CodeConfig, DockerImageCode, Function } from 'aws-cdk-lib/aws-lambda';
 import { type IGrantable, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Construct, IConstruct } from 'constructs';
+import { AppError } from '../errors/index.js';
 
 /** What the forms need to know of an image. */
 export interface DeployedImage {
@@ -116,7 +117,7 @@ class ImageCode extends Code {
 
 function checkArchitecture(...about: Parameters<typeof architectureProblem>): void {
   const problem = architectureProblem(...about);
-  if (problem !== undefined) throw new Error(problem);
+  if (problem !== undefined) throw new AppError('PROP_REFUSED', problem);
 }
 
 function architectureProblem(

@@ -34,6 +34,7 @@ import {
 } from './dockerfile-image-code.js';
 import { type IImageBuilder, ImageBuilder } from './image-builder.js';
 import { ImageProvider } from './image-provider.js';
+import { checkKnown, checkPlatform, refusedProp } from './refused-prop.js';
 
 export interface DockerfileImageProps {
   /** The folder that is the context, relative to where the app runs. */
@@ -62,8 +63,6 @@ export interface DockerfileImageProps {
   readonly cfnOverrides?: CfnOverrides;
 }
 
-const PLATFORMS: readonly string[] = ['linux/arm64', 'linux/amd64'];
-
 /**
  * @example
  * const image = new DockerfileImage(this, 'Image', { directory: 'app' });
@@ -90,7 +89,10 @@ export class DockerfileImage extends Construct implements DeployedImage {
     super(scope, id);
     const builder = props.builder ?? ImageBuilder.ofStack(this);
     this.builder = builder;
-    this.platform = checkedPlatform(props.platform ?? builder.platform);
+    this.platform = props.platform ?? builder.platform;
+    checkPlatform(this.node.path, this.platform);
+    const { directory, file, target } = props;
+    checkKnown(this.node.path, { directory, file, target });
     const context = openContextFolder(process.cwd(), props.directory, {
       dockerfile: join(props.directory, props.file ?? 'Dockerfile'),
       exclude: [...this.ownOutput(props.directory), ...(props.exclude ?? [])],
@@ -105,8 +107,9 @@ export class DockerfileImage extends Construct implements DeployedImage {
 
     this.provider = props.provider ?? ImageProvider.ofStack(this, builder);
     if (this.provider.builder !== builder) {
-      throw new Error(
-        `${this.node.path}: the provider ${this.provider.node.path} has another builder than the image: give both the same`,
+      throw refusedProp(
+        this.node.path,
+        `the provider ${this.provider.node.path} has another builder than the image: give both the same`,
       );
     }
     const images = this.provider;
@@ -176,8 +179,9 @@ export class DockerfileImage extends Construct implements DeployedImage {
     const differs = (theirs: string, ours: string): boolean =>
       ![theirs, ours].some((value) => Token.isUnresolved(value)) && theirs !== ours;
     if (!differs(env.account, account) && !differs(env.region, region)) return;
-    throw new Error(
-      `${this.node.path}: the repository ${node.path} is in ${env.account} ${env.region}, and the image is put into ` +
+    throw refusedProp(
+      this.node.path,
+      `the repository ${node.path} is in ${env.account} ${env.region}, and the image is put into ` +
         `one of the stack's own, ${account} ${region}: give one of this account and region, and let others pull from it`,
     );
   }
@@ -186,8 +190,9 @@ export class DockerfileImage extends Construct implements DeployedImage {
     const removalPolicy = props.removalPolicy ?? RemovalPolicy.DESTROY;
     if (props.repository !== undefined) {
       if (props.deleteReplaced === true || props.removalPolicy !== undefined) {
-        throw new Error(
-          `${this.node.path}: deleteReplaced and removalPolicy are for the repository that is made here, not for a given one`,
+        throw refusedProp(
+          this.node.path,
+          `deleteReplaced and removalPolicy are for the repository that is made here, not for a given one`,
         );
       }
       this.checkPlace(props.repository);
@@ -206,9 +211,4 @@ export class DockerfileImage extends Construct implements DeployedImage {
     });
     return repository as IRepository;
   }
-}
-
-function checkedPlatform(platform: string): string {
-  if (Token.isUnresolved(platform) || PLATFORMS.includes(platform)) return platform;
-  throw new Error(`platform ${platform}: ${PLATFORMS.join(' or ')} is wanted`);
 }

@@ -2,7 +2,7 @@
  * The front door on AWS: an HTTP API with two integrations, `/v2` and `/token` to the registry function, everything
  * else to the API function. Both check the caller themselves, with one authorisation function for all routes.
  */
-import { RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { RemovalPolicy, Token, Validations } from 'aws-cdk-lib';
 import {
   CfnStage,
   DomainName,
@@ -24,6 +24,7 @@ import { Construct, type IConstruct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { ControlPlane } from './control-plane.js';
 import type { IImageStore } from './image-store.js';
+import { checkKnown, checkWhole, refusedProp } from './refused-prop.js';
 
 export interface EdgeProps {
   readonly controlPlane: ControlPlane;
@@ -95,6 +96,13 @@ abstract class EdgeBase extends Construct implements IEdge {
 export class Edge extends EdgeBase {
   /** A platform that another stack, or another app, made. */
   static fromEdgeAttributes(scope: Construct, id: string, attributes: EdgeAttributes): IEdge {
+    const { url } = attributes;
+    if (!Token.isUnresolved(url) && !/^https?:\/\/[^/]/.test(url)) {
+      throw refusedProp(
+        `${scope.node.path}/${id}`,
+        `url ${url}: what the output Url of the platform says is wanted, as https://…`,
+      );
+    }
     return new (class extends EdgeBase {
       readonly url = attributes.url.replace(/\/+$/, '');
       readonly clusterName = attributes.clusterName ?? 'wharf';
@@ -120,7 +128,10 @@ export class Edge extends EdgeBase {
   /** @throws Error for a name without a certificate, or a certificate or zone without a name */
   constructor(scope: Construct, id: string, props: EdgeProps) {
     super(scope, id);
-    const { controlPlane } = props;
+    const { controlPlane, requestsPerSecond } = props;
+    // The burst is reckoned from it.
+    checkKnown(this.node.path, { requestsPerSecond });
+    checkWhole(this.node.path, { requestsPerSecond }, 1);
     this.controlPlane = controlPlane;
     this.clusterName = controlPlane.capacity.clusterName;
     this.store = controlPlane.store;
@@ -132,7 +143,7 @@ export class Edge extends EdgeBase {
       new LogGroup(this, 'AccessLogs', { retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
     const stage = this.api.defaultStage?.node.defaultChild;
     if (stage instanceof CfnStage) {
-      const rate = props.requestsPerSecond ?? 100;
+      const rate = requestsPerSecond ?? 100;
       stage.defaultRouteSettings = { throttlingRateLimit: rate, throttlingBurstLimit: 2 * rate };
       stage.accessLogSettings = { destinationArn: this.accessLogs.logGroupArn, format: ACCESS_LOG_FORMAT };
     }
@@ -182,10 +193,10 @@ export class Edge extends EdgeBase {
   private createDomain({ domainName, certificate, hostedZone }: EdgeProps): IDomainName | undefined {
     if (domainName === undefined) {
       if (certificate === undefined && hostedZone === undefined) return undefined;
-      throw new Error(`${this.node.path}: a certificate and a hostedZone are for a domainName, and there is none`);
+      throw refusedProp(this.node.path, `a certificate and a hostedZone are for a domainName, and there is none`);
     }
     if (certificate === undefined) {
-      throw new Error(`${this.node.path}: ${domainName} wants a certificate of the stack's own region`);
+      throw refusedProp(this.node.path, `${domainName} wants a certificate of the stack's own region`);
     }
     const domain = new DomainName(this, 'Domain', { domainName, certificate });
     if (hostedZone !== undefined) {

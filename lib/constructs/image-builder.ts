@@ -17,12 +17,13 @@ import { type IImageStore, ImageStore } from './image-store.js';
 import { SandboxProbe } from './sandbox-probe.js';
 import { sdkCallLogs } from './sdk-call.js';
 import { WharfFunction } from './wharf-function.js';
+import { checkPlatform, checkWhole } from './refused-prop.js';
 
 export interface ImageBuilderProps {
   readonly store: IImageStore;
-  /** @default 1769, one whole processor */
+  /** 128 to 10,240. @default 1769, one whole processor */
   readonly memoryMiB?: number;
-  /** Size of /tmp, MiB. @default 4096 */
+  /** Size of /tmp, MiB; 512 to 10,240. @default 4096 */
   readonly scratchMiB?: number;
   /** How many builds run at once, 2 to 1,000. @default 10 */
   readonly maxConcurrency?: number;
@@ -94,6 +95,7 @@ abstract class ImageBuilderBase extends Construct implements IImageBuilder {
 export class ImageBuilder extends ImageBuilderBase {
   /** A builder that another stack, or another app, made. */
   static fromImageBuilderAttributes(scope: Construct, id: string, attributes: ImageBuilderAttributes): IImageBuilder {
+    checkPlatform(`${scope.node.path}/${id}`, attributes.platform);
     return new (class extends ImageBuilderBase {
       readonly store = attributes.store;
       readonly queue = Queue.fromQueueArn(this, 'Queue', attributes.queueArn);
@@ -121,9 +123,14 @@ export class ImageBuilder extends ImageBuilderBase {
   readonly probe: SandboxProbe;
   readonly platform: string;
 
-  /** @throws Error for a source policy that is none, or does not fit */
+  /** @throws AppError PROP_REFUSED for numbers beyond Lambda's, and a source policy that is none, or does not fit */
   constructor(scope: Construct, id: string, props: ImageBuilderProps) {
     super(scope, id);
+    const { memoryMiB, scratchMiB, maxConcurrency, platform } = props;
+    checkWhole(this.node.path, { memoryMiB }, 128, 10_240);
+    checkWhole(this.node.path, { scratchMiB }, 512, 10_240);
+    checkWhole(this.node.path, { maxConcurrency }, 2, 1000);
+    checkPlatform(this.node.path, platform);
     this.store = props.store;
     this.platform = props.platform ?? DEFAULT_PLATFORM;
     const timeout = Duration.minutes(15);

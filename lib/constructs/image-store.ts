@@ -12,6 +12,7 @@ import { Construct, type IConstruct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import { generatedSecret } from './generated-secret.js';
 import { storedBytes } from './metrics.js';
+import { checkHeeded } from './refused-prop.js';
 
 export interface ImageStoreProps {
   /** @default - a new bucket: encrypted, private, TLS only, access logged */
@@ -122,6 +123,7 @@ export class ImageStore extends ImageStoreBase {
 
   constructor(scope: Construct, id: string, props: ImageStoreProps = {}) {
     super(scope, id);
+    if (props.bucket !== undefined) checkHeeded(this.node.path, 'bucket', { accessLogs: props.accessLogs });
     this.removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
     if (props.adminToken !== undefined) this.token = props.adminToken;
     this.accessLogs = props.bucket === undefined ? (props.accessLogs ?? this.createAccessLogs()) : undefined;

@@ -13,6 +13,7 @@ import type { ContainerCluster } from './container-cluster.js';
 import type { ControlPlane } from './control-plane.js';
 import { allowServices, allowTasks, type Clusters } from './ecs-rights.js';
 import type { WharfFunction } from './wharf-function.js';
+import { refusedProp } from './refused-prop.js';
 
 export interface MadeClustersProps {
   readonly controlPlane: ControlPlane;
@@ -36,7 +37,10 @@ export class MadeClusters extends Construct {
     const { controlPlane, capacity } = props;
     const template = capacity.launchTemplate;
     if (template === undefined) {
-      throw new Error('MadeClusters wants capacity with a launch template: on demand, Spot or mixed, not imported');
+      throw refusedProp(
+        this.node.path,
+        'capacity has no launch template to make clusters from: it has to be on demand, Spot or mixed, not imported',
+      );
     }
     const launchTemplate = template.launchTemplateId ?? '';
     const { subnetIds } = capacity.vpc.selectSubnets({ subnetType: SubnetType.PUBLIC });

@@ -21,6 +21,7 @@ import { HttpOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
 import { Construct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { Edge } from './edge.js';
+import { refusedProp } from './refused-prop.js';
 
 export interface RegistryDomainProps {
   readonly edge: Edge;
@@ -53,7 +54,10 @@ export class RegistryDomain extends Construct {
     super(scope, id);
     const { domainNames = [], certificate } = props;
     if (domainNames.length > 0 && certificate === undefined) {
-      throw new Error(`${this.node.path}: ${domainNames.join(', ')} want a certificate of us-east-1`);
+      throw refusedProp(this.node.path, `domainNames ${domainNames.join(', ')} want a certificate of us-east-1`);
+    }
+    if (certificate !== undefined && domainNames.length === 0) {
+      throw refusedProp(this.node.path, 'a certificate is for domainNames, and there are none: give the names as well');
     }
     this.restoreChallenge = new EdgeFunction(this, 'RestoreChallenge', {
       runtime: FunctionRuntime.JS_2_0,

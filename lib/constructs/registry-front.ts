@@ -35,6 +35,7 @@ import type { IImageBuilder } from './image-builder.js';
 import type { IImageStore } from './image-store.js';
 import { RegistryBalancer } from './registry-balancer.js';
 import { registryFrontImage } from './registry-front-image.js';
+import { checkHeeded, checkWhole, refusedProp } from './refused-prop.js';
 
 export interface RegistryFrontProps {
   readonly store: IImageStore;
@@ -75,6 +76,8 @@ export interface RegistryFrontProps {
 }
 
 const PORT = 8080;
+/** A program of Node and one push. */
+const MIN_MEMORY_MIB = 128;
 /** What ECS gives it after SIGTERM; its target is drained before that. */
 const STOP = Duration.seconds(120);
 
@@ -95,6 +98,10 @@ export class RegistryFront extends Construct {
   constructor(scope: Construct, id: string, props: RegistryFrontProps) {
     super(scope, id);
     this.check(props);
+    checkWhole(this.node.path, { count: props.count }, 0);
+    checkWhole(this.node.path, { cpu: props.cpu }, 1);
+    checkWhole(this.node.path, { memoryMiB: props.memoryMiB }, MIN_MEMORY_MIB);
+    if (props.image !== undefined) checkHeeded(this.node.path, 'image', { baseImage: props.baseImage });
     const { cluster, vpc } = props.capacity.openForServices();
     this.logGroup =
       props.logGroup ??
@@ -139,7 +146,7 @@ export class RegistryFront extends Construct {
 
   private check({ certificate, domainName, hostedZone, plainHttp = false }: RegistryFrontProps): void {
     const refuse = (why: string): never => {
-      throw new Error(`${this.node.path}: ${why}`);
+      throw refusedProp(this.node.path, why);
     };
     if (certificate === undefined && !plainHttp) {
       refuse(
@@ -174,7 +181,7 @@ export class RegistryFront extends Construct {
   }
 
   private createTask(props: RegistryFrontProps, image: ContainerImage | undefined): Ec2TaskDefinition {
-    if (image === undefined) throw new Error(`${this.node.path}: there is no image`);
+    if (image === undefined) throw refusedProp(this.node.path, `there is no image`);
     const { store } = props;
     const task = new Ec2TaskDefinition(this, 'Task', { networkMode: NetworkMode.BRIDGE, taskRole: this.taskRole });
     task.addContainer('registry', {

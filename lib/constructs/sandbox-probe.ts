@@ -2,6 +2,7 @@
  * Asks a function, each time it was deployed anew, to find out what its machine allows (lib/host/aws/probe): `wharf
  * doctor` shows what it kept. The call waits for nothing, and what goes wrong with it fails no deployment.
  */
+import { Tokenization } from 'aws-cdk-lib';
 import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
@@ -26,7 +27,8 @@ export class SandboxProbe extends Construct {
     // What is tried depends on these: a change of one is another call.
     const { s3Key = '' } = cfn.code as CfnFunction.CodeProperty;
     const { size = 512 } = (cfn.ephemeralStorage ?? {}) as Partial<CfnFunction.EphemeralStorageProperty>;
-    const probe = `${s3Key}, ${cfn.memorySize} MiB, ${size} MiB of /tmp`;
+    const [memory, scratch] = [cfn.memorySize ?? 128, size].map((each) => Tokenization.stringifyNumber(each));
+    const probe = `${s3Key}, ${memory} MiB, ${scratch} MiB of /tmp`;
     this.resource = sdkCall(this, 'Resource', {
       logGroup: props.logGroup,
       resourceType: 'Custom::WharfSandboxProbe',

@@ -1,7 +1,10 @@
 /** What a service runs: an image by its name in Wharf's registry, or one that the template itself builds. */
+import { Token } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { parseReference } from '../oci/index.js';
 import type { DockerfileImage } from './dockerfile-image.js';
 import type { IEdge } from './edge.js';
+import { refusedProp } from './refused-prop.js';
 
 export interface BoundServiceImage {
   /** `repository[:tag][@digest]` in Wharf's registry. */
@@ -27,7 +30,9 @@ class RegistryServiceImage extends ServiceImage {
     super();
   }
 
+  /** @throws AppError REFERENCE_INVALID for what is no name of an image */
   bind(): BoundServiceImage {
+    if (!Token.isUnresolved(this.reference)) parseReference(this.reference);
     return { reference: this.reference };
   }
 }
@@ -41,8 +46,9 @@ class BuiltServiceImage extends ServiceImage {
   bind(scope: Construct, edge: IEdge): BoundServiceImage {
     const { builder, sourceRepository, digest } = this.image;
     if (edge.store === undefined || builder.store !== edge.store) {
-      throw new Error(
-        `${scope.node.path}: the image ${this.image.node.path} is built into another store than the platform's, ` +
+      throw refusedProp(
+        scope.node.path,
+        `the image ${this.image.node.path} is built into another store than the platform's, ` +
           'which cannot read it: give the DockerfileImage the builder of the platform (builder: wharf.builder)',
       );
     }

@@ -5,10 +5,11 @@
  */
 import { CustomResource, Stack, Token } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { ServiceSpec, serviceName } from '../http/schemas/index.js';
+import { clusterName, ServiceSpec, serviceName } from '../http/schemas/index.js';
 import type { IEdge } from './edge.js';
 import type { ServiceImage } from './service-image.js';
 import { ServiceProvider } from './service-provider.js';
+import { checkKnown, refusedProp } from './refused-prop.js';
 
 /** A port of the container. */
 export interface ServicePort {
@@ -90,13 +91,16 @@ export class Service extends Construct {
   constructor(scope: Construct, id: string, props: ServiceProps) {
     super(scope, id);
     const { edge } = props;
-    this.serviceName = this.checkedName(props.serviceName ?? id.toLowerCase());
+    this.serviceName = props.serviceName ?? id.toLowerCase();
     this.clusterName = props.clusterName ?? edge.clusterName;
+    this.checkName('serviceName', serviceName, this.serviceName);
+    this.checkName('clusterName', clusterName, this.clusterName);
     const spec = this.checkedSpec(props);
     this.provider = props.provider ?? ServiceProvider.ofStack(this, edge);
     if (this.provider.edge !== edge) {
-      throw new Error(
-        `${this.node.path}: the provider ${this.provider.node.path} is for another edge than the service: give both the same`,
+      throw refusedProp(
+        this.node.path,
+        `the provider ${this.provider.node.path} is for another edge than the service: give both the same`,
       );
     }
     this.resource = new CustomResource(this, 'Resource', {
@@ -115,11 +119,11 @@ export class Service extends Construct {
     this.imageDigest = this.resource.getAttString('Digest');
   }
 
-  private checkedName(name: string): string {
-    if (serviceName.safeParse(name).success) return name;
-    throw new Error(
-      `${this.node.path}: serviceName ${JSON.stringify(name)}: a DNS label of 1 to 32 lower-case letters, digits and - is wanted`,
-    );
+  private checkName(prop: string, form: typeof serviceName, name: string): void {
+    if (Token.isUnresolved(name)) return;
+    const { error } = form.safeParse(name);
+    if (error === undefined) return;
+    throw refusedProp(this.node.path, `${prop} ${JSON.stringify(name)} ${error.issues[0]?.message}`);
   }
 
   private checkedSpec(props: ServiceProps): object {
@@ -130,16 +134,23 @@ export class Service extends Construct {
       ...Object.fromEntries(SAME.filter((name) => props[name] !== undefined).map((name) => [name, props[name]])),
       ...(memoryMiB === undefined ? {} : { memory: memoryMiB }),
     };
-    if ([count, props.cpu, memoryMiB].some((value) => Token.isUnresolved(value))) {
-      throw new Error(`${this.node.path}: count, cpu and memoryMiB have to be numbers that are known at synthesis`);
-    }
+    checkKnown(this.node.path, this.numbersIn(spec, []));
     const { error } = ServiceSpec.safeParse(spec);
-    if (error !== undefined) {
-      const problems = error.issues.map(({ path, message }) => `${this.propOf(path)}: ${message}`);
-      throw new Error(`${this.node.path}: ${problems.join('; ')}`);
+    const issues = error?.issues.filter(({ path }) => !Token.isUnresolved(valueAt(spec, path))) ?? [];
+    if (issues.length > 0) {
+      const problems = issues.map(({ path, message }) => `${this.propOf(path)}: ${message}`);
+      throw refusedProp(this.node.path, problems.join('; '));
     }
     this.checkPorts(props.ports ?? []);
     return spec;
+  }
+
+  /** What is a number, by its path: in a text of JSON a token of a number is lost. */
+  private numbersIn(value: unknown, path: readonly PropertyKey[]): Record<string, number> {
+    if (typeof value === 'number') return { [this.propOf(path)]: value };
+    if (typeof value !== 'object' || value === null) return {};
+    const parts = Object.entries(value).map(([name, each]) => this.numbersIn(each, [...path, name]));
+    return Object.assign({}, ...parts) as Record<string, number>;
   }
 
   /** As the reader wrote it. */
@@ -150,6 +161,11 @@ export class Service extends Construct {
   private checkPorts(ports: readonly ServicePort[]): void {
     const names = ports.map(({ container, protocol = 'tcp' }) => `${container}/${protocol}`);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
-    if (twice !== undefined) throw new Error(`${this.node.path}: ports: container port ${twice} is named twice`);
+    if (twice === undefined) return;
+    throw refusedProp(this.node.path, `ports: container port ${twice} is named twice: each of them once is wanted`);
   }
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((inner, part) => (inner as Record<PropertyKey, unknown> | undefined)?.[part], value);
 }

@@ -39,7 +39,7 @@ const FUNCTION_WILDCARDS: readonly WildcardReason[] = [
     reason: 'Tasks, services and instances of the one cluster: their ids are made at run time.',
   },
   {
-    finding: /^Resource::arn:.*:ecs:.*:task-definition\/[a-z0-9-]+--(\*|build-worker):\*$/,
+    finding: /^Resource::arn:.*:ecs:.*:task-definition\/[^/]+--(\*|build-worker):\*$/,
     reason: 'Revisions of task definitions that Wharf made.',
   },
   {

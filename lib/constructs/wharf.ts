@@ -16,6 +16,7 @@ import { Edge } from './edge.js';
 import { ImageBuilder } from './image-builder.js';
 import { ImageCollector } from './image-collector.js';
 import { type IImageStore, ImageStore } from './image-store.js';
+import { checkHeeded, refusedProp } from './refused-prop.js';
 
 export interface WharfProps {
   /** @default - a new store, kept when the stack is deleted */
@@ -28,6 +29,8 @@ export interface WharfProps {
   readonly sourcePolicy?: BuilderSourcePolicy;
   /** What build workers are made of while the stack is deployed. @default - none: their image is made by `npm run worker-image` */
   readonly workerBaseImage?: string;
+  /** First part of the names of the ECR repositories that images are copied to; a second platform of an account wants another. @default wharf */
+  readonly mirrorPrefix?: string;
   /** 43 letters and digits or more; what those show who may deploy. @default - a new secret, made when something asks for it */
   readonly deployToken?: ISecret;
   /** What `api` writes. @default - a new log group, as all of these: kept for a month, gone with the stack */
@@ -74,12 +77,15 @@ export class Wharf extends Construct {
   /** @throws Error for a builder with another store, and what Edge throws of names and certificates */
   constructor(scope: Construct, id: string, props: WharfProps = {}) {
     super(scope, id);
+    const { sourcePolicy, builderLogs } = props;
+    if (props.builder !== undefined) checkHeeded(this.node.path, 'builder', { sourcePolicy, builderLogs });
     this.store = props.store ?? new ImageStore(this, 'Store');
     this.capacity = props.capacity ?? new ContainerCluster(this, 'Capacity');
     this.builder = props.builder ?? this.createBuilder(props);
     if (this.builder.store !== this.store) {
-      throw new Error(
-        `${this.node.path}: the builder ${this.builder.node.path} has another store than the platform, ` +
+      throw refusedProp(
+        this.node.path,
+        `the builder ${this.builder.node.path} has another store than the platform, ` +
           'which could not read its images: give both the same store',
       );
     }
@@ -87,7 +93,7 @@ export class Wharf extends Construct {
       store: this.store,
       builder: this.builder,
       capacity: this.capacity,
-      ...given(props, 'apiLogs', 'registryLogs', 'reconcilerLogs', 'taskLogs', 'deployToken'),
+      ...given(props, 'mirrorPrefix', 'apiLogs', 'registryLogs', 'reconcilerLogs', 'taskLogs', 'deployToken'),
     });
     this.workers = new BuildWorker(this, 'Workers', {
       store: this.store,

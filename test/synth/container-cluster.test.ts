@@ -91,7 +91,7 @@ describe('capacity of a cluster', () => {
     ],
     ['more at least than at most', () => ({ minInstances: 5 }), /minInstances 5 is more than maxInstances 4/],
     ['a share above the whole', () => ({ capacity: Capacity.mixed({ onDemandPercent: 101 }) }), /0 to 100/],
-    ['a name that is no DNS label', () => ({ clusterName: 'Team_A' }), /DNS label/],
+    ['a name that is no DNS label', () => ({ clusterName: 'Team_A' }), /clusterName Team_A is not 1 to 32/],
     ['an override of nothing', () => ({ cfnOverrides: { asg: {} } }), /asg is none of vpc, cluster, securityGroup/],
   ])('refuses %s', (_, props, message) => {
     expect(() => clusterIn(testStack().stack, props())).toThrow(message);

@@ -138,10 +138,18 @@ describe('a service of a template', () => {
   });
 
   test.each<[string, Partial<ServiceProps>, RegExp]>([
-    ['a name that is no DNS label', { serviceName: 'Web_1' }, /Test\/Web: serviceName "Web_1": a DNS label/],
+    [
+      'a name that is no DNS label',
+      { serviceName: 'Web_1' },
+      /Test\/Web: serviceName "Web_1" is not 1 to 32 lower-case letters/,
+    ],
     ['less than none', { count: -1 }, /Test\/Web: count: /],
     ['half a container', { count: 1.5 }, /count: /],
-    ['a number that only a deployment knows', { count: Lazy.number({ produce: () => 2 }) }, /known at synthesis/],
+    [
+      'a number that only a deployment knows',
+      { count: Lazy.number({ produce: () => 2 }) },
+      /count is known only when the stack is deployed/,
+    ],
     ['a port that is none', { ports: [{ container: 70_000 }] }, /ports\.0\.container: /],
     ['a port named twice', { ports: [{ container: 80 }, { container: 80 }] }, /container port 80\/tcp is named twice/],
     ['a variable without a name', { env: { '': 'x' } }, /env/],
