@@ -5,8 +5,9 @@
  *   npx cdk deploy --all -c workerBaseImage=build-worker-base:1
  *   npx cdk deploy --all -c registryDomain=registry.example.org -c registryCertificate=arn:aws:acm:…
  *   npx cdk deploy --all -c registryPlainHttp=true
+ * For a try, images and records may go with their stack: -c storageGoes=true
  */
-import { App, CfnOutput, Stack, Tags, Validations } from 'aws-cdk-lib';
+import { App, CfnOutput, RemovalPolicy, Stack, Tags, Validations } from 'aws-cdk-lib';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import {
@@ -22,7 +23,8 @@ const app = new App();
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
 
 const storage = new Stack(app, 'WharfStorage', { description: 'Wharf: images and records' });
-const store = new ImageStore(storage, 'ImageStore');
+const removalPolicy = app.node.tryGetContext('storageGoes') === 'true' ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN;
+const store = new ImageStore(storage, 'ImageStore', { removalPolicy });
 
 const capacityStack = new Stack(app, 'WharfCapacity', { description: 'Wharf: EC2 capacity for containers' });
 const capacity = new ContainerCluster(capacityStack, 'ContainerCluster');
