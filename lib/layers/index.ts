@@ -51,7 +51,7 @@ export {
   readContextManifest,
   withContent,
 } from './context/context-manifest.js';
-export { splitLines } from './lines.js';
+export { lineBatches } from './lines.js';
 export { removeTree } from './overlay/remove-tree.js';
 export { layerName, type UnpackedLayer, UnpackedLayers } from './overlay/unpacked-layers.js';
 export { UpperAsLayer } from './overlay/upper-as-layer.js';

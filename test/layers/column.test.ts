@@ -1,13 +1,14 @@
 /** Columns that grow by pieces. */
 import { expect, test } from '@jest/globals';
-import { assert, integer, property, tuple, array } from 'fast-check';
+import { array, assert, double, integer, nat, oneof, property, tuple } from 'fast-check';
 import { ByteRuns, Column, inPiece } from '../../lib/layers/tree/column.js';
 
 test('a number is read where it was put, and zero everywhere else', () => {
-  const puts = array(tuple(integer({ min: 0, max: 20_000 }), integer({ min: 0, max: 255 })), { maxLength: 80 });
+  const number = oneof(nat(2 ** 9), nat(2 ** 17), integer({ min: 2 ** 30, max: 2 ** 33 }), double({ noNaN: true }));
+  const puts = array(tuple(integer({ min: 0, max: 20_000 }), number), { maxLength: 80 });
   assert(
     property(puts, (numbers) => {
-      const column = new Column(Uint8Array);
+      const column = new Column();
       const wanted = new Map<number, number>();
       for (const [row, value] of numbers) {
         column.put(row, value);

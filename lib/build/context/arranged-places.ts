@@ -25,8 +25,8 @@ const KEPT_PACKS = 16;
 export class WantedContents {
   private readonly index: ContentIndex;
   /** Of the first row of each content that was found: the pack's number plus one. */
-  private readonly packOf = new Column(Uint32Array);
-  private readonly offsets = new Column(Float64Array);
+  private readonly packOf = new Column();
+  private readonly offsets = new Column();
 
   constructor(private readonly list: EntryList) {
     this.index = new ContentIndex(list);
@@ -46,7 +46,7 @@ export class WantedContents {
     const kept = this.worthKeeping(known);
     const number = new Map(kept.map((pack, i) => [pack, i]));
     /** In the new pack, of the first row of each content. */
-    const fresh = new Column(Float64Array);
+    const fresh = new Column();
     const missing: number[] = [];
     let missingBytes = 0;
     const files = new Places();

@@ -17,8 +17,8 @@ export type Place = readonly [pack: number, offset: number];
 /** Places of many files, in columns. */
 export class Places {
   private count = 0;
-  private readonly packs = new Column(Uint32Array);
-  private readonly offsets = new Column(Float64Array);
+  private readonly packs = new Column();
+  private readonly offsets = new Column();
 
   get length(): number {
     return this.count;

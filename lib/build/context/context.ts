@@ -94,7 +94,7 @@ export class BuildContext {
     }));
     const descriptor = { mediaType: MediaType.ociLayer, digest, size: 0 };
     /** Number of each entry among those with content. */
-    const numbers = new Column(Uint32Array);
+    const numbers = new Column();
     for (let row = 0, file = 0; row < entries.length; row += 1) {
       if (hasContent(entries, row)) numbers.put(row, file++);
     }

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { AppError } from '../../errors/index.js';
-import { splitLines } from '../../layers/index.js';
+import { lineBatches } from '../../layers/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { ByteSource, Clock, ContentStore, RecordKey, RecordStore } from '../../store/index.js';
 import type { StepKey } from '../keys/keys.js';
@@ -94,15 +94,17 @@ export class LastSteps {
     const source = fileList === undefined ? undefined : await this.deps.content.open(fileList);
     if (source === undefined) return undefined;
     const fresh = files[Symbol.iterator]();
-    for await (const line of splitLines(source as ByteSource, cutShort)) {
-      // Earlier versions wrote no state.
-      const [path, sum, state] = JSON.parse(line) as StepFile | readonly [string, number, undefined?];
-      const next = fresh.next();
-      if (next.done !== true && next.value[0] === path) {
-        if (next.value[1] === sum) continue;
-        return `${path}: ${state === undefined ? 'changed' : stateChange(state, next.value[2])}`;
+    for await (const lines of lineBatches(source as ByteSource, { cut: cutShort })) {
+      for (const line of lines) {
+        // Earlier versions wrote no state.
+        const [path, sum, state] = JSON.parse(line) as StepFile | readonly [string, number, undefined?];
+        const next = fresh.next();
+        if (next.done !== true && next.value[0] === path) {
+          if (next.value[1] === sum) continue;
+          return `${path}: ${state === undefined ? 'changed' : stateChange(state, next.value[2])}`;
+        }
+        return next.done !== true && has(files, path) ? `${next.value[0]}: new` : `${path}: gone`;
       }
-      return next.done !== true && has(files, path) ? `${next.value[0]}: new` : `${path}: gone`;
     }
     const next = fresh.next();
     return next.done === true ? undefined : `${next.value[0]}: new`;

@@ -42,8 +42,8 @@ export class ChangedTree {
   /** All changes so far, in columns: a COPY may have hundreds of thousands. The last one of a path counts. */
   private readonly changes = new EntryList();
   /** Row of the change of each path, plus one. */
-  private readonly standing = new Column(Uint32Array);
-  private readonly nodes = new Column(Uint32Array);
+  private readonly standing = new Column();
+  private readonly nodes = new Column();
   private readonly bodies = new ChangeBodies();
   /** Folders of the image that were replaced: nothing of them shows any more. */
   private readonly replaced = new Set<string>();
@@ -178,8 +178,8 @@ export class ChangedTree {
 class ChangeBodies {
   private readonly trees: ImageTree[] = [];
   /** Number of the tree, plus one. */
-  private readonly treeOf = new Column(Uint32Array);
-  private readonly inodes = new Column(Float64Array);
+  private readonly treeOf = new Column();
+  private readonly inodes = new Column();
   private readonly bytes = new Map<number, Uint8Array>();
 
   put(row: number, body: Body): void {

@@ -7,6 +7,7 @@ import { AppError } from '../../errors/index.js';
 import type { ByteSource } from '../../store/index.js';
 import { ContextRules, isLonger } from './context-rules.js';
 import { copyEntry, type Unfinished } from '../tree/copy-entry.js';
+import { lineBatches, type LineProblems } from '../lines.js';
 import { EntryList } from '../tree/entry-list.js';
 import { normalisePath, quoteName } from '../tree/path-name.js';
 import { TAR_ERROR_KIND, type TarErrorCode } from '../tar/tar-errors.js';
@@ -106,20 +107,21 @@ export async function readCheckedManifest(
   source: ByteSource,
   onEntry: (entry: ManifestEntry, line: number) => void,
 ): Promise<void> {
-  let rest = '';
   let line = 0;
-  const decoder = new TextDecoder();
-  for await (const chunk of source) {
-    const texts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = texts.pop() ?? '';
+  const problems: LineProblems = {
+    cut: () => invalid(line + 1, 'it is cut short'),
+    long: {
+      maxBytes: MAX_LINE_BYTES,
+      error: () => invalid(line + 1, `it has more than ${MAX_LINE_BYTES} bytes`),
+    },
+  };
+  for await (const texts of lineBatches(source, problems)) {
     for (const text of texts) {
       line += 1;
       if (line > 1) onEntry(fromLine(parse(text, line), line), line);
       else if (`${text}\n` !== HEAD) throw invalid(1, `it begins with ${quoteName(text)}`, FIRST_LINE);
     }
-    if (rest.length > MAX_LINE_BYTES) throw invalid(line + 1, `it has more than ${MAX_LINE_BYTES} bytes`);
   }
-  if (rest !== '') throw invalid(line + 1, 'it is cut short');
   if (line === 0) throw invalid(1, 'it is empty', FIRST_LINE);
 }
 

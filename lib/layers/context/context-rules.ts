@@ -19,7 +19,7 @@ const MAX_NAME_BYTES = 255;
 
 export class ContextRules {
   /** Place in TYPES of each entry by its row; 0 of what is none, but lies on the way to one. */
-  private readonly types = new Column(Uint8Array);
+  private readonly types = new Column();
 
   /** @param paths of the entries so far, and of the folders that they lie in: those of the list they go to, if any */
   constructor(private readonly paths = new PathTable()) {}

@@ -40,7 +40,7 @@ class OverlayFolder {
   private readonly folders = new Map<string, WrittenFolder>();
   /** Everything else. */
   private readonly others = new PathTable();
-  private readonly isOther = new Column(Uint8Array);
+  private readonly isOther = new Column();
   private readonly hidden = new Set<string>();
 
   *add(member: PlacedMember): Generator<TarMember> {

@@ -26,7 +26,7 @@ const NAMES_AT_ONCE = 32;
 export class UpperAsLayer {
   /** What the layer holds, and when it was last changed, in seconds. */
   private readonly paths = new PathTable();
-  private readonly times = new Column(Float64Array);
+  private readonly times = new Column();
   private entries = 0;
   private sizeBytes = 0;
   private hasForeign = false;

@@ -9,7 +9,7 @@ import { AppError } from '../../errors/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { ByteSource } from '../../store/index.js';
 import { compress, decompress } from '../compression/compression.js';
-import { splitLines } from '../lines.js';
+import { lineBatches } from '../lines.js';
 import { EntryList, type ListedEntry } from '../tree/entry-list.js';
 import type { EntryType, LayerEntry } from '../types.js';
 import type { BodyPlace } from './layer-bodies.js';
@@ -33,7 +33,7 @@ export interface LayerIndex {
 }
 
 const FORMAT = 'wharf.layer-index.v1';
-const LINES_AT_ONCE = 1000;
+const LINES_AT_ONCE = 500;
 
 interface IndexHead extends Omit<LayerIndex, 'entries' | 'bodyOf'> {
   readonly format: string;
@@ -83,14 +83,14 @@ export class IndexLines {
     this.compress();
     const { pieces, count } = this;
     const bytes = async function* (): ByteSource {
-      yield await gzipped(headLine(layer, count));
+      yield await gzipped(Buffer.from(headLine(layer, count)));
       for (const piece of pieces) yield await piece;
     };
     return { diffId: layer.diffId, entries: count, bytes };
   }
 
   private compress(): void {
-    const piece = gzipped(this.text);
+    const piece = gzipped(Buffer.from(this.text));
     // Its failure is met where it is awaited.
     piece.catch(() => {});
     this.pieces.push(piece);
@@ -98,9 +98,10 @@ export class IndexLines {
   }
 }
 
-async function gzipped(text: string): Promise<Uint8Array> {
+/** @param bytes no text: what is awaited with grows old, and strings do so in the heap */
+async function gzipped(bytes: Uint8Array): Promise<Uint8Array> {
   // In memory of its own: what zlib did not need of its would stay.
-  return new Uint8Array(await zipped(Buffer.from(text)));
+  return new Uint8Array(await zipped(bytes));
 }
 
 const zipped = promisify<Uint8Array, Buffer>(gzip);
@@ -118,18 +119,22 @@ function entryLine(entry: LayerEntry, bodyOffset: number): string {
 export async function decodeIndex(source: ByteSource): Promise<LayerIndex> {
   let head: IndexHead | undefined;
   const entries = new EntryList();
-  for await (const line of splitLines(decompress(source, 'gzip'), () => invalid('it is cut short'))) {
-    if (head !== undefined) {
-      entries.push(fromJson(parseLine(line) as IndexLine));
-      continue;
+  const cut = (): AppError => invalid('it is cut short');
+  for await (const some of lineBatches(decompress(source, 'gzip'), { cut })) {
+    for (const line of some) {
+      if (head === undefined) head = headOf(line);
+      else entries.push(fromJson(parseLine(line) as IndexLine));
     }
-    const first = parseLine(line) as IndexHead;
-    if (first.format !== FORMAT) throw invalid(`it is not ${FORMAT}`);
-    head = first;
   }
-  if (head === undefined || entries.length !== head.entries) throw invalid('it is cut short');
+  if (head === undefined || entries.length !== head.entries) throw cut();
   const { descriptor, diffId, uncompressedBytes } = head;
   return { descriptor, diffId, uncompressedBytes, entries };
+}
+
+function headOf(line: string): IndexHead {
+  const head = parseLine(line) as IndexHead;
+  if (head.format !== FORMAT) throw invalid(`it is not ${FORMAT}`);
+  return head;
 }
 
 function parseLine(line: string): unknown {

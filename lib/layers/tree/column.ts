@@ -2,46 +2,71 @@
  * Columns of numbers and bytes that grow by pieces: what is there stays where it is. One array that is made anew whenever
  * it is full leaves twice its size as garbage, which lies outside of the heap and is collected late.
  */
-type Numbers = Uint8Array | Uint32Array | Float64Array;
+type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 
 const PIECE_BITS = 12;
 const PIECE_ROWS = 2 ** PIECE_BITS;
 const IN_PIECE = PIECE_ROWS - 1;
 const FIRST_ROWS = 16;
+const WIDEST = Float64Array.BYTES_PER_ELEMENT;
 
-/** Numbers by row; zero where none was put. */
+/**
+ * Numbers by row; zero where none was put. Each piece is as narrow as what is in it allows: sizes, times and owners may
+ * have any number, and nearly all of them are small.
+ */
 export class Column {
   private readonly pieces: Numbers[] = [];
-
-  /** @param Piece what holds the numbers: as wide as the largest of them */
-  constructor(private readonly Piece: new (rows: number) => Numbers) {}
 
   at(row: number): number {
     return this.pieces[row >>> PIECE_BITS]?.[row & IN_PIECE] ?? 0;
   }
 
   put(row: number, value: number): void {
+    const number = row >>> PIECE_BITS;
     const at = row & IN_PIECE;
-    let piece = this.pieces[row >>> PIECE_BITS];
+    let piece = this.pieces[number];
     if (piece === undefined || at >= piece.length) {
       // Rows that end in zeros need no room.
       if (value === 0) return;
-      piece = this.grow(row >>> PIECE_BITS, at + 1);
+      piece = this.grow(number, at + 1);
     }
     piece[at] = value;
+    while (piece[at] !== value && piece.BYTES_PER_ELEMENT < WIDEST) {
+      piece = this.widen(number, piece);
+      piece[at] = value;
+    }
   }
 
   /** Only the first piece begins small: most lists are short. */
   private grow(number: number, rows: number): Numbers {
-    for (let each = this.pieces.length; each < number; each += 1) this.pieces.push(new this.Piece(0));
+    for (let each = this.pieces.length; each < number; each += 1) this.pieces.push(new Uint8Array(0));
     const before = this.pieces[number];
     const room =
       number === 0 ? Math.min(PIECE_ROWS, Math.max(FIRST_ROWS, rows, (before?.length ?? 0) * 2)) : PIECE_ROWS;
-    const piece = new this.Piece(room);
+    // As wide as its neighbour, which most often is wide enough.
+    const piece = like(before ?? this.pieces[number - 1], room);
     if (before !== undefined) piece.set(before);
     this.pieces[number] = piece;
     return piece;
   }
+
+  private widen(number: number, narrow: Numbers): Numbers {
+    const piece = wider(narrow);
+    piece.set(narrow);
+    this.pieces[number] = piece;
+    return piece;
+  }
+}
+
+function like(other: Numbers | undefined, rows: number): Numbers {
+  if (other instanceof Float64Array) return new Float64Array(rows);
+  if (other instanceof Uint32Array) return new Uint32Array(rows);
+  return other instanceof Uint16Array ? new Uint16Array(rows) : new Uint8Array(rows);
+}
+
+function wider({ length, BYTES_PER_ELEMENT }: Numbers): Numbers {
+  if (BYTES_PER_ELEMENT === 1) return new Uint16Array(length);
+  return BYTES_PER_ELEMENT === 2 ? new Uint32Array(length) : new Float64Array(length);
 }
 
 const BYTES_BITS = 16;

@@ -1,5 +1,5 @@
 /**
- * EntryList: entries in the order they came, in columns outside of the heap: some 70 bytes for each beside its name,
+ * EntryList: entries in the order they came, in columns outside of the heap: some 50 bytes for each beside its name,
  * where objects and strings take ten times as much and the collector of garbage has to look at all of them. An entry
  * becomes an object when it is asked for. Lists only grow.
  */
@@ -23,18 +23,18 @@ export class EntryList implements Iterable<LayerEntry> {
   /** Of all entries, and the folders on the way to them. */
   readonly paths = new PathTable();
   private rows = 0;
-  private readonly pathRows = new Column(Uint32Array);
-  private readonly types = new Column(Uint8Array);
-  private readonly modes = new Column(Uint32Array);
+  private readonly pathRows = new Column();
+  private readonly types = new Column();
+  private readonly modes = new Column();
   /** Owners may have numbers of more than 32 bits. */
-  private readonly uids = new Column(Float64Array);
-  private readonly gids = new Column(Float64Array);
-  private readonly times = new Column(Float64Array);
-  private readonly sizes = new Column(Float64Array);
-  private readonly offsets = new Column(Float64Array);
+  private readonly uids = new Column();
+  private readonly gids = new Column();
+  private readonly times = new Column();
+  private readonly sizes = new Column();
+  private readonly offsets = new Column();
   private readonly digests = new ByteRuns();
   /** Where the digest of each row begins, plus one. */
-  private readonly digestStarts = new Column(Float64Array);
+  private readonly digestStarts = new Column();
   /** Those that have what few have: targets of links, numbers of devices, extended attributes. */
   private readonly rare = new Map<number, LayerEntry>();
 
@@ -50,7 +50,7 @@ export class EntryList implements Iterable<LayerEntry> {
 
   /** What it takes of memory, as good as. */
   get sizeBytes(): number {
-    return this.rows * 64 + this.digests.sizeBytes + this.paths.sizeBytes + this.rare.size * 200;
+    return this.rows * 20 + this.digests.sizeBytes + this.paths.sizeBytes + this.rare.size * 200;
   }
 
   /** @param known what the entry itself does not say */

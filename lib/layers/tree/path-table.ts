@@ -7,16 +7,17 @@ import { ByteRuns, Column, inPiece } from './column.js';
 import { decodeName, encodeName } from './path-name.js';
 
 const FIRST_SLOTS = 16;
+const MOST_FULL = 3 / 4;
 
 export class PathTable {
   private rows = 1;
-  private readonly parents = new Column(Uint32Array);
-  private readonly firstChildren = new Column(Uint32Array);
-  private readonly siblings = new Column(Uint32Array);
+  private readonly parents = new Column();
+  private readonly firstChildren = new Column();
+  private readonly siblings = new Column();
   private readonly names = new ByteRuns();
   /** Where the name of each row begins in `names`, and its bytes. */
-  private readonly starts = new Column(Uint32Array);
-  private readonly lengths = new Column(Uint32Array);
+  private readonly starts = new Column();
+  private readonly lengths = new Column();
   private isAscii = true;
   /** Rows by the hash of folder and name, in the next free place; 0 is free. */
   private slots = new Uint32Array(FIRST_SLOTS);
@@ -93,7 +94,7 @@ export class PathTable {
     this.siblings.put(row, this.firstChildren.at(folder));
     this.firstChildren.put(folder, row);
     this.keepName(row);
-    if (this.rows * 2 > this.slots.length) this.spread();
+    if (this.rows > this.slots.length * MOST_FULL) this.spread();
     return row;
   }
 
@@ -215,7 +216,7 @@ export class PathTable {
     this.lengths.put(row, this.wantedBytes);
   }
 
-  /** Twice the slots, so that half of them stay free. */
+  /** Twice the slots: where few are free, the next free one is far. */
   private spread(): void {
     const slots = new Uint32Array(this.slots.length * 2);
     const mask = slots.length - 1;
