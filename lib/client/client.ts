@@ -147,6 +147,14 @@ export class WharfClient {
       this.transport.call('GET', '/v1/events', { query: { ...query } }),
   };
 
+  readonly secrets = {
+    list: async (): Promise<readonly { readonly name: string }[]> =>
+      (await this.transport.call<{ secrets: readonly { name: string }[] }>('GET', '/v1/secrets')).secrets,
+    put: (name: string, value: string): Promise<void> =>
+      this.transport.call('PUT', `/v1/secrets/${segment(name)}`, { json: { value } }),
+    remove: (name: string): Promise<void> => this.transport.call('DELETE', `/v1/secrets/${segment(name)}`),
+  };
+
   readonly tokens = {
     create: (name: string, role: Role, expiresInSeconds?: number): Promise<CreatedApiToken> =>
       this.transport.call('POST', '/v1/tokens', { json: { name, role, expiresInSeconds } }),

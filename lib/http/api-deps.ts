@@ -1,7 +1,7 @@
 /** What the API stands on. */
 import type { ApiTokens, Identities, Robots } from '../auth/index.js';
 import type { Builds, SentContexts } from '../build/index.js';
-import type { Platform } from '../platform/index.js';
+import type { Platform, TaskSecrets } from '../platform/index.js';
 import type { RegistryCache, Upstreams } from '../registry/cache/index.js';
 import type { RegistryConnections, RegistryLogins } from '../registry/client/index.js';
 import type { Images, Registry } from '../registry/index.js';
@@ -27,6 +27,8 @@ export interface ApiDeps {
   readonly connections: RegistryConnections;
   /** Caches of other registries, and the images of all repositories, theirs among them. */
   readonly caches: { readonly upstreams: Upstreams; readonly cache: RegistryCache; readonly images: Images };
+  /** Where the host keeps the secrets of tasks itself. */
+  readonly taskSecrets?: TaskSecrets;
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly ids: Ids;

@@ -55,9 +55,11 @@ export function taskDefinitionInput(runnable: Runnable, image: string, defaults:
         workingDirectory: spec.workingDirectory,
         readonlyRootFilesystem: spec.readonlyRootFilesystem,
         stopTimeout: spec.stopTimeoutSeconds,
-        environment: Object.entries(spec.env ?? {})
-          .sort(([a], [b]) => (a < b ? -1 : 1))
-          .map(([name, value]) => ({ name, value })),
+        environment: sorted(spec.env ?? {}).map(([name, value]) => ({ name, value })),
+        secrets:
+          spec.secrets === undefined
+            ? undefined
+            : sorted(spec.secrets).map(([name, valueFrom]) => ({ name, valueFrom })),
         portMappings: runnable.ports.map((port) => ({
           containerPort: port.container,
           hostPort: port.host ?? 0,
@@ -68,6 +70,11 @@ export function taskDefinitionInput(runnable: Runnable, image: string, defaults:
       }),
     ],
   };
+}
+
+/** So that one content has one hash. */
+function sorted(named: Readonly<Record<string, string>>): readonly (readonly [string, string])[] {
+  return Object.entries(named).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function healthCheck(health: HealthSpec | undefined) {

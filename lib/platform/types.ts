@@ -76,6 +76,8 @@ export interface ContainerSpec {
   readonly command?: readonly string[];
   readonly entrypoint?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Variables whose values are secrets, by name or ARN as `valueFrom` of ECS; read when a container is made. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** The image's EXPOSEd ports when absent. */
   readonly ports?: readonly PortSpec[];
   /** ECS CPU units; 128 when absent. */
@@ -292,6 +294,15 @@ export interface Placement {
 export interface PlacementSource {
   list(cluster: string): Promise<readonly Placement[]>;
   ofService(cluster: string, service: string): Promise<Placement | undefined>;
+}
+
+/** Secrets that specifications name, where the host keeps them itself. */
+export interface TaskSecrets {
+  /** Names, sorted. */
+  list(): Promise<readonly string[]>;
+  put(name: string, value: string): Promise<void>;
+  /** False when there is none. */
+  delete(name: string): Promise<boolean>;
 }
 
 /** What containers wrote. */

@@ -1,6 +1,7 @@
 /** The API app over the real control plane, engine and store; builds are told by the test. */
 import { ApiTokens, identitiesOf, Robots, type Role } from '../../lib/auth/index.js';
 import { type ApiApp, type ApiDeps, createApiApp, type ApiOptions } from '../../lib/http/index.js';
+import { operatorSecrets } from '../../lib/engine/agent/secret-source-stored.js';
 import { CachedImages, PullThrough, Upstreams } from '../../lib/registry/cache/index.js';
 import { RegistryConnections, RegistryLogins } from '../../lib/registry/client/index.js';
 import { Registry } from '../../lib/registry/index.js';
@@ -63,6 +64,7 @@ export async function createApiFixture(
     connections,
     caches: { upstreams, cache, images: new CachedImages(registry, cache) },
     identities: identitiesOf(apiTokens, robots),
+    taskSecrets: operatorSecrets(secrets),
     records,
     clock,
     ids,

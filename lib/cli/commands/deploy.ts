@@ -13,6 +13,8 @@ export interface DeployInput extends RolloutInput {
   readonly count?: number;
   readonly ports?: readonly PortSpec[];
   readonly env: Readonly<Record<string, string>>;
+  /** Variables whose values are secrets, by the name of those. */
+  readonly secrets: Readonly<Record<string, string>>;
   /** Variables that are taken away. */
   readonly envRemoved?: readonly string[];
   readonly command?: readonly string[];
@@ -37,15 +39,17 @@ export function specOf(input: DeployInput, before: ServiceSpec | undefined): Ser
       hint: `wharf deploy ${input.service} --image NAME[:TAG]`,
     });
   }
-  const { env: envBefore, ...rest } = before ?? {};
-  const removed = input.envRemoved ?? [];
-  const kept = Object.entries(envBefore ?? {}).filter(([name]) => !removed.includes(name));
-  const env = { ...Object.fromEntries(kept), ...input.env };
+  const { env: envBefore, secrets: secretsBefore, ...rest } = before ?? {};
+  // A variable has one source: what is said now, or else what was.
+  const removed = new Set([...(input.envRemoved ?? []), ...Object.keys(input.env), ...Object.keys(input.secrets)]);
+  const env = { ...without(envBefore, removed), ...input.env };
+  const secrets = { ...without(secretsBefore, removed), ...input.secrets };
   return {
     ...rest,
     image,
     count: input.count ?? before?.count ?? 1,
     ...(Object.keys(env).length === 0 ? {} : { env }),
+    ...(Object.keys(secrets).length === 0 ? {} : { secrets }),
     ...(input.ports === undefined ? {} : { ports: input.ports }),
     ...(input.command === undefined || input.command.length === 0 ? {} : { command: input.command }),
     ...(input.cpu === undefined ? {} : { cpu: input.cpu }),
@@ -53,6 +57,13 @@ export function specOf(input: DeployInput, before: ServiceSpec | undefined): Ser
     ...(input.healthPath === undefined ? {} : { health: healthOf(input.healthPath, before?.health) }),
     ...(input.stopTimeoutSeconds === undefined ? {} : { stopTimeoutSeconds: input.stopTimeoutSeconds }),
   };
+}
+
+function without(
+  named: Readonly<Record<string, string>> | undefined,
+  removed: ReadonlySet<string>,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(named ?? {}).filter(([name]) => !removed.has(name)));
 }
 
 function healthOf(path: string, before: HealthSpec | undefined): HealthSpec {

@@ -4,6 +4,7 @@ import type { RegistryLogin } from '../../registry/client/index.js';
 import type { CommandDeps } from '../deps.js';
 import { readDockerLogin } from '../docker-login.js';
 import { formatTable, printJson } from '../output.js';
+import { readSecretInput } from '../read-stdin.js';
 
 export interface LoginInput {
   readonly registry: string;
@@ -48,20 +49,15 @@ async function loginOf(input: LoginInput, deps: CommandDeps): Promise<RegistryLo
   if (aws === true) return { ecr: true };
   if (fromDocker === true) return readDockerLogin(registry, deps.env);
   if (username !== undefined && passwordStdin === true) {
-    return { username, password: await firstLine(deps.stdin ?? process.stdin) };
+    return { username, password: await passwordFrom(deps) };
   }
   throw new AppError('LOGIN_INCOMPLETE', 'it is not said who to log in as', {
     hint: '--username with --password-stdin, --from-docker for the login docker keeps here, or --aws for Amazon ECR',
   });
 }
 
-/** As `docker login --password-stdin` reads it: all of it, without a line break at its end. */
-async function firstLine(stdin: AsyncIterable<string | Uint8Array>): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stdin) chunks.push(Buffer.from(chunk));
-  const password = Buffer.concat(chunks)
-    .toString('utf8')
-    .replace(/\r?\n$/, '');
+async function passwordFrom(deps: CommandDeps): Promise<string> {
+  const password = await readSecretInput(deps);
   if (password !== '') return password;
   throw new AppError('LOGIN_INCOMPLETE', 'standard input is empty', { hint: 'the password, and nothing else' });
 }

@@ -6,7 +6,7 @@ import { deploy, parsePort } from '../commands/deploy.js';
 import { releases } from '../commands/releases.js';
 import { rollback } from '../commands/rollback.js';
 import type { CliDeps } from '../deps.js';
-import { collect, collectOptional, pairs, whole } from './option-values.js';
+import { collect, collectOptional, pairs, secretPairs, whole } from './option-values.js';
 import { connected, type Shared, talking, waiting, type Waiting } from './shared-options.js';
 
 interface DeployOptions extends Waiting {
@@ -14,6 +14,7 @@ interface DeployOptions extends Waiting {
   readonly count?: number;
   readonly port?: readonly string[];
   readonly env: readonly string[];
+  readonly secret: readonly string[];
   readonly envRm?: readonly string[];
   readonly cpu?: number;
   readonly memory?: number;
@@ -30,7 +31,8 @@ export function addDeploy(wharf: Command, deps: CliDeps): void {
     .option('--count <n>', 'how many tasks', whole)
     .option('--port <[host:]port[/udp]>', 'a port of the container; repeatable', collectOptional)
     .option('-e, --env <name=value>', 'environment variable; repeatable', collect, [])
-    .option('--env-rm <name>', 'take a variable away; repeatable', collectOptional)
+    .option('--secret <name=secret>', 'variable whose value is a secret (wharf secret set); repeatable', collect, [])
+    .option('--env-rm <name>', 'take a variable away, a secret one too; repeatable', collectOptional)
     .option('--cpu <units>', 'CPU units; 1024 are one core', whole)
     .option('--memory <MiB>', 'memory limit', whole)
     .option('--health-path <path>', 'HTTP path that must answer 200 to 399')
@@ -51,6 +53,7 @@ export function addDeploy(wharf: Command, deps: CliDeps): void {
         json,
         command: command.length === 0 ? undefined : command,
         env: pairs(options.env, deps.env),
+        secrets: secretPairs(options.secret),
         envRemoved: options.envRm,
         stopTimeoutSeconds: options.stopTimeout,
         timeoutSeconds: timeout,

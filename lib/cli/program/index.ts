@@ -11,6 +11,7 @@ import { addImages } from './images.js';
 import { addRegistry } from './registry.js';
 import { addRun } from './run.js';
 import { addLooking, addStopping } from './tasks.js';
+import { addSecrets } from './secrets.js';
 import { addTokens } from './tokens.js';
 import { addDoctor, addDown, addEngine, addUp } from './up.js';
 
@@ -54,6 +55,7 @@ export function program(deps: CliDeps): Command {
   addStopping(wharf, deps);
   addClusters(wharf, deps);
   addRegistry(wharf, deps);
+  addSecrets(wharf, deps);
   addTokens(wharf, deps);
   addDoctor(wharf, deps);
   wharf.addCommand(inherited(dockerfileCommand(deps), wharf));

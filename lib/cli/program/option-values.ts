@@ -58,6 +58,16 @@ export function pairs(
   );
 }
 
+/** `VARIABLE=secret`; a bare name is both. */
+export function secretPairs(texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const equals = text.indexOf('=');
+      return equals > 0 ? [text.slice(0, equals), text.slice(equals + 1)] : [text, text];
+    }),
+  );
+}
+
 /** Bytes as docker's command line has them: `512m`, `1g`, `65536`. */
 export function size(text: string): number {
   const [, digits, unit = ''] = /^(\d{1,15})([bkmgt]?)b?$/i.exec(text) ?? [];

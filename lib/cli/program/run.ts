@@ -4,7 +4,7 @@ import { defined } from '../../platform/values/index.js';
 import { parsePort } from '../commands/deploy.js';
 import { runTasks } from '../commands/run-tasks.js';
 import type { CliDeps } from '../deps.js';
-import { collect, collectOptional, pairs, whole } from './option-values.js';
+import { collect, collectOptional, pairs, secretPairs, whole } from './option-values.js';
 import { connected, waiting, type Waiting } from './shared-options.js';
 
 interface RunTaskOptions extends Waiting {
@@ -12,6 +12,7 @@ interface RunTaskOptions extends Waiting {
   readonly entrypoint?: string;
   readonly port?: readonly string[];
   readonly env: readonly string[];
+  readonly secret: readonly string[];
   readonly cpu?: number;
   readonly memory?: number;
 }
@@ -25,6 +26,7 @@ export function addRun(wharf: Command, deps: CliDeps): void {
     .option('--entrypoint <program>', "in place of the image's")
     .option('--port <[host:]port[/udp]>', 'a port of the container; repeatable', collectOptional)
     .option('-e, --env <name=value>', 'environment variable; repeatable', collect, [])
+    .option('--secret <name=secret>', 'variable whose value is a secret (wharf secret set); repeatable', collect, [])
     .option('--cpu <units>', 'CPU units; 1024 are one core', whole)
     .option('--memory <MiB>', 'memory limit', whole)
     .action(async (image: string, command: string[], options: RunTaskOptions) => {
@@ -34,6 +36,7 @@ export function addRun(wharf: Command, deps: CliDeps): void {
         command: command.length === 0 ? undefined : command,
         entrypoint: entrypoint === undefined ? undefined : [entrypoint],
         env: pairs(options.env, deps.env),
+        secrets: options.secret.length === 0 ? undefined : secretPairs(options.secret),
         ports: options.port?.map(parsePort),
         cpu,
         memory,

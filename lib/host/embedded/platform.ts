@@ -13,6 +13,7 @@ import {
   SentContexts,
   sweepWorkFolders,
 } from '../../build/index.js';
+import { operatorSecrets } from '../../engine/agent/secret-source-stored.js';
 import { simulatedTargetGroups } from '../../engine/simulated/index.js';
 import { createApiApp, createConsole, createFront, serve } from '../../http/index.js';
 import { platformOfArch } from '../../oci/index.js';
@@ -216,6 +217,7 @@ async function compose(
     images: registry,
     content,
     ...access,
+    taskSecrets: operatorSecrets(secrets),
     records,
     clock,
     ids,

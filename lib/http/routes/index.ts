@@ -12,6 +12,7 @@ import { registryLoginRoutes } from './registry-logins.js';
 import { registryUpstreamRoutes } from './registry-upstreams.js';
 import { registryRoutes } from './registry.js';
 import { sandboxRoutes } from './sandboxes.js';
+import { secretRoutes } from './secrets.js';
 import { serviceRoutes } from './services.js';
 import { tagHistoryRoutes } from './tag-history.js';
 import { taskRoutes } from './tasks.js';
@@ -31,6 +32,7 @@ export function apiRoutes(deps: ApiDeps, options: ApiOptions): readonly Route[] 
     ...clusterRoutes(deps),
     ...serviceRoutes(deps),
     ...taskRoutes(deps, options),
+    ...secretRoutes(deps),
     ...eventRoutes(deps),
     ...tokenRoutes(deps),
     ...sandboxRoutes(deps),

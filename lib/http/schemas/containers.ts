@@ -19,6 +19,10 @@ export const containerSpec = {
   command: z.array(noNul).max(1000).exactOptional(),
   entrypoint: z.array(noNul).max(1000).exactOptional(),
   env: z.record(envName, noNul).exactOptional(),
+  secrets: z
+    .record(envName, z.string().regex(/^[\w.:/+=@-]+$/, { error: 'is neither the name nor the ARN of a secret' }))
+    .exactOptional()
+    .meta({ description: 'Variables whose values are secrets, by name or ARN; read when a container is made.' }),
   ports: z.array(PortSpec).max(100).exactOptional().meta({ description: "The image's EXPOSEd ports when absent." }),
   cpu: z.number().int().min(2).max(196_608).exactOptional().meta({ description: 'ECS CPU units; 1,024 are one core.' }),
   memory: z.number().int().min(6).max(4_000_000).exactOptional().meta({ description: 'MiB, a hard limit.' }),

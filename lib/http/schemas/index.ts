@@ -7,6 +7,7 @@ export * from './containers.js';
 export * from './images.js';
 export * from './problem.js';
 export * from './registry.js';
+export * from './secrets.js';
 export * from './services.js';
 export * from './source-policy.js';
 export * from './tasks.js';
