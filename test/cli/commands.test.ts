@@ -159,8 +159,8 @@ describe('wharf', () => {
     expect(failed.stderr).toMatch(
       /error release 1 of bad failed: .*CannotPullContainerError: no such layer.*\(DEPLOYMENT_FAILED\)/s,
     );
-    const [, id = ''] = /wharf logs ([0-9a-f]{12}) shows what its last task wrote/.exec(failed.stderr) ?? [];
-    expect((await cli.run(['ps', 'bad', '--all'])).stdout).toMatch(new RegExp(`^${id} +bad +1 +STOPPED`, 'm'));
+    // No container of it ever wrote anything.
+    expect(failed.stderr).not.toContain('wharf logs');
     await cli.run(['rm', 'bad']);
   });
 

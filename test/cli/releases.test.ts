@@ -15,18 +15,15 @@ afterAll(() => cli.close());
 
 const json = ({ stdout }: Ran) => JSON.parse(stdout) as Record<string, unknown>;
 
-/** Deploys while no task can start. */
+/** Deploys while every new task ends at once. */
 async function deployInVain(...args: readonly string[]): Promise<Ran> {
   const { agent } = cli.api.base;
   const before = new Set(agent.taskIds);
-  agent.auto = false;
-  const failing = setInterval(() => {
-    for (const id of agent.taskIds.filter((each) => !before.has(each)))
-      agent.failToStart(id, 'CannotPullContainerError: no such layer');
+  const ending = setInterval(() => {
+    for (const id of agent.taskIds.filter((each) => !before.has(each))) agent.exit(id, 'web', 3);
   }, 20);
   const failed = await cli.run(['deploy', 'web', ...args]);
-  clearInterval(failing);
-  agent.auto = true;
+  clearInterval(ending);
   return failed;
 }
 
@@ -55,7 +52,10 @@ describe('after a release that failed', () => {
   beforeAll(async () => {
     const first = ['--image', 'hello:1', '-e', 'KEPT=1', '-e', 'GONE=1', ...small];
     expect(await cli.run(['deploy', 'web', ...first])).toMatchObject({ code: 0 });
-    expect(await deployInVain('--image', 'hello:2', '-e', 'BAD=1')).toMatchObject({ code: 1 });
+    const failed = await deployInVain('--image', 'hello:2', '-e', 'BAD=1');
+    expect(failed).toMatchObject({ code: 1 });
+    const [, id = ''] = /wharf logs ([0-9a-f]{12}) shows what its last task wrote/.exec(failed.stderr) ?? [];
+    expect((await cli.run(['ps', 'web', '--all'])).stdout).toMatch(new RegExp(`^${id} +web +2 +STOPPED`, 'm'));
   });
 
   test('ps shows what runs, and what became of the newer one', async () => {
@@ -78,7 +78,7 @@ describe('after a release that failed', () => {
   test('events tells it, the newest at the end', async () => {
     const lines = (await cli.run(['events', 'web'])).stdout.trimEnd().split('\n');
     expect(lines[0]).toMatch(/^\d{4}-\S+Z main\/web: release 1 of web: image hello:1$/);
-    expect(lines.at(-1)).toMatch(/release 2 failed and was rolled back to release 1: .*no such layer/);
+    expect(lines.at(-1)).toMatch(/release 2 failed and was rolled back to release 1: .*exit code 3/);
     expect(json(await cli.run(['events', '--json', '--limit', '2']))['events']).toHaveLength(2);
   });
 

@@ -67,7 +67,7 @@ describeAgent('secrets of a task', () => {
   test.each([
     [`${MANAGER}absent`, 'there is no such secret'],
     [`${MANAGER}db:user::`, 'no JSON object with the key user'],
-    ['/app/other', 'there is no such parameter'],
+    ['/app/other', 'there is no such secret'],
     [`${MANAGER}db:key:AWSPREVIOUS:`, 'only the current version'],
   ])('a task whose secret %s cannot be had does not start, and says so', async (valueFrom, words) => {
     const payload = payloadOf({ app: script('true', { secrets: [{ name: 'A', valueFrom }] }) });

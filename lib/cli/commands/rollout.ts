@@ -70,9 +70,12 @@ async function failed(deployment: Deployment, deps: CommandDeps): Promise<AppErr
   });
 }
 
-/** The newest task of the release that has ended. */
+/** The newest task of the release that ran and has ended. */
 async function lastTaskOf({ cluster, service, release }: Deployment, deps: CommandDeps): Promise<Task | undefined> {
   const tasks = await allTasks(cluster, { service, all: true }, deps);
-  const ended = tasks.filter((task) => task.release === release && task.status === 'STOPPED');
+  const ended = tasks.filter(
+    ({ release: of, status, containers }) =>
+      of === release && status === 'STOPPED' && containers.some(({ exitCode }) => exitCode !== undefined),
+  );
   return ended.toSorted((a, b) => (b.createdMs ?? 0) - (a.createdMs ?? 0))[0];
 }

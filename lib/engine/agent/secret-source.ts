@@ -69,8 +69,10 @@ async function valueOf(source: SecretSource, valueFrom: string): Promise<string>
   const value = await source.find({ service, name }).catch((error: unknown) => {
     throw failure(`${valueFrom}: ${error instanceof Error ? error.name : 'failed'} while it was read`);
   });
-  if (value === undefined)
-    throw failure(`${valueFrom}: there is no such ${service === 'ssm' ? 'parameter' : 'secret'}`);
+  if (value === undefined) {
+    const kind = service === 'ssm' && valueFrom.startsWith('arn:') ? 'parameter' : 'secret';
+    throw failure(`${valueFrom}: there is no such ${kind}; wharf secret set ${name} keeps one`);
+  }
   if (jsonKey === undefined) return value;
   const member = jsonMember(value, jsonKey);
   if (member === undefined) throw failure(`${valueFrom}: the secret is no JSON object with the key ${jsonKey}`);
