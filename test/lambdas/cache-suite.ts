@@ -8,7 +8,7 @@ import { requireTools } from '../host-tools.js';
 import { type CncfRegistry, startCncfRegistry } from '../protocol/registry/cncf-registry.js';
 import { type TestLayout, writeLayout } from '../protocol/registry/oci-layout.js';
 import { Wire, type WireResponse } from '../protocol/registry/wire.js';
-import { clientOf, submit } from './build-suite.js';
+import { clientOf, submit } from './builds.js';
 import { ADMIN_TOKEN, type Cloud } from './cloud.js';
 
 const IMAGE = 'hub/team/app';

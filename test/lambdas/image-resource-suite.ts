@@ -1,7 +1,7 @@
 /** The image-resource function from its bundle: an image that a template wants, from asset to ECR; that of workers too. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Wire } from '../protocol/registry/wire.js';
-import { clientOf, submit } from './build-suite.js';
+import { clientOf, submit } from './builds.js';
 import type { Cloud } from './cloud.js';
 import { type ImageEvent, type ImageResourceFunction, openImageResourceFunction } from './image-resource-function.js';
 

@@ -4,8 +4,9 @@ import type { EcsEvent } from '../../lib/platform/index.js';
 import type { LambdaFunction } from '../fakes/lambda/function.js';
 import { eventOf } from '../fakes/lambda/gateway.js';
 import { Wire } from '../protocol/registry/wire.js';
-import { buildImage, clientOf } from './build-suite.js';
+import { buildImage, clientOf } from './builds.js';
 import { ADMIN_TOKEN, type Cloud, DEPLOY_TOKEN, FUNCTIONS } from './cloud.js';
+import { addCluster } from './instance.js';
 
 const LONGEST_MS = 20_000;
 
@@ -33,25 +34,7 @@ export function platformSuite(cloud: () => Cloud): void {
   const spec = { image: 'team/web:1', count: 2, ports: [{ container: 8080 }] };
 
   beforeAll(async () => {
-    await cloud().ecs.ask('CreateCluster', { clusterName: 'wharf' });
-    await cloud().ecs.ask('RegisterContainerInstance', {
-      cluster: 'wharf',
-      instanceIdentityDocument: JSON.stringify({
-        instanceId: 'i-1',
-        instanceType: 't4g.small',
-        region: 'eu-central-1',
-      }),
-      totalResources: [
-        { name: 'CPU', type: 'INTEGER', integerValue: 2048 },
-        { name: 'MEMORY', type: 'INTEGER', integerValue: 2048 },
-        { name: 'PORTS', type: 'STRINGSET', stringSetValue: ['22'] },
-        { name: 'PORTS_UDP', type: 'STRINGSET', stringSetValue: [] },
-      ],
-      attributes: [
-        { name: 'ecs.os-type', value: 'linux' },
-        { name: 'ecs.cpu-architecture', value: 'arm64' },
-      ],
-    });
+    await addCluster(cloud().ecs, 'wharf', { instanceType: 't4g.small', cpu: 2048, memory: 2048 });
     await buildImage(cloud(), 'team/web:1', 'one');
   });
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { SANDBOX_TRIALS } from '../../lib/build/index.js';
 import type { Cloud } from './cloud.js';
-import { clientOf } from './build-suite.js';
+import { clientOf } from './builds.js';
 
 interface SdkCall {
   readonly service: string;

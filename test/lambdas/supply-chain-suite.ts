@@ -6,7 +6,7 @@ import { type BuildFixture, buildFixture, type Files, membersOf } from '../build
 import { requireTools } from '../host-tools.js';
 import { type CncfRegistry, startCncfRegistry } from '../protocol/registry/cncf-registry.js';
 import { Wire } from '../protocol/registry/wire.js';
-import { buildImage, clientOf } from './build-suite.js';
+import { buildImage, clientOf } from './builds.js';
 import { ADMIN_TOKEN, type Cloud } from './cloud.js';
 
 const FILES = { Dockerfile: 'FROM scratch\nCOPY src /in/src\nCOPY own /own\n', src: 'source', own: 'own' };

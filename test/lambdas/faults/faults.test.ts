@@ -9,7 +9,7 @@
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Moment } from '../../fakes/account/doom.js';
-import { buildImage } from '../build-suite.js';
+import { buildImage } from '../builds.js';
 import { build, chooseUnused, collect, handOver, push, submitBuild } from './build-operations.js';
 import { KillLab } from './lab.js';
 import type { Operation } from './operation.js';

@@ -12,6 +12,7 @@ import type { LambdaFunction } from '../../fakes/lambda/function.js';
 import { type Gateway, startGateway } from '../../fakes/lambda/gateway.js';
 import { Wire } from '../../protocol/registry/wire.js';
 import { ADMIN_TOKEN, type Cloud, type FunctionName, openCloud } from '../cloud.js';
+import { addCluster } from '../instance.js';
 
 export const CLUSTER = 'wharf';
 export const SCHEDULED = { source: 'aws.events', 'detail-type': 'Scheduled Event' };
@@ -110,22 +111,7 @@ export class KillLab {
   }
 
   private async addCluster(): Promise<void> {
-    const { ecs } = this.cloud;
-    await ecs.ask('CreateCluster', { clusterName: CLUSTER });
-    await ecs.ask('RegisterContainerInstance', {
-      cluster: CLUSTER,
-      instanceIdentityDocument: JSON.stringify({ instanceId: 'i-1', instanceType: 'large', region: 'eu-central-1' }),
-      totalResources: [
-        { name: 'CPU', type: 'INTEGER', integerValue: 1_000_000 },
-        { name: 'MEMORY', type: 'INTEGER', integerValue: 1_000_000 },
-        { name: 'PORTS', type: 'STRINGSET', stringSetValue: ['22'] },
-        { name: 'PORTS_UDP', type: 'STRINGSET', stringSetValue: [] },
-      ],
-      attributes: [
-        { name: 'ecs.os-type', value: 'linux' },
-        { name: 'ecs.cpu-architecture', value: 'arm64' },
-      ],
-    });
+    await addCluster(this.cloud.ecs, CLUSTER, { instanceType: 'large', cpu: 1_000_000, memory: 1_000_000 });
     await this.now.client.clusters.put(CLUSTER, { instances: 1 });
   }
 }
