@@ -1,7 +1,7 @@
 /** What functions tell of themselves: lines that carry ids, and metrics in CloudWatch's embedded format. */
 import type { Context } from 'aws-lambda';
 import { describe, expect, test } from '@jest/globals';
-import { contextLogger, inLogContext } from '../../lib/host/aws/log-context.js';
+import { contextLogger, inLogContext, noteIds } from '../../lib/host/aws/log-context.js';
 import { observed } from '../../lib/host/aws/observed.js';
 import { jsonLogger } from '../../lib/store/system/logger-json-system.js';
 import type { Clock } from '../../lib/store/index.js';
@@ -42,9 +42,6 @@ describe('an observed handler', () => {
               Namespace: 'Wharf',
               Dimensions: [['FunctionName']],
               Metrics: [
-                { Name: 'Duration', Unit: 'Milliseconds' },
-                { Name: 'ColdStarts', Unit: 'Count' },
-                { Name: 'Failures', Unit: 'Count' },
                 { Name: 'Messages', Unit: 'Count' },
                 { Name: 'MessagesFailed', Unit: 'Count' },
               ],
@@ -72,6 +69,31 @@ describe('an observed handler', () => {
     await expect(handler({}, context)).rejects.toThrow('no');
     expect(lines[0]).toMatchObject({ Failures: 1, ColdStarts: 1 });
   });
+});
+
+test('what did not happen is in the line, and is no metric', async () => {
+  const { lines, stream, clock } = recorder();
+  const handler = observed({ clock, stream }, async (event: { failed: object[] }) => ({
+    batchItemFailures: event.failed,
+  }));
+  await handler({ failed: [] }, context);
+  expect(lines[0]).toMatchObject({ Messages: 0, MessagesFailed: 0 });
+  expect(lines[0]).not.toHaveProperty('_aws');
+  await handler({ failed: [{}] }, context);
+  expect(lines[1]).toMatchObject({ _aws: { CloudWatchMetrics: [{ Metrics: [{ Name: 'MessagesFailed' }] }] } });
+});
+
+test('the line of an invocation has the ids of all that it was about, a list where there were several', async () => {
+  const { lines, stream, clock } = recorder();
+  const handler = observed({ clock, stream }, async (event: { tasks: string[] }) => {
+    noteIds({ event: 'e-1', absent: undefined });
+    await Promise.all(event.tasks.map((task) => inLogContext({ task }, () => Promise.resolve())));
+  });
+  await handler({ tasks: ['t1', 't2', 't1'] }, context);
+  await handler({ tasks: [] }, context);
+  expect(lines[0]).toMatchObject({ invocation: 'i-1', event: 'e-1', task: ['t1', 't2'] });
+  expect(lines[0]).not.toHaveProperty('absent');
+  expect(lines[1]).not.toHaveProperty('task');
 });
 
 test('a line carries the ids of the call that it is written in, and of no other that runs beside it', async () => {

@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import { inLogContext, noteIds } from './log-context.js';
 
 export interface HttpApp {
   fetch(request: Request): Response | Promise<Response>;
@@ -28,10 +29,11 @@ const TEXT = /^(text\/(?!event-stream)|application\/([^;]+\+)?json)/;
 
 export function httpHandler(app: HttpApp, options: HttpHandlerOptions = {}): HttpHandler {
   const { isExact = false, limitMs = LIMIT_MS, streamMs = STREAM_MS } = options;
-  return async (event) => {
+  const answer: HttpHandler = async (event) => {
     const request = requestOf(event, AbortSignal.timeout(limitMs));
     if (request === undefined) return { statusCode: 400, body: '' };
     const response = await app.fetch(request);
+    noteIds({ ...subjectOf(response.headers.get('location') ?? event.rawPath), requestId: requestIdOf(response) });
     const isText = !isExact && TEXT.test(response.headers.get('content-type') ?? '');
     const body = await gather(response, streamMs);
     const cookies = response.headers.getSetCookie();
@@ -44,6 +46,17 @@ export function httpHandler(app: HttpApp, options: HttpHandlerOptions = {}): Htt
       isBase64Encoded: !isText,
     };
   };
+  // The gateway's own id, which its access log has: a line of it is found again here.
+  return (event) => inLogContext({ gatewayRequest: event.requestContext.requestId }, () => answer(event));
+}
+
+const requestIdOf = ({ headers }: Response): string | undefined => headers.get('x-request-id') ?? undefined;
+
+/** The build or the task that a path of the API names, that of an answer for what was made by it. */
+function subjectOf(path: string): { readonly build?: string; readonly task?: string } {
+  const [, kind, id] = /^\/v1\/(?:clusters\/[^/]+\/)?(builds|tasks)\/([^/]+)/.exec(path) ?? [];
+  if (id === undefined) return {};
+  return kind === 'builds' ? { build: id } : { task: id };
 }
 
 /** Undefined for what is no request: a path or a header that HTTP does not know. */

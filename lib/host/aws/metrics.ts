@@ -1,6 +1,7 @@
 /**
  * Metrics as lines of the log, in CloudWatch's embedded metric format: nothing is called, nothing waits, and each line
- * has the ids of what it counts. One dimension, the function: what has more is looked for in the line itself.
+ * has the ids of what it counts. One dimension, the function: what has more is looked for in the line itself. CloudWatch
+ * takes money for each metric in each hour that has one, so nothing is sent of what did not happen.
  */
 import type { Clock, LogFields, Metrics } from '../../store/index.js';
 import { logContext } from './log-context.js';
@@ -19,28 +20,25 @@ export interface MetricLineDeps {
   readonly functionName: string;
 }
 
-/** Writes several values of one moment as one line. */
+/** Writes several values of one moment as one line. A value of nothing is in the line, and no metric. */
 export function writeMetrics(
   { stream, clock, functionName }: MetricLineDeps,
   values: Readonly<Record<string, MetricValue>>,
   fields: LogFields = {},
 ): void {
   const entries = Object.entries(values);
+  const told = entries.filter(([, { value }]) => value !== 0);
+  const directive = {
+    Namespace: METRIC_NAMESPACE,
+    Dimensions: [['FunctionName']],
+    Metrics: told.map(([Name, { unit }]) => ({ Name, Unit: unit })),
+  };
   const line = {
     ...logContext(),
     ...fields,
     FunctionName: functionName,
     ...Object.fromEntries(entries.map(([name, { value }]) => [name, value])),
-    _aws: {
-      Timestamp: clock.nowMs(),
-      CloudWatchMetrics: [
-        {
-          Namespace: METRIC_NAMESPACE,
-          Dimensions: [['FunctionName']],
-          Metrics: entries.map(([Name, { unit }]) => ({ Name, Unit: unit })),
-        },
-      ],
-    },
+    ...(told.length === 0 ? {} : { _aws: { Timestamp: clock.nowMs(), CloudWatchMetrics: [directive] } }),
   };
   stream.write(`${JSON.stringify(line)}\n`);
 }

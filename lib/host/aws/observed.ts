@@ -1,10 +1,10 @@
 /**
  * Every function's handler goes through here: its lines carry the invocation's id, and each invocation leaves one line
- * of metrics, with how long it took and what of it failed.
+ * of metrics, with how long it took, what of it failed, and the ids of all that it was about.
  */
 import type { Context } from 'aws-lambda';
 import type { Clock } from '../../store/index.js';
-import { inLogContext } from './log-context.js';
+import { allIds, inLogContext } from './log-context.js';
 import { type MetricValue, writeMetrics } from './metrics.js';
 import { withSourcePositions } from './source-positions.js';
 
@@ -23,22 +23,24 @@ export function observed<E, R>(deps: ObservedDeps, handler: Handler<E, R>): Hand
   return (event, context) =>
     inLogContext({ invocation: context.awsRequestId }, async () => {
       const startedMs = clock.nowMs();
-      const coldStarts = isCold ? 1 : 0;
+      const ColdStarts = isCold ? 1 : 0;
       isCold = false;
-      const tell = (outcome: Readonly<Record<string, number>>): void => {
-        const counts = Object.entries({ ColdStarts: coldStarts, ...outcome }).map(
-          ([name, value]): [string, MetricValue] => [name, { value, unit: 'Count' }],
-        );
-        const took: MetricValue = { value: clock.nowMs() - startedMs, unit: 'Milliseconds' };
+      // The first three are in the line alone: Lambda counts them as well, and for nothing.
+      const tell = (Failures: number, outcome: Readonly<Record<string, number>>): void => {
+        const counts = Object.entries(outcome).map(([name, value]): [string, MetricValue] => [
+          name,
+          { value, unit: 'Count' },
+        ]);
         const { functionName } = context;
-        writeMetrics({ stream, clock, functionName }, { Duration: took, ...Object.fromEntries(counts) });
+        const fields = { ...allIds(), Duration: clock.nowMs() - startedMs, ColdStarts, Failures };
+        writeMetrics({ stream, clock, functionName }, Object.fromEntries(counts), fields);
       };
       try {
         const result = await handler(event, context);
-        tell({ Failures: 0, ...countsOf(event, result) });
+        tell(0, countsOf(event, result));
         return result;
       } catch (error) {
-        tell({ Failures: 1 });
+        tell(1, {});
         throw withSourcePositions(error);
       }
     });
