@@ -17,6 +17,12 @@ export interface ImageCollectorProps {
   readonly store: IImageStore;
   /** How often it is called; a whole pass is made every six hours. @default Duration.minutes(5) */
   readonly interval?: Duration;
+  /**
+   * Kept free for it of what the account may run at once, and the most of it; 1 is enough. A young account with a quota of
+   * ten has none to keep, and a deployment that asks for some fails there.
+   * @default - none: it is called by a clock, and a second call finds the first one at work
+   */
+  readonly reservedConcurrency?: number;
   /** What the function writes. @default - a new log group, kept for a month, gone with the stack */
   readonly logGroup?: ILogGroup;
   /** For `function`. @default - none */
@@ -31,8 +37,7 @@ export class ImageCollector extends Construct {
     this.function = new WharfFunction(this, 'Collector', {
       entry: 'collector',
       timeout: Duration.minutes(4),
-      // Two at a time would undo one another's choices.
-      reservedConcurrency: 1,
+      ...(props.reservedConcurrency === undefined ? {} : { reservedConcurrency: props.reservedConcurrency }),
       ...(props.logGroup === undefined ? {} : { logGroup: props.logGroup }),
       environment: {
         WHARF_TABLE: props.store.table.tableName,

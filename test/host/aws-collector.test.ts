@@ -7,6 +7,7 @@ import { Registry } from '../../lib/registry/index.js';
 import { ContentStore, silentLogger } from '../../lib/store/index.js';
 import { RecordsSecretStore } from '../../lib/store/records/secret-store-records.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
+import { failingRecords } from '../fakes/failing-records.js';
 import { manualClock } from '../fakes/manual-clock.js';
 import { imageSet } from '../protocol/registry/images.js';
 
@@ -53,6 +54,28 @@ describe('the collector of a function', () => {
     const collector = new AwsCollector(aws);
     expect(await collector.work(0)).toBe('unfinished');
     expect(await collector.work(Infinity)).toBe('finished');
+  });
+
+  test('leaves a store alone that another call is at, until that has had its time', async () => {
+    const clock = manualClock(store.clock.nowMs());
+    const timed = { ...aws, clock };
+    // As one that died: its time is given, and nobody gives it back.
+    const records = failingRecords(aws.records);
+    records.fail({ moment: 'before', times: 1, of: (op) => op === 'delete' });
+    const dying = new AwsCollector({ ...timed, records });
+    await expect(dying.work(clock.nowMs() + 60_000)).rejects.toThrow('cannot be reached');
+    clock.advance(60_000);
+    const next = new AwsCollector(timed, { pauseMs: -1 });
+    expect(await next.work(clock.nowMs() + 60_000)).toBe('busy');
+    clock.advance(60_000);
+    expect(await next.work(clock.nowMs() + 60_000)).toBe('finished');
+    expect(await next.work(clock.nowMs() + 60_000)).toBe('finished');
+  });
+
+  test('is one of two that are called at once', async () => {
+    const both = [new AwsCollector(aws, { pauseMs: -1 }), new AwsCollector(aws, { pauseMs: -1 })];
+    const done = await Promise.all(both.map((each) => each.work(Infinity)));
+    expect(done.toSorted()).toEqual(['busy', 'finished']);
   });
 
   test('lets go of what nobody asked a cache for, and of nothing else that a tag holds', async () => {

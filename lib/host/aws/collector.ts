@@ -1,6 +1,7 @@
 /**
  * The collector on Lambda: a pass over all that is stored, as much of it at a time as the function has time for. While
  * the same process is called again it goes on where it stood; a new one begins anew, which costs time and nothing else.
+ * Two at once would undo one another's choices, so each call works under a claim, which runs out with its time.
  */
 import { imagesInUse } from '../../platform/index.js';
 import { CacheEviction, Upstreams } from '../../registry/cache/index.js';
@@ -11,7 +12,13 @@ import type { AwsStore } from './store.js';
 
 /** When the last whole pass ended. */
 const KEY: RecordKey = { partition: 'UPKEEP#collector', sort: '-' };
+/** Whose turn it is, and until when. */
+const CLAIM: RecordKey = { partition: 'UPKEEP#collector', sort: 'claim' };
 const STEPS = 100;
+/** Beyond the time that a call is given: a round of steps that is under way. */
+const GRACE_MS = 30_000;
+/** No function lives longer. */
+const LONGEST_MS = 15 * 60_000;
 
 export interface AwsCollectorOptions {
   /** Between the end of a pass and the next; 6 hours when absent. */
@@ -32,10 +39,32 @@ export class AwsCollector {
     this.collector = new Collector({ ...store, pins: { list: () => imagesInUse(store.records) }, caches });
   }
 
-  /** @returns `finished` with the pass, `unfinished` when the time was over first, `resting` between two passes */
-  async work(untilMs: number): Promise<'finished' | 'unfinished' | 'resting'> {
-    const { clock, records, logger } = this.store;
+  /**
+   * @returns `finished` with the pass, `unfinished` when the time was over first, `resting` between two passes, `busy`
+   * when another call is at it, or died at it and its time is not over
+   */
+  async work(untilMs: number): Promise<'finished' | 'unfinished' | 'resting' | 'busy'> {
     if (!this.isUnderWay && (await this.isResting())) return 'resting';
+    const { records } = this.store;
+    const claim = await this.claim(untilMs);
+    if (claim === undefined) return 'busy';
+    const done = await this.pass(untilMs);
+    await records.delete(CLAIM, { expect: claim });
+    return done;
+  }
+
+  private async claim(untilMs: number): Promise<{ readonly version: number } | undefined> {
+    const { clock, records } = this.store;
+    const held = await records.get<{ readonly untilMs: number }>(CLAIM);
+    const nowMs = clock.nowMs();
+    if (held !== undefined && held.value.untilMs > nowMs) return undefined;
+    const value = { untilMs: Math.min(untilMs + GRACE_MS, nowMs + LONGEST_MS) };
+    const put = await records.put(CLAIM, value, { expect: held === undefined ? 'absent' : { version: held.version } });
+    return put.outcome === 'written' ? { version: put.version } : undefined;
+  }
+
+  private async pass(untilMs: number): Promise<'finished' | 'unfinished'> {
+    const { clock, records, logger } = this.store;
     while (clock.nowMs() < untilMs) {
       this.isUnderWay = true;
       // When it throws, the collector begins anew by itself.
