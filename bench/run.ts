@@ -4,6 +4,7 @@
  *   npm run bench -- build       builds against docker and buildah
  *   npm run bench -- engine      tasks, from placement alone to containers beside docker run
  *   npm run bench -- cold-start  the Lambda functions against an empty one
+ *   npm run bench -- functions   what each Lambda function needs of processor and memory
  * See bench/README.md for the options.
  */
 import { parseArgs } from 'node:util';
@@ -54,8 +55,14 @@ switch (subject) {
     await measured((session) => benchColdStart(session, { rounds, ...filter }));
     break;
   }
+  case 'functions': {
+    const { benchFunctions } = await import('./functions.js');
+    const rounds = number(values.rounds, quick ? 2 : 7);
+    await measured((session) => benchFunctions(session, { rounds, ...filter }));
+    break;
+  }
   default:
-    fail('npm run bench -- registry | build | engine | cold-start [--quick]');
+    fail('npm run bench -- registry | build | engine | cold-start | functions [--quick]');
 }
 
 async function measured(run: (session: Session) => Promise<void>): Promise<void> {

@@ -109,20 +109,17 @@ export class ControlPlane extends ControlPlaneBase {
         ...adminToken,
         WHARF_BUILD_QUEUE_URL: builder.queue.queueUrl,
       },
-      memoryMiB: 1024,
     });
     this.registry = new WharfFunction(this, 'Registry', {
       entry: 'registry',
       ...(props.registryLogs === undefined ? {} : { logGroup: props.registryLogs }),
       environment: { ...storeSettings, ...adminToken },
-      memoryMiB: 1024,
     });
     this.reconciler = new WharfFunction(this, 'Reconciler', {
       entry: 'reconciler',
       ...(props.reconcilerLogs === undefined ? {} : { logGroup: props.reconcilerLogs }),
       environment: { ...storeSettings, ...platformSettings },
       timeout: Duration.minutes(5),
-      memoryMiB: 1024,
     });
     for (const fn of [this.api, this.registry, this.reconciler]) store.grantReadWrite(fn.role);
     for (const fn of [this.api, this.registry]) store.adminToken.grantRead(fn.role);

@@ -2,6 +2,7 @@
  * What an installation costs, from a table of prices and the month they were written down: for `docs/aws/cost.md`, and for the line that
  * synthesis prints. Prices are of us-east-1, in US dollars; an hour is 1/730 of a month.
  */
+import { FUNCTION_MEMORY_MIB, type FunctionName } from './function-memory.js';
 
 /**
  * Compared in the month of `date` with what others publish of AWS's price lists (expected outputs and tables of tools that
@@ -77,27 +78,27 @@ export function idleMonth(options: IdleOptions): readonly CostLine[] {
       what: `polling of ${queues} queue${queues === 1 ? '' : 's'}`,
       dollars: (queues * POLLS_PER_QUEUE_MONTH * PRICES.sqsMillion) / 1e6,
     },
-    { what: 'the builder looking for lost messages, every five minutes', dollars: calls(MINUTES / 5, 1769) },
+    { what: 'the builder looking for lost messages, every five minutes', dollars: calls(MINUTES / 5, 'builder') },
     ...(options.hasSchedules
       ? [
-          { what: 'the reconciler, a quarter of a second a minute', dollars: calls(MINUTES, 1024) },
-          { what: 'the builder looking after workers, as often', dollars: calls(MINUTES, 1769) },
-          { what: 'the collector, resting, every five minutes', dollars: calls(MINUTES / 5, 512) },
+          { what: 'the reconciler, a quarter of a second a minute', dollars: calls(MINUTES, 'reconciler') },
+          { what: 'the builder looking after workers, as often', dollars: calls(MINUTES, 'builder') },
+          { what: 'the collector, resting, every five minutes', dollars: calls(MINUTES / 5, 'collector') },
         ]
       : []),
     ...(minInstances > 0
       ? [{ what: `${minInstances} t4g.small with ${volumeGiB} GiB and an address`, dollars: minInstances * instance }]
       : []),
     ...(options.hasMonitoring
-      ? [{ what: 'a dashboard and six alarms', dollars: PRICES.dashboardMonth + 6 * PRICES.alarmMonth }]
+      ? [{ what: 'a dashboard and seven alarms', dollars: PRICES.dashboardMonth + 7 * PRICES.alarmMonth }]
       : []),
     ...(options.hasRegistryFront ? [loadBalancer()] : []),
   ];
 }
 
-/** So many calls a month of a function with so much memory, a quarter of a second each. */
-function calls(count: number, memoryMiB: number): number {
-  const gibSeconds = count * 0.25 * (memoryMiB / 1024);
+/** So many calls a month of a function, a quarter of a second each. */
+function calls(count: number, name: FunctionName): number {
+  const gibSeconds = count * 0.25 * (FUNCTION_MEMORY_MIB[name] / 1024);
   return gibSeconds * PRICES.lambdaArmGiBSecond + (count * PRICES.lambdaMillion) / 1e6;
 }
 
@@ -106,9 +107,9 @@ function loadBalancer(): CostLine {
   return { what: 'a load balancer in two zones, idle, with its addresses', dollars };
 }
 
-/** 1,000 builds of a minute at 1,769 MiB, 20 MB of new layers each, with their records. */
+/** 1,000 builds of a minute, 20 MB of new layers each, with their records. */
 export function thousandBuilds(): readonly CostLine[] {
-  const gibSeconds = 1000 * 60 * (1769 / 1024);
+  const gibSeconds = 1000 * 60 * (FUNCTION_MEMORY_MIB.builder / 1024);
   return [
     { what: 'the builder function, a minute each', dollars: gibSeconds * PRICES.lambdaArmGiBSecond },
     { what: '200 writes to the table each', dollars: (1000 * 200 * PRICES.dynamoDbWriteMillion) / 1e6 },

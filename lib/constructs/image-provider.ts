@@ -48,7 +48,6 @@ export class ImageProvider extends Construct {
     this.function = new WharfFunction(this, 'ImageResource', {
       entry: 'image-resource',
       ...(props.logGroup === undefined ? {} : { logGroup: props.logGroup }),
-      memoryMiB: 1024,
       // It copies contexts in and images out.
       timeout: Duration.minutes(10),
       environment: {

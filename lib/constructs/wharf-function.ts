@@ -10,11 +10,12 @@ import { type ILogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { acknowledgeWildcards, STORED_OBJECTS, type WildcardReason } from './acknowledge-wildcards.js';
 import { functionCode } from './function-bundle.js';
+import { FUNCTION_MEMORY_MIB, type FunctionName } from './function-memory.js';
 
 export interface WharfFunctionProps {
   /** File of `lambdas/`, without its ending. */
-  readonly entry: string;
-  /** @default 512 */
+  readonly entry: FunctionName;
+  /** @default - by what was measured: docs/aws/functions.md */
   readonly memoryMiB?: number;
   /** @default Duration.seconds(30) */
   readonly timeout?: Duration;
@@ -76,7 +77,7 @@ export class WharfFunction extends Construct {
       handler: 'index.handler',
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
-      memorySize: props.memoryMiB ?? 512,
+      memorySize: props.memoryMiB ?? FUNCTION_MEMORY_MIB[props.entry],
       timeout: props.timeout ?? Duration.seconds(30),
       role: this.role,
       logGroup: this.logGroup,

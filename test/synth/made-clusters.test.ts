@@ -3,6 +3,8 @@ import { describe, expect, test } from '@jest/globals';
 import { Match } from 'aws-cdk-lib/assertions';
 import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
 import { Capacity, ContainerCluster, MadeClusters, Wharf } from '../../lib/constructs/index.js';
+import type { TemplateResources } from './cloudformation-schema.js';
+import { unexplainedWildcards } from './template-rules.js';
 import { ofType, testStack } from './unbundled.js';
 
 interface Statement {
@@ -88,6 +90,12 @@ describe('clusters made over the API', () => {
       .flatMap(({ Action }) => [Action].flat());
     expect(granted.length).toBeGreaterThan(30);
     expect(granted.filter((action) => allowing(action).length === 0)).toEqual([]);
+  });
+
+  test('need no right on every resource that is not explained; the boundary grants none', () => {
+    const { Resources } = template.toJSON() as { readonly Resources: TemplateResources };
+    const wide = unexplainedWildcards(Resources);
+    expect(wide.filter((finding) => !finding.includes('MadeClustersBoundary'))).toEqual([]);
   });
 
   test('are heard of', () => {

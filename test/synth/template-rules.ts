@@ -19,6 +19,9 @@ const WITHOUT_RESOURCE: Readonly<Record<string, string>> = {
   'ecs:StartTelemetrySession': 'the ECS agent, as CDK grants it',
   'logs:CreateLogStream': 'the ECS agent, as CDK grants it',
   'logs:PutLogEvents': 'the ECS agent, as CDK grants it',
+  'ec2:DescribeLaunchTemplateVersions': 'clusters made over the API: it reads',
+  'ec2:RunInstances': 'clusters made over the API: by a condition, from the one launch template',
+  'ec2:CreateTags': 'clusters made over the API: by a condition, of what is launched',
   'ssmmessages:CreateControlChannel': 'ECS Exec of a service that asks for it',
 };
 
