@@ -3,7 +3,7 @@
  * process; a RUN step that is not in the step cache fails with a clear error, because a function cannot make containers.
  */
 import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
-import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
+import { type Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
@@ -14,6 +14,7 @@ import { Construct, type IConstruct } from 'constructs';
 import { type BuilderSourcePolicy, packedPolicy } from './builder-source-policy.js';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import { type IImageStore, ImageStore } from './image-store.js';
+import { ownMetric } from './metrics.js';
 import { SandboxProbe } from './sandbox-probe.js';
 import { sdkCallLogs } from './sdk-call.js';
 import { WharfFunction } from './wharf-function.js';
@@ -149,7 +150,7 @@ export class ImageBuilder extends ImageBuilderBase {
     }) as IQueue;
     this.function = new WharfFunction(this, 'Builder', {
       entry: 'builder',
-      memoryMiB: props.memoryMiB ?? 1769,
+      ...(props.memoryMiB === undefined ? {} : { memoryMiB: props.memoryMiB }),
       scratchMiB: props.scratchMiB ?? 4096,
       timeout,
       ...(props.logGroup === undefined ? {} : { logGroup: props.logGroup }),
@@ -195,9 +196,24 @@ export class ImageBuilder extends ImageBuilderBase {
     return this.deadLetters.metricApproximateNumberOfMessagesVisible(options);
   }
 
-  /** How long builds took, in milliseconds, by the function's own count. */
+  /** How long builds took that ended in the function, in milliseconds from request to end. */
   metricBuildMilliseconds(options?: MetricOptions): Metric {
-    return this.function.function.metricDuration(options);
+    return ownMetric(this.function, 'BuildDuration', { statistic: Stats.AVERAGE, ...options });
+  }
+
+  /** Builds that became images in the function; what a worker ends is not among them. */
+  metricBuildsSucceeded(options?: MetricOptions): Metric {
+    return ownMetric(this.function, 'BuildsSucceeded', { statistic: Stats.SUM, ...options });
+  }
+
+  /** Builds that failed, by their Dockerfile or by us. */
+  metricBuildsFailed(options?: MetricOptions): Metric {
+    return ownMetric(this.function, 'BuildsFailed', { statistic: Stats.SUM, ...options });
+  }
+
+  /** Builds that went on in a worker. */
+  metricBuildsHandedOver(options?: MetricOptions): Metric {
+    return ownMetric(this.function, 'BuildsHandedOver', { statistic: Stats.SUM, ...options });
   }
 
   /** Runs of the function that died or timed out; the build itself goes on in the next one. */

@@ -27,7 +27,7 @@ export interface MonitoringProps {
   readonly actions?: IAlarmAction[];
   /** Whether a dashboard is made (US$ 3 a month beyond the first three of an account). @default true */
   readonly dashboard?: boolean;
-  /** For `DeadBuilds`, `DeadEvents`, `OldBuild`, `ApiErrors`, `RegistryErrors`, `ReconcilerErrors`, `RegistryFrontDown` and `dashboard`. @default - none */
+  /** For `DeadBuilds`, `DeadEvents`, `OldBuild`, `ApiErrors`, `RegistryErrors`, `ReconcilerErrors`, `CollectorErrors`, `RegistryFrontDown` and `dashboard`. @default - none */
   readonly cfnOverrides?: CfnOverrides;
 }
 
@@ -40,7 +40,7 @@ export class Monitoring extends Construct {
 
   constructor(scope: Construct, id: string, props: MonitoringProps) {
     super(scope, id);
-    const { builder, controlPlane } = props.wharf;
+    const { builder, collector, controlPlane } = props.wharf;
     this.alarms = [
       this.alarm('DeadBuilds', 'Builds that nothing settled: see the runbook', builder.metricDeadLetters(), 1),
       this.alarm('DeadEvents', 'ECS events given up: see the runbook', controlPlane.metricEventDeadLetters(), 1),
@@ -48,27 +48,20 @@ export class Monitoring extends Construct {
       this.alarm('ApiErrors', 'Requests that the API function died of', controlPlane.api.metricErrors(), 5),
       this.alarm('RegistryErrors', 'Requests the registry function died of', controlPlane.registry.metricErrors(), 5),
       this.alarm('ReconcilerErrors', 'Deployments may stand still', controlPlane.reconciler.metricErrors(), 3),
+      // It is called every five minutes; one call that failed is made good by the next.
+      this.alarm(
+        'CollectorErrors',
+        'What nobody needs stays',
+        collector.metricErrors({ period: Duration.hours(1) }),
+        6,
+      ),
       ...(props.registryFront === undefined ? [] : [this.alarmOfFront(props.registryFront)]),
     ];
     for (const alarm of this.alarms) for (const action of props.actions ?? []) alarm.addAlarmAction(action);
     this.dashboard = props.dashboard === false ? undefined : this.board(props.wharf);
     const { dashboard } = this;
-    const [DeadBuilds, DeadEvents, OldBuild, ApiErrors, RegistryErrors, ReconcilerErrors, RegistryFrontDown] =
-      this.alarms;
-    overrideCfn(
-      this,
-      {
-        DeadBuilds,
-        DeadEvents,
-        OldBuild,
-        ApiErrors,
-        RegistryErrors,
-        ReconcilerErrors,
-        RegistryFrontDown,
-        dashboard,
-      },
-      props.cfnOverrides,
-    );
+    const alarms = Object.fromEntries(this.alarms.map((alarm) => [alarm.node.id, alarm]));
+    overrideCfn(this, { RegistryFrontDown: undefined, ...alarms, dashboard }, props.cfnOverrides);
   }
 
   private alarm(id: string, alarmDescription: string, metric: IMetric, threshold: number): Alarm {
@@ -94,11 +87,11 @@ export class Monitoring extends Construct {
     });
   }
 
-  private board({ builder, capacity, controlPlane }: Wharf): Dashboard {
+  private board({ builder, capacity, collector, controlPlane }: Wharf): Dashboard {
     const graph = (title: string, ...left: IMetric[]): GraphWidget =>
       new GraphWidget({ title, left, width: 12, period: PERIOD });
     const { api, registry, reconciler } = controlPlane;
-    const functions = [api, registry, reconciler, builder.function].map((fn) => fn.function);
+    const functions = [api, registry, reconciler, builder.function, collector.function].map((fn) => fn.function);
     return new Dashboard(this, 'Dashboard', {
       widgets: [
         [
@@ -124,6 +117,23 @@ export class Monitoring extends Construct {
         [
           graph('Errors', ...functions.map((fn) => fn.metricErrors())),
           graph('Milliseconds', ...functions.map((fn) => fn.metricDuration())),
+        ],
+        [
+          graph(
+            'Builds by how they ended, and those handed over to a worker',
+            builder.metricBuildsSucceeded(),
+            builder.metricBuildsFailed(),
+            builder.metricBuildsHandedOver(),
+          ),
+          graph('Milliseconds of builds, from request to end', builder.metricBuildMilliseconds()),
+        ],
+        [
+          graph('Milliseconds from ECS to the records, of a hundred the worst', controlPlane.metricReconcileLag()),
+          graph(
+            'Tasks corrected by a sweep; unfinished work',
+            controlPlane.metricDrift(),
+            controlPlane.metricUnfinishedWork(),
+          ),
         ],
         [graph('Throttled', ...functions.map((fn) => fn.metricThrottles()))],
       ],

@@ -7,6 +7,7 @@ import { imageResourceSuite } from './image-resource-suite.js';
 import { madeClustersSuite } from './made-clusters-suite.js';
 import { platformSuite } from './platform-suite.js';
 import { registrySuite } from './registry-suite.js';
+import { runbookSuite } from './runbook-suite.js';
 import { sandboxProbeSuite } from './sandbox-probe-suite.js';
 import { supplyChainSuite } from './supply-chain-suite.js';
 
@@ -25,4 +26,5 @@ describe('bundled functions', () => {
   madeClustersSuite(() => cloud);
   platformSuite(() => cloud);
   sandboxProbeSuite(() => cloud);
+  runbookSuite(() => cloud);
 });

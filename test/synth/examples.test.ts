@@ -28,7 +28,7 @@ const EXAMPLES: Readonly<Record<string, Expected>> = {
   'cdk-spot': { stack: 'Cheap', counts: { 'AWS::AutoScaling::AutoScalingGroup': 1 } },
   'cdk-own-vpc': {
     stack: 'Platform',
-    counts: { 'AWS::EC2::VPC': 0, 'AWS::CloudWatch::Alarm': 6, 'AWS::CloudWatch::Dashboard': 1 },
+    counts: { 'AWS::EC2::VPC': 0, 'AWS::CloudWatch::Alarm': 7, 'AWS::CloudWatch::Dashboard': 1 },
   },
   'cdk-service': { stack: 'Shop', counts: { 'Custom::WharfService': 1, 'AWS::ECS::Service': 0 } },
   'cdk-registry-front': {

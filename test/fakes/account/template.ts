@@ -101,6 +101,7 @@ export class Templates {
   private attribute(stack: string, id: string, attribute: string): string {
     const name = this.reference(stack, id);
     const arn = (service: string, rest: string): string => `arn:aws:${service}:${REGION}:${ACCOUNT}:${rest}`;
+    if (attribute === 'QueueName') return id;
     if (attribute !== 'Arn') return `${name}.${attribute}`;
     switch (this.stacks[stack]?.Resources[id]?.Type ?? '') {
       case 'AWS::SQS::Queue':
