@@ -29,7 +29,8 @@ ip|/usr/sbin/ip /sbin/ip|iproute2|containers get no network
 iptables|/usr/sbin/iptables /sbin/iptables|iptables|no published ports and no egress
 mount||mount|no layers can be mounted
 busybox|/bin/busybox|busybox-static|no base image for the demo and the tests"
-test_tools="skopeo||skopeo|the registry is not tried with skopeo
+test_tools="jq||jq|the pipeline of docs/ci.md is not tried
+skopeo||skopeo|the registry is not tried with skopeo
 podman||podman|the registry is not tried with podman
 buildah||buildah|the registry is not tried with buildah
 docker-registry||docker-registry|caches, copies and base images are not tried with the registry of the CNCF
