@@ -46,6 +46,16 @@ requireTools('root', 'runc').describe('a cache mount', () => {
     expect(['a\n', 'b\n']).toContain(output(later));
   });
 
+  test('is a folder of its own for each owner and mode, so that no user finds one that is not theirs', async () => {
+    const look = "stat -c '%u:%g %a' /c; ls /c";
+    const first = await run(builders[0], mount('/c', 'owned'), `${look}; : > /c/of-root`);
+    const second = await run(builders[0], mount('/c', 'owned', ',uid=1000,gid=50'), `${look}; : > /c/of-app`);
+    expect([output(first), output(second)]).toEqual(['0:0 755\n', '1000:50 755\n']);
+    const again = [mount('/c', 'owned', ',uid=0,mode=0755'), mount('/c', 'owned', ',gid=50,uid=1000')];
+    const kept = await Promise.all(again.map((each) => run(builders[1], each, 'ls /c')));
+    expect(kept.map(output)).toEqual(['of-root\n', 'of-app\n']);
+  });
+
   test('lets one in after the other when it is locked', async () => {
     const inside = (own: string): string =>
       `test ! -e /c/busy || exit 9; : > /c/busy; echo in-${own} >> /c/log; sleep 0.2; echo out-${own} >> /c/log; rm /c/busy`;

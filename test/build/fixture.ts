@@ -278,6 +278,9 @@ export async function busyboxFiles(): Promise<Files> {
     'etc/': {},
     'etc/passwd': 'root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n',
     'etc/group': 'root:x:0:\napp:x:1000:\nstaff:x:50:\n',
+    'dev/': {},
+    'proc/': {},
+    'sys/': {},
     'tmp/': { mode: 0o1777 },
     'root/': { mode: 0o700 },
   };

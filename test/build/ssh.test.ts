@@ -113,7 +113,9 @@ RUN --network=none --mount=type=ssh,id=git ssh-add -l >/dev/null 2>&1 || echo "r
   });
 
   test('does without an agent that is not given, and fails at the line when it is required', async () => {
-    expect(output(await run('RUN --network=none --mount=type=ssh echo "[$SSH_AUTH_SOCK]"'))).toBe('[]\n');
+    expect(output(await run('RUN --network=none --mount=type=ssh echo "[$SSH_AUTH_SOCK]"'))).toBe(
+      '[/run/buildkit/ssh_agent.0]\n',
+    );
     const error = await failure(run('RUN --mount=type=ssh,id=git,required true'));
     expect([error.code, error.details?.['line']]).toEqual(['BUILD_SSH_MISSING', 2]);
     expect(error.hint).toContain('--ssh git=');

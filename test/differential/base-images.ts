@@ -60,7 +60,7 @@ const RECIPES: Readonly<Record<BaseName, Recipe>> = {
     tag: '1',
     config: { Env: [PATH], Cmd: ['sh'] },
     script: `
-      mkdir -p bin dev etc home root tmp usr/bin usr/sbin var/spool/mail var/tmp var/www
+      mkdir -p bin dev etc home proc root sys tmp usr/bin usr/sbin var/spool/mail var/tmp var/www
       cp "$(command -v busybox)" bin/busybox
       for name in $(bin/busybox --list); do [ "$name" = busybox ] || ln bin/busybox "bin/$name"; done
       ln -s ../../bin/env usr/bin/env

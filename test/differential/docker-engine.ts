@@ -11,14 +11,20 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BaseImageFile } from './base-images.js';
 import { DockerNetwork } from './docker-network.js';
+import { EXPLAINED } from './explained.js';
 import { must, run } from './host-commands.js';
 import type { BuiltImage, BuildInput } from './image-files.js';
 import { readSavedImage } from './image-files.js';
+import type { Peer } from './peer.js';
 
 const CLIENT = '/usr/bin/docker';
 const LONGEST_START_MS = 60_000;
 
-export class DockerEngine {
+export class DockerEngine implements Peer {
+  readonly name = 'docker';
+  readonly buildsAll = false;
+  readonly explained = EXPLAINED;
+
   private constructor(
     private readonly folder: string,
     private readonly daemon: ChildProcess,

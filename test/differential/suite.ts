@@ -1,4 +1,4 @@
-/** Runs cases, two at a time, on one docker engine and one platform of ours; gives what is different and why. */
+/** Runs cases, two at a time, on one peer and one platform of ours; gives what is different and why. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { DockerEngine } from './docker-engine.js';
 import { explain } from './explained.js';
 import type { BuildInput, BuiltImage } from './image-files.js';
 import { type Listing, listImage, type ListingCache } from './listing.js';
+import type { Peer } from './peer.js';
 import { BuildFailed, WharfPlatform } from './wharf-platform.js';
 
 export interface CaseOutcome {
@@ -28,23 +29,26 @@ export class DifferentialSuite {
   private constructor(
     private readonly folder: string,
     private readonly wharf: WharfPlatform,
-    private readonly docker: DockerEngine,
+    private readonly peer: Peer,
     private readonly bases: readonly BaseImageFile[],
   ) {}
 
   /** @param bases that the cases to come need */
-  static async start(bases: readonly BaseName[]): Promise<DifferentialSuite> {
+  static async start(
+    bases: readonly BaseName[],
+    startPeer: () => Promise<Peer> = () => DockerEngine.start(),
+  ): Promise<DifferentialSuite> {
     const images = await Promise.all(bases.map(baseImage));
     const folder = await mkdtemp(join(tmpdir(), 'wharf-cases-'));
-    const docker = await DockerEngine.start();
+    const peer = await startPeer();
     let wharf: WharfPlatform | undefined;
     try {
       wharf = await WharfPlatform.start();
-      for (const image of images) await Promise.all([docker.load(image), wharf.load(image)]);
-      return new DifferentialSuite(folder, wharf, docker, images);
+      for (const image of images) await Promise.all([peer.load(image), wharf.load(image)]);
+      return new DifferentialSuite(folder, wharf, peer, images);
     } catch (error) {
       await wharf?.close();
-      await docker.close();
+      await peer.close();
       throw error;
     }
   }
@@ -69,7 +73,7 @@ export class DifferentialSuite {
 
   async close(): Promise<void> {
     await this.wharf.close();
-    await this.docker.close();
+    await this.peer.close();
     await rm(this.folder, { recursive: true, force: true });
   }
 
@@ -82,7 +86,7 @@ export class DifferentialSuite {
       error: error instanceof Error ? error.message : String(error),
     }));
     if (process.env['WHARF_KEEP_CASES'] === undefined) await rm(folder, { recursive: true, force: true });
-    const { open, used } = explain(one.name, seen.differences);
+    const { open, used } = explain(one.name, seen.differences, this.peer.explained);
     const milliseconds = Math.round(performance.now() - started);
     return { name: one.name, ...seen, differences: open, explained: used, milliseconds };
   }
@@ -93,12 +97,12 @@ export class DifferentialSuite {
     if (refusal !== undefined) return { differences: await this.refused(input, folder, refusal), files: 0 };
     const ours = await this.wharf.build(input, join(folder, 'wharf'));
     const listing = await this.list(ours);
-    if (one.byHand) {
+    if (one.byHand && !this.peer.buildsAll) {
       const built = { listing, config: ours.config };
       const differences = compareByHand(await expectedListing(one), built, await this.baseListing(ours));
       return { differences, files: listing.files.size };
     }
-    const theirs = await this.docker.build(input, join(folder, 'docker'));
+    const theirs = await this.peer.build(input, join(folder, 'peer'));
     const differences = [
       ...compareListings(await this.list(theirs), listing),
       ...compareConfigs(theirs.config, ours.config),
@@ -114,7 +118,16 @@ export class DifferentialSuite {
         throw error;
       },
     );
-    return seen === code ? [] : [{ subject: 'the build', field: 'outcome', docker: code, wharf: seen }];
+    const theirs = this.peer.buildsAll ? await this.outcomeOfPeer(input, folder) : 'refused';
+    if (seen === code && theirs === 'refused') return [];
+    return [{ subject: 'the build', field: 'outcome', docker: this.peer.buildsAll ? theirs : code, wharf: seen }];
+  }
+
+  private outcomeOfPeer(input: BuildInput, folder: string): Promise<'built' | 'refused'> {
+    return this.peer.build(input, join(folder, 'peer')).then(
+      () => 'built',
+      () => 'refused',
+    );
   }
 
   private async list(image: BuiltImage): Promise<Listing> {

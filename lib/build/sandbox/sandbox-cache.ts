@@ -107,9 +107,11 @@ export class CacheFolders {
   }
 }
 
-function nameOf({ id, base }: CacheMount): string {
+function nameOf({ id, base, mode, uid, gid }: CacheMount): string {
   const hash = createHash('sha256').update(id);
-  // Begun from other files it is another cache.
+  // As with BuildKit, begun for another user or from other files it is another cache.
+  const isPlain = mode === 0o755 && uid === 0 && gid === 0;
+  if (base === undefined && !isPlain) hash.update(`\0${mode} ${uid} ${gid}`);
   if (base !== undefined) hash.update(`\0${base.path}\0${base.layers.map(({ diffId }) => diffId).join(' ')}`);
   return hash.digest('hex').slice(0, 32);
 }

@@ -33,7 +33,15 @@ export interface ChangeOptions {
   readonly body?: Body;
 }
 
-export type Attributes = Pick<LayerEntry, 'mode' | 'uid' | 'gid' | 'mtimeSeconds'>;
+/** Of folders that are made. */
+export interface FolderAttributes {
+  readonly mode: number;
+  /** Root when absent, and the group of a folder above that hands its group on. */
+  readonly owner?: Pick<LayerEntry, 'uid' | 'gid'>;
+  readonly mtimeSeconds: number;
+}
+
+const SETGID = 0o2000;
 
 /** As Linux limits it. */
 const MAX_HOPS = 40;
@@ -113,19 +121,26 @@ export class ChangedTree {
 
   /**
    * Makes a folder and those on the way to it, following links.
-   * @param attributes of the folders that are made
+   * As with mkdir, folders in one with the setgid bit have that bit too, and its group unless they are given an owner.
    * @returns its real path
    * @throws AppError BUILD_DESTINATION_INVALID when a file is in the way
    */
-  makeFolders(path: string, attributes: Attributes): string {
+  makeFolders(path: string, { mode, owner, mtimeSeconds }: FolderAttributes): string {
     const real = this.resolve(path);
     const parts = real === '' ? [] : real.split('/');
     let at = '';
+    let handedOn: number | undefined;
     for (const part of parts) {
       at = joinPath(at, part);
       const standing = this.exact(at);
-      if (standing === undefined) this.put({ path: at, type: 'directory', sizeBytes: 0, ...attributes });
-      else if (standing.type !== 'directory') throw notFolder(at, standing);
+      if (standing !== undefined && standing.type !== 'directory') throw notFolder(at, standing);
+      if (standing !== undefined) {
+        handedOn = (standing.mode & SETGID) === 0 ? undefined : standing.gid;
+        continue;
+      }
+      const { uid, gid } = owner ?? { uid: 0, gid: handedOn ?? 0 };
+      const inherited = handedOn === undefined ? 0 : SETGID;
+      this.put({ path: at, type: 'directory', mode: mode | inherited, uid, gid, mtimeSeconds, sizeBytes: 0 });
     }
     return real;
   }

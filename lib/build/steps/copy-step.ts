@@ -16,7 +16,14 @@ import {
   type TreeEntry,
 } from '../../layers/index.js';
 import { openArchive } from './archive.js';
-import { type Attributes, type Body, type Change, ChangedTree, type ChangeOptions, notFolder } from './changed-tree.js';
+import {
+  type Body,
+  type Change,
+  ChangedTree,
+  type ChangeOptions,
+  type FolderAttributes,
+  notFolder,
+} from './changed-tree.js';
 import { type Owner, ROOT } from './owners.js';
 import { missingInTree } from './missing-source.js';
 import {
@@ -88,18 +95,18 @@ class Copy {
   readonly tree: ChangedTree;
   private readonly chmod: ReturnType<typeof parseChmod> | undefined;
   /** Attributes of folders on the way to the destination. */
-  private readonly implied: Attributes;
+  private readonly implied: FolderAttributes;
   /** The file that became the destination itself. */
   private onlyFile: string | undefined;
   private lastNode = 0;
 
   constructor(private readonly input: CopyInput) {
-    const { op, owner = ROOT, timeSeconds } = input;
+    const { op, owner, timeSeconds } = input;
     this.tree = new ChangedTree(input.target);
     this.chmod = op.mode === undefined ? undefined : parseChmod(op.mode);
     const octal = op.mode !== undefined && /^\d/.test(op.mode);
     const mode = octal ? (this.chmod?.apply(0o755, true) ?? 0o755) : 0o755;
-    this.implied = { mode, uid: owner.uid, gid: owner.gid, mtimeSeconds: timeSeconds };
+    this.implied = { mode, mtimeSeconds: timeSeconds, ...(owner === undefined ? {} : { owner }) };
   }
 
   async run(): Promise<void> {
@@ -225,7 +232,7 @@ class Copy {
       if (entry.type === 'directory' && !archive.described.has(entry.path)) continue;
       const parent = this.tree.makeFolders(joinPath(root, parentPath(entry.path)), {
         mode: 0o755,
-        ...ROOT,
+        owner: ROOT,
         mtimeSeconds: this.input.timeSeconds,
       });
       const path = joinPath(parent, baseName(entry.path));

@@ -86,9 +86,9 @@ function agentKeys(
   });
 }
 
-/** Where ssh looks for its agent, unless the Dockerfile says otherwise. */
-export function agentEnv(op: RunOp, mounts: readonly SandboxMount[]): readonly string[] {
-  const agent = mounts.find(({ type }) => type === 'ssh');
+/** Where ssh looks for its agent, unless the Dockerfile says otherwise; also when there is none, as with BuildKit. */
+export function agentEnv(op: RunOp): readonly string[] {
+  const agent = op.mounts.find(({ type }) => type === 'ssh');
   const isSet = op.env.some((entry) => entry.startsWith('SSH_AUTH_SOCK='));
   return agent === undefined || isSet ? [] : [`SSH_AUTH_SOCK=${agent.target}`];
 }

@@ -168,7 +168,7 @@ export class StepExecutor {
         layers,
         lower: target,
         mounts,
-        agentEnv: agentEnv(step.op, mounts),
+        agentEnv: agentEnv(step.op),
         secretEnv: secretEnv(step.op, input.secrets),
         redaction,
         ...(proxied === undefined ? {} : { proxied }),

@@ -13,7 +13,7 @@ export async function workdirChanges(
   warn: (message: string) => void,
 ): Promise<Iterable<Change>> {
   const tree = new ChangedTree(target);
-  const owner = op.user === '' ? ROOT : await workdirOwner(op, target, warn);
+  const owner = op.user === '' ? {} : { owner: await workdirOwner(op, target, warn) };
   tree.makeFolders(op.path, { mode: 0o755, ...owner, mtimeSeconds: timeSeconds });
   return tree.changeset();
 }

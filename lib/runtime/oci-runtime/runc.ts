@@ -45,7 +45,8 @@ export class Runc {
   }
 
   /**
-   * Runs a container to its end. The root must be mounted; what the runtime adds to it as mount points is removed again.
+   * Runs a container to its end. The root must be mounted; what the runtime adds to it as mount points is removed again,
+   * but for /dev, /proc and /sys: BuildKit leaves these, and who stands on the layer needs them anyway.
    * @throws AppError CONTAINER_START_FAILED when the process could not be started (no such program, no such user)
    */
   async run(spec: ContainerSpec, options: RunOptions): Promise<RunResult> {
@@ -56,7 +57,7 @@ export class Runc {
     const directory = scopePaths.bundle(scope, spec.id);
     try {
       const bundle = await writeBundle(scope, directory, spec, options.address);
-      const destinations = bundle.config.mounts.map(({ destination }) => destination);
+      const destinations = bundle.config.mounts.map(({ destination }) => destination).filter(leavesStub);
       const removeStubs = await rememberMountStubs(spec.rootfs, destinations);
       try {
         const exitCode = await this.foreground(spec.id, bundle.directory, options);
@@ -144,4 +145,9 @@ export function startFailure(id: string, message: string): AppError {
       ? {}
       : { hint: 'the program must exist in the image and be executable, with its interpreter and libraries' }),
   });
+}
+
+/** Whether what is made there for a mount must go: /dev, /proc and /sys stay, and what is in them is no part of the root. */
+function leavesStub(destination: string): boolean {
+  return !/^\/(dev|proc|sys)(\/|$)/.test(destination);
 }

@@ -1,6 +1,6 @@
 /**
  * The runtime makes an empty file or folder in the root for every mount point that is absent (`/etc/resolv.conf`,
- * `/proc`). A build step must not leave those in its layer: this remembers what was absent and removes it afterwards,
+ * a cache). A build step must not leave those in its layer: this remembers what was absent and removes it afterwards,
  * if it is still empty, and gives the folders around it their times back.
  */
 import { lstat, rmdir, unlink, utimes } from 'node:fs/promises';
