@@ -4,8 +4,8 @@
  * runs is found and taken over.
  */
 import { setMaxListeners } from 'node:events';
-import { rm } from 'node:fs/promises';
 import { AppError } from '../../errors/index.js';
+import { removeTree } from '../../layers/index.js';
 import type { Platform } from '../../oci/index.js';
 import type { Images } from '../../registry/index.js';
 import {
@@ -181,7 +181,7 @@ class HostAgent implements Agent {
     });
     for (const taskId of await this.records.list()) {
       if (isKnown(taskId)) continue;
-      await rm(this.records.folder(taskId), { recursive: true, force: true });
+      await removeTree(this.records.folder(taskId));
       const record = await this.records.load(taskId);
       if (record !== undefined && record.finishedMs === undefined) {
         await this.records.save({ ...record, finishedMs: this.deps.clock.nowMs() });

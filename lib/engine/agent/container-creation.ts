@@ -4,8 +4,8 @@
  * first step but its link to the network, so that whatever a kill leaves half made is found and taken away; what is
  * learnt on the way goes to disk with the next record, that of its start.
  */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeTree } from '../../layers/index.js';
 import { mountOverlay, RESOLVER_ADDRESS } from '../../runtime/index.js';
 import { failingAs } from './container-failure.js';
 import { attachNetwork, chooseBindings, type ContainerPlace, linkedNames } from './container-network.js';
@@ -41,7 +41,7 @@ export async function createContainer(
   signal: AbortSignal,
 ): Promise<void> {
   const { runtimeId, payload } = plan;
-  await rm(join(task.folder, runtimeId), { recursive: true, force: true });
+  await removeTree(join(task.folder, runtimeId));
   const bindings = await chooseBindings(deps, task, payload, runtimeId);
   const record: ContainerRecord = { ...firstRecord(plan, deps.clock.nowMs()), bindings };
   const written = task.write(record);

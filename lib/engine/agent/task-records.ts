@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoCode } from '../../errors/index.js';
+import { removeTree } from '../../layers/index.js';
 import type { Digest } from '../../oci/index.js';
 import type { HostScope } from '../../runtime/index.js';
 import type { AgentEvent, NetworkBinding } from './types.js';
@@ -127,6 +128,6 @@ export class TaskRecords {
 export async function removeTaskFolders(scope: HostScope): Promise<void> {
   const { directory } = new TaskRecords(scope);
   for (const name of await readdir(directory).catch(() => [] as string[])) {
-    if (/^[0-9a-f]{32}$/.test(name)) await rm(join(directory, name), { recursive: true, force: true });
+    if (/^[0-9a-f]{32}$/.test(name)) await removeTree(join(directory, name));
   }
 }

@@ -4,7 +4,7 @@
  * the host and the task's record say it was.
  */
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { removeTree } from '../../layers/index.js';
 import { type ContainerEvent, ContainerRun, type ContainerRunDeps } from './container-run.js';
 import { runtimeIdOf } from './container-process.js';
 import { ContainerFailure, failingAs } from './container-failure.js';
@@ -161,7 +161,7 @@ export class TaskRun {
     if (this.payload.networkMode === 'awsvpc') await this.deps.network.detach(this.networkId);
     // A folder that a kill leaves goes with the sweep of the next start.
     const finished = { finishedMs: clock.nowMs() };
-    const removed = rm(records.folder(this.payload.taskId), { recursive: true, force: true });
+    const removed = removeTree(records.folder(this.payload.taskId));
     await both(removed, this.save(finished)).catch(async () => {
       // What was removed may be what had filled the disk.
       await removed;
