@@ -6,8 +6,9 @@ export type EcsAnswer =
   | { readonly body: object }
   /** An exception of this name; 500 for ServerException, else 400. */
   | { readonly error: string; readonly message?: string; readonly [member: string]: unknown }
-  /** The connection is cut without an answer. */
-  | 'cut';
+  /** The connection is cut without an answer, or kept without one. */
+  | 'cut'
+  | 'hang';
 
 export interface ScriptedEcs {
   readonly endpoint: string;
@@ -28,6 +29,7 @@ export async function scriptedEcs(
       const input = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
       calls.push({ operation, input });
       const said = answer(operation, input, calls.filter((call) => call.operation === operation).length);
+      if (said === 'hang') return;
       if (said === 'cut') {
         incoming.socket.destroy();
         return;

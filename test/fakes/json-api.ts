@@ -18,9 +18,17 @@ export interface JsonAnswer {
   readonly body: string;
 }
 
-/** What goes wrong with a call: an error answer, a connection cut before or after the work is done, or nothing. */
+/**
+ * What goes wrong with a call: an error answer, a connection that is cut before or after the work is done, or on which
+ * nothing is ever said; or nothing.
+ */
 export type JsonFault =
-  { readonly status: number; readonly type: string; readonly more?: object } | 'cut-before' | 'cut-after' | undefined;
+  | { readonly status: number; readonly type: string; readonly more?: object }
+  | 'cut-before'
+  | 'cut-after'
+  | 'hang-before'
+  | 'hang-after'
+  | undefined;
 
 export interface JsonApi {
   readonly endpoint: string;
@@ -43,11 +51,13 @@ export async function startJsonApi(
         .at(-1) ?? '';
     const body = await text(request);
     const wrong = fault(operation);
-    if (wrong === 'cut-before') return undefined;
+    if (wrong === 'hang-before') await goneOf(signal);
+    if (wrong === 'cut-before' || wrong === 'hang-before') return undefined;
     if (typeof wrong === 'object') return jsonFailure(wrong.status, wrong.type, wrong.type, wrong.more);
     const input = JSON.parse(body === '' ? '{}' : body) as Record<string, unknown>;
     const result = await answer({ operation, input, headers: request.headers, signal });
-    return wrong === 'cut-after' ? undefined : result;
+    if (wrong === 'hang-after') await goneOf(signal);
+    return wrong === 'cut-after' || wrong === 'hang-after' ? undefined : result;
   };
   const send = (result: JsonAnswer | undefined, response: ServerResponse): void => {
     if (result === undefined) {
@@ -74,4 +84,10 @@ export async function startJsonApi(
         server.closeAllConnections();
       }),
   };
+}
+
+/** Resolves when the client has given up. */
+function goneOf(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

@@ -12,11 +12,12 @@ let client: ReturnType<typeof ecsClient> | undefined;
 async function ecsThat(
   answer: (operation: string, input: Record<string, unknown>, n: number) => EcsAnswer,
   options: ConstructorParameters<typeof Ecs>[2] = {},
+  answerMs = 30_000,
 ): Promise<Ecs> {
   fake = await scriptedEcs(answer);
   waits.length = 0;
   const credentials = { accessKeyId: 'a', secretAccessKey: 'b' };
-  client = ecsClient({ region: 'eu-central-1', endpoint: fake.endpoint, credentials });
+  client = ecsClient({ region: 'eu-central-1', endpoint: fake.endpoint, credentials, answerMs });
   return new Ecs(client, clock, { random: () => 1, ...options });
 }
 
@@ -38,6 +39,20 @@ describe('the ECS client', () => {
     const ecs = await ecsThat((_, __, n) => (n % 2 === 0 ? 'cut' : { error: 'ServerException' }));
     await expect(ecs.clusters.create('main')).rejects.toMatchObject({ kind: 'unavailable', retryable: true });
     expect(fake?.calls).toHaveLength(4);
+  });
+
+  test('repeats a call that is never answered, and gives up as unavailable', async () => {
+    const ecs = await ecsThat(
+      (_, __, n) => (n === 1 ? 'hang' : { body: { cluster: { clusterName: 'main' } } }),
+      {},
+      500,
+    );
+    expect(await ecs.clusters.create('main')).toMatchObject({ clusterName: 'main' });
+    client?.destroy();
+    await fake?.close();
+    const silent = await ecsThat(() => 'hang', { attempts: 2 }, 200);
+    await expect(silent.clusters.create('main')).rejects.toMatchObject({ kind: 'unavailable', retryable: true });
+    expect(fake?.calls).toHaveLength(2);
   });
 
   test('does not repeat what ECS refuses, and keeps its name in the code', async () => {

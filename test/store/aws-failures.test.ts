@@ -221,3 +221,44 @@ test('a service that nobody runs is STORE_UNAVAILABLE', async () => {
   const queue = new SqsQueue({ ...store, client: sqs.client }, sqs);
   await expect(queue.send('x')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', kind: 'unavailable' });
 });
+
+/** Of a call that is never answered: long enough for one that is, on a busy machine. */
+const ANSWER_MS = 1_000;
+
+describe('a service that never answers', () => {
+  test.each(['hang-before', 'hang-after'] as const)(
+    'is asked again, and a record is written once: %s',
+    async (fault) => {
+      const plan = faults(1, fault, (name) => name === 'PutItem');
+      const dynamoDb = await openFakeTable({ fault: (name) => plan.next(name) }, ANSWER_MS);
+      closers.push(() => dynamoDb.close());
+      const records = new DynamoDbRecordStore({ ...deps, client: dynamoDb.client }, { table: dynamoDb.table });
+      const key = { partition: 'P', sort: 'S' };
+      expect(await records.put(key, { n: 1 }, { expect: 'absent' })).toMatchObject({ outcome: 'written' });
+      expect([plan.seen, (await records.get(key))?.value]).toEqual([1, { n: 1 }]);
+    },
+  );
+
+  test('at all is STORE_UNAVAILABLE', async () => {
+    const plan = faults(ATTEMPTS, 'hang-before' as const, (name) => name === 'GetItem');
+    const dynamoDb = await openFakeTable({ fault: (name) => plan.next(name) }, ANSWER_MS);
+    closers.push(() => dynamoDb.close());
+    const records = new DynamoDbRecordStore({ ...deps, client: dynamoDb.client }, { table: dynamoDb.table });
+    const asked = records.get({ partition: 'P', sort: 'S' });
+    await expect(asked).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', kind: 'unavailable' });
+    expect(plan.seen).toBe(ATTEMPTS);
+  });
+
+  test('to a message is sent it again: it may come twice, and is not lost', async () => {
+    const plan = faults(1, 'hang-after' as const, (name) => name === 'SendMessage');
+    const sqs = await openFakeQueue(3, { fault: (name) => plan.next(name) }, ANSWER_MS);
+    closers.push(() => sqs.close());
+    const store = await createTestStore();
+    closers.push(() => store.close());
+    const queue = new SqsQueue({ ...store, client: sqs.client }, sqs);
+    await queue.send('a message');
+    const taken = await queue.receive({ max: 10, waitSeconds: 0, visibilitySeconds: 60 });
+    expect(new Set(taken.map(({ body }) => body))).toEqual(new Set(['a message']));
+    expect(plan.seen).toBe(1);
+  });
+});

@@ -71,9 +71,9 @@ export async function openTestTable(): Promise<TestTable> {
   return { client, table, close: async () => void (await client.send(new DeleteTableCommand({ TableName: table }))) };
 }
 
-export async function openFakeTable(options: DynamoDbFakeOptions = {}): Promise<TestTable> {
+export async function openFakeTable(options: DynamoDbFakeOptions = {}, answerMs?: number): Promise<TestTable> {
   const fake = await startDynamoDbFake(options);
-  const client = dynamoDbClient(ofFake(fake.endpoint));
+  const client = dynamoDbClient(ofFake(fake.endpoint), answerMs);
   return { client, table: await createTable(client), close: () => closeBoth(client, fake) };
 }
 
@@ -91,9 +91,13 @@ export async function openTestQueue(maxDeliveries: number): Promise<TestQueue> {
   };
 }
 
-export async function openFakeQueue(maxDeliveries: number, options: SqsFakeOptions = {}): Promise<TestQueue> {
+export async function openFakeQueue(
+  maxDeliveries: number,
+  options: SqsFakeOptions = {},
+  answerMs?: number,
+): Promise<TestQueue> {
   const fake = await startSqsFake(options);
-  const client = sqsClient(ofFake(fake.endpoint));
+  const client = sqsClient(ofFake(fake.endpoint), answerMs);
   return { client, ...(await createQueues(client, maxDeliveries)), close: () => closeBoth(client, fake) };
 }
 

@@ -31,13 +31,14 @@ export interface EcsClientOptions {
   readonly region: string;
   readonly endpoint?: string;
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** After which a call without an answer is given up. @default 30,000 */
+  readonly answerMs?: number;
 }
 
 const CONNECT_MS = 5_000;
-const ANSWER_MS = 30_000;
 
 /** An SDK client for this endpoint that leaves retrying to `Ecs`; a call without an answer is given up. */
-export function ecsClient(options: EcsClientOptions): ECSClient {
-  const requestHandler = { connectionTimeout: CONNECT_MS, requestTimeout: ANSWER_MS, throwOnRequestTimeout: true };
+export function ecsClient({ answerMs = 30_000, ...options }: EcsClientOptions): ECSClient {
+  const requestHandler = { connectionTimeout: CONNECT_MS, requestTimeout: answerMs, throwOnRequestTimeout: true };
   return new ECSClient({ ...options, maxAttempts: 1, requestHandler });
 }

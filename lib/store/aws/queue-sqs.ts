@@ -36,9 +36,13 @@ export interface SqsQueueOptions {
   readonly deadLetterUrl?: string;
 }
 
-/** An SQS client as the adapter needs it. */
-export function sqsClient(config: SQSClientConfig): SQSClient {
-  return new SQSClient({ maxAttempts: 4, requestHandler: { connectionTimeout: 2_000 }, ...config });
+/**
+ * An SQS client as the adapter needs it: a stuck connection is given up and tried again.
+ * @param answerMs after which a call without an answer is given up; longer than the 20 s that SQS waits for a message
+ */
+export function sqsClient(config: SQSClientConfig, answerMs = 30_000): SQSClient {
+  const requestHandler = { connectionTimeout: 2_000, requestTimeout: answerMs, throwOnRequestTimeout: true };
+  return new SQSClient({ maxAttempts: 4, requestHandler, ...config });
 }
 
 export class SqsQueue implements Queue {

@@ -50,9 +50,12 @@ export interface DynamoDbRecordStoreDeps {
   readonly ids: Ids;
 }
 
-/** A document client as the adapter needs it: a stuck connection is given up and tried again. */
-export function dynamoDbClient(config: DynamoDBClientConfig): DynamoDBDocumentClient {
-  const requestHandler = { connectionTimeout: 2_000, requestTimeout: 10_000, throwOnRequestTimeout: true };
+/**
+ * A document client as the adapter needs it: a stuck connection is given up and tried again.
+ * @param answerMs after which a call without an answer is given up
+ */
+export function dynamoDbClient(config: DynamoDBClientConfig, answerMs = 10_000): DynamoDBDocumentClient {
+  const requestHandler = { connectionTimeout: 2_000, requestTimeout: answerMs, throwOnRequestTimeout: true };
   return DynamoDBDocumentClient.from(new DynamoDBClient({ maxAttempts: 4, requestHandler, ...config }));
 }
 

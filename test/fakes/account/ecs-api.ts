@@ -33,6 +33,7 @@ export async function serveEcs(
     void (async () => {
       const operation = String(request.headers['x-amz-target']).slice(TARGET.length);
       const wrong = fault(operation);
+      if (wrong === 'hang-before') return;
       if (wrong === 'cut-before') {
         response.destroy();
         return;
@@ -45,6 +46,7 @@ export async function serveEcs(
       const wanted = await seen(operation, JSON.parse(await text(request)) as EcsInput);
       const answer = wanted instanceof Response ? wanted : await ask(operation, wanted);
       const said = await answer.text();
+      if (wrong === 'hang-after') return;
       if (wrong === 'cut-after') response.destroy();
       else response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(said);
     })().catch(() => response.destroy());

@@ -63,7 +63,7 @@ export class Weather {
     ecr: (): JsonFault => this.fault('ecr'),
   };
 
-  private fault(service: Service): JsonFault {
+  private fault(service: Service): Exclude<JsonFault, 'hang-before' | 'hang-after'> {
     const kind = this.random === undefined ? undefined : this.kind(service, this.random);
     if (kind === undefined) return undefined;
     this.met[`${service} ${kind}`] = (this.met[`${service} ${kind}`] ?? 0) + 1;

@@ -9,9 +9,12 @@
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Moment } from '../../fakes/account/doom.js';
+import { LambdaFunction } from '../../fakes/lambda/function.js';
+import { eventOf } from '../../fakes/lambda/gateway.js';
 import { buildImage } from '../builds.js';
 import { build, chooseUnused, collect, handOver, push, submitBuild } from './build-operations.js';
-import { KillLab } from './lab.js';
+import { ADMIN_TOKEN } from '../cloud.js';
+import { CLUSTER, KillLab } from './lab.js';
 import type { Operation } from './operation.js';
 import { killAtEveryWrite } from './deaths.js';
 import {
@@ -19,11 +22,13 @@ import {
   endByEvents,
   IMAGE,
   OTHER_IMAGE,
+  path,
   remove,
   rollback,
   runTask,
   runTasks,
   scale,
+  spec,
 } from './service-operations.js';
 import { liveThrough } from './weather.js';
 
@@ -85,6 +90,35 @@ describe('a function that is killed at a write', () => {
       process.stdout.write(`${name}: ${deaths.length} deaths\n`);
       expect(deaths.length).toBeGreaterThan(0);
       expect(wrong).toEqual([]);
+    },
+    LONGEST_MS,
+  );
+});
+
+describe('a function whose time is over while ECS never answers', () => {
+  test.each(isWhole ? (['before', 'after'] as const) : (['after'] as const))(
+    'leaves nothing half: the service, %s it was made',
+    async (moment) => {
+      const id = `late-${moment}`;
+      const subject = await deploy.prepare(lab, id);
+      // Less than the half minute that it has, and long for a deployment.
+      const api = new LambdaFunction({ ...lab.cloud.fn('api').settings, timeoutMs: 8_000 });
+      const ask = (method: string, url: string, json?: object): Promise<unknown> => {
+        const headers = { host: 'x', authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' };
+        return api.invoke(
+          eventOf({ method, url, headers }, Buffer.from(json === undefined ? '' : JSON.stringify(json))),
+        );
+      };
+      try {
+        await ask('GET', `/v1/clusters/${CLUSTER}`);
+        lab.stall.arm('CreateService', moment);
+        const asked = ask('PUT', path(`new-${id}`), spec(IMAGE, 2));
+        await expect(asked).rejects.toMatchObject({ type: 'Sandbox.Timedout' });
+        expect(lab.stall.hasStruck).toBe(true);
+        await subject.check(false);
+      } finally {
+        await api.close();
+      }
     },
     LONGEST_MS,
   );

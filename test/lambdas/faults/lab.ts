@@ -6,6 +6,7 @@ import { decodeMessage } from '../../../lib/build/build-records.js';
 import { WharfClient } from '../../../lib/client/index.js';
 import { toAppError } from '../../../lib/errors/index.js';
 import { Doom } from '../../fakes/account/doom.js';
+import { Stall } from '../../fakes/account/stall.js';
 import { Weather } from '../../fakes/account/weather.js';
 import type { SqsEvent } from '../../fakes/lambda/event-source.js';
 import type { LambdaFunction } from '../../fakes/lambda/function.js';
@@ -44,6 +45,7 @@ export class KillLab {
   private constructor(
     readonly cloud: Cloud,
     readonly doom: Doom,
+    readonly stall: Stall,
     readonly weather: Weather,
     readonly now: Hour,
     readonly later: Hour,
@@ -52,12 +54,13 @@ export class KillLab {
 
   static async open(): Promise<KillLab> {
     const doom = new Doom();
+    const stall = new Stall();
     const weather = new Weather();
     const cloud = await openCloud({
       s3: (call) => doom.faults.s3(call) ?? weather.faults.s3(),
       dynamoDb: (operation) => doom.faults.dynamoDb(operation) ?? weather.faults.dynamoDb(),
       sqs: (operation) => doom.faults.sqs(operation) ?? weather.faults.sqs(operation),
-      ecs: (operation) => doom.faults.ecs(operation) ?? weather.faults.ecs(),
+      ecs: (operation) => doom.faults.ecs(operation) ?? stall.fault(operation) ?? weather.faults.ecs(),
       ecr: (operation) => doom.faults.ecr(operation) ?? weather.faults.ecr(),
     });
     const ahead = new Map(
@@ -75,7 +78,7 @@ export class KillLab {
     ]);
     const ends = [() => gateway.close(), ...[...ahead.values()].map((each) => () => each.close()), () => cloud.close()];
     const now = hour(cloud.gateway, (name) => cloud.fn(name));
-    const lab = new KillLab(cloud, doom, weather, now, hour(gateway, fn), ends);
+    const lab = new KillLab(cloud, doom, stall, weather, now, hour(gateway, fn), ends);
     await lab.addCluster();
     return lab;
   }

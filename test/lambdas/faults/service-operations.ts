@@ -7,8 +7,8 @@ import { ecsService, ecsTasks, serviceTruth, told } from './truth.js';
 export const IMAGE = 'team/web:1';
 export const OTHER_IMAGE = 'team/web:2';
 
-const path = (name: string): string => `/v1/clusters/${CLUSTER}/services/${name}`;
-const spec = (image: string, count: number) => ({ image, count, ports: [{ container: 8080 }] });
+export const path = (name: string): string => `/v1/clusters/${CLUSTER}/services/${name}`;
+export const spec = (image: string, count: number) => ({ image, count, ports: [{ container: 8080 }] });
 
 async function settled(lab: KillLab, name: string): Promise<void> {
   await lab.upkeep(`the deployment of ${name} has ended`, async () => {
