@@ -107,6 +107,13 @@ function loadBalancer(): CostLine {
   return { what: 'a load balancer in two zones, idle, with its addresses', dollars };
 }
 
+function natGateway(): CostLine {
+  return {
+    what: 'a NAT gateway in one zone, with its address',
+    dollars: HOURS * (PRICES.natHour + PRICES.publicIpv4Hour),
+  };
+}
+
 /** 1,000 builds of a minute, 20 MB of new layers each, with their records. */
 export function thousandBuilds(): readonly CostLine[] {
   const gibSeconds = 1000 * 60 * (FUNCTION_MEMORY_MIB.builder / 1024);
@@ -119,7 +126,7 @@ export function thousandBuilds(): readonly CostLine[] {
 
 /** The same done by hand: CodeBuild, ECR, a load balancer, and one NAT gateway for private subnets. */
 export function byHandMonth(): readonly CostLine[] {
-  return [{ what: 'NAT gateway, one zone', dollars: HOURS * PRICES.natHour }, loadBalancer()];
+  return [natGateway(), loadBalancer()];
 }
 
 export interface ComparedLine {
@@ -136,7 +143,7 @@ export function teamMonth(): readonly ComparedLine[] {
   return [
     { what: 'one t4g.small with 40 GiB and an address', wharf: instance, byHand: instance },
     { what: 'the platform itself, idle', wharf: withoutInstance, byHand: 0 },
-    { what: 'a way out for private subnets: a NAT gateway', wharf: 0, byHand: HOURS * PRICES.natHour },
+    { what: 'a way out for private subnets: a NAT gateway', wharf: 0, byHand: natGateway().dollars },
     { what: 'a load balancer for a web service', wharf: balancer, byHand: balancer },
     {
       what: '1,000 builds: Lambda, or CodeBuild',

@@ -77,6 +77,20 @@ test('its constructs are typed, and synthesise with the functions bundled from t
   expect(types).toContain('Custom::WharfDockerfileImage');
 }, 180_000);
 
+test('they are taken by require, too, as the apps that `cdk init` makes do it', async () => {
+  const app = `
+    const { App, Stack } = require('aws-cdk-lib');
+    const { ContainerCluster, ImageStore } = require('wharf');
+    const app = new App({ outdir: 'required' });
+    const stack = new Stack(app, 'Team');
+    new ImageStore(stack, 'Store');
+    new ContainerCluster(stack, 'Capacity');
+    app.synth();`;
+  await writeFile(join(project, 'app.cjs'), app);
+  await run(process.execPath, ['app.cjs']);
+  expect(await readFile(join(project, 'required/Team.template.json'), 'utf8')).toContain('AWS::ECS::Cluster');
+}, 120_000);
+
 test('the five minutes of the page of DockerfileImage begin in an empty folder, and synthesise', async () => {
   const page = await readFile(resolve('docs/aws/dockerfile-image.md'), 'utf8');
   const [, files = ''] = /\n(mkdir app [\s\S]*?)```/.exec(page) ?? [];

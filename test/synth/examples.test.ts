@@ -3,10 +3,11 @@
  * credentials or look-ups, and every template proved as far as that goes without an account.
  */
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CloudFormationSchema } from './cloudformation-schema.js';
-import { nagFindings, nagPacks } from './nag-findings.js';
+import { cloudFormationFindings, nagFindings, nagPacks } from './nag-findings.js';
 import { LASTING_IDS, lastingIds } from './lasting-ids.js';
 import { type Synthesis, synthesiseAll } from './synthesis.js';
 import { plainSecrets, removedState, unencrypted, unexplainedWildcards } from './template-rules.js';
@@ -97,6 +98,10 @@ describe.each(APPS)('the templates of %s', (app) => {
     expect(found(app, (resources) => schema.problems(resources))).toEqual([]);
   });
 
+  test('hold under the rules of CloudFormation that CDK brings', () => {
+    expect(cloudFormationFindings(synthesisOf(app))).toEqual([]);
+  });
+
   test('grant nothing on every resource but what IAM cannot narrow, and no whole service', () => {
     expect(found(app, unexplainedWildcards)).toEqual([]);
   });
@@ -123,6 +128,23 @@ describe.each(APPS)('the templates of %s', (app) => {
     const ids = synthesis.stacks.map((stack) => [stack, lastingIds(synthesis.resources(stack), schema)] as const);
     expect(Object.fromEntries(ids.filter(([, kept]) => kept.length > 0))).toEqual(LASTING_IDS[app] ?? {});
   });
+});
+
+/** Each resource with a digest of what is said of it: what a change of a construct touches shows, how in the stacks of the app. */
+function digests(app: string): Readonly<Record<string, readonly string[]>> {
+  const synthesis = synthesisOf(app);
+  const lines = synthesis.stacks.toSorted().map((stack) => {
+    const resources = Object.entries(synthesis.resources(stack)).map(([id, { Type, ...said }]) => {
+      const text = JSON.stringify(said).replaceAll(/[0-9a-f]{64}/g, '<asset>');
+      return `${id} ${Type} ${createHash('sha256').update(text).digest('hex').slice(0, 12)}`;
+    });
+    return [stack, resources.toSorted()] as const;
+  });
+  return Object.fromEntries(lines);
+}
+
+test.each(APPS.filter((app) => app !== 'bin/app.ts'))('the stacks of %s are as stored', (app) => {
+  expect(digests(app)).toMatchSnapshot();
 });
 
 describe('the policy for CloudFormation in docs/aws', () => {
@@ -186,6 +208,10 @@ describe('the policy for people in docs/aws', () => {
 });
 
 describe('the rules themselves', () => {
+  test('of CDK have looked: what has nothing to be told of is in no report', () => {
+    expect(APPS.flatMap((app) => nagPacks(synthesisOf(app)))).toContain('CloudFormation Validate');
+  });
+
   const queue = (Properties: Record<string, unknown>) => ({ Type: 'AWS::SQS::Queue', Properties });
 
   test('see that a table has other keys, or a bucket a name, and would be replaced', () => {

@@ -57,6 +57,17 @@ export function nagFindings(synthesis: Synthesis): readonly string[] {
     .map(({ rule, path }) => `${path}: ${rule}`);
 }
 
+/** What CDK's own rules of CloudFormation find: values beyond bounds, types that are deprecated. */
+export function cloudFormationFindings(synthesis: Synthesis): readonly string[] {
+  const { pluginReports } = synthesis.readJson('validation-report.json') as Report;
+  return pluginReports
+    .filter(({ pluginName }) => pluginName === 'CloudFormation Validate')
+    .flatMap(({ violations }) => violations)
+    .flatMap(({ ruleName, violatingConstructs }) =>
+      violatingConstructs.map(({ constructPath = '' }) => `${constructPath}: ${ruleName}`),
+    );
+}
+
 /** The packs that looked. */
 export function nagPacks(synthesis: Synthesis): readonly string[] {
   return (synthesis.readJson('validation-report.json') as Report).pluginReports.map(({ pluginName }) => pluginName);
