@@ -20,6 +20,7 @@ import { type IRepository, Repository, RepositoryEncryption, TagMutability } fro
 import type { ContainerImage } from 'aws-cdk-lib/aws-ecs';
 import type { DockerImageCode } from 'aws-cdk-lib/aws-lambda';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Construct } from 'constructs';
 import { openContextFolder } from '../layers/context/context-folder-fs.js';
@@ -45,8 +46,10 @@ export interface DockerfileImageProps {
   readonly exclude?: string[];
   /** The stage to build. @default - the last one */
   readonly target?: string;
-  /** Values for ARG. They are in the template, and in the image's history: nothing secret. @default - none */
+  /** Values for ARG. They are in the template, and in the image's history: nothing secret, for which `secrets` is. @default - none */
   readonly buildArgs?: { readonly [name: string]: string };
+  /** What `RUN --mount=type=secret,id=…` reads, by id. Another value alone builds nothing. @default - none */
+  readonly secrets?: { readonly [id: string]: ISecret };
   /** `linux/arm64` or `linux/amd64`. @default - the builder's, which is linux/arm64 unless it says otherwise */
   readonly platform?: string;
   /** @default - one builder for all images of the stack, made by the first of them */
@@ -114,6 +117,8 @@ export class DockerfileImage extends Construct implements DeployedImage {
     }
     const images = this.provider;
     images.allowContexts(this.asset);
+    const secrets = Object.entries(props.secrets ?? {});
+    for (const [, secret] of secrets) images.allowSecret(secret);
     images.allowRepository(this.repository, { deletes: props.deleteReplaced === true });
     const inputs = {
       Dockerfile: context.dockerfile,
@@ -132,6 +137,9 @@ export class DockerfileImage extends Construct implements DeployedImage {
         ContextKey: this.asset.s3ObjectKey,
         Repository: this.repository.repositoryName,
         ...inputs,
+        ...(secrets.length === 0
+          ? {}
+          : { Secrets: Object.fromEntries(secrets.map(([id, { secretArn }]) => [id, secretArn])) }),
         DeleteReplaced: String(props.deleteReplaced === true),
       },
     });

@@ -8,6 +8,7 @@ import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IRepository } from 'aws-cdk-lib/aws-ecr';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { Provider } from 'aws-cdk-lib/custom-resources';
 import { Construct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
@@ -71,6 +72,11 @@ export class ImageProvider extends Construct {
   /** Lets the function read contexts: all of them, because a roll-back wants that of the deployment before. */
   allowContexts({ bucket }: Asset): void {
     this.function.allow(['s3:GetObject'], [bucket.arnForObjects('*.tar')]);
+  }
+
+  /** Lets the function hand a secret to builds. */
+  allowSecret(secret: ISecret): void {
+    secret.grantRead(this.function.role);
   }
 
   /** Lets the function copy images to this repository, and take them away from it. */

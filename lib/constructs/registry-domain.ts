@@ -3,7 +3,7 @@
  * never learn where to get a token. A function at the edge gives the header its name back; nothing is cached. A domain
  * of one's own is possible here, with a certificate of us-east-1.
  */
-import { Stack, Validations } from 'aws-cdk-lib';
+import { Stack, Token, Validations } from 'aws-cdk-lib';
 import type { ICertificate } from 'aws-cdk-lib/aws-certificatemanager';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import {
@@ -18,6 +18,8 @@ import {
   ViewerProtocolPolicy,
 } from 'aws-cdk-lib/aws-cloudfront';
 import { HttpOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
+import { AaaaRecord, ARecord, type IHostedZone, RecordTarget } from 'aws-cdk-lib/aws-route53';
+import { CloudFrontTarget } from 'aws-cdk-lib/aws-route53-targets';
 import { Construct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { Edge } from './edge.js';
@@ -29,6 +31,8 @@ export interface RegistryDomainProps {
   readonly domainNames?: string[];
   /** For those names, in us-east-1. @default - none, with no names */
   readonly certificate?: ICertificate;
+  /** Where those names are pointed at the distribution. @default - nowhere: that is done by whoever has the names */
+  readonly hostedZone?: IHostedZone;
   /** For `distribution` and `restoreChallenge`. @default - none */
   readonly cfnOverrides?: CfnOverrides;
 }
@@ -48,6 +52,8 @@ export const RESTORE_CHALLENGE = `function handler(event) {
 export class RegistryDomain extends Construct {
   readonly distribution: Distribution;
   readonly restoreChallenge: EdgeFunction;
+  /** What clients call the registry by, without a final slash: the first of the names, or CloudFront's own. */
+  readonly url: string;
 
   /** @throws Error for names without a certificate */
   constructor(scope: Construct, id: string, props: RegistryDomainProps) {
@@ -56,8 +62,16 @@ export class RegistryDomain extends Construct {
     if (domainNames.length > 0 && certificate === undefined) {
       throw refusedProp(this.node.path, `domainNames ${domainNames.join(', ')} want a certificate of us-east-1`);
     }
-    if (certificate !== undefined && domainNames.length === 0) {
-      throw refusedProp(this.node.path, 'a certificate is for domainNames, and there are none: give the names as well');
+    if ((certificate ?? props.hostedZone) !== undefined && domainNames.length === 0) {
+      const sentence = 'a certificate and a hostedZone are for domainNames, and there are none: give the names as well';
+      throw refusedProp(this.node.path, sentence);
+    }
+    const place = Stack.of(this).region;
+    if (!Token.isUnresolved(place) && place.startsWith('cn-')) {
+      throw refusedProp(
+        this.node.path,
+        `CloudFront has no functions in ${place}: a RegistryFront gives docker its challenge there`,
+      );
     }
     this.restoreChallenge = new EdgeFunction(this, 'RestoreChallenge', {
       runtime: FunctionRuntime.JS_2_0,
@@ -81,6 +95,8 @@ export class RegistryDomain extends Construct {
       ...(certificate === undefined ? {} : { domainNames, certificate }),
     });
     this.acknowledge();
+    this.pointAt(domainNames, props.hostedZone);
+    this.url = `https://${domainNames[0] ?? this.distribution.distributionDomainName}`;
     const { distribution, restoreChallenge } = this;
     overrideCfn(this, { distribution, restoreChallenge }, props.cfnOverrides);
   }
@@ -92,6 +108,15 @@ export class RegistryDomain extends Construct {
   /** Percent of answers that say that the fault is ours. */
   metricServerErrorRate(options?: MetricOptions): Metric {
     return this.distribution.metric5xxErrorRate(options);
+  }
+
+  private pointAt(names: readonly string[], zone: IHostedZone | undefined): void {
+    if (zone === undefined) return;
+    const target = RecordTarget.fromAlias(new CloudFrontTarget(this.distribution));
+    for (const [index, recordName] of names.entries()) {
+      new ARecord(this, `Name${index}`, { zone, recordName, target });
+      new AaaaRecord(this, `Name${index}V6`, { zone, recordName, target });
+    }
   }
 
   private acknowledge(): void {

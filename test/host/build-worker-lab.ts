@@ -25,6 +25,7 @@ import { fakeCredentials } from '../fakes/s3/index.js';
 import {
   type ImageResourceLab,
   LAB_BUCKET,
+  LAB_SEALING_KEY,
   LAB_TABLE,
   type LabParts,
   openImageResourceLab,
@@ -51,10 +52,9 @@ export const WORKER_REPOSITORY = 'worker';
 export async function openBuildWorkerLab(): Promise<BuildWorkerLab> {
   const folder = await mkdtemp(join(tmpdir(), 'wharf-build-worker-'));
   const data = join(folder, 'data');
-  // What seals the secrets of builds: none has any here.
   const secrets = await startJsonApi(async () => ({
     status: 200,
-    body: JSON.stringify({ SecretString: 'S'.repeat(43) }),
+    body: JSON.stringify({ SecretString: LAB_SEALING_KEY }),
   }));
   const ecs = await startContainerEcs({ data, cluster: CLUSTER, instances: 1 });
   const platform = `linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}`;

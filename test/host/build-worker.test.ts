@@ -132,4 +132,22 @@ host.describe('an image of a template with a RUN', () => {
     await deploy(await wanted('with-before', 'FROM busybox:1\nRUN echo before > /before\n'));
     expect([await lastWorkerImage(), workers()]).toEqual([expect.stringMatching(`/cdk/worker@${before}$`), 4]);
   }, 120_000);
+
+  test('reads a secret of the template, which is in no layer, no log and no record', async () => {
+    const dockerfile =
+      'FROM busybox:1\nRUN --mount=type=secret,id=token cat /run/secrets/token && wc -c < /run/secrets/token > /length\n' +
+      'RUN --mount=type=secret,id=token grep -q sesame /run/secrets/token && exit 9\n';
+    const event = await wanted('with-secret', dockerfile);
+    const Secrets = { token: 'arn:token' };
+    const failed = deploy({ ...event, ResourceProperties: { ...event.ResourceProperties, Secrets } });
+    const said = await failed.then(
+      () => 'done',
+      (error: unknown) => String(error),
+    );
+    // It was read: the second RUN ends as told when the value is there.
+    expect(said).toMatch(/Dockerfile:3: .*exit code 9.* \(BUILD_RUN_FAILED\)/);
+    expect(said).toContain('\n| ***');
+    expect(said).not.toContain('open-sesame');
+    expect(JSON.stringify(await lab.builds.list())).not.toContain('open-sesame');
+  }, 120_000);
 });

@@ -15,7 +15,7 @@ import { ImageResource } from '../../lib/host/aws/image-resource.js';
 import type { BegunImage, ImageProgress } from '../../lib/host/aws/image-resource.js';
 import type { ImageEvent } from '../../lib/host/aws/image-request.js';
 import { EcrMirror } from '../../lib/host/aws/mirror.js';
-import type { AwsStore } from '../../lib/host/aws/store.js';
+import { type AwsStore, sealingKey } from '../../lib/host/aws/store.js';
 import { openContextFolder } from '../../lib/layers/context/context-folder-fs.js';
 import { writeContextTar } from '../../lib/layers/context/context-tar-fs.js';
 import { Registry } from '../../lib/registry/index.js';
@@ -77,6 +77,10 @@ export interface ImageResourceLabOptions {
 export const LAB_TABLE = 'records';
 export const LAB_BUCKET = 'blobs';
 
+/** What Secrets Manager has: of the platform, and by ARN of others. */
+export const LAB_SEALING_KEY = 'S'.repeat(43);
+export const LAB_SECRETS: Readonly<Record<string, string>> = { 'arn:token': 'open-sesame' };
+
 const common = { region: 'eu-central-1', credentials: fakeCredentials };
 
 export async function openImageResourceLab(options: ImageResourceLabOptions = {}): Promise<ImageResourceLab> {
@@ -106,14 +110,21 @@ export async function openImageResourceLab(options: ImageResourceLabOptions = {}
     records,
     systemClock,
   );
-  const secrets = new RecordsSecretStore(records, { key: Buffer.alloc(32, 5) });
+  const secrets = new RecordsSecretStore(records, { key: sealingKey(LAB_SEALING_KEY) });
   const store = { ...parts, records, content, secrets };
   const registry = new Registry(store);
   const queue = new SqsQueue({ ...store, client: queues }, { queueUrl });
   const builds = new BuildService({ ...store, queue });
   const mirrorTo = (prefix: string): EcrMirror =>
     new EcrMirror({ ...store, ecr: ecrClient, images: registry }, { prefix, budgetMs: 60_000 });
-  const resource = new ImageResource({ ...store, registry, builds, mirror: mirrorTo(''), ecr: ecrClient, s3 });
+  const resource = new ImageResource({
+    ...{ ...store, registry, builds, mirror: mirrorTo(''), ecr: ecrClient, s3 },
+    readSecret: async (arn) => {
+      const value = LAB_SECRETS[arn];
+      if (value === undefined) throw new Error(`no secret ${arn}`);
+      return value;
+    },
+  });
   const endpoints = { s3: s3Fake.endpoint, dynamoDb: dynamoDb.endpoint };
   const tasks = await options.tasks?.({ store, registry, mirror: mirrorTo, endpoints });
   const builder = new AwsBuilder(

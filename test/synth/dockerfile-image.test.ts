@@ -3,12 +3,13 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
+import { RemovalPolicy, Size, Stack, Validations } from 'aws-cdk-lib';
 import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import { EcsEc2ContainerDefinition, EcsFargateContainerDefinition, EcsJobDefinition } from 'aws-cdk-lib/aws-batch';
 import { Repository } from 'aws-cdk-lib/aws-ecr';
 import { type ContainerImage, CpuArchitecture, Ec2TaskDefinition, FargateTaskDefinition } from 'aws-cdk-lib/aws-ecs';
 import { Architecture, DockerImageFunction } from 'aws-cdk-lib/aws-lambda';
+import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { DockerfileImage, type DockerfileImageProps, ImageBuilder, ImageStore } from '../../lib/constructs/index.js';
 import { ofType, testStack } from './unbundled.js';
 
@@ -89,6 +90,28 @@ describe('DockerfileImage', () => {
     expect(wanted({ exclude: ['*.log'] })).toEqual(first);
     expect(wanted()['ContextKey']).not.toBe(first['ContextKey']);
     rmSync(join(folder, 'app/debug.log'));
+  });
+
+  test('hands secrets on by name, and their values stay where they are', () => {
+    const { stack, template } = testStack({ nag: true });
+    const token = new Secret(stack, 'Token') as ISecret;
+    Validations.of(token).acknowledge({ id: 'AwsSolutions-SMG4', reason: 'of the test' });
+    const plain = wanted();
+    imageIn(stack, { secrets: { npm: token } });
+    const made = template();
+    const reference = { Ref: Match.stringLikeRegexp('^Token') };
+    made.hasResourceProperties(IMAGE, { Secrets: { npm: reference } });
+    made.hasResourceProperties('AWS::IAM::Policy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({
+            Action: ['secretsmanager:GetSecretValue', 'secretsmanager:DescribeSecret'],
+            Resource: reference,
+          }),
+        ]),
+      },
+    });
+    expect(plain).not.toHaveProperty('Secrets');
   });
 
   test('uploads the context as a tar, and nothing is left beside it', () => {

@@ -1,7 +1,7 @@
 /** What the constructs do not take: said at synthesis, with where, what and what would be taken. And what they take though only a deployment knows it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { Aws, CfnParameter, type Stack, Token } from 'aws-cdk-lib';
+import { Aws, CfnParameter, Stack, Token } from 'aws-cdk-lib';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { InstanceType, type IVpc, Vpc } from 'aws-cdk-lib/aws-ec2';
 import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
@@ -158,7 +158,15 @@ test.each<[string, Make, RegExp]>([
       const certificate = Certificate.fromCertificateArn(s, 'Certificate', 'arn:aws:acm:us-east-1:1:certificate/x');
       return new RegistryDomain(s, 'Domain', { edge: new Wharf(s, 'Wharf').edge, certificate });
     },
-    /a certificate is for domainNames, and there are none/,
+    /a certificate and a hostedZone are for domainNames, and there are none/,
+  ],
+  [
+    'CloudFront in China, where it has no functions',
+    (s) => {
+      const china = new Stack(s, 'China', { env: { region: 'cn-north-1' } });
+      return new RegistryDomain(china, 'Domain', { edge: new Wharf(china, 'Wharf').edge });
+    },
+    /Domain: CloudFront has no functions in cn-north-1: a RegistryFront/,
   ],
   [
     'a service on a cluster that cannot be',
@@ -188,8 +196,8 @@ test('every refusal of the constructs has a code', () => {
 });
 
 describe('what only the deployment knows', () => {
-  const number = (stack: Stack, name: string): number =>
-    new CfnParameter(stack, name, { type: 'Number', default: 2048 }).valueAsNumber;
+  const number = (stack: Stack, name: string, value = 2048): number =>
+    new CfnParameter(stack, name, { type: 'Number', default: value }).valueAsNumber;
   const text = (stack: Stack, name: string): string => new CfnParameter(stack, name, { default: 'x' }).valueAsString;
 
   test.each<[string, Make]>([
@@ -206,7 +214,11 @@ describe('what only the deployment knows', () => {
     [
       'sizes of a builder',
       (s) => {
-        const [memoryMiB, scratchMiB, maxConcurrency] = [number(s, 'Memory'), number(s, 'Scratch'), number(s, 'Most')];
+        const [memoryMiB, scratchMiB, maxConcurrency] = [
+          number(s, 'Memory'),
+          number(s, 'Scratch'),
+          number(s, 'Most', 4),
+        ];
         builder(s, { memoryMiB, scratchMiB, maxConcurrency, platform: text(s, 'Platform') });
       },
     ],

@@ -3,6 +3,8 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import { Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
+import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
+import { HostedZone } from 'aws-cdk-lib/aws-route53';
 import { RegistryDomain, Wharf } from '../../lib/constructs/index.js';
 import { RESTORE_CHALLENGE } from '../../lib/constructs/registry-domain.js';
 import { testStack } from './unbundled.js';
@@ -56,6 +58,30 @@ describe('the registry behind CloudFront', () => {
     new RegistryDomain(global, 'Domain', { edge });
     const distribution = JSON.stringify(Template.fromStack(global).findResources('AWS::CloudFront::Distribution'));
     expect(distribution).toMatch(/execute-api\.eu-west-1\./);
+  });
+
+  test('is called by names of its own, which their zone points there, by both kinds of address', () => {
+    const { stack, template } = testStack({ nag: true });
+    const { edge } = new Wharf(stack, 'Wharf');
+    const hostedZone = HostedZone.fromHostedZoneAttributes(stack, 'Zone', {
+      hostedZoneId: 'Z1',
+      zoneName: 'example.org',
+    });
+    const arn = 'arn:aws:acm:us-east-1:111111111111:certificate/01234567-89ab-cdef-0123-456789abcdef';
+    const certificate = Certificate.fromCertificateArn(stack, 'Certificate', arn);
+    const domainNames = ['images.example.org', 'hub.example.org'];
+    const { url } = new RegistryDomain(stack, 'Domain', { edge, domainNames, certificate, hostedZone });
+    expect(url).toBe('https://images.example.org');
+    const records = Object.values(template().findResources('AWS::Route53::RecordSet')).map(({ Properties }) => {
+      const { Name, Type } = Properties as { Name: string; Type: string };
+      return `${Name} ${Type}`;
+    });
+    expect(records.toSorted()).toEqual([
+      ...['hub.example.org. A', 'hub.example.org. AAAA', 'images.example.org. A', 'images.example.org. AAAA'],
+    ]);
+    expect(stack.resolve(new RegistryDomain(stack, 'Plain', { edge }).url)).toMatchObject({
+      'Fn::Join': ['', ['https://', { 'Fn::GetAtt': [expect.any(String), 'DomainName'] }]],
+    });
   });
 
   test('wants a certificate for names of its own', () => {

@@ -23,6 +23,8 @@ export interface WantedImage {
   /** What Wharf keeps the image as, until it is copied and for as long as the template wants it. */
   readonly source: { readonly repository: string; readonly tag: string };
   readonly build: Omit<BuildRequest, 'context' | 'tags'>;
+  /** ARNs of what `RUN --mount=type=secret` reads, by id. No inputs: another value gives no other image, as with docker. */
+  readonly secrets: Readonly<Record<string, string>>;
   /** The same for the same inputs: CloudFormation replaces the resource when it changes. */
   readonly physicalId: string;
 }
@@ -54,6 +56,7 @@ export function wantedImage(properties: ImageEvent['ResourceProperties']): Wante
     repository,
     source: { repository: `cdk/${repository}`, tag: hash },
     build,
+    secrets: properties['Secrets'] === undefined ? {} : strings(properties, 'Secrets'),
     physicalId: `${repository}:${hash}`,
   };
 }

@@ -25,6 +25,8 @@ export interface ImageResourceDeps {
   readonly ecr: ECRClient;
   /** For the assets. */
   readonly s3: S3Client;
+  /** The value of a secret, by its ARN. */
+  readonly readSecret: (arn: string) => Promise<string>;
   readonly logger: Logger;
 }
 
@@ -41,7 +43,7 @@ export interface ImageProgress {
 export class ImageResource {
   constructor(private readonly deps: ImageResourceDeps) {}
 
-  /** @throws AppError IMAGE_RESOURCE_INVALID, CONTEXT_UNREADABLE, those of the content store */
+  /** @throws AppError IMAGE_RESOURCE_INVALID, CONTEXT_UNREADABLE, SECRET_EMPTY, BUILD_SECRET_…, those of the stores */
   async onEvent(event: ImageEvent): Promise<BegunImage> {
     if (event.RequestType === 'Delete') {
       const physicalId = event.PhysicalResourceId ?? '';
@@ -55,7 +57,10 @@ export class ImageResource {
     const { repository, tag } = wanted.source;
     const request = { ...wanted.build, context: digest, tags: [`${repository}:${tag}`] };
     // CloudFormation may say the same thing twice.
-    const build = await this.deps.builds.submit(request, { idempotencyKey: `cdk/${event.RequestId}` });
+    const build = await this.deps.builds.submit(request, {
+      idempotencyKey: `cdk/${event.RequestId}`,
+      secrets: await this.secretsOf(wanted),
+    });
     this.deps.logger.info('an image for a template is built', { build: build.id, repository: wanted.repository });
     return { ...begun, BuildId: build.id };
   }
@@ -72,6 +77,12 @@ export class ImageResource {
       throw new Error(`the image of build ${event.BuildId} is gone from the store: deploy again`);
     }
     throw new Error(await failureText(this.deps.builds, build));
+  }
+
+  private async secretsOf({ secrets }: WantedImage): Promise<ReadonlyMap<string, Uint8Array>> {
+    const values = new Map<string, Uint8Array>();
+    for (const [id, arn] of Object.entries(secrets)) values.set(id, Buffer.from(await this.deps.readSecret(arn)));
+    return values;
   }
 
   private async built({ source }: Pick<WantedImage, 'source'>): Promise<Digest | undefined> {

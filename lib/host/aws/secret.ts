@@ -1,4 +1,4 @@
-/** Secrets that the stack made, read at cold start. */
+/** Secrets that the stack made, read at cold start, and those that a template gives to its builds. */
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { AppError } from '../../errors/index.js';
 import { awsFailure } from '../../store/aws/aws-failure.js';
@@ -11,7 +11,7 @@ export async function readSecret(arn: string, region: string): Promise<string> {
     if (text === undefined || text === '') {
       throw new AppError('SECRET_EMPTY', `secret ${arn} holds no text`, {
         kind: 'internal',
-        hint: 'at least 43 random letters and digits',
+        hint: 'put a text into it; those of the platform itself have 43 random letters and digits or more',
       });
     }
     return text;

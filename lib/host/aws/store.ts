@@ -62,6 +62,6 @@ export function openAwsStore({ region, table, bucket, sealingKeyArn }: StoreConf
 type StoreConfig = AwsConfig<(typeof STORE_SETTINGS)[number]>;
 
 /** Secrets Manager makes text; 43 letters and digits carry the 256 bits that AES wants. */
-function sealingKey(text: string): Uint8Array {
+export function sealingKey(text: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', text, '', 'wharf sealing key', 32));
 }
