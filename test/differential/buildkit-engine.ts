@@ -16,6 +16,8 @@ import type { Peer } from './peer.js';
 export class BuildkitEngine implements Peer {
   readonly name = 'buildkit';
   readonly buildsAll = true;
+  /** All contexts have one name there: two at once would be mixed up. */
+  readonly parallelism = 1;
   readonly explained = BUILDKIT_EXPLAINED;
   /** What makes a base known to one build. */
   private readonly bases: string[] = [];

@@ -23,6 +23,7 @@ const LONGEST_START_MS = 60_000;
 export class DockerEngine implements Peer {
   readonly name = 'docker';
   readonly buildsAll = false;
+  readonly parallelism = 2;
   readonly explained = EXPLAINED;
 
   private constructor(

@@ -21,4 +21,11 @@ export const BUILDKIT_EXPLAINED: readonly Explanation[] = [
     field: 'outcome',
     docker: /^built$/,
   },
+  {
+    id: 'trace-variables',
+    reason: 'buildctl traces every build, and so a RUN has TRACEPARENT and OTEL_…; without a tracer it has none.',
+    cases: ['run-sees-environment'],
+    subject: /^\/env$/,
+    field: 'content',
+  },
 ];

@@ -8,6 +8,8 @@ export interface Peer {
   readonly name: string;
   /** Whether it builds all of the language: then no listing by hand is needed. */
   readonly buildsAll: boolean;
+  /** Cases that may be built at once. */
+  readonly parallelism: number;
   /** Where the two may differ, and why. */
   readonly explained: readonly Explanation[];
   load(image: BaseImageFile): Promise<void>;

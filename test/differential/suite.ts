@@ -1,4 +1,4 @@
-/** Runs cases, two at a time, on one peer and one platform of ours; gives what is different and why. */
+/** Runs cases on one peer and one platform of ours; gives what is different and why. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,11 +53,7 @@ export class DifferentialSuite {
     }
   }
 
-  async run(
-    cases: readonly Case[],
-    onOutcome: (outcome: CaseOutcome) => void,
-    parallelism = 2,
-  ): Promise<readonly CaseOutcome[]> {
+  async run(cases: readonly Case[], onOutcome: (outcome: CaseOutcome) => void): Promise<readonly CaseOutcome[]> {
     const waiting = [...cases];
     const outcomes: CaseOutcome[] = [];
     const work = async (): Promise<void> => {
@@ -67,7 +63,7 @@ export class DifferentialSuite {
         onOutcome(outcome);
       }
     };
-    await Promise.all(Array.from({ length: parallelism }, work));
+    await Promise.all(Array.from({ length: this.peer.parallelism }, work));
     return outcomes;
   }
 
