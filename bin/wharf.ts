@@ -9,6 +9,7 @@ import { VERSION } from '../lib/host/version.js';
 import type { Logger } from '../lib/store/index.js';
 import { systemClock } from '../lib/store/system/clock-system.js';
 import { jsonLogger } from '../lib/store/system/logger-json-system.js';
+import { textLogger } from '../lib/store/system/logger-text-system.js';
 
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -75,6 +76,7 @@ async function serverLogger(): Promise<Logger> {
   const { giveBackIdleMemory, keepHeapSmall } = await import('../lib/host/embedded/idle-memory.js');
   keepHeapSmall();
   giveBackIdleMemory();
+  if (process.stderr.isTTY) return textLogger(process.stderr);
   return jsonLogger({ stream: process.stderr, clock: systemClock }, { level: 'warn' });
 }
 

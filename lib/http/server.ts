@@ -53,7 +53,7 @@ const CLOSE_MS = 5000;
 /** Longer than the minute clients and load balancers keep connections, so that they are the ones to close. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** Resolves when the port is open. @throws AppError ADDRESS_IN_USE, and the system's error, e.g. EACCES */
+/** Resolves when the port is open. @throws AppError ADDRESS_IN_USE, ADDRESS_UNUSABLE */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const dispatch = dispatcher(options);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (incoming, outgoing) => {
@@ -128,13 +128,27 @@ async function refuseTarget(incoming: IncomingMessage, outgoing: ServerResponse,
 function listen(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (error: Error): void => {
-      reject(errnoCode(error) === 'EADDRINUSE' ? addressInUse(host, port) : error);
+      reject(errnoCode(error) === 'EADDRINUSE' ? addressInUse(host, port) : addressUnusable(host, port, error));
     };
     server.once('error', failed);
     server.listen(port, host, () => {
       server.removeListener('error', failed);
       resolve();
     });
+  });
+}
+
+function addressUnusable(host: string, port: number, error: Error): unknown {
+  const why: Readonly<Record<string, string>> = {
+    EADDRNOTAVAIL: `no network of this machine has the address ${host}`,
+    ENOTFOUND: `the name ${host} is not known`,
+    EACCES: `this user may not listen on port ${port}`,
+  };
+  const said = why[errnoCode(error) ?? ''];
+  if (said === undefined) return error;
+  return new AppError('ADDRESS_UNUSABLE', `cannot listen on ${host}:${port}: ${said}`, {
+    hint: '--listen 127.0.0.1:7070 for this machine alone, 0.0.0.0:7070 for all its networks',
+    cause: error,
   });
 }
 

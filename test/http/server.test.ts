@@ -62,6 +62,13 @@ describe('one port', () => {
     await expect(start({ listen: { host: '127.0.0.1', port } })).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' });
   });
 
+  test('of an address that this machine has not is refused with what would be accepted', async () => {
+    await expect(start({ listen: { host: '192.0.2.1', port: 0 } })).rejects.toMatchObject({
+      code: 'ADDRESS_UNUSABLE',
+      message: expect.stringContaining('no network of this machine has the address 192.0.2.1'),
+    });
+  });
+
   test('closes in bounded time, also with an idle connection and one that never ends', async () => {
     let told = false;
     const forever: FetchApp = {

@@ -2,8 +2,9 @@
  * The data folder of an embedded platform: where its parts lie, who owns it now, and how clients on this machine find
  * it. One platform at a time may have a folder open; a lock left by a process that is gone is taken over.
  */
-import { mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { AppError, errnoCode } from '../../errors/index.js';
 
 /** What a client on this machine needs to know; kept readable by the owner only, since it holds a token. */
@@ -57,10 +58,11 @@ export class DataFolder {
   static async open(path: string): Promise<DataFolder> {
     const folder = new DataFolder(resolve(path));
     try {
-      await mkdir(folder.directory, { recursive: true, mode: 0o711 });
-      await mkdir(join(folder.directory, 'keys'), { recursive: true, mode: 0o700 });
+      await makeFolder(folder.directory, 0o711);
+      await makeFolder(join(folder.directory, 'keys'), 0o700);
     } catch (error) {
-      throw new AppError('DATA_FOLDER_UNUSABLE', `cannot make the data folder ${folder.directory}`, {
+      const why = errnoCode(error) ?? 'it is none';
+      throw new AppError('DATA_FOLDER_UNUSABLE', `cannot make the data folder ${folder.directory}: ${why}`, {
         hint: 'a folder on a local disk that this user may write',
         cause: error,
       });
@@ -117,6 +119,18 @@ export class DataFolder {
       });
     }
     await rm(this.lockPath, { force: true });
+  }
+}
+
+/** Node's own `recursive` tries for ever where a folder that is there takes none in, as /proc. */
+async function makeFolder(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    if (errnoCode(error) === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (errnoCode(error) !== 'ENOENT' || existsSync(dirname(path))) throw error;
+    await makeFolder(dirname(path), mode);
+    await makeFolder(path, mode);
   }
 }
 
