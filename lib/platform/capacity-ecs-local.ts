@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto';
 import { AppError } from '../errors/index.js';
 import type { Ecs, EcsInstance } from './ecs/index.js';
 import { Turns } from './turns.js';
-import type { Capacity, ClusterSpec } from './types.js';
+import type { Capacity } from './ports.js';
+import type { ClusterSpec } from './types.js';
 
 const NUMBER_ATTRIBUTE = 'wharf.instance-number';
 /** Ports of the host that no task may ask for, as the ECS agent reserves them. */

@@ -8,7 +8,8 @@ import { isEcsError } from './ecs/index.js';
 import type { Events } from './events.js';
 import { checkName, CLUSTERS, clusterNotFound, keys, lostRace } from './keys.js';
 import type { Services } from './services.js';
-import type { Capacity, Cluster, ClusterSpec, Instance, Page, PageOptions } from './types.js';
+import type { Capacity } from './ports.js';
+import type { Cluster, ClusterSpec, Instance, Page, PageOptions } from './types.js';
 
 export interface ClustersDeps {
   readonly ecs: Ecs;

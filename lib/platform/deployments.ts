@@ -15,7 +15,8 @@ import type { TaskDefinitions } from './task-definition.js';
 import type { TaskPlacement } from './task-placement.js';
 import { describeStop, projectTask } from './task-view.js';
 import { Turns } from './turns.js';
-import type { Deployment, DeploymentStatus, Release, Routing } from './types.js';
+import type { Routing } from './ports.js';
+import type { Deployment, DeploymentStatus, Release } from './types.js';
 
 export interface DeploymentsDeps {
   readonly ecs: Ecs;

@@ -11,5 +11,6 @@ export { type Deployed, type Services } from './services.js';
 export { type ImageNaming, type TaskDefaults, TaskDefinitions } from './task-definition.js';
 export { describeStop, projectTask } from './task-view.js';
 export { type TaskFilter, type Tasks } from './tasks.js';
+export * from './ports.js';
 export * from './types.js';
 export * from './values/index.js';

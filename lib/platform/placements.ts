@@ -2,7 +2,8 @@
 import { AppError } from '../errors/index.js';
 import type { RecordStore } from '../store/index.js';
 import { clusterNotFound, keys, serviceNotFound } from './keys.js';
-import type { Placement, PlacementSource } from './types.js';
+import type { PlacementSource } from './ports.js';
+import type { Placement } from './types.js';
 
 export class Placements {
   constructor(private readonly deps: { readonly records: RecordStore; readonly source?: PlacementSource }) {}

@@ -24,7 +24,7 @@ import { Services } from './services.js';
 import { type ImageNaming, type TaskDefaults, TaskDefinitions } from './task-definition.js';
 import { Tasks } from './tasks.js';
 import { placementOf, type ProviderNaming, type TaskPlacement } from './task-placement.js';
-import type { Capacity, PlacementSource, Routing, TaskExec, TaskLogs } from './types.js';
+import type { Capacity, PlacementSource, Routing, TaskExec, TaskLogs } from './ports.js';
 
 export interface PlatformDeps {
   readonly ecs: ECSClient | EcsConnection;

@@ -1,6 +1,7 @@
 /** What a release asks of the front: its first TCP port, checked as its health says. */
 import { defined } from './values/index.js';
-import type { PortSpec, Release, RouteRequest } from './types.js';
+import type { RouteRequest } from './ports.js';
+import type { PortSpec, Release } from './types.js';
 
 /** Undefined for a release that has no TCP port. */
 export function routeRequest(cluster: string, service: string, release: Release): RouteRequest | undefined {

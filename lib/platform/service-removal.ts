@@ -4,7 +4,7 @@ import type { Ecs } from './ecs/index.js';
 import type { Events } from './events.js';
 import { keys, lostRace } from './keys.js';
 import type { ServiceRecord, ServiceRecords } from './service-records.js';
-import type { Routing } from './types.js';
+import type { Routing } from './ports.js';
 
 export interface ServiceRemovalDeps {
   readonly ecs: Ecs;

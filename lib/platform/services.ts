@@ -13,7 +13,8 @@ import type { NewRelease, Releases } from './releases.js';
 import { routedPort, routeRequest } from './route-request.js';
 import type { ServiceRecord, ServiceRecords } from './service-records.js';
 import type { ServiceRemoval } from './service-removal.js';
-import type { Deployment, Page, PageOptions, Release, Routing, Service, ServiceSpec } from './types.js';
+import type { Routing } from './ports.js';
+import type { Deployment, Page, PageOptions, Release, Service, ServiceSpec } from './types.js';
 import { defined } from './values/index.js';
 
 export interface ServicesDeps extends ImageCheckDeps {

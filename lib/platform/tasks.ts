@@ -12,17 +12,8 @@ import { clusterNotFound, keys, TASK_SHARDS, taskPartition } from './keys.js';
 import type { TaskDefinitions } from './task-definition.js';
 import type { TaskPlacement } from './task-placement.js';
 import { describeStop, projectTask, type TaskProjection } from './task-view.js';
-import type {
-  ExecRequest,
-  Page,
-  PageOptions,
-  Task,
-  TaskExec,
-  TaskLogLine,
-  TaskLogs,
-  TaskRun,
-  TaskSpec,
-} from './types.js';
+import type { ExecRequest, TaskExec, TaskLogLine, TaskLogs } from './ports.js';
+import type { Page, PageOptions, Task, TaskRun, TaskSpec } from './types.js';
 import { defined } from './values/index.js';
 
 export interface TasksDeps extends ImageCheckDeps {
