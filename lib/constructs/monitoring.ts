@@ -51,7 +51,7 @@ export class Monitoring extends Construct {
       // It is called every five minutes; one call that failed is made good by the next.
       this.alarm(
         'CollectorErrors',
-        'What nobody needs stays',
+        'What nobody needs stays: see the runbook',
         collector.metricErrors({ period: Duration.hours(1) }),
         6,
       ),
@@ -60,8 +60,26 @@ export class Monitoring extends Construct {
     for (const alarm of this.alarms) for (const action of props.actions ?? []) alarm.addAlarmAction(action);
     this.dashboard = props.dashboard === false ? undefined : this.board(props.wharf);
     const { dashboard } = this;
-    const alarms = Object.fromEntries(this.alarms.map((alarm) => [alarm.node.id, alarm]));
-    overrideCfn(this, { RegistryFrontDown: undefined, ...alarms, dashboard }, props.cfnOverrides);
+    const byId: Readonly<Record<string, Alarm>> = Object.fromEntries(
+      this.alarms.map((alarm) => [alarm.node.id, alarm]),
+    );
+    const { DeadBuilds, DeadEvents, OldBuild, ApiErrors, RegistryErrors, ReconcilerErrors } = byId;
+    const { CollectorErrors, RegistryFrontDown } = byId;
+    overrideCfn(
+      this,
+      {
+        DeadBuilds,
+        DeadEvents,
+        OldBuild,
+        ApiErrors,
+        RegistryErrors,
+        ReconcilerErrors,
+        CollectorErrors,
+        RegistryFrontDown,
+        dashboard,
+      },
+      props.cfnOverrides,
+    );
   }
 
   private alarm(id: string, alarmDescription: string, metric: IMetric, threshold: number): Alarm {
