@@ -11,6 +11,7 @@ import { Construct } from 'constructs';
 import { type CfnOverrides, overrideCfn } from './cfn-overrides.js';
 import type { IImageStore } from './image-store.js';
 import { ownMetric } from './metrics.js';
+import { checkWhole } from './refused-prop.js';
 import { WharfFunction } from './wharf-function.js';
 
 export interface ImageCollectorProps {
@@ -32,8 +33,10 @@ export interface ImageCollectorProps {
 export class ImageCollector extends Construct {
   readonly function: WharfFunction;
 
+  /** @throws AppError PROP_REFUSED for a reserved concurrency that is no whole number of 1 or more */
   constructor(scope: Construct, id: string, props: ImageCollectorProps) {
     super(scope, id);
+    checkWhole(this.node.path, { reservedConcurrency: props.reservedConcurrency }, 1);
     this.function = new WharfFunction(this, 'Collector', {
       entry: 'collector',
       timeout: Duration.minutes(4),

@@ -19,6 +19,7 @@ import {
   Edge,
   ImageBuilder,
   type ImageBuilderProps,
+  ImageCollector,
   ImageStore,
   RegistryDomain,
   RegistryFront,
@@ -36,6 +37,8 @@ const POLICY: BuilderSourcePolicy = { rules: [{ action: 'DENY', selector: { iden
 
 const builder = (stack: Stack, props: Partial<ImageBuilderProps>) =>
   new ImageBuilder(stack, 'Builder', { store: new ImageStore(stack, 'Store'), ...props });
+const collector = (stack: Stack, reservedConcurrency: number) =>
+  new ImageCollector(stack, 'Collector', { store: new ImageStore(stack, 'Store'), reservedConcurrency });
 const cluster = (stack: Stack, props: ContainerClusterProps) => new ContainerCluster(stack, 'Cluster', props);
 const worker = (stack: Stack, props: Partial<BuildWorkerProps>) => {
   const { store, builder: made, capacity, controlPlane } = new Wharf(stack, 'Wharf');
@@ -58,6 +61,7 @@ test.each<[string, Make, RegExp]>([
   ['memory below Lambda’s', (s) => builder(s, { memoryMiB: 64 }), /Test\/Builder: memoryMiB 64: .*from 128 to 10240/],
   ['memory above it', (s) => builder(s, { memoryMiB: 20_000 }), /memoryMiB 20000/],
   ['scratch space below Lambda’s', (s) => builder(s, { scratchMiB: 100 }), /scratchMiB 100: .*from 512 to 10240/],
+  ['no collector at once', (s) => collector(s, 0), /reservedConcurrency 0: .*of 1 or more/],
   ['one build at once', (s) => builder(s, { maxConcurrency: 1 }), /maxConcurrency 1: .*from 2 to 1000/],
   [
     'a builder for half a platform',
