@@ -15,7 +15,7 @@ import { scopeOf, slotOf, uncachedBy } from './keys/cache-scope.js';
 import { SingleFlight } from './solve/concurrency.js';
 import { fetchContexts, type LocalRequest } from './context/fetched-contexts.js';
 import { ImportedCaches } from './remote-cache/imported-caches.js';
-import { LastSteps } from './solve/last-steps.js';
+import { LastSteps, NEVER_BUILT } from './solve/last-steps.js';
 import { LayoutImages } from './images/layout-images.js';
 import { outlineOf, targetsOf } from './plan/outline.js';
 import { planReport } from './solve/plan-preview.js';
@@ -159,7 +159,9 @@ export class ImageBuilder {
       plan: each.plan,
       solver: this.solver(request, source, each, made, imported, call),
     }));
-    const done = await (request.plan === true ? this.preview(solvers) : this.make(request, source, solvers, call));
+    const done = await (request.plan === true
+      ? this.preview(request, solvers, call)
+      : this.make(request, source, solvers, call));
     imported?.tellIdle();
     return done;
   }
@@ -197,10 +199,20 @@ export class ImageBuilder {
     return new ImageExporter(deps, request, source, call).export(solved);
   }
 
-  private async preview(builds: readonly SolvableBuild[]): Promise<PlanReport> {
+  private async preview(
+    { tags }: LocalRequest,
+    builds: readonly SolvableBuild[],
+    call: RunningBuild,
+  ): Promise<PlanReport> {
     const previews = [];
     for (const { solver } of builds) previews.push(await solver.preview());
-    return planReport(previews, await this.bytesToFetch(previews.flatMap((preview) => preview.layers)));
+    const report = planReport(previews, await this.bytesToFetch(previews.flatMap((preview) => preview.layers)));
+    if (tags.length === 0 && report.steps.some(({ reason }) => reason === NEVER_BUILT)) {
+      const text =
+        'What changed since the last build of an image is told when the plan has its name: wharf build --plan -t <name>';
+      call.emit({ type: 'message', text });
+    }
+    return report;
   }
 
   private async bytesToFetch(layers: readonly Layer[]): Promise<number> {

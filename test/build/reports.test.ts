@@ -117,6 +117,21 @@ describe('plan', () => {
   const shown = ({ steps }: PlanReport): string[] =>
     steps.map(({ expected, reason }: ExpectedStep) => `${expected}${reason === undefined ? '' : `: ${reason}`}`);
 
+  test('without a name says that a name is needed to tell what changed, and with one tells it', async () => {
+    const changed = { ...files, a: 'B' };
+    await f.build(files);
+    const ask = async (tags: readonly string[]): Promise<{ reasons: unknown[]; hints: number }> => {
+      const { report, events } = await f.report(changed, { plan: true, tags });
+      if (report.kind !== 'plan') throw new Error('no plan');
+      const hints = events.filter((event) => event.type === 'message' && event.text.includes('has its name'));
+      return { reasons: report.steps.flatMap(({ reason }) => reason ?? []), hints: hints.length };
+    };
+    const unnamed = await ask([]);
+    expect([unnamed.reasons[0], unnamed.hints]).toEqual(['not built here before', 1]);
+    const named = await ask(['app']);
+    expect([named.reasons[0], named.hints]).toEqual(['a: content changed', 0]);
+  });
+
   test('before the first build says that nothing was built, and what will be copied', async () => {
     const report = await plan();
     expect(shown(report)).toEqual([

@@ -32,6 +32,9 @@ export interface StepIdentity {
   readonly base?: string;
 }
 
+/** The reason of a step whose place is not known. */
+export const NEVER_BUILT = 'not built here before';
+
 /** A step nobody made for so long is forgotten. */
 const KEEP_MS = 90 * 24 * 3600 * 1000;
 const MAX_PARTS = 500;
@@ -53,7 +56,7 @@ export class LastSteps {
    */
   async explain(slot: string, { key, files, instruction, base }: StepIdentity): Promise<string> {
     const last = await this.last(slot);
-    if (last === undefined) return 'not built here before';
+    if (last === undefined) return NEVER_BUILT;
     const part = changedPart(last.parts, partsOf(key));
     if (part === undefined) return 'its layer is not in the store any more';
     if (part === BEFORE) return beforeChanged(last.base, base);
