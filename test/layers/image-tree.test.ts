@@ -209,6 +209,24 @@ describe('reading contents', () => {
   });
 });
 
+test.each(['none', 'gzip'] as const)(
+  'contents (%s) are had in any order, from small pieces and large ones',
+  async (kind) => {
+    const sizes = [3, 70_000, 900, 200_000, 1, 65_536, 1_500_000, 40, 0, 64_000, 5, 300_000, 7, 100_000, 2];
+    const made = sizes.map((size, i) => file(`f${i}`, Buffer.alloc(size, `${i} `)));
+    const built = ImageTree.empty(store.content).withLayer(await layer(made, kind));
+    const entries = [...built.walk()];
+    const once = entries.map((_, i) => (i * 7) % entries.length);
+    for (const order of [once, [...once].reverse(), [...entries.keys()], [0, 6, 5, 6, 7, 1, 2, 14, 0]]) {
+      const asked = order.flatMap((at) => entries[at] ?? []);
+      for (const { entry, content } of await readAll(built.readMembers(asked))) {
+        const expected = Buffer.alloc(entry.sizeBytes, `${entry.path.slice(1)} `);
+        expect([entry.path, content.equals(expected)]).toEqual([entry.path, true]);
+      }
+    }
+  },
+);
+
 describe('kept indexes', () => {
   test('an index that is made by reading equals the one that writing gave, also after storing', async () => {
     const members = (): TarMember[] => [

@@ -24,11 +24,16 @@ export interface BodyPlace {
 const WORTH_PASSING_BYTES = 1024 * 1024;
 const REWINDS_BEFORE_SPILL = 2;
 const PIECE_BYTES = 64 * 1024;
+/** Of a layer that is asked for out of its order no more is opened than is read at once; if it goes on from there, more. */
+const BACK_BYTES = 64 * 1024;
+const MORE = 4;
 
 interface OpenLayer {
   readonly cursor: ByteCursor;
   /** Where in the tar the cursor began. */
   readonly base: number;
+  /** And how much it has at most. */
+  readonly bytes: number;
 }
 
 export class LayerBodies {
@@ -50,7 +55,7 @@ export class LayerBodies {
   /** One body at a time: it must be read, or its loop left, before the next is asked for. */
   async *read(place: BodyPlace, sizeBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
     if (sizeBytes === 0) return;
-    const { cursor, base } = await this.at(place);
+    const { cursor, base } = await this.at(place, sizeBytes);
     await cursor.skip(place.offset - base - cursor.offset);
     for (let left = sizeBytes; left > 0;) {
       const chunk = await cursor.some(left);
@@ -73,28 +78,32 @@ export class LayerBodies {
     await Promise.all(files.map((file) => file.close()));
   }
 
-  private async at({ layer, offset }: BodyPlace): Promise<OpenLayer> {
+  private async at({ layer, offset }: BodyPlace, sizeBytes: number): Promise<OpenLayer> {
     const known = this.layers.get(layer.digest);
     const ahead = known === undefined ? 0 : offset - known.base - known.cursor.offset;
     const seekable = layerCompression(layer.mediaType) === 'none' || this.spilled.has(layer.digest);
-    if (known !== undefined && ahead >= 0 && (!seekable || ahead <= WORTH_PASSING_BYTES)) return known;
+    const isInside = known !== undefined && offset + sizeBytes <= known.base + known.bytes;
+    if (isInside && ahead >= 0 && (!seekable || ahead <= WORTH_PASSING_BYTES)) return known;
     await known?.cursor.close();
     if (!seekable && ahead < 0) await this.countRewind(layer);
-    const fresh = this.open(layer, offset);
+    const bytes = ahead < 0 ? BACK_BYTES : (known?.bytes ?? Infinity) * MORE;
+    const fresh = this.open(layer, offset, Math.max(sizeBytes, bytes));
     this.layers.set(layer.digest, fresh);
     return fresh;
   }
 
-  private open(layer: LayerDescriptor, offset: number): OpenLayer {
+  /** @param bytes of a layer that can be read from anywhere, from the offset on */
+  private open(layer: LayerDescriptor, offset: number, bytes: number): OpenLayer {
     const file = this.spilled.get(layer.digest);
-    if (file !== undefined) return { cursor: new ByteCursor(bytesFrom(file, offset)), base: offset };
+    if (file !== undefined) return { cursor: new ByteCursor(bytesFrom(file, offset)), base: offset, bytes: Infinity };
     if (layerCompression(layer.mediaType) !== 'none') {
-      return { cursor: new ByteCursor(openLayer(this.content, layer)), base: 0 };
+      return { cursor: new ByteCursor(openLayer(this.content, layer)), base: 0, bytes: Infinity };
     }
-    const range = { start: offset, end: layer.size - 1 };
+    const range = { start: offset, end: Math.min(layer.size, offset + bytes) - 1 };
     return {
       cursor: new ByteCursor(openLayer(this.content, layer, { range, reuse: this.options.reuse === true })),
       base: offset,
+      bytes,
     };
   }
 
