@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { LayerIndexes, readLayer, readTar, type TarMember, writeLayer } from '../../lib/layers/index.js';
 import { type Digest, digestOf } from '../../lib/oci/index.js';
 import { createTestStore, type TestStore } from '../fakes/embedded-store.js';
+import { writtenLayer } from './members.js';
 
 let store: TestStore;
 beforeAll(async () => {
@@ -39,7 +40,11 @@ const members = (): TarMember[] => [
 ];
 
 const written = (level?: number) =>
-  writeLayer(members(), { content: store.content, compression: 'estargz', ...(level === undefined ? {} : { level }) });
+  writtenLayer(members(), {
+    content: store.content,
+    compression: 'estargz',
+    ...(level === undefined ? {} : { level }),
+  });
 
 async function blobOf(digest: Digest): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
