@@ -193,6 +193,17 @@ export const EXPLAINED: readonly Explanation[] = [
     docker: /^absent$/,
   },
   {
+    id: 'mount-points-of-the-runtime',
+    reason:
+      'On a root without them, BuildKit leaves in the layer of a RUN what the runtime mounts on; classic does not.',
+    cases: 'any',
+    subject: /^\/(dev|proc|sys)$/,
+    field: 'entry',
+    type: 'directory',
+    docker: /^absent$/,
+    wharf: /^directory 0755 0:0$/,
+  },
+  {
     id: 'workdir-belongs-to-user',
     reason: 'BuildKit gives a folder that WORKDIR makes to the USER; the classic builder to root.',
     cases: ['java-layered', 'workdir-after-user', 'workdir-inherited'],
