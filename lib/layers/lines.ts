@@ -1,4 +1,5 @@
 /** Text of lines, while it streams by. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ByteSource } from '../store/index.js';
 
 /** Bytes of text at once: where more of it lives for long, it grows old, and garbage that is old stays for long. */
@@ -12,7 +13,10 @@ export interface LineProblems {
   readonly long?: { readonly maxBytes: number; readonly error: () => Error };
 }
 
-/** The lines, some at a time: a promise for each of them would take longer than most have to be looked at. */
+/**
+ * The lines, some at a time: a promise for each of them would take longer than most have to be looked at. Others have
+ * their turn in between, also where the bytes are all there.
+ */
 export async function* lineBatches(source: ByteSource, problems: LineProblems): AsyncGenerator<readonly string[]> {
   const { cut, long } = problems;
   let rest = '';
@@ -24,6 +28,7 @@ export async function* lineBatches(source: ByteSource, problems: LineProblems): 
       rest = lines.pop() ?? '';
       yield lines;
       if (long !== undefined && rest.length > long.maxBytes) throw long.error();
+      await nextTurn();
     }
   }
   if (rest !== '') throw cut();

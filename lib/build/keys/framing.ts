@@ -12,28 +12,38 @@ export interface KeyPart {
 
 const FRAMED_AT_ONCE = 64 * 1024;
 
-/** Lower-case hex SHA-256 over the parts, in order. @param count of the parts */
-export function hashParts(kind: string, parts: readonly KeyPart[]): string;
-export function hashParts(kind: string, parts: Iterable<KeyPart>, count: number): string;
-export function hashParts(
-  kind: string,
-  parts: Iterable<KeyPart>,
-  count = (parts as readonly KeyPart[]).length,
-): string {
-  const hash = createHash('sha256');
-  let framed = '';
-  // Many parts at once: a context has tens of thousands.
-  const frame = (text: string): void => {
-    framed += `${Buffer.byteLength(text)}:${text}`;
-    if (framed.length < FRAMED_AT_ONCE) return;
-    hash.update(framed);
-    framed = '';
-  };
-  frame(kind);
-  framed += `${count};`;
-  for (const part of parts) {
-    frame(part.name);
-    frame(part.value);
+/** Lower-case hex SHA-256 over the parts, in order. */
+export function hashParts(kind: string, parts: readonly KeyPart[]): string {
+  const hash = new PartsHash(kind, parts.length);
+  for (const part of parts) hash.add(part);
+  return hash.digest();
+}
+
+/** The same of parts that come one after the other. */
+export class PartsHash {
+  private readonly hash = createHash('sha256');
+  /** Many parts at once: a context has tens of thousands. */
+  private framed = '';
+
+  /** @param count how many parts there will be */
+  constructor(kind: string, count: number) {
+    this.frame(kind);
+    this.framed += `${count};`;
   }
-  return hash.update(framed).digest('hex');
+
+  add({ name, value }: KeyPart): void {
+    this.frame(name);
+    this.frame(value);
+    if (this.framed.length < FRAMED_AT_ONCE) return;
+    this.hash.update(this.framed);
+    this.framed = '';
+  }
+
+  digest(): string {
+    return this.hash.update(this.framed).digest('hex');
+  }
+
+  private frame(text: string): void {
+    this.framed += `${Buffer.byteLength(text)}:${text}`;
+  }
 }

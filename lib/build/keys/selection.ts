@@ -7,7 +7,8 @@ import { crc32 } from 'node:zlib';
 import { Glob, hasWildcards, IgnoreFile } from '../../dockerfile/index.js';
 import { AppError } from '../../errors/index.js';
 import { baseName, type ImageTree, isBelow, joinPath, type TreeEntry } from '../../layers/index.js';
-import { hashParts, type KeyPart } from './framing.js';
+import { inTurns } from '../in-turns.js';
+import { type KeyPart, PartsHash } from './framing.js';
 import { cleanPath } from '../plan/path-names.js';
 import type { CopySource } from '../plan/steps.js';
 
@@ -153,17 +154,17 @@ export async function identify(
   });
   const hashOf = await hashes(files);
   let count = 0;
-  for (const _ of all) count += 1;
+  await inTurns(all, () => (count += 1));
   const sums = new Uint32Array(count);
+  const hash = new PartsHash('wharf.selection.v1', count);
+  let row = 0;
+  const parts = partsOf(all, hashOf, (file) => sources.length > 1 || tree.isLinked(file));
+  await inTurns(parts, (part) => {
+    sums[row++] = crc32(part.value);
+    hash.add(part);
+  });
   return {
-    digest: hashParts(
-      'wharf.selection.v1',
-      summed(
-        partsOf(all, hashOf, (file) => sources.length > 1 || tree.isLinked(file)),
-        sums,
-      ),
-      count,
-    ),
+    digest: hash.digest(),
     files: again(function* () {
       let at = 0;
       for (const { selected } of all) yield [selected.entry.path, sums[at++] ?? 0, stateOf(selected.entry)] as const;
@@ -208,15 +209,6 @@ function* partsOf(
     if (comesAgain && known === undefined) first.set(entry.inode, name);
     const content = entry.type === 'file' ? hashOf(entry) : undefined;
     yield { name, value: own ? 'folder' : header(entry, content, known) };
-  }
-}
-
-/** The same parts; the sum of each is put down as it passes. */
-function* summed(parts: Iterable<KeyPart>, sums: Uint32Array): Generator<KeyPart, void, undefined> {
-  let at = 0;
-  for (const part of parts) {
-    sums[at++] = crc32(part.value);
-    yield part;
   }
 }
 

@@ -15,6 +15,7 @@ import {
   parentPath,
   type TreeEntry,
 } from '../../layers/index.js';
+import { inTurns } from '../in-turns.js';
 import { openArchive } from './archive.js';
 import {
   type Body,
@@ -32,6 +33,7 @@ import {
   outside,
   type Selected,
   selectedEntries,
+  type SelectedEntry,
   selectSources,
   SourceMissing,
 } from '../keys/selection.js';
@@ -121,7 +123,7 @@ class Copy {
       if (matches.length === 0) this.input.warn(`${spec.path} matches nothing`);
       for (const match of matches) {
         this.input.signal.throwIfAborted();
-        if (!(spec.unpack && (await this.unpack(tree, match)))) this.copy(tree, match, exclude);
+        if (!(spec.unpack && (await this.unpack(tree, match)))) await this.copy(tree, match, exclude);
       }
     }
     for (const file of op.inline) {
@@ -138,7 +140,7 @@ class Copy {
     }
   }
 
-  private copy(tree: ImageTree, source: Selected, exclude: Exclude | undefined): void {
+  private async copy(tree: ImageTree, source: Selected, exclude: Exclude | undefined): Promise<void> {
     if (source.entry === undefined || source.entry.type === 'directory') return this.copyFolder(tree, source, exclude);
     if (exclude?.(source.name) === true) return;
     const { inode } = source.entry;
@@ -167,12 +169,12 @@ class Copy {
     return real;
   }
 
-  private copyFolder(tree: ImageTree, source: Selected, exclude: Exclude | undefined): void {
+  private async copyFolder(tree: ImageTree, source: Selected, exclude: Exclude | undefined): Promise<void> {
     const destination = this.tree.makeFolders(this.input.op.destination, this.implied);
     this.touch(destination, source.entry);
     const nodes = new Map<number, number>();
-    for (const { entry, relative } of selectedEntries(tree, source, exclude)) {
-      if (relative === '') continue;
+    const copyOne = ({ entry, relative }: SelectedEntry): void => {
+      if (relative === '') return;
       const path = joinPath(destination, relative);
       const standing = this.tree.exact(path);
       if (entry.type === 'directory' && standing !== undefined && standing.type !== 'directory') {
@@ -180,7 +182,8 @@ class Copy {
       }
       const body: Body = { kind: 'tree', tree, inode: entry.inode };
       this.place(entry, path, { body, node: this.nodeOf(tree, entry, nodes) }, standing);
-    }
+    };
+    await inTurns(selectedEntries(tree, source, exclude), copyOne, this.input.signal);
   }
 
   /** The same number for all names of a file. @param nodes of this copy, by inode */
@@ -228,8 +231,8 @@ class Copy {
     if (archive === undefined) return false;
     const root = this.tree.makeFolders(this.input.op.destination, { ...this.implied, mode: 0o755 });
     const nodes = new Map<number, number>();
-    for (const entry of archive.tree.walk()) {
-      if (entry.type === 'directory' && !archive.described.has(entry.path)) continue;
+    const unpackOne = (entry: TreeEntry): void => {
+      if (entry.type === 'directory' && !archive.described.has(entry.path)) return;
       const parent = this.tree.makeFolders(joinPath(root, parentPath(entry.path)), {
         mode: 0o755,
         owner: ROOT,
@@ -244,7 +247,8 @@ class Copy {
       const made = copyEntry(entry, { uid, gid, path });
       const body: Body = { kind: 'tree', tree: archive.tree, inode: entry.inode };
       this.tree.put(made, entry.type === 'file' ? { node, body } : { node });
-    }
+    };
+    await inTurns(archive.tree.walk(), unpackOne, this.input.signal);
     return true;
   }
 }
