@@ -25,6 +25,11 @@ export async function* bytesOf(...chunks: readonly (Uint8Array | string)[]): Asy
   for (const chunk of chunks) yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
 }
 
+/** Chunks that stay as they were: those of members are good until the next one only. */
+async function* copied(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield Buffer.from(chunk);
+}
+
 export async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of source) chunks.push(chunk);
@@ -64,6 +69,6 @@ export interface ReadMember {
 
 export async function readAll(members: AsyncIterable<TarMember>): Promise<ReadMember[]> {
   const all: ReadMember[] = [];
-  for await (const { entry, body } of members) all.push({ entry, content: await collect(body) });
+  for await (const { entry, body } of members) all.push({ entry, content: await collect(copied(body)) });
   return all;
 }
