@@ -127,13 +127,22 @@ export interface Built {
   readonly events: readonly BuildEvent[];
 }
 
-export async function buildFixture(
-  options: Partial<ImageBuilderOptions> & {
-    readonly sandbox?: (store: TestStore) => Promise<Sandbox>;
-    readonly remote?: (store: TestStore, logins: RegistryLogins) => RemoteImages;
-  } = {},
-): Promise<BuildFixture> {
+export interface FixtureOptions extends Partial<ImageBuilderOptions> {
+  readonly sandbox?: (store: TestStore) => Promise<Sandbox>;
+  readonly remote?: (store: TestStore, logins: RegistryLogins) => RemoteImages;
+}
+
+export async function buildFixture(options: FixtureOptions = {}): Promise<BuildFixture> {
   const store = await createTestStore();
+  try {
+    return await fixtureOf(store, options);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function fixtureOf(store: TestStore, options: FixtureOptions): Promise<BuildFixture> {
   const { records, content, clock, ids } = store;
   const secrets = new RecordsSecretStore(records, { key: Buffer.alloc(32, 7) });
   const registry = new Registry({ records, content, secrets, clock, ids });
