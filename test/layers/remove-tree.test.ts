@@ -31,6 +31,16 @@ test('a folder goes with all that is in it, and links with nothing they lead to'
   expect(readdirSync(kept)).toEqual([]);
 });
 
+test.each([3, 200])('a folder of %d files in folders goes', async (count) => {
+  const tree = join(folder, `of-${count}`);
+  for (let i = 0; i < count; i += 1) {
+    mkdirSync(join(tree, `${i % 7}`), { recursive: true });
+    writeFileSync(join(tree, `${i % 7}`, `${i}`), 'x');
+  }
+  await removeTree(tree);
+  expect(existsSync(tree)).toBe(false);
+});
+
 test('a path longer than the system takes at once is removed', async () => {
   const tree = join(folder, 'deep');
   const script = 'mkdir "$1"; cd "$1"; for i in $(seq 30); do mkdir "$2"; cd -P "./$2"; done; echo > file';
