@@ -72,6 +72,13 @@ describe('the collector of a function', () => {
     expect(await next.work(clock.nowMs() + 60_000)).toBe('finished');
   });
 
+  test('gives the claim back when it fails', async () => {
+    const records = failingRecords(aws.records);
+    records.fail({ moment: 'before', times: 1, of: (_, [key]) => key?.sort !== 'claim' });
+    await expect(new AwsCollector({ ...aws, records }).work(Infinity)).rejects.toThrow('cannot be reached');
+    expect(await new AwsCollector(aws).work(Infinity)).toBe('finished');
+  });
+
   test('is one of two that are called at once', async () => {
     const both = [new AwsCollector(aws, { pauseMs: -1 }), new AwsCollector(aws, { pauseMs: -1 })];
     const done = await Promise.all(both.map((each) => each.work(Infinity)));

@@ -48,9 +48,11 @@ export class AwsCollector {
     const { records } = this.store;
     const claim = await this.claim(untilMs);
     if (claim === undefined) return 'busy';
-    const done = await this.pass(untilMs);
-    await records.delete(CLAIM, { expect: claim });
-    return done;
+    try {
+      return await this.pass(untilMs);
+    } finally {
+      await records.delete(CLAIM, { expect: claim });
+    }
   }
 
   private async claim(untilMs: number): Promise<{ readonly version: number } | undefined> {
